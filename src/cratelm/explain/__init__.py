@@ -1,0 +1,1 @@
+"""Excerpts in, explanations and simulated activations out."""

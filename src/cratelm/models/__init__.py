@@ -1,0 +1,25 @@
+"""CRATE and its rivals as transformers models. Importing this package registers them with AutoModel."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+from cratelm.models.configuration_baseline import BaselineConfig
+from cratelm.models.configuration_crate import CrateConfig
+from cratelm.models.modeling_baseline import BaselineForCausalLM, BaselineModel
+from cratelm.models.modeling_crate import CrateForCausalLM, CrateModel
+
+__all__ = [
+    "BaselineConfig",
+    "BaselineForCausalLM",
+    "BaselineModel",
+    "CrateConfig",
+    "CrateForCausalLM",
+    "CrateModel",
+]
+
+for config, model, causal_lm in (
+    (CrateConfig, CrateModel, CrateForCausalLM),
+    (BaselineConfig, BaselineModel, BaselineForCausalLM),
+):
+    AutoConfig.register(config.model_type, config, exist_ok=True)
+    AutoModel.register(config, model, exist_ok=True)
+    AutoModelForCausalLM.register(config, causal_lm, exist_ok=True)

@@ -1,0 +1,96 @@
+"""GPT-2 as the paper trains it (arXiv 2410.16443): nanoGPT's block with ReLU and no biases.
+
+    Z = Z + W_o Attention(LN(Z))
+    Z = Z + W_down ReLU(W_up LN(Z))
+
+The post-ReLU hidden layer passes through `mlp.hidden`, where its units are read or clamped.
+"""
+
+import torch
+from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .configuration_baseline import BaselineConfig
+from .decoder import CausalAttention, DecoderForCausalLM, DecoderModel, DecoderPreTrainedModel
+
+
+class BaselineAttention(CausalAttention):
+    """Attention with separate query, key and value projections."""
+
+    def __init__(self, config: BaselineConfig, layer_idx: int):
+        super().__init__(config, layer_idx)
+        self.query_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.key_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.value_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.output_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def project(self, hidden_states):
+        """Queries, keys and values: each (B, K, T, p)."""
+        return tuple(
+            self.split_heads(projection(hidden_states))
+            for projection in (self.query_proj, self.key_proj, self.value_proj)
+        )
+
+
+class BaselineMLP(nn.Module):
+    """Two linear maps with a ReLU between them: (B, T, d) to (B, T, 4d) to (B, T, d)."""
+
+    def __init__(self, config: BaselineConfig):
+        super().__init__()
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.hidden = nn.ReLU()
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden_states):
+        """(B, T, d) to (B, T, d)."""
+        return self.down_proj(self.hidden(self.up_proj(hidden_states)))
+
+
+class BaselineLayer(GradientCheckpointingLayer):
+    """Attention and MLP, each added to the residual stream."""
+
+    def __init__(self, config: BaselineConfig, layer_idx: int):
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=False)
+        self.attention = BaselineAttention(config, layer_idx)
+        self.mlp_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=False)
+        self.mlp = BaselineMLP(config)
+
+    def forward(self, hidden_states, attention_mask=None, past_key_values=None, **kwargs):
+        """(B, T, d) to (B, T, d)."""
+        attended, _ = self.attention(
+            self.attention_norm(hidden_states),
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
+        hidden_states = hidden_states + attended
+        return hidden_states + self.mlp(self.mlp_norm(hidden_states))
+
+
+class BaselinePreTrainedModel(DecoderPreTrainedModel):
+    """How the baseline's weights begin, and which of its modules transformers should know."""
+
+    config: BaselineConfig
+    config_class = BaselineConfig
+    _no_split_modules = ["BaselineLayer"]
+    _can_record_outputs = {"hidden_states": BaselineLayer, "attentions": BaselineAttention}
+
+    @torch.no_grad()
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        if isinstance(module, BaselineMLP):
+            self.shrink_with_depth(module.down_proj)
+
+
+class BaselineModel(BaselinePreTrainedModel, DecoderModel):
+    """The baseline without a head: token ids (B, T) to hidden states (B, T, d)."""
+
+    layer_class = BaselineLayer
+    norm_bias = False
+
+
+class BaselineForCausalLM(BaselinePreTrainedModel, DecoderForCausalLM):
+    """The baseline language model."""
+
+    model_class = BaselineModel

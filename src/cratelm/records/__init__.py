@@ -1,0 +1,1 @@
+"""A model and text in, excerpts and statistics of every unit out."""

@@ -1,0 +1,1 @@
+"""Scores in, tables, figures and one HTML page out."""

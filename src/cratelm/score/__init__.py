@@ -1,0 +1,1 @@
+"""Explanations and records in, scores with their uncertainty and controls out."""

@@ -1,0 +1,1 @@
+"""Windows and a model in, a trained model out."""

@@ -1,0 +1,1 @@
+"""Where a model keeps its units: read them, clamp them."""
