@@ -1,24 +1,29 @@
 """Progress on stderr: what is being done, how far it is, and anything that a person should be told once."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 
 class Bar:
     """One line of work under way."""
 
-    def __init__(self, bars: Bars, task: int) -> None:
-        self._bars, self._task = bars, task
+    def __init__(self, bars: Bars, task: TaskID, done: float) -> None:
+        self._bars, self._task, self._done, self._first, self._began = bars, task, done, done, time.monotonic()
 
-    def advance(self, steps: float = 1, note: str = "") -> None:
-        """Go on by so many steps; `note` stands at the end of the line."""
-        self._bars.update(self._task, advance=steps, note=note)  # type: ignore[arg-type]
+    def advance(self, steps: float = 1, note: str = "", tokens: int = 0) -> None:
+        """Go on by so many steps of `tokens` tokens each; `note` stands at the end of the line."""
+        self._done += steps
+        if tokens:
+            speed = (self._done - self._first) * tokens / max(time.monotonic() - self._began, 1e-9)
+            note = f"{speed:,.0f} tokens/s {note}"
+        self._bars.update(self._task, advance=steps, note=note)
 
 
 class Progress:
@@ -56,8 +61,8 @@ class Progress:
         """A line for one piece of work, gone when it ends."""
         if not self._console.is_terminal:
             self.say(description)
-        task = self._bars.add_task(description, total=total, completed=done, note="")  # type: ignore[arg-type]
+        task = self._bars.add_task(description, total=total, completed=int(done), note="")
         try:
-            yield Bar(self._bars, task)
+            yield Bar(self._bars, task, done)
         finally:
             self._bars.remove_task(task)

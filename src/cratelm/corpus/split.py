@@ -14,7 +14,7 @@ def side_of(text: str, config: CorpusConfig) -> str:
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     place = int.from_bytes(digest, "little") / 2**64
     for side in ("validation", "explain", "score"):
-        share = getattr(config, side)
+        share = getattr(config, f"{side}_share")
         if place < share:
             return side
         place -= share

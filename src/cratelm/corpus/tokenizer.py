@@ -31,7 +31,7 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
     if tokenizer.get_vocab_size() != size:
         raise InputError(
             f"the train side has text for {tokenizer.get_vocab_size()} tokens, not {size}. "
-            f"Give more text, or --corpus.tokenizer bpe:{max(257, tokenizer.get_vocab_size() // 2)}."
+            f"Give more text, or --tokenizer bpe:{max(257, tokenizer.get_vocab_size() // 2)}."
         )
     return as_text_only(tokenizer)
 
@@ -65,3 +65,14 @@ def _byte_of_character() -> dict[str, int]:
     others = [byte for byte in range(256) if byte not in printable]
     table = {chr(byte): byte for byte in printable}
     return table | {chr(256 + index): byte for index, byte in enumerate(others)}
+
+
+def token_texts(tokenizer: Tokenizer) -> list[str]:
+    """Each token as a person reads it: its text, its bytes in hexadecimal where they are no whole characters."""
+    texts = []
+    for data in token_bytes(tokenizer):
+        try:
+            texts.append(data.decode() if data else END_OF_TEXT)
+        except UnicodeDecodeError:
+            texts.append("".join(f"<{byte:02X}>" for byte in data))
+    return texts

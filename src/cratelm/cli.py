@@ -1,0 +1,68 @@
+"""The command line. Nothing heavy is imported before a command runs.
+
+Exit status: 0 done; 1 a bug of ours; 2 the input is at fault; 3 the run or its surroundings failed; 130
+interrupted; 143 terminated.
+"""
+
+import os
+import shlex
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from cratelm import __version__
+from cratelm.errors import InputError, RunError
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+def _layers(*call) -> None:
+    from cratelm.settings import layers
+
+    layers(*call)
+
+
+app = App(
+    name="cratelm",
+    help="White-box language models, and how readable their neurons are.",
+    version=__version__,
+    config=_layers,
+)
+app.command("cratelm.commands.study:study")
+
+
+def main() -> NoReturn:
+    """Run the command on the command line and exit with its status."""
+    # Nothing leaves the machine unless it was asked for.
+    for variable in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(variable, "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except KeyboardInterrupt:
+        _say(f"interrupted; what is done is kept. To go on: {shlex.join(['cratelm', *arguments])}")
+        return INTERRUPTED
+    except (InputError, CycloptsError) as error:
+        _say(str(error))
+        return 2
+    except RunError as error:
+        _say(str(error))
+        return 3
+    return 0
+
+
+def _say(message: str) -> None:
+    Console(stderr=True).print(f"cratelm: {message}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,38 @@
+"""`cratelm study`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cratelm.presets import StudyConfig
+
+
+def study(
+    *,
+    out: Path,
+    preset: str = "laptop",
+    config: Path | None = None,
+    json: bool = False,
+    settings: Annotated[StudyConfig, Parameter(name="*")] = StudyConfig(),
+) -> None:
+    """Train a white-box model and its black-box rival on the same text, and measure whose neurons can be read.
+
+    Parameters
+    ----------
+    out
+        The study's folder. The same command with the same folder goes on where it stopped.
+    preset
+        Where the settings begin: `smoke` (a minute, to see that all works) or `laptop` (a quarter of an hour).
+    config
+        A TOML file of settings; the command line has the last word.
+    json
+        Print the table as JSON on stdout.
+    """
+    from cratelm.progress import Progress
+    from cratelm.report.terminal import print_table
+    from cratelm.study import run_study
+
+    with Progress() as progress:
+        report = run_study(settings, out, progress)
+    print_table(report, json)

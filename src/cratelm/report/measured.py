@@ -1,0 +1,118 @@
+"""What has been measured of one model, and the summary of it that tables and figures are made from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from safetensors.numpy import load_file
+
+from cratelm.artifacts import Artifact, read_json
+from cratelm.bootstrap import interval
+from cratelm.records.store import read_layers, read_units
+from cratelm.score.score import replicates_key
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, mean: float, replicates: np.ndarray) -> "Estimate":
+        """The mean, with the percentile interval of its bootstrap replicates."""
+        low, high = interval(replicates)
+        return cls(float(mean), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The finished stages of one model."""
+
+    model: Artifact
+    records: Artifact
+    explanations: Artifact
+    scores: Artifact
+
+    @property
+    def name(self) -> str:
+        """The model's name in the study."""
+        return self.model.path.name
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        """What training came to: parameters, tokens, validation loss."""
+        return read_json(self.model.path / "training.json")
+
+    @cached_property
+    def layers(self) -> list[int]:
+        """The number of units of each layer."""
+        return read_layers(self.records)
+
+    @cached_property
+    def units(self) -> dict[str, np.ndarray]:
+        """The scores of all units: a column a name."""
+        table = pq.read_table(self.scores.path / "units.parquet")
+        return {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+
+    @cached_property
+    def _replicates(self) -> dict[str, np.ndarray]:
+        return load_file(self.scores.path / "replicates.safetensors")
+
+    def rows(self, explainer: str, metric: str, layer: int | None) -> np.ndarray:
+        """Which rows of `units` are of this explainer, metric and layer; of all layers with None."""
+        found = (self.units["explainer"] == explainer) & (self.units["metric"] == metric)
+        return found if layer is None else found & (self.units["layer"] == layer)
+
+    def replicates(self, explainer: str, metric: str, layer: int | None, name: str = "own") -> np.ndarray:
+        """Bootstrap replicates of a layer's mean score, or of the mean over all layers."""
+        layers = range(len(self.layers)) if layer is None else [layer]
+        return np.mean([self._replicates[replicates_key(at, explainer, metric, name)] for at in layers], axis=0)
+
+    def mean(self, explainer: str, metric: str, layer: int | None, column: str = "score") -> float:
+        """The mean of a column over a layer's units, or the mean over all layers of that."""
+        layers = range(len(self.layers)) if layer is None else [layer]
+        return float(np.mean([self.units[column][self.rows(explainer, metric, at)].mean() for at in layers]))
+
+    def score(self, explainer: str, metric: str, layer: int | None) -> Estimate:
+        """The mean score: units that cannot be scored count as 0."""
+        return Estimate.of(self.mean(explainer, metric, layer), self.replicates(explainer, metric, layer))
+
+    def shuffled(self, explainer: str, metric: str, layer: int | None) -> Estimate:
+        """The mean score that other units' explanations get."""
+        mean = self.mean(explainer, metric, layer, "shuffled")
+        return Estimate.of(mean, self.replicates(explainer, metric, layer, "shuffled"))
+
+    def above_shuffled(self, explainer: str, metric: str, layer: int | None) -> Estimate:
+        """The mean score less the shuffled one, the two paired in each replicate."""
+        own, other = (self.replicates(explainer, metric, layer, name) for name in ("own", "shuffled"))
+        mean = self.mean(explainer, metric, layer) - self.mean(explainer, metric, layer, "shuffled")
+        return Estimate.of(mean, own - other)
+
+    def share(self, explainer: str, metric: str, layer: int | None, status: str) -> float:
+        """The share of units with a status."""
+        return float((self.units["status"][self.rows(explainer, metric, layer)] == status).mean())
+
+    def mean_of_scored(self, explainer: str, metric: str, layer: int | None) -> float:
+        """The mean over units that are neither dead nor silent nor constant; NaN where there is none."""
+        rows = self.rows(explainer, metric, layer)
+        scored = self.units["score"][rows & (self.units["status"] == "scored")]
+        return float(scored.mean()) if len(scored) else float("nan")
+
+    def token_share(self, layer: int | None) -> float:
+        """The mean token share of units that fire in the score half; NaN where there is none."""
+        layers = range(len(self.layers)) if layer is None else [layer]
+        shares = np.concatenate([read_units(self.records, at, "score")["token_share"] for at in layers])
+        known = shares[~np.isnan(shares)]
+        return float(known.mean()) if len(known) else float("nan")
+
+
+def difference(one: Measured, other: Measured, explainer: str, metric: str) -> Estimate:
+    """How much higher the first model scores, over all layers, documents drawn alike for both."""
+    mean = one.mean(explainer, metric, None) - other.mean(explainer, metric, None)
+    replicates = one.replicates(explainer, metric, None) - other.replicates(explainer, metric, None)
+    return Estimate.of(mean, replicates)

@@ -1,0 +1,2 @@
+"""stub"""
+def report(measured,*a): return measured

@@ -1,0 +1,45 @@
+"""The whole comparison as plain calls: a configuration in, a report out.
+
+DIR/study.json                  what was asked for
+DIR/tokens                      the corpus stage
+DIR/models/NAME[-untrained]     the training stage, and the same networks before training
+DIR/records/…, explanations/…, scores/…
+DIR/report                      report.html, table.json, table.csv
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from cratelm.artifacts import Artifact, require_same_study
+from cratelm.corpus.tokens import tokenize
+from cratelm.explain.explain import explain
+from cratelm.presets import StudyConfig
+from cratelm.progress import Progress
+from cratelm.records.record import record
+from cratelm.report.measured import Measured
+from cratelm.report.report import report
+from cratelm.score.score import score
+from cratelm.training.config import TrainConfig
+from cratelm.training.train import train
+
+
+def run_study(config: StudyConfig, out: Path, progress: Progress) -> Artifact:
+    """Train, record, explain, score and report in `out`; what is there already is not made again."""
+    require_same_study(out, config)
+    tokens = tokenize(config.corpus, out / "tokens", progress)
+    measured = []
+    for name in config.models:
+        trained = _measure(config, name, name, tokens, out, progress)
+        untrained = _measure(config, name, f"{name}-untrained", tokens, out, progress)
+        measured.append((trained, untrained))
+
+
+def _measure(config: StudyConfig, model: str, name: str, tokens: Artifact, out: Path, progress: Progress) -> Measured:
+    """One model, trained or left as it began, through all stages."""
+    recipe = config.training if name == model else replace(config.training, tokens=0)
+    training = TrainConfig(model=model, shape=config.shape, training=recipe, seed=config.seed)
+    trained = train(training, tokens, out / "models" / name, progress)
+    records = record(config.records, trained, tokens, out / "records" / name, progress)
+    explanations = explain(config.explain, records, tokens, out / "explanations" / name, progress)
+    scores = score(config.score, records, explanations, out / "scores" / name, progress)
+    return Measured(model=trained, records=records, explanations=explanations, scores=scores)

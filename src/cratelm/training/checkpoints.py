@@ -1,0 +1,61 @@
+"""Checkpoints that are whole or ignored.
+
+The Trainer writes files straight into `checkpoint-N` and takes the highest N on resuming, whole or not. Here a
+checkpoint counts only once `COMMITTED.json`, written last, lists every file's size and hash.
+"""
+
+import os
+from pathlib import Path
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from cratelm.artifacts import hash_file, read_json, write_json
+from cratelm.errors import InputError
+from cratelm.progress import Progress
+
+COMMIT = "COMMITTED.json"
+
+
+class CommitCheckpoints(TrainerCallback):
+    """Commits each checkpoint when the Trainer has written it."""
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs) -> None:
+        """Flush the files to the disk, then write the list that makes them count."""
+        commit(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+
+
+def commit(checkpoint: Path) -> None:
+    """Write a checkpoint's list of files and hashes."""
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != COMMIT)
+    for file in files:
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+    listed = {file.relative_to(checkpoint).as_posix(): [file.stat().st_size, hash_file(file)] for file in files}
+    write_json(checkpoint / COMMIT, listed)
+
+
+def damage(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    if not (checkpoint / COMMIT).is_file():
+        return "was never finished"
+    try:
+        listed = read_json(checkpoint / COMMIT)
+    except InputError:
+        return f"has a damaged {COMMIT}"
+    for name, (size, digest) in listed.items():
+        file = checkpoint / name
+        if not file.is_file() or file.stat().st_size != size or hash_file(file) != digest:
+            return f"has a missing or damaged {name}"
+    return None
+
+
+def newest_committed(folder: Path, progress: Progress) -> Path | None:
+    """The newest whole checkpoint in `folder`; the others found on the way are renamed aside and said."""
+    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal()]
+    for checkpoint in sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-"))):
+        wrong = damage(checkpoint)
+        if wrong is None:
+            return checkpoint
+        progress.say(f"{checkpoint.name} {wrong}: set aside, going on from an earlier one.")
+        checkpoint.rename(checkpoint.with_name(f"damaged-{checkpoint.name}-{os.getpid()}"))
+    return None

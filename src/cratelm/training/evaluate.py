@@ -1,0 +1,69 @@
+"""Held-out loss, document by document."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from cratelm.corpus.contexts import Contexts, cut_contexts
+from cratelm.corpus.tokens import Side
+
+
+@dataclass(frozen=True)
+class DocumentLosses:
+    """What a model pays for each document."""
+
+    nats: np.ndarray
+    """(documents,) float64: the sum of the cross-entropies of its tokens."""
+    tokens: np.ndarray
+    """(documents,) int64: how many tokens were predicted."""
+    bytes: np.ndarray
+    """(documents,) int64: how many bytes of text those tokens are."""
+
+    @property
+    def nats_per_token(self) -> float:
+        """The mean cross-entropy of a token."""
+        return float(self.nats.sum() / self.tokens.sum())
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The cost of a byte of text, which does not depend on the tokenizer."""
+        return float(self.nats.sum() / np.log(2) / self.bytes.sum())
+
+
+@torch.no_grad()
+def document_losses(
+    model: PreTrainedModel, side: Side, end_of_text: int, token_bytes: np.ndarray, batch: int = 32
+) -> DocumentLosses:
+    """Predict every token of every document, each context behind an end-of-text token, in the model's own precision.
+
+    A context is as long as the model's positions allow and starts without memory of the one before it, so the
+    figure is an upper bound of what a sliding window would give.
+    """
+    contexts = cut_contexts(side, model.config.max_position_embeddings)
+    by_length = np.argsort(contexts.length, kind="stable")
+    documents = len(side.ends)
+    nats, tokens, size = np.zeros(documents), np.zeros(documents, np.int64), np.zeros(documents, np.int64)
+    was_training = model.training
+    model.eval()
+    for start in range(0, len(by_length), batch):
+        rows = by_length[start : start + batch]
+        targets = _padded(side, contexts, rows)
+        inputs = F.pad(targets.clamp(min=0), (1, 0), value=end_of_text)[:, :-1]
+        logits = model(input_ids=inputs.to(model.device), use_cache=False).logits
+        losses = F.cross_entropy(logits.float().cpu().transpose(1, 2), targets, reduction="none")  # (B, T), 0 at pads
+        np.add.at(nats, contexts.document[rows], losses.double().sum(1).numpy())
+        np.add.at(tokens, contexts.document[rows], contexts.length[rows])
+        np.add.at(size, contexts.document[rows], np.where(targets >= 0, token_bytes[targets.clamp(min=0)], 0).sum(1))
+    model.train(was_training)
+    return DocumentLosses(nats, tokens, size)
+
+
+def _padded(side: Side, contexts: Contexts, rows: np.ndarray) -> torch.Tensor:
+    """Tokens of contexts of different lengths: (B, longest), -100 where a shorter one has ended."""
+    longest = int(contexts.length[rows].max())
+    places = np.minimum(contexts.start[rows, None] + np.arange(longest), len(side.tokens) - 1)
+    inside = np.arange(longest) < contexts.length[rows, None]
+    return torch.from_numpy(np.where(inside, side.tokens[places].astype(np.int64), -100))

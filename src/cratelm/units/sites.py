@@ -1,0 +1,57 @@
+"""Where a model's units are, and the one call site at which they are read and clamped.
+
+A site is a module whose output holds units in its last dimension. Sites are named by a glob over module names, so
+that any transformers model can be read as it is.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from cratelm.errors import InputError
+
+DEFAULT_SITES = {
+    "crate": "model.layers.*.coding.code",
+    "gpt2-baseline": "model.layers.*.mlp.hidden",
+    "gpt2": "transformer.h.*.mlp.act",
+}
+
+Visit = Callable[[str, torch.Tensor], torch.Tensor | None]
+"""Called with a site's name and its output (batch, tokens, units); gives what to put in its place, or None."""
+
+
+def find_sites(model: PreTrainedModel, pattern: str | None = None) -> list[str]:
+    """The names of the modules that match `pattern`, in the model's order: a layer's code by default.
+
+    Raises InputError, naming what there is, where nothing matches.
+    """
+    pattern = pattern or DEFAULT_SITES.get(model.config.model_type)
+    if pattern is None:
+        raise InputError(f"a {model.config.model_type} model has no default sites: name them, such as '*.mlp.act'.")
+    names = [name for name, _ in model.named_modules() if name]
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise InputError(f"no site matches {pattern!r}. The model's modules are: {', '.join(names)}")
+    return found
+
+
+@contextmanager
+def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[None]:
+    """While this context is open, every forward pass calls `visit` at each of the sites.
+
+    What `visit` returns replaces the site's output: returning nothing reads, returning a tensor clamps.
+    """
+
+    def hook_for(name: str):
+        return lambda module, inputs, output: visit(name, output)
+
+    hooks = [model.get_submodule(name).register_forward_hook(hook_for(name)) for name in names]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
