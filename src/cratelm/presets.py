@@ -11,6 +11,7 @@ from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
 from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.records.config import RecordConfig
+from cratelm.report.config import ReportConfig
 from cratelm.score.config import ScoreConfig
 from cratelm.training.config import TrainingConfig
 
@@ -27,6 +28,7 @@ class StudyConfig:
     records: RecordConfig = field(default_factory=RecordConfig)
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     seed: int = 0
     """Seed of the weights and of the order of training. The samples of text have seeds of their own (records.seed,
     score.seed), so that studies of several training seeds measure on the same excerpts."""

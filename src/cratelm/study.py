@@ -32,6 +32,7 @@ def run_study(config: StudyConfig, out: Path, progress: Progress) -> Artifact:
         trained = _measure(config, name, name, tokens, out, progress)
         untrained = _measure(config, name, f"{name}-untrained", tokens, out, progress)
         measured.append((trained, untrained))
+    return report(config.report, measured, tokens, out / "report", progress)
 
 
 def _measure(config: StudyConfig, model: str, name: str, tokens: Artifact, out: Path, progress: Progress) -> Measured:

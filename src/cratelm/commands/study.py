@@ -29,6 +29,8 @@ def study(
     json
         Print the table as JSON on stdout.
     """
+    from rich.console import Console
+
     from cratelm.progress import Progress
     from cratelm.report.terminal import print_table
     from cratelm.study import run_study
@@ -36,3 +38,7 @@ def study(
     with Progress() as progress:
         report = run_study(settings, out, progress)
     print_table(report, json)
+    if not json:
+        Console().print(
+            f"Report: {report.path.resolve() / 'report.html'} (open it in a browser)", soft_wrap=True, highlight=False
+        )

@@ -1,2 +1,98 @@
-"""stub"""
-def report(measured,*a): return measured
+"""The report stage: everything measured in, one page and one table out."""
+
+import csv
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from cratelm.artifacts import Artifact, read_json, run_stage, write_json
+from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.tokens import read_tokenizer
+from cratelm.progress import Progress
+from cratelm.report.cards import random_cards
+from cratelm.report.config import ReportConfig
+from cratelm.report.figures import layer_curves, loss_curves, score_histograms
+from cratelm.report.rows import Pair, differences, model_rows, table_rows
+
+ONE_SEED = "One training seed: the intervals cover the choice of text and of units, and leave training noise out."
+
+
+def report(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, out: Path, progress: Progress) -> Artifact:
+    """Make report.html, table.json and table.csv in `out`."""
+    inputs = {"tokens": tokens} | {
+        f"{stage}/{model.name}": getattr(model, stage)
+        for pair in pairs
+        for model in pair
+        for stage in ("model", "records", "explanations", "scores")
+    }
+    return run_stage(out, "report", config, inputs, lambda folder: _report(config, pairs, tokens, folder, progress))
+
+
+def _report(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, folder: Path, progress: Progress) -> None:
+    with progress.task("writing the report"):
+        table = {
+            "note": ONE_SEED,
+            "models": model_rows(pairs),
+            "differences": differences(pairs),
+            "rows": table_rows(pairs),
+        }
+        write_json(folder / "table.json", table)
+        _write_csv(folder / "table.csv", table["rows"])
+        (folder / "report.html").write_text(_page(config, pairs, tokens, table), encoding="utf-8")
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    flat = [_flatten(row) for row in rows]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, flat[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(flat)
+
+
+def _flatten(row: dict[str, Any]) -> dict[str, Any]:
+    """An estimate becomes three columns: the mean under its own name, then _low and _high."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            flat |= {key: value["mean"], f"{key}_low": value["low"], f"{key}_high": value["high"]}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: dict[str, Any]) -> str:
+    texts = token_texts(read_tokenizer(tokens))
+    models = [trained for trained, _ in pairs]
+    # Autoescaping: whatever comes from the text is text on the page.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"estimate": estimate, "number": number}
+    template = environment.from_string(files("cratelm.report").joinpath("page.html").read_text(encoding="utf-8"))
+    return template.render(
+        table=table,
+        corpus=tokens.config,
+        counts=read_json(tokens.path / "counts.json"),
+        training=models[0].model.config,
+        halves=read_json(models[0].records.path / "records.json")["halves"],
+        figures={
+            "Score by layer": Markup(layer_curves(pairs)),
+            "Loss": Markup(loss_curves(pairs)),
+            "Spread of scores": Markup(score_histograms(models)),
+        },
+        cards={model.name: random_cards(model, texts, config.cards, config.seed) for model in models},
+    )
+
+
+def estimate(value: dict[str, float] | None, digits: int = 3) -> str:
+    """A mean with its interval, as text."""
+    return (
+        "–" if value is None else f"{value['mean']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+    )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number as text; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,95 @@
+"""The report's figures, as SVG text; the same numbers give the same bytes."""
+
+import io
+import json
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from cratelm.report.measured import Measured
+from cratelm.report.rows import CEILING, EXPLAINER, Pair
+from cratelm.score.config import METRICS
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's palette, which colour-blind people can tell apart."""
+STYLE = {
+    "svg.hashsalt": "cratelm",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e5e5",
+    "legend.frameon": False,
+}
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _figure(columns: int, rows: int = 1, height: float = 3.2) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(4.4 * columns, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def layer_curves(pairs: Sequence[Pair]) -> str:
+    """The mean score by layer and metric with its interval; dashed: before training; dotted: the ceiling."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(len(METRICS))
+        for axis, metric in zip(axes[0], METRICS, strict=True):
+            for (trained, untrained), colour in zip(pairs, COLOURS, strict=False):
+                layers = list(range(len(trained.layers)))
+                found = [trained.score(EXPLAINER, metric, layer) for layer in layers]
+                means = [estimate.mean for estimate in found]
+                axis.plot(layers, means, "o-", color=colour, label=trained.name)
+                lows, highs = [estimate.low for estimate in found], [estimate.high for estimate in found]
+                axis.errorbar(
+                    layers, means, np.abs(np.array([lows, highs]) - means), color=colour, capsize=3, fmt="none"
+                )
+                before = [untrained.mean(EXPLAINER, metric, layer) for layer in layers]
+                axis.plot(layers, before, "x--", color=colour, alpha=0.6, label=f"{trained.name}, random weights")
+                most = [trained.mean(CEILING, metric, layer) for layer in layers]
+                axis.plot(layers, most, ".:", color=colour, alpha=0.6, label=f"{trained.name}, ceiling")
+            axis.set(title=metric, xlabel="layer", ylabel="mean score (r)", xticks=layers, ylim=(0, 1))
+        axes[0][-1].legend(fontsize=7)
+        return _svg(figure)
+
+
+def loss_curves(pairs: Sequence[Pair]) -> str:
+    """Training loss (thin) and validation loss (dots) by tokens seen."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(1, height=3.4)
+        axis = axes[0][0]
+        for (trained, _), colour in zip(pairs, COLOURS, strict=False):
+            rows = [json.loads(line) for line in (trained.model.path / "losses.jsonl").read_text().splitlines()]
+            for key, style in (("loss", "-"), ("validation_loss", "o")):
+                points = [(row["tokens"] / 1e6, row[key]) for row in rows if key in row]
+                if points:
+                    label = trained.name if key == "loss" else f"{trained.name}, validation"
+                    axis.plot(*zip(*points, strict=True), style, color=colour, linewidth=0.8, markersize=4, label=label)
+        axis.set(xlabel="million tokens", ylabel="nats a token", title="loss")
+        axis.legend(fontsize=7)
+        return _svg(figure)
+
+
+def score_histograms(models: Sequence[Measured]) -> str:
+    """How the scores of a model's units are spread, by layer and metric."""
+    with matplotlib.rc_context(STYLE):
+        layers = max(len(model.layers) for model in models)
+        figure, axes = _figure(layers, len(METRICS), height=2.4)
+        bins = np.linspace(-1, 1, 41)
+        for row, metric in zip(axes, METRICS, strict=True):
+            for layer, axis in enumerate(row):
+                for model, colour in zip(models, COLOURS, strict=False):
+                    if layer < len(model.layers):
+                        scores = model.units["score"][model.rows(EXPLAINER, metric, layer)]
+                        axis.hist(scores, bins, histtype="stepfilled", color=colour, alpha=0.45, label=model.name)
+                axis.set(title=f"{metric}, layer {layer}", xlabel="score (r)", ylabel="units")
+        axes[0][-1].legend(fontsize=7)
+        return _svg(figure)
