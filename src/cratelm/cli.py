@@ -42,19 +42,24 @@ def main() -> NoReturn:
         os.environ.setdefault(variable, "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))
+
+
+class Terminated(BaseException):
+    """Somebody asked the process to end."""
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
+    raise Terminated
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run one command; gives its exit status. What went wrong is said on stderr."""
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as stop:
         _say(f"interrupted; what is done is kept. To go on: {shlex.join(['cratelm', *arguments])}")
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except (InputError, CycloptsError) as error:
         _say(str(error))
         return 2

@@ -47,10 +47,19 @@ def as_text_only(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
+def end_of_text_id(tokenizer: Tokenizer) -> int:
+    """The number of the end-of-text token; raises InputError where the vocabulary has none."""
+    number = tokenizer.token_to_id(END_OF_TEXT)
+    if number is None:
+        raise InputError(f"the tokenizer has no token {END_OF_TEXT}, which marks where a document ends.")
+    return number
+
+
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes that each token of a byte-level vocabulary stands for; none for the end-of-text token."""
     to_byte = _byte_of_character()
-    names = [tokenizer.id_to_token(index) for index in range(tokenizer.get_vocab_size())]
+    vocabulary = tokenizer.get_vocab()
+    names = sorted(vocabulary, key=vocabulary.__getitem__)
     return [b"" if name == END_OF_TEXT else bytes(to_byte[character] for character in name) for name in names]
 
 

@@ -15,7 +15,7 @@ from cratelm.artifacts import Artifact, run_stage, write_json
 from cratelm.corpus.config import SIDES, CorpusConfig, vocabulary_size
 from cratelm.corpus.documents import read_documents
 from cratelm.corpus.split import side_of
-from cratelm.corpus.tokenizer import END_OF_TEXT, load_tokenizer, train_bpe
+from cratelm.corpus.tokenizer import end_of_text_id, load_tokenizer, train_bpe
 from cratelm.errors import InputError
 from cratelm.progress import Progress
 
@@ -68,7 +68,7 @@ def _write_side(
     folder: Path, side: str, texts: list[str], tokenizer: Tokenizer, progress: Progress, batch: int = 1000
 ) -> dict[str, int]:
     """Write one side's two files; gives its numbers of documents, tokens and bytes."""
-    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+    end_of_text = end_of_text_id(tokenizer)
     lengths: list[int] = []
     with (
         (folder / f"{side}.ds").open("wb") as file,

@@ -5,6 +5,7 @@ and a head tied to the token embedding (paper, section on the architecture; nano
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -36,6 +37,8 @@ class CausalAttention(nn.Module):
     """Causal multi-head attention; a subclass says in `project` what queries, keys and values are."""
 
     is_causal = True
+    output_proj: nn.Linear
+    project: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 
     def __init__(self, config: DecoderConfig, layer_idx: int):
         super().__init__()
@@ -53,7 +56,7 @@ class CausalAttention(nn.Module):
         query, key, value = self.project(hidden_states)  # each (B, K, T, p)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(str(self.config._attn_implementation), eager_attention)
         out, weights = attend(self, query, key, value, attention_mask, dropout=0.0, scaling=self.scaling, **kwargs)
         return self.output_proj(out.flatten(2)), weights
 
@@ -145,7 +148,7 @@ class DecoderForCausalLM(DecoderPreTrainedModel, GenerationMixin):
     model_class: type[DecoderModel]
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
     _tp_plan = {"lm_head": "colwise_gather_output"}
-    _pp_plan = {"lm_head": (["hidden_states"], ["logits"])}
+    _pp_plan = {"lm_head": (["hidden_states"], ["logits"])}  # type: ignore[assignment]
     _fsdp_plan = {"lm_head": "keep_full_weight"}
 
     def __init__(self, config: DecoderConfig):

@@ -6,6 +6,8 @@
 The post-ReLU hidden layer passes through `mlp.hidden`, where its units are read or clamped.
 """
 
+from typing import cast
+
 import torch
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -26,9 +28,10 @@ class BaselineAttention(CausalAttention):
 
     def project(self, hidden_states):
         """Queries, keys and values: each (B, K, T, p)."""
-        return tuple(
-            self.split_heads(projection(hidden_states))
-            for projection in (self.query_proj, self.key_proj, self.value_proj)
+        return (
+            self.split_heads(self.query_proj(hidden_states)),
+            self.split_heads(self.key_proj(hidden_states)),
+            self.split_heads(self.value_proj(hidden_states)),
         )
 
 
@@ -37,9 +40,10 @@ class BaselineMLP(nn.Module):
 
     def __init__(self, config: BaselineConfig):
         super().__init__()
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        width = cast(int, config.intermediate_size)
+        self.up_proj = nn.Linear(config.hidden_size, width, bias=False)
         self.hidden = nn.ReLU()
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.down_proj = nn.Linear(width, config.hidden_size, bias=False)
 
     def forward(self, hidden_states):
         """(B, T, d) to (B, T, d)."""

@@ -9,6 +9,8 @@ There is no residual round the second half: the code is all that the layer hands
 are the units that can be read. The ISTA code of a layer passes through `coding.code`, where it is read or clamped.
 """
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -46,7 +48,7 @@ class CrateSparseCoding(nn.Module):
             config.ista_step_size,
             config.ista_threshold,
         )
-        self.dictionary = nn.Parameter(torch.empty(config.dictionary_size, config.hidden_size))
+        self.dictionary = nn.Parameter(torch.empty(cast(int, config.dictionary_size), config.hidden_size))
         self.code = nn.Identity()
 
     def forward(self, x):

@@ -43,11 +43,12 @@ def random_cards(model: Measured, texts: Sequence[str], count: int, seed: int) -
     every = [(layer, unit) for layer, units in enumerate(model.layers) for unit in range(units)]
     generator = np.random.default_rng(derive_seed(seed, "cards", model.name))
     drawn = np.sort(generator.choice(len(every), min(count, len(every)), replace=False))
-    return [make_card(model, *every[place], texts) for place in drawn]
+    return [make_card(model, every[place], texts) for place in drawn]
 
 
-def make_card(model: Measured, layer: int, unit: int, texts: Sequence[str]) -> Card:
-    """The card of one unit."""
+def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -> Card:
+    """The card of one unit, by layer and number."""
+    layer, unit = address
     found = [
         (kind, tokens, activations)
         for kind, count in (("top", 2), ("random", 1))

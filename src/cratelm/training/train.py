@@ -22,7 +22,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from cratelm.artifacts import Artifact, run_stage, write_json
 from cratelm.bootstrap import ratio_interval
-from cratelm.corpus.tokenizer import END_OF_TEXT, byte_lengths
+from cratelm.corpus.tokenizer import END_OF_TEXT, byte_lengths, end_of_text_id
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError, RunError
@@ -45,7 +45,7 @@ def train(config: TrainConfig, tokens: Artifact, out: Path, progress: Progress) 
 
 def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> None:
     tokenizer = read_tokenizer(tokens)
-    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+    end_of_text = end_of_text_id(tokenizer)
     weights = derive_seed(config.seed, "weights")
     model = build_model(config.model, config.shape, tokenizer.get_vocab_size(), end_of_text, weights)
     steps = -(-config.training.tokens // (config.training.batch * config.shape.context))

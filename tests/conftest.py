@@ -1,0 +1,103 @@
+"""Small real things that several tests share: a corpus of sentences, its tokens, one smoke study."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from rich.console import Console
+
+from cratelm.artifacts import Artifact
+from cratelm.corpus.config import CorpusConfig
+from cratelm.corpus.tokens import tokenize
+from cratelm.models.shapes import ShapeConfig
+from cratelm.presets import StudyConfig
+from cratelm.progress import Progress
+from cratelm.records.config import RecordConfig
+from cratelm.report.config import ReportConfig
+from cratelm.score.config import ScoreConfig
+from cratelm.training.config import TrainingConfig
+
+settings.register_profile("cratelm", deadline=None, derandomize=True)
+settings.load_profile("cratelm")
+
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "film",
+    "story",
+    "actor",
+    "plot",
+    "was",
+    "is",
+    "very",
+    "not",
+    "good",
+    "bad",
+    "great",
+    "awful",
+    "long",
+    "short",
+    "and",
+    "but",
+    "so",
+]
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    """Distinct documents of 40 to 200 words of a small vocabulary."""
+    generator = random.Random(seed)
+
+    def words() -> str:
+        return " ".join(generator.choice(WORDS) for _ in range(generator.randint(40, 200)))
+
+    return [f"Review {number}. {words()}" for number in range(count)]
+
+
+@pytest.fixture(scope="session")
+def quiet() -> Progress:
+    """Progress that nobody sees."""
+    return Progress(Console(quiet=True))
+
+
+@pytest.fixture(scope="session")
+def corpus_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text file of 400 documents."""
+    path = tmp_path_factory.mktemp("corpus") / "corpus.txt"
+    path.write_text("\n\n".join(sentences(400)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def corpus_config(corpus_file: Path) -> CorpusConfig:
+    """A split with enough documents on every side."""
+    return CorpusConfig(
+        corpus=str(corpus_file), tokenizer="bpe:300", validation_share=0.1, explain_share=0.2, score_share=0.2
+    )
+
+
+@pytest.fixture(scope="session")
+def tokens(corpus_config: CorpusConfig, tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Artifact:
+    """The tokens of that corpus."""
+    return tokenize(corpus_config, tmp_path_factory.mktemp("tokens") / "tokens", quiet)
+
+
+@pytest.fixture(scope="session")
+def small_study(corpus_config: CorpusConfig) -> StudyConfig:
+    """A study of that corpus that takes a few seconds."""
+    return StudyConfig(
+        corpus=corpus_config,
+        shape=ShapeConfig(layers=2, width=16, heads=2, context=64),
+        training=TrainingConfig(tokens=20_000, batch=4, compile="no", evaluations=2, evaluation_documents=5),
+        records=RecordConfig(excerpt=16, top=6, random=6, pool=40, histogram=8, table_units=16, batch=8),
+        score=ScoreConfig(replicates=100),
+        report=ReportConfig(cards=3),
+    )

@@ -1,0 +1,185 @@
+"""Documents, sides, tokens, contexts and windows."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cratelm.artifacts import Artifact
+from cratelm.corpus.config import SIDES, CorpusConfig
+from cratelm.corpus.contexts import cut_contexts, equal_batches
+from cratelm.corpus.documents import read_documents
+from cratelm.corpus.split import side_of
+from cratelm.corpus.tokenizer import END_OF_TEXT, token_bytes, token_texts, train_bpe
+from cratelm.corpus.tokens import Side, read_side, read_tokenizer, tokenize
+from cratelm.corpus.windows import Windows, permute
+from cratelm.errors import InputError
+
+
+def test_the_packaged_reviews_are_24904_distinct_documents() -> None:
+    documents, counts = read_documents("reviews")
+    assert counts == {"read": 25000, "empty": 0, "duplicate": 96, "invalid_utf8": 0, "kept": 24904}
+    assert len(set(documents)) == 24904
+    assert not any("<br />" in text for text in documents)
+
+
+def test_blank_lines_separate_the_documents_of_a_text_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("one\nline two\n\n\n \nsecond\n\none\nline two\n")
+    documents, counts = read_documents(str(path))
+    assert documents == ["one\nline two", "second"]
+    assert counts["duplicate"] == 1
+
+
+def test_each_text_file_of_a_folder_is_a_document(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("two\n\nstill two")
+    (tmp_path / "a.txt").write_text("one")
+    assert read_documents(str(tmp_path))[0] == ["one", "two\n\nstill two"]
+
+
+def test_invalid_utf8_is_replaced_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"caf\xe9 is broken\n\nfine")
+    documents, counts = read_documents(str(tmp_path / "a.txt"))
+    assert documents == ["caf\ufffd is broken", "fine"]
+    assert counts["invalid_utf8"] == 1
+
+
+def test_half_a_surrogate_pair_in_json_is_replaced_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "\\ud800 x"}\n')
+    documents, counts = read_documents(str(tmp_path / "a.jsonl"))
+    assert documents == ["? x"]
+    assert counts["invalid_utf8"] == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('{"text": "a"}\n{"text": \n', "line 2: not JSON"),
+        ('{"text": "a"}\n{"body": "b"}\n', "line 2: no field `text`"),
+        ('{"text": 3}\n', "line 1: no field `text`"),
+        ("[1]\n", "line 1: no field `text`"),
+        ('{"text": "  "}\n', "holds no text"),
+        ("", "holds no text"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number(tmp_path: Path, lines: str, message: str) -> None:
+    (tmp_path / "a.jsonl").write_text(lines)
+    with pytest.raises(InputError, match=message):
+        read_documents(str(tmp_path / "a.jsonl"))
+
+
+@pytest.mark.parametrize(("name", "message"), [("none.txt", "no such file"), ("a.pdf", "a corpus is a .txt")])
+def test_what_is_no_corpus_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "a.pdf").write_text("x")
+    with pytest.raises(InputError, match=message):
+        read_documents(str(tmp_path / name))
+
+
+@given(st.text(min_size=1))
+def test_a_documents_side_depends_on_its_text_alone(text: str) -> None:
+    side = side_of(text, CorpusConfig())
+    assert side in SIDES
+    assert side == side_of(text, CorpusConfig(corpus="elsewhere.txt", documents=7))
+
+
+def test_the_sides_get_about_their_shares() -> None:
+    config = CorpusConfig(validation_share=0.1, explain_share=0.2, score_share=0.3)
+    sides = [side_of(f"document {number}", config) for number in range(20_000)]
+    shares = [sides.count(side) / 20_000 for side in ("validation", "explain", "score")]
+    assert shares == pytest.approx([0.1, 0.2, 0.3], abs=0.015)  # four standard errors
+
+
+@given(st.text())
+def test_every_text_comes_back_from_its_tokens(text: str) -> None:
+    tokenizer = train_bpe(["some text to learn from, some more text to learn"] * 3, 270)
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    data = token_bytes(tokenizer)
+    assert b"".join(data[index] for index in ids) == text.encode()
+
+
+def test_a_literal_end_of_text_is_no_boundary(tmp_path: Path, quiet) -> None:
+    lines = [f"document {number} says {END_OF_TEXT} and goes on " + "word " * 20 for number in range(60)]
+    (tmp_path / "a.txt").write_text("\n\n".join(lines))
+    shares = {"validation_share": 0.2, "explain_share": 0.2, "score_share": 0.2}
+    config = CorpusConfig(corpus=str(tmp_path / "a.txt"), tokenizer="bpe:280", **shares)
+    made = tokenize(config, tmp_path / "tokens", quiet)
+    end_of_text = read_tokenizer(made).token_to_id(END_OF_TEXT)
+    for side in (read_side(made, name) for name in SIDES):
+        assert np.flatnonzero(side.tokens == end_of_text).tolist() == (side.ends - 1).tolist()
+
+
+def test_bytes_that_are_no_character_are_shown_in_hexadecimal() -> None:
+    texts = token_texts(train_bpe(["abc abc abc"], 258))
+    assert "<FF>" in texts
+    assert "a" in texts
+
+
+def test_the_files_count_what_the_documents_hold(tokens: Artifact) -> None:
+    counts = json.loads((tokens.path / "counts.json").read_text())["sides"]
+    for name in SIDES:
+        side = read_side(tokens, name)
+        assert counts[name]["tokens"] == len(side.tokens) == side.ends[-1]
+        assert counts[name]["documents"] == len(side.ends)
+
+
+def test_too_little_text_for_a_side_is_said(tmp_path: Path, quiet) -> None:
+    (tmp_path / "a.txt").write_text("only one document")
+    with pytest.raises(InputError, match="none of 1 documents fell on the"):
+        tokenize(CorpusConfig(corpus=str(tmp_path / "a.txt")), tmp_path / "tokens", quiet)
+
+
+def side_with(lengths: list[int]) -> Side:
+    """Documents of so many tokens, each token its own place."""
+    ends = np.cumsum([length + 1 for length in lengths])
+    return Side(np.arange(ends[-1]), ends)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.integers(1, 5), st.sampled_from([1, 2, 4, 8]))
+def test_contexts_tile_each_document_and_what_is_left_is_counted(lengths, pieces, multiple) -> None:
+    side = side_with(lengths)
+    contexts = cut_contexts(side, pieces * multiple, multiple)
+    covered = [
+        place
+        for start, length in zip(contexts.start, contexts.length, strict=True)
+        for place in range(start, start + length)
+    ]
+    expected = []
+    for length, end in zip(lengths, side.ends, strict=True):
+        first = end - 1 - length
+        expected += range(first, first + length // multiple * multiple)
+    assert covered == expected
+    assert contexts.dropped == sum(length % multiple for length in lengths)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=30), st.integers(1, 7))
+def test_batches_hold_every_context_once_and_one_length_each(lengths, size) -> None:
+    contexts = cut_contexts(side_with(lengths), 8)
+    batches = list(equal_batches(contexts, size))
+    assert sorted(np.concatenate(batches)) == list(range(len(contexts.start)))
+    assert all(len(set(contexts.length[batch])) == 1 and len(batch) <= size for batch in batches)
+
+
+@given(st.integers(1, 600), st.text(max_size=5))
+def test_the_order_is_a_bijection(size: int, key: str) -> None:
+    assert sorted(permute(index, size, key) for index in range(size)) == list(range(size))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    orders = {tuple(permute(index, 100, key) for index in range(100)) for key in ("0/0", "0/1", "1/0")}
+    assert len(orders) == 3
+
+
+def test_a_window_is_consecutive_tokens_and_their_successors() -> None:
+    windows = Windows(Side(np.arange(101, dtype=np.uint16), np.array([101])), context=10, total=30, seed=3)
+    starts = []
+    for index in range(30):
+        sample = windows[index]
+        start = int(sample["input_ids"][0])
+        assert sample["input_ids"].tolist() == list(range(start, start + 10))
+        assert sample["shift_labels"].tolist() == list(range(start + 1, start + 11))
+        starts.append(start)
+    for epoch in range(3):
+        assert sorted(starts[epoch * 10 : epoch * 10 + 10]) == list(range(0, 100, 10))

@@ -1,0 +1,115 @@
+"""Explanations, correlations and intervals, each against an independent computation."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import pearsonr
+
+from cratelm.bootstrap import document_weights, interval, ratio_interval
+from cratelm.explain.table import TokenTables
+from cratelm.score.correlation import excerpt_sums
+
+
+def brute_table(tokens: np.ndarray, activations: np.ndarray, text: np.ndarray) -> list[float]:
+    """One unit's table and its predictions, with dictionaries."""
+    own, after = defaultdict(list), defaultdict(list)
+    for row, values in zip(tokens, activations, strict=True):
+        for place, token in enumerate(row):
+            own[token].append(values[place])
+            if place:
+                after[row[place - 1]].append(values[place])
+    expected = []
+    for place, token in enumerate(text):
+        left = text[place - 1] if place else None
+        known = own.get(token) or (after.get(left) if left is not None else None)
+        expected.append(float(np.mean(known)) if known else 0.0)
+    return expected
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_tables_of_many_units_equal_one_dictionary_each(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    unit = np.sort(generator.integers(0, 4, 9))
+    tokens, activations = generator.integers(0, 12, (9, 5)), generator.random((9, 5)).astype(np.float32)
+    text = generator.integers(0, 12, (4, 6))
+    tables = TokenTables.explain(unit, tokens, activations, vocabulary=12)
+    simulated = tables.simulate(np.arange(4), text)
+    for k in range(4):
+        expected = brute_table(tokens[unit == k], activations[unit == k], text[k])
+        np.testing.assert_allclose(simulated[k], expected, rtol=1e-12)
+
+
+def test_an_explanation_names_the_strongest_tokens_first() -> None:
+    tokens, activations = np.array([[0, 1, 2, 1]]), np.array([[0.0, 2.0, 1.0, 4.0]])
+    tables = TokenTables.explain(np.array([3]), tokens, activations, vocabulary=5)
+    texts = ["a", " film", "\n", "d", "e"]
+    assert tables.describe(3, texts) == "fires on ' film' 1.00, '\\n' 0.33"
+    assert tables.describe(2, texts) == "never fires on the text it was shown"
+
+
+def random_excerpts(seed: int, units: int = 6, excerpts: int = 5, length: int = 8):
+    generator = np.random.default_rng(seed)
+    truth = generator.exponential(size=(units * excerpts, length)) * (
+        generator.random((units * excerpts, length)) < 0.3
+    )
+    simulated = truth * generator.random() + generator.random((units * excerpts, length))
+    unit = np.repeat(np.arange(units), excerpts)
+    slot = np.tile(np.arange(excerpts), units)
+    document = generator.integers(0, 7, units * excerpts)
+    return unit, slot, document, truth, simulated
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_score_is_pearsons_correlation_over_the_concatenation(seed: int) -> None:
+    unit, slot, document, truth, simulated = random_excerpts(seed)
+    scores = excerpt_sums(unit, slot, document, truth, simulated, (6, 5)).scores()
+    for k in range(6):
+        x, y = truth[unit == k].ravel(), simulated[unit == k].ravel()
+        assert scores[k] == pytest.approx(pearsonr(x, y)[0] if x.std() and y.std() else 0, abs=1e-9)
+
+
+def test_a_weighted_score_is_the_score_of_excerpts_drawn_that_often() -> None:
+    unit, slot, document, truth, simulated = random_excerpts(3)
+    sums = excerpt_sums(unit, slot, document, truth, simulated, (6, 5))
+    drawn = document_weights(7, 20, seed=1)
+    scores = sums.scores(drawn[:, sums.document])
+    for replicate in range(20):
+        for k in range(6):
+            times = drawn[replicate][document[unit == k]].astype(int)
+            x, y = (np.repeat(series[unit == k], times, axis=0).ravel() for series in (truth, simulated))
+            expected = np.nan if not len(x) else (pearsonr(x, y)[0] if x.std() > 0 and y.std() > 0 else 0)
+            assert scores[replicate, k] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e6])
+def test_a_series_that_does_not_vary_scores_zero_not_noise(constant: float) -> None:
+    unit, slot, document, truth, simulated = random_excerpts(4)
+    flat = np.full_like(truth, constant)
+    for x, y in ((truth, flat), (flat, simulated)):
+        assert (excerpt_sums(unit, slot, document, x, y, (6, 5)).scores() == 0).all()
+
+
+def test_missing_excerpts_weigh_nothing() -> None:
+    unit, slot, document, truth, simulated = random_excerpts(5)
+    kept = (unit != 2) | (slot < 2)
+    parts = [array[kept] for array in (unit, slot, document, truth, simulated)]
+    scores = excerpt_sums(*parts, (6, 5)).scores()
+    first = slice(2 * 5, 2 * 5 + 2)
+    assert scores[2] == pytest.approx(pearsonr(truth[first].ravel(), simulated[first].ravel())[0])
+
+
+def test_a_bootstrap_interval_covers_a_known_mean_as_often_as_it_says() -> None:
+    generator, covered = np.random.default_rng(0), 0
+    for trial in range(300):
+        sample = generator.exponential(size=80)
+        low, high = ratio_interval(sample, np.ones(80), seed=trial, replicates=300)
+        covered += low <= 1 <= high
+    assert 0.88 < covered / 300 < 0.98  # 0.95, less the known small-sample loss, within four standard errors
+
+
+def test_replicates_without_a_value_are_left_out_of_an_interval() -> None:
+    low, high = interval(np.array([np.nan, *np.linspace(0, 1, 101)]))
+    assert (low, high) == pytest.approx((0.025, 0.975))
