@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cratelm.artifacts import claim_study
 from cratelm.cli import run
+from cratelm.presets import preset
 from tests.conftest import sentences
 
 STUDY = ["study", "--preset", "smoke"]
@@ -39,11 +41,12 @@ def status_and_message(arguments: list[str], capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_bad_input_is_answered_by_one_line_and_status_2(arguments, message, tmp_path, capsys) -> None:
-    status, error = status_and_message([*STUDY, "--out", str(tmp_path / "out"), *arguments], capsys)
+    base = [] if "--preset" in arguments else ["--preset", "smoke"]
+    status, error = status_and_message(["study", *base, "--out", str(tmp_path / "out"), *arguments], capsys)
     assert status == 2
     assert message in error
     assert "Traceback" not in error
-    assert len(error.strip().splitlines()) == 1
+    assert len([line for line in error.splitlines() if line != "reading the corpus"]) == 1
 
 
 def corpus_of(path: Path, data: bytes) -> Path:
@@ -58,7 +61,11 @@ def corpus_of(path: Path, data: bytes) -> Path:
         ("one.txt", b"one short document", "too little text"),
         ("broken.jsonl", b'{"text": "a"}\n{"text"\n', "line 2"),
         ("field.jsonl", b'{"body": "a"}\n', "no field `text`"),
-        ("short.txt", "\n\n".join(f"number {k}" for k in range(900)).encode(), "train side has text for"),
+        (
+            "short.txt",
+            "\n\n".join(f"number {k}" for k in range(900)).encode(),
+            "no document of the explain side is 64 tokens long",
+        ),
     ],
 )
 def test_text_that_cannot_be_used_is_named(name, data, message, tmp_path, capsys) -> None:
@@ -69,14 +76,18 @@ def test_text_that_cannot_be_used_is_named(name, data, message, tmp_path, capsys
     assert "Traceback" not in error
 
 
-def test_a_toml_file_and_the_command_line_override_a_preset(tmp_path, capsys) -> None:
-    (tmp_path / "a.toml").write_text('corpus = "from-toml.txt"\n[training]\nbatch = 3\n')
-    arguments = [*STUDY, "--out", str(tmp_path / "out"), "--config", str(tmp_path / "a.toml")]
-    assert "from-toml.txt" in status_and_message(arguments, capsys)[1]
-    settings = (tmp_path / "out" / "study.json").read_text()
-    assert '"batch": 3' in settings
-    assert '"width": 32' in settings
-    assert "from-line.txt" in status_and_message([*arguments, "--corpus", "from-line.txt"], capsys)[1] or True
+def test_the_command_line_overrides_a_toml_file_which_overrides_the_preset(tmp_path, capsys) -> None:
+    (tmp_path / "out").mkdir()
+    claim_study(tmp_path / "out", preset("smoke"))
+    (tmp_path / "a.toml").write_text('corpus = "from-toml.txt"\n[training]\nbatch = 3\nevaluations = 5\n')
+    arguments = [*STUDY, "--out", str(tmp_path / "out"), "--config", str(tmp_path / "a.toml"), "--training.batch", "2"]
+    status, error = status_and_message(arguments, capsys)
+    assert status == 2
+    assert [line.strip() for line in error.splitlines()[1:-1]] == [
+        "corpus.corpus: 'reviews' there, 'from-toml.txt' asked for",
+        "training.batch: 8 there, 2 asked for",
+        "training.evaluations: 4 there, 5 asked for",
+    ]
 
 
 def test_unknown_keys_of_a_toml_file_are_refused(tmp_path, capsys) -> None:
@@ -88,11 +99,8 @@ def test_unknown_keys_of_a_toml_file_are_refused(tmp_path, capsys) -> None:
 
 
 def test_a_folder_that_holds_another_study_or_other_files_is_refused(tmp_path, capsys) -> None:
-    corpus = tmp_path / "missing.txt"
-    out = tmp_path / "out"
-    run([*STUDY, "--corpus", str(corpus), "--out", str(out)])
-    capsys.readouterr()
-    status, error = status_and_message([*STUDY, "--corpus", str(corpus), "--seed", "7", "--out", str(out)], capsys)
+    claim_study(tmp_path, preset("smoke"))
+    status, error = status_and_message([*STUDY, "--seed", "7", "--out", str(tmp_path)], capsys)
     assert status == 2
     assert "seed: 0 there, 7 asked for" in error
     (tmp_path / "photos").mkdir()
@@ -100,6 +108,13 @@ def test_a_folder_that_holds_another_study_or_other_files_is_refused(tmp_path, c
     status, error = status_and_message([*STUDY, "--out", str(tmp_path / "photos")], capsys)
     assert status == 2
     assert "is not a study" in error
+
+
+def test_a_slip_in_the_settings_spoils_no_folder(tmp_path, capsys) -> None:
+    out = str(tmp_path / "out")
+    status_and_message([*STUDY, "--corpus", "typo.txt", "--out", out], capsys)
+    corpus = corpus_of(tmp_path / "corpus.txt", b"")
+    assert "holds no text" in status_and_message([*STUDY, "--corpus", str(corpus), "--out", out], capsys)[1]
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from cratelm.errors import InputError, RunError
 SCHEMA = 1
 MANIFEST = "manifest.json"
 IDENTITY = "stage.json"
+STUDY = "study.json"
 VERSIONED = ("cratelm", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
 
@@ -124,22 +126,27 @@ def run_stage(
         raise InputError(f"{out} exists and is not a finished {stage}. Choose another folder.")
     partial = out.with_name(out.name + ".partial")
     with _claimed(partial, identity), _disk_errors(partial):
-        work(partial)
+        try:
+            work(partial)
+        except InputError:
+            shutil.rmtree(partial)  # nothing in it is worth going on from
+            raise
         _commit(partial, out, identity)
     return open_artifact(out, stage)
 
 
 def require_same_study(out: Path, config: Any) -> None:
-    """Claim the folder `out` for one study, or refuse it if it holds another or something else."""
-    plain = as_plain(config)
-    claim = out / "study.json"
-    if claim.is_file():
-        _require_same(plain, read_json(claim), out)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    """Refuse a folder that holds another study, or something that is no study."""
+    if (out / STUDY).is_file():
+        _require_same(as_plain(config), read_json(out / STUDY), out)
+    elif out.exists() and (not out.is_dir() or any(not path.name.startswith("tokens") for path in out.iterdir())):
         raise InputError(f"{out} exists and is not a study of cratelm. Choose another folder for --out.")
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(claim, plain)
+
+
+def claim_study(out: Path, config: Any) -> None:
+    """Make `out` the folder of this study alone. Claimed late, so that a slip in the settings spoils no folder."""
+    if not (out / STUDY).is_file():
+        write_json(out / STUDY, as_plain(config))
 
 
 def _require_same(ours: Any, theirs: Any, out: Path) -> None:

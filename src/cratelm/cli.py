@@ -31,6 +31,7 @@ app = App(
     help="White-box language models, and how readable their neurons are.",
     version=__version__,
     config=_layers,
+    suppress_keyboard_interrupt=False,
 )
 app.command("cratelm.commands.study:study")
 

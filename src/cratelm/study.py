@@ -10,12 +10,15 @@ DIR/report                      report.html, table.json, table.csv
 from dataclasses import replace
 from pathlib import Path
 
-from cratelm.artifacts import Artifact, require_same_study
-from cratelm.corpus.tokens import tokenize
+from cratelm.artifacts import Artifact, claim_study, require_same_study
+from cratelm.corpus.tokens import read_side, tokenize
+from cratelm.errors import InputError
 from cratelm.explain.explain import explain
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
+from cratelm.records.halves import cut_half
 from cratelm.records.record import record
+from cratelm.records.store import HALVES
 from cratelm.report.measured import Measured
 from cratelm.report.report import report
 from cratelm.score.score import score
@@ -27,12 +30,24 @@ def run_study(config: StudyConfig, out: Path, progress: Progress) -> Artifact:
     """Train, record, explain, score and report in `out`; what is there already is not made again."""
     require_same_study(out, config)
     tokens = tokenize(config.corpus, out / "tokens", progress)
+    require_enough_text(config, tokens)
+    claim_study(out, config)
     measured = []
     for name in config.models:
         trained = _measure(config, name, name, tokens, out, progress)
         untrained = _measure(config, name, f"{name}-untrained", tokens, out, progress)
         measured.append((trained, untrained))
     return report(config.report, measured, tokens, out / "report", progress)
+
+
+def require_enough_text(config: StudyConfig, tokens: Artifact) -> None:
+    """Refuse text that a later stage could not use, before hours go into the earlier ones."""
+    context = config.shape.context
+    train_tokens = len(read_side(tokens, "train").tokens)
+    if train_tokens <= context:
+        raise InputError(f"too little text: the train side's {train_tokens} tokens fill no context of {context}.")
+    for half in HALVES:
+        cut_half(half, read_side(tokens, half), context, config.records.excerpt)
 
 
 def _measure(config: StudyConfig, model: str, name: str, tokens: Artifact, out: Path, progress: Progress) -> Measured:

@@ -14,7 +14,7 @@ from cratelm.artifacts import Artifact, run_stage
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.config import ExplainConfig
-from cratelm.explain.table import Lookup, TokenTables
+from cratelm.explain.table import OTHER, TokenTables
 from cratelm.progress import Progress
 from cratelm.records.store import read_excerpts, read_layers, read_tables
 
@@ -51,36 +51,30 @@ def _from_excerpts(config: ExplainConfig, records: Artifact, layer: int, vocabul
 
 def _from_half(records: Artifact, layer: int) -> TokenTables:
     stored = read_tables(records, layer)
-    sample, token = np.nonzero(np.broadcast_to(stored["counts"] > 0, stored["means"].shape))
-    vocabulary = len(stored["counts"])
-    own = Lookup(vocabulary, stored["units"][sample], token, stored["means"][sample, token])
-    nothing = np.empty(0, np.int64)
-    return TokenTables(own, Lookup(vocabulary, nothing, nothing, np.empty(0)))
+    counts, means, units = stored["counts"], stored["means"], stored["units"]
+    sample, token = np.nonzero(np.broadcast_to(counts > 0, means.shape))
+    return TokenTables.of(
+        len(counts),
+        np.r_[units[sample], units],
+        np.r_[token, np.full(len(units), OTHER)],
+        np.r_[means[sample, token], means @ counts / counts.sum()],
+    )
 
 
 def _write(path: Path, tables: TokenTables) -> None:
-    parts = [
-        pa.table(
-            {
-                "after": pa.array(np.full(len(lookup.unit), after), pa.bool_()),
-                "unit": pa.array(lookup.unit, pa.int32()),
-                "token": pa.array(lookup.token, pa.int32()),
-                "mean": pa.array(lookup.mean, pa.float64()),
-            }
-        )
-        for after, lookup in ((False, tables.own), (True, tables.after))
-    ]
-    pq.write_table(pa.concat_tables(parts), path, compression="zstd")
+    columns = {
+        "unit": pa.array(tables.unit, pa.int32()),
+        "token": pa.array(tables.token, pa.int32()),
+        "mean": pa.array(tables.mean, pa.float64()),
+    }
+    pq.write_table(pa.table(columns), path, compression="zstd")
 
 
 def read_explanations(explanations: Artifact, explainer: str, layer: int, vocabulary: int) -> TokenTables:
     """One layer's tables, by `table` or `table-full`."""
     table = pq.read_table(explanations.path / f"{explainer}-{layer}.parquet")
-    after = table["after"].to_numpy()
     unit, token = (table[name].to_numpy().astype(np.int64) for name in ("unit", "token"))
-    mean = table["mean"].to_numpy()
-    own, behind = (Lookup(vocabulary, unit[rows], token[rows], mean[rows]) for rows in (~after, after))
-    return TokenTables(own, behind)
+    return TokenTables(vocabulary, unit, token, table["mean"].to_numpy())
 
 
 def read_sentences(explanations: Artifact, layer: int) -> list[str]:

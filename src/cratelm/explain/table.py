@@ -1,7 +1,7 @@
 """Token tables: explanations that need no language model and are the same for every reader.
 
-A table says how strongly a unit fires on each token it was shown; for a token that it was not shown it falls back
-to what followed the left neighbour; where that was not shown either it says 0, the value of a unit at rest.
+A table says how strongly a unit fires on each token that it was shown; on any other token it expects the unit's
+mean over what it was shown.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,16 @@ from typing import Self
 
 import numpy as np
 
+OTHER = -1
+"""Stands for every token that a unit was not shown."""
+
 
 @dataclass(frozen=True)
-class Lookup:
-    """A sparse table of means with one row a unit: entries sorted by unit and token."""
+class TokenTables:
+    """The tables of many units of one layer, which explain and simulate all of them at once.
+
+    Entries are sorted by unit and token; a unit's first entry is that of OTHER tokens.
+    """
 
     vocabulary: int
     unit: np.ndarray
@@ -20,61 +26,56 @@ class Lookup:
     token: np.ndarray
     """(entries,) int64."""
     mean: np.ndarray
-    """(entries,) float64."""
+    """(entries,) float64: the mean activation of the unit on the token."""
 
     @classmethod
-    def fit(cls, unit: np.ndarray, token: np.ndarray, value: np.ndarray, vocabulary: int) -> Self:
-        """The mean value of each pair of unit and token that occurs; all arrays have one shape."""
-        keys, place = np.unique((unit * vocabulary + token).ravel(), return_inverse=True)
-        mean = np.bincount(place, weights=value.ravel()) / np.bincount(place)
-        return cls(vocabulary, keys // vocabulary, keys % vocabulary, mean)
-
-    def __call__(self, unit: np.ndarray, token: np.ndarray) -> np.ndarray:
-        """The entries of pairs of unit and token, NaN where there is none."""
-        keys = self.unit * self.vocabulary + self.token
-        wanted = unit * self.vocabulary + token
-        if not len(keys):
-            return np.full(wanted.shape, np.nan)
-        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.where(keys[place] == wanted, self.mean[place], np.nan)
-
-
-@dataclass(frozen=True)
-class TokenTables:
-    """The tables of many units of one layer, which explain and simulate all of them at once."""
-
-    own: Lookup
-    """The mean activation at a token."""
-    after: Lookup
-    """The mean activation behind a token."""
+    def of(cls, vocabulary: int, unit: np.ndarray, token: np.ndarray, mean: np.ndarray) -> Self:
+        """Tables from their entries, in any order."""
+        order = np.lexsort((token, unit))
+        return cls(vocabulary, unit[order], token[order], mean[order])
 
     @classmethod
     def explain(cls, unit: np.ndarray, tokens: np.ndarray, activations: np.ndarray, vocabulary: int) -> Self:
         """Tables from excerpts: unit (rows,), tokens and activations (rows, excerpt)."""
-        units = np.broadcast_to(unit[:, None], tokens.shape)
-        return cls(
-            Lookup.fit(units, tokens, activations, vocabulary),
-            Lookup.fit(units[:, 1:], tokens[:, :-1], activations[:, 1:], vocabulary),
+        keys, place = np.unique((unit[:, None] * vocabulary + tokens).ravel(), return_inverse=True)
+        mean = np.bincount(place, activations.ravel()) / np.bincount(place)
+        shown, row = np.unique(unit, return_inverse=True)
+        overall = np.bincount(row, activations.mean(1, dtype=np.float64)) / np.bincount(row)
+        return cls.of(
+            vocabulary,
+            np.r_[keys // vocabulary, shown],
+            np.r_[keys % vocabulary, np.full(len(shown), OTHER)],
+            np.r_[mean, overall],
         )
 
     def simulate(self, unit: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """The activations expected of units (rows,) on tokens (rows, excerpt): (rows, excerpt) float64.
 
-        A text's first token has no left neighbour.
+        0 for a unit without a table, which was shown nothing because it never fired.
         """
         units = np.broadcast_to(unit[:, None], tokens.shape)
-        expected = self.own(units, tokens)
-        behind = np.full(tokens.shape, np.nan)
-        behind[:, 1:] = self.after(units[:, 1:], tokens[:, :-1])
-        return np.nan_to_num(np.where(np.isnan(expected), behind, expected), nan=0.0)
+        known = self._look_up(units, tokens)
+        other = self._look_up(unit, np.full(len(unit), OTHER))
+        return np.nan_to_num(np.where(np.isnan(known), other[:, None], known), nan=0.0)
+
+    def _look_up(self, unit: np.ndarray, token: np.ndarray) -> np.ndarray:
+        """The entries of pairs of unit and token, NaN where there is none."""
+        if not len(self.unit):
+            return np.full(token.shape, np.nan)
+        width = self.vocabulary + 1
+        keys, wanted = self.unit * width + self.token + 1, unit * width + token + 1
+        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[place] == wanted, self.mean[place], np.nan)
 
     def describe(self, unit: int, texts: list[str], words: int = 8) -> str:
         """One unit's table as a sentence: its strongest tokens, with their share of its strongest mean."""
-        mine = (self.own.unit == unit) & (self.own.mean > 0)
-        tokens, means = self.own.token[mine], self.own.mean[mine]
+        mine = (self.unit == unit) & (self.mean > 0)
+        tokens, means = self.token[mine & (self.token != OTHER)], self.mean[mine & (self.token != OTHER)]
         if not len(tokens):
             return "never fires on the text it was shown"
         strongest = np.lexsort((tokens, -means))[:words]
         named = ", ".join(f"{texts[tokens[k]]!r} {means[k] / means.max():.2f}" for k in strongest)
+        other = float(self.mean[mine & (self.token == OTHER)].sum() / means.max())
         more = len(tokens) - len(strongest)
-        return f"fires on {named}" + (f" and, less, on {more} more tokens" if more > 0 else "")
+        rest = f", less on {more} more tokens" if more > 0 else ""
+        return f"fires on {named}{rest}; on unknown tokens {other:.2f}"

@@ -45,7 +45,7 @@ class Moments:
         third_central = third - 3 * mean * second + 2 * mean**3
         fourth_central = fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4
         return {
-            "firing_rate": (self.fired / self.tokens).numpy().astype(np.float64),
+            "firing_rate": self.fired.numpy() / self.tokens,
             "maximum": self.maximum.numpy().astype(np.float64),
             "mean": mean,
             "variance": variance,

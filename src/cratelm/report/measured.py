@@ -24,8 +24,12 @@ class Estimate:
 
     @classmethod
     def of(cls, mean: float, replicates: np.ndarray) -> "Estimate":
-        """The mean, with the percentile interval of its bootstrap replicates."""
-        low, high = interval(replicates)
+        """The mean, with the percentile interval of its bootstrap replicates, moved so that it is centred on the mean.
+
+        A replicate holds some excerpts twice and others not at all, so a correlation over it is a little lower
+        than over as many different excerpts. That is a property of drawing again, not of the estimate.
+        """
+        low, high = interval(replicates - np.nanmean(replicates) + mean)
         return cls(float(mean), float(low), float(high))
 
 

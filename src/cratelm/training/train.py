@@ -105,6 +105,7 @@ class StudyTrainer(Trainer):
         losses = self.validation.losses(self.model, self.evaluation_documents)  # type: ignore[arg-type]
         metrics = {"validation_loss": losses.nats_per_token}
         self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
 
@@ -156,7 +157,8 @@ def _fit(
     side = read_side(tokens, "train")
     windows = Windows(side, config.shape.context, steps * recipe.batch, derive_seed(config.seed, "order"))
     if windows.in_epoch < 1:
-        raise InputError(f"too little text: the train side's {len(side.tokens)} tokens fill no context.")
+        needed = config.shape.context
+        raise InputError(f"too little text: the train side's {len(side.tokens)} tokens fill no context of {needed}.")
     checkpoints = folder / "checkpoints"
     resumed = newest_committed(checkpoints, progress)
     done = int(resumed.name.removeprefix("checkpoint-")) if resumed else 0
