@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
-from cratelm.bootstrap import document_weights, interval, ratio_interval
+from cratelm.bootstrap import draw_weights, interval, ratio_interval
 from cratelm.explain.table import TokenTables
+from cratelm.report.measured import Estimate
 from cratelm.score.correlation import excerpt_sums
 
 
@@ -67,7 +68,7 @@ def test_a_score_is_pearsons_correlation_over_the_concatenation(seed: int) -> No
 def test_a_weighted_score_is_the_score_of_excerpts_drawn_that_often() -> None:
     unit, slot, document, truth, simulated = random_excerpts(3)
     sums = excerpt_sums(unit, slot, document, truth, simulated, (6, 5))
-    drawn = document_weights(7, 20, seed=1)
+    drawn = draw_weights(7, 20, seed=1)
     scores = sums.scores(drawn[:, sums.document])
     for replicate in range(20):
         for k in range(6):
@@ -75,6 +76,29 @@ def test_a_weighted_score_is_the_score_of_excerpts_drawn_that_often() -> None:
             x, y = (np.repeat(series[unit == k], times, axis=0).ravel() for series in (truth, simulated))
             expected = np.nan if not len(x) else (pearsonr(x, y)[0] if x.std() > 0 and y.std() > 0 else 0)
             assert scores[replicate, k] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+def test_the_interval_of_a_layers_mean_covers_the_mean_over_all_text_and_units() -> None:
+    """Documents and units both vary; the truth is the mean over far more of both than one study sees."""
+    length, excerpts, units, documents = 8, 4, 30, 40
+
+    def layer_score(seed: int, units: int, documents: int):
+        generator = np.random.default_rng(seed)
+        easy, clear = generator.random(documents), generator.random(units)
+        unit, slot = np.repeat(np.arange(units), excerpts), np.tile(np.arange(excerpts), units)
+        document = generator.integers(0, documents, len(unit))
+        truth = generator.normal(size=(len(unit), length))
+        noise = generator.normal(size=truth.shape) * (2 - easy[document] - clear[unit])[:, None]
+        return excerpt_sums(unit, slot, document, truth, truth + noise, (units, excerpts))
+
+    expected = layer_score(0, 20_000, 20_000).scores().mean()
+    covered = 0
+    for trial in range(1, 201):
+        sums = layer_score(trial, units, documents)
+        means = sums.layer_means(draw_weights(documents, 200, trial), draw_weights(units, 200, trial + 1000))
+        estimate = Estimate.of(sums.scores().mean(), means)
+        covered += estimate.low <= expected <= estimate.high
+    assert covered / 200 >= 0.93  # drawing both again is known to be cautious: about 0.99 here
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e6])

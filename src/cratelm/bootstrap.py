@@ -5,10 +5,10 @@ import numpy as np
 LEVEL = 0.95
 
 
-def document_weights(documents: int, replicates: int, seed: int) -> np.ndarray:
-    """How often each document is drawn in each replicate: (replicates, documents) float64 counts."""
+def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
+    """How often each of so many things is drawn in each replicate: (replicates, things) float64 counts."""
     generator = np.random.default_rng(seed)
-    return generator.multinomial(documents, np.full(documents, 1 / documents), size=replicates).astype(np.float64)
+    return generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
 
 
 def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -19,6 +19,6 @@ def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndar
 
 def ratio_interval(numerators: np.ndarray, denominators: np.ndarray, seed: int, replicates: int = 1000) -> list[float]:
     """The interval of sum(numerators) / sum(denominators), both (documents,), when documents are drawn again."""
-    weights = document_weights(len(numerators), replicates, seed)
+    weights = draw_weights(len(numerators), replicates, seed)
     low, high = interval((weights @ numerators) / (weights @ denominators))
     return [float(low), float(high)]

@@ -57,15 +57,15 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
                 most = [trained.mean(CEILING, metric, layer) for layer in layers]
                 axis.plot(layers, most, ".:", color=colour, alpha=0.6, label=f"{trained.name}, ceiling")
             axis.set(title=metric, xlabel="layer", ylabel="mean score (r)", xticks=layers, ylim=(0, 1))
-        axes[0][-1].legend(fontsize=7)
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
         return _svg(figure)
 
 
 def loss_curves(pairs: Sequence[Pair]) -> str:
     """Training loss (thin) and validation loss (dots) by tokens seen."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(1, height=3.4)
-        axis = axes[0][0]
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        axis = figure.subplots()
         for (trained, _), colour in zip(pairs, COLOURS, strict=False):
             rows = [json.loads(line) for line in (trained.model.path / "losses.jsonl").read_text().splitlines()]
             for key, style in (("loss", "-"), ("validation_loss", "o")):
@@ -73,8 +73,8 @@ def loss_curves(pairs: Sequence[Pair]) -> str:
                 if points:
                     label = trained.name if key == "loss" else f"{trained.name}, validation"
                     axis.plot(*zip(*points, strict=True), style, color=colour, linewidth=0.8, markersize=4, label=label)
-        axis.set(xlabel="million tokens", ylabel="nats a token", title="loss")
-        axis.legend(fontsize=7)
+        axis.set(xlabel="million tokens", ylabel="nats a token")
+        axis.legend(fontsize=8)
         return _svg(figure)
 
 
@@ -91,5 +91,5 @@ def score_histograms(models: Sequence[Measured]) -> str:
                         scores = model.units["score"][model.rows(EXPLAINER, metric, layer)]
                         axis.hist(scores, bins, histtype="stepfilled", color=colour, alpha=0.45, label=model.name)
                 axis.set(title=f"{metric}, layer {layer}", xlabel="score (r)", ylabel="units")
-        axes[0][-1].legend(fontsize=7)
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
         return _svg(figure)

@@ -89,10 +89,12 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
 def estimate(value: dict[str, float] | None, digits: int = 3) -> str:
     """A mean with its interval, as text."""
     return (
-        "–" if value is None else f"{value['mean']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+        "–"
+        if value is None
+        else f"{value['mean']:z.{digits}f} [{value['low']:z.{digits}f}, {value['high']:z.{digits}f}]"
     )
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number as text; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{value:z.{digits}f}"

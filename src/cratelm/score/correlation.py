@@ -12,6 +12,8 @@ STATUS = ("scored", "dead", "silent", "constant")
 """`dead`: the unit never fires in the score half; `silent`: not in its scored excerpts; `constant`: the simulation
 does not vary on them. The last three score 0 under the strict protocol, and are counted."""
 
+BLOCK = 100
+"""Replicates computed at once, so that memory stays small."""
 NEGLIGIBLE = 1e-12
 """A variance below this share of the unit's own mean square is rounding, and counts as none."""
 
@@ -35,6 +37,20 @@ class ExcerptSums:
             return _correlation(self.sums.sum(1))
         by_unit = weights.transpose(1, 0, 2)  # (units | 1, replicates, excerpts)
         return _correlation(by_unit @ self.sums).T
+
+    def layer_means(self, drawn: np.ndarray, unit_weights: np.ndarray) -> np.ndarray:
+        """The mean score of all units in each replicate, (replicates,): a bootstrap of documents and units together.
+
+        `drawn` (replicates, documents) says how often each document is drawn, and its excerpts with it;
+        `unit_weights` (replicates, units) how often each unit is. A unit that lost all its excerpts has no part.
+        """
+        means = []
+        for start in range(0, len(drawn), BLOCK):
+            block = slice(start, start + BLOCK)
+            scores = self.scores(drawn[block][:, self.document])  # (block, units)
+            weights = np.where(np.isnan(scores), 0, unit_weights[block])
+            means.append((np.nan_to_num(scores) * weights).sum(1) / weights.sum(1))
+        return np.concatenate(means)
 
 
 def excerpt_sums(

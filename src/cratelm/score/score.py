@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from cratelm.artifacts import Artifact, read_json, run_stage
-from cratelm.bootstrap import document_weights, interval
+from cratelm.bootstrap import draw_weights, interval
 from cratelm.explain.config import EXPLAINERS
 from cratelm.explain.explain import read_explanations
 from cratelm.explain.table import TokenTables
@@ -22,9 +22,6 @@ from cratelm.records.store import Excerpts, read_excerpts, read_layers, read_tab
 from cratelm.score.config import METRICS, ScoreConfig
 from cratelm.score.correlation import STATUS, ExcerptSums, excerpt_sums
 from cratelm.seeds import derive_seed
-
-BLOCK = 100
-"""Replicates computed at once, so that memory stays small."""
 
 
 def score(config: ScoreConfig, records: Artifact, explanations: Artifact, out: Path, progress: Progress) -> Artifact:
@@ -37,7 +34,7 @@ def score(config: ScoreConfig, records: Artifact, explanations: Artifact, out: P
 
 def _score(config: ScoreConfig, records: Artifact, explanations: Artifact, folder: Path, progress: Progress) -> None:
     documents = read_json(records.path / "records.json")["halves"]["score"]["documents"]
-    drawn = document_weights(documents, config.replicates, derive_seed(config.seed, "documents"))
+    drawn = draw_weights(documents, config.replicates, derive_seed(config.seed, "documents"))
     layers = range(len(read_layers(records)))
     rows: list[pa.Table] = []
     replicates: dict[str, np.ndarray] = {}
@@ -113,7 +110,7 @@ class ScoredLayer:
 
     def table(self) -> pa.Table:
         """A row a unit: score, its interval over excerpts, status, and the score of another unit's explanation."""
-        weights = document_weights(
+        weights = draw_weights(
             self.sums.sums.shape[1], self.config.replicates, derive_seed(self.config.seed, "excerpts")
         )
         low, high = interval(self.sums.scores(weights[:, None, :]))
@@ -137,19 +134,12 @@ class ScoredLayer:
         `drawn` (replicates, documents) says how often a document is drawn, the same for every model; units are
         drawn for each layer. Excerpts follow their documents.
         """
-        units = len(self.units)
         seed = derive_seed(self.config.seed, "units", self.layer, self.explainer)
-        unit_weights = document_weights(units, len(drawn), seed)
-        found = {}
-        for name, sums in (("own", self.sums), ("shuffled", self.shuffled)):
-            means = []
-            for start in range(0, len(drawn), BLOCK):
-                block = slice(start, start + BLOCK)
-                scores = sums.scores(drawn[block][:, sums.document])  # (block, units)
-                weights = np.where(np.isnan(scores), 0, unit_weights[block])
-                means.append((np.nan_to_num(scores) * weights).sum(1) / weights.sum(1))
-            found[replicates_key(self.layer, self.explainer, self.metric, name)] = np.concatenate(means)
-        return found
+        unit_weights = draw_weights(len(self.units), len(drawn), seed)
+        return {
+            replicates_key(self.layer, self.explainer, self.metric, name): sums.layer_means(drawn, unit_weights)
+            for name, sums in (("own", self.sums), ("shuffled", self.shuffled))
+        }
 
 
 def replicates_key(layer: int, explainer: str, metric: str, name: str) -> str:

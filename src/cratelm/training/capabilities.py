@@ -19,6 +19,11 @@ def use_bf16(config: TrainingConfig) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
+def use_compile(config: TrainingConfig) -> bool:
+    """Whether to compile the model: as told, or where that is possible."""
+    return config.compile == "yes" or (config.compile == "auto" and missing_for_compile() is None)
+
+
 def missing_for_compile() -> str | None:
     """What torch.compile would need and this machine lacks, or None."""
     if torch.cuda.is_available():

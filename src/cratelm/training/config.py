@@ -11,11 +11,11 @@ from cratelm.models.shapes import ShapeConfig, require_model
 class TrainingConfig:
     """The recipe: AdamW with warm-up and a cosine to a tenth, as in the paper."""
 
-    tokens: int = 6_000_000
+    tokens: int = 7_500_000
     """Tokens that each model sees; rounded up to whole batches. 0 leaves the random weights as they are."""
     batch: int = 8
     """Windows of one context length in a batch."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """The peak of the schedule."""
     warmup: float = 0.05
     """Share of the steps over which the learning rate rises."""

@@ -6,6 +6,8 @@ or ignored (checkpoints.py), a stop before a step that is not finite, and held-o
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -30,7 +32,7 @@ from cratelm.models.build import build_model
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.progress import Bar, Progress
 from cratelm.seeds import derive_seed
-from cratelm.training.capabilities import missing_for_compile, use_bf16
+from cratelm.training.capabilities import missing_for_compile, use_bf16, use_compile
 from cratelm.training.checkpoints import CommitCheckpoints, newest_committed
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import document_losses
@@ -56,6 +58,8 @@ def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progre
         losses = validation.losses(model)
     summary = {
         "parameters": model.num_parameters(),
+        "precision": "bf16" if use_bf16(config.training) else "fp32",
+        "compiled": use_compile(config.training),
         "steps": steps,
         "tokens": steps * config.training.batch * config.shape.context,
         "nats_per_token": losses.nats_per_token,
@@ -136,6 +140,17 @@ class ShowProgress(TrainerCallback):
         self.bar.advance(1, self.loss, self.batch_tokens)
 
 
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """On a CPU, the same bytes from the same seed; attention on GPUs has no deterministic gradient to offer."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(not torch.cuda.is_available())
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
 def _not_finite(what: str, step: int) -> str:
     return (
         f"{what} was not finite at step {step + 1}, so training stopped before the optimizer's step. "
@@ -164,7 +179,6 @@ def _fit(
     done = int(resumed.name.removeprefix("checkpoint-")) if resumed else 0
     if done:
         progress.say(f"{config.model}: going on from step {done} of {steps}.")
-    torch.use_deterministic_algorithms(True)
     arguments = _arguments(config, steps, checkpoints, progress)
     with progress.task(f"training {config.model}", total=steps, done=done) as bar:
         trainer = StudyTrainer(
@@ -181,15 +195,15 @@ def _fit(
             ],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        with _deterministic():
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     return _curve(trainer.state.log_history, recipe.batch * config.shape.context)
 
 
 def _arguments(config: TrainConfig, steps: int, checkpoints: Path, progress: Progress) -> TrainingArguments:
     recipe = config.training
-    missing = missing_for_compile() if recipe.compile == "auto" else None
-    if missing:
-        progress.say(f"Training runs uncompiled, which is slower: torch.compile needs {missing}.")
+    if recipe.compile == "auto" and not use_compile(recipe):
+        progress.say(f"Training runs uncompiled, which is slower: torch.compile needs {missing_for_compile()}.")
     # Checkpoints fall on logged steps, so that a resumed run's averages cover the same steps.
     between = max(LOG_EVERY, -(-steps // recipe.evaluations // LOG_EVERY) * LOG_EVERY)
     return TrainingArguments(
@@ -206,7 +220,7 @@ def _arguments(config: TrainConfig, steps: int, checkpoints: Path, progress: Pro
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
         bf16=use_bf16(config.training),
-        torch_compile=recipe.compile == "yes" or (recipe.compile == "auto" and missing is None),
+        torch_compile=use_compile(recipe),
         logging_steps=LOG_EVERY,
         logging_nan_inf_filter=False,
         eval_strategy="steps",
