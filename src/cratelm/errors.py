@@ -7,3 +7,8 @@ class InputError(Exception):
 
 class RunError(Exception):
     """The run or its surroundings failed (loss not finite, disk full): exit status 3."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library says went wrong, in one line."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

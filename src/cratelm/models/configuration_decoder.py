@@ -43,6 +43,11 @@ class DecoderConfig(PreTrainedConfig):
             self.num_key_value_heads = self.num_attention_heads
         super().__post_init__(**kwargs)
 
+    @property
+    def norm_bias(self) -> bool:
+        """Whether the norms have a bias beside their weight."""
+        return True
+
     def validate_architecture(self):
         """Refuse numbers that do not fit each other."""
         if self.hidden_size % self.num_attention_heads:

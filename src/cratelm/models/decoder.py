@@ -90,14 +90,13 @@ class DecoderModel(DecoderPreTrainedModel):
     """Embeddings, layers and the final norm: token ids (B, T) to hidden states (B, T, d)."""
 
     layer_class: type[nn.Module]
-    norm_bias = True
 
     def __init__(self, config: DecoderConfig):
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.embed_positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.layers = nn.ModuleList(self.layer_class(config, index) for index in range(config.num_hidden_layers))
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=self.norm_bias)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
         self.gradient_checkpointing = False
         self.post_init()
 

@@ -1,4 +1,4 @@
-"""GPT-2 as the paper trains it (arXiv 2410.16443): nanoGPT's block with ReLU and no biases.
+"""GPT-2, by default as the paper trains it (arXiv 2410.16443): nanoGPT's block with ReLU and no biases.
 
     Z = Z + W_o Attention(LN(Z))
     Z = Z + W_down ReLU(W_up LN(Z))
@@ -10,6 +10,7 @@ from typing import cast
 
 import torch
 from torch import nn
+from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_baseline import BaselineConfig
@@ -21,10 +22,10 @@ class BaselineAttention(CausalAttention):
 
     def __init__(self, config: BaselineConfig, layer_idx: int):
         super().__init__(config, layer_idx)
-        self.query_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.key_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.value_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.output_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.query_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.bias)
+        self.key_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.bias)
+        self.value_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.bias)
+        self.output_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=config.bias)
 
     def project(self, hidden_states):
         """Queries, keys and values: each (B, K, T, p)."""
@@ -36,14 +37,14 @@ class BaselineAttention(CausalAttention):
 
 
 class BaselineMLP(nn.Module):
-    """Two linear maps with a ReLU between them: (B, T, d) to (B, T, 4d) to (B, T, d)."""
+    """Two linear maps with a ReLU (or GELU) between them: (B, T, d) to (B, T, 4d) to (B, T, d)."""
 
     def __init__(self, config: BaselineConfig):
         super().__init__()
         width = cast(int, config.intermediate_size)
-        self.up_proj = nn.Linear(config.hidden_size, width, bias=False)
-        self.hidden = nn.ReLU()
-        self.down_proj = nn.Linear(width, config.hidden_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, width, bias=config.bias)
+        self.hidden = ACT2FN[config.activation]
+        self.down_proj = nn.Linear(width, config.hidden_size, bias=config.bias)
 
     def forward(self, hidden_states):
         """(B, T, d) to (B, T, d)."""
@@ -55,9 +56,9 @@ class BaselineLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: BaselineConfig, layer_idx: int):
         super().__init__()
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=False)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.bias)
         self.attention = BaselineAttention(config, layer_idx)
-        self.mlp_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=False)
+        self.mlp_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.bias)
         self.mlp = BaselineMLP(config)
 
     def forward(self, hidden_states, attention_mask=None, past_key_values=None, **kwargs):
@@ -91,7 +92,6 @@ class BaselineModel(BaselinePreTrainedModel, DecoderModel):
     """The baseline without a head: token ids (B, T) to hidden states (B, T, d)."""
 
     layer_class = BaselineLayer
-    norm_bias = False
 
 
 class BaselineForCausalLM(BaselinePreTrainedModel, DecoderForCausalLM):

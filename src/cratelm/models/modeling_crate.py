@@ -6,7 +6,8 @@ A layer takes the tokens Z (B, T, d) through two half-steps that lower one objec
     Z  = D A_2(LN(Z'))              sparsify: two ISTA steps find a non-negative code A over the dictionary D
 
 There is no residual round the second half: the code is all that the layer hands on, and its h = 4d coordinates
-are the units that can be read. The ISTA code of a layer passes through `coding.code`, where it is read or clamped.
+are the units that can be read. It passes through `coding.code`, where it is read or clamped; the codes of the steps
+before the last pass through `coding.earlier_codes`.
 """
 
 from typing import cast
@@ -49,12 +50,14 @@ class CrateSparseCoding(nn.Module):
             config.ista_threshold,
         )
         self.dictionary = nn.Parameter(torch.empty(cast(int, config.dictionary_size), config.hidden_size))
+        self.earlier_codes = nn.ModuleList(nn.Identity() for _ in range(self.steps - 1))
         self.code = nn.Identity()
 
     def forward(self, x):
         """(B, T, d) to (B, T, d), through the code (B, T, h)."""
         code = F.relu(self.step_size * (F.linear(x, self.dictionary) - self.threshold))
-        for _ in range(self.steps - 1):
+        for earlier in self.earlier_codes:
+            code = earlier(code)
             # The correlation with what is still unexplained: D^T (x - D A) costs two products, not three.
             unexplained = x - code @ self.dictionary  # (B, T, d)
             code = F.relu(code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold))

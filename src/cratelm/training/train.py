@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +31,7 @@ from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError, RunError
 from cratelm.models.build import build_model
 from cratelm.models.decoder import DecoderForCausalLM
+from cratelm.models.save import save_model
 from cratelm.progress import Bar, Progress
 from cratelm.seeds import derive_seed
 from cratelm.training.capabilities import missing_for_compile, use_bf16, use_compile
@@ -69,11 +71,22 @@ def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progre
         "validation_tokens": int(losses.tokens.sum()),
     }
     write_json(folder / "training.json", summary)
-    model.save_pretrained(folder / "model")
+    save_model(model, folder / "model", _card(config, tokens, summary))
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, model_max_length=config.shape.context
     ).save_pretrained(folder / "model")
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _card(config: TrainConfig, tokens: Artifact, summary: dict[str, Any]) -> dict[str, str]:
+    low, high = summary["nats_per_token_interval"]
+    return {
+        "Trained on": f"{summary['tokens']:,} tokens of the corpus {tokens.config['corpus']} "
+        f"({tokens.config['tokenizer']}), seed {config.seed}, {summary['precision']}",
+        "Validation loss": f"{summary['nats_per_token']:.3f} [{low:.3f}, {high:.3f}] nats a token, "
+        f"{summary['bits_per_byte']:.3f} bits a byte, on {summary['validation_documents']} held-out documents",
+        "Parameters": f"{summary['parameters']:,}",
+    }
 
 
 class Validation:

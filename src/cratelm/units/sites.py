@@ -47,7 +47,14 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
     """
 
     def hook_for(name: str):
-        return lambda module, inputs, output: visit(name, output)
+        def hook(module: nn.Module, inputs: object, output: torch.Tensor | tuple) -> torch.Tensor | tuple | None:
+            if isinstance(output, torch.Tensor):
+                return visit(name, output)
+            # Attention and other people's blocks give their output with more beside it.
+            replaced = visit(name, output[0])
+            return None if replaced is None else (replaced, *output[1:])
+
+        return hook
 
     hooks = [model.get_submodule(name).register_forward_hook(hook_for(name)) for name in names]
     try:

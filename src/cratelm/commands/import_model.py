@@ -1,0 +1,36 @@
+"""`cratelm import`."""
+
+from pathlib import Path
+
+
+def import_model(checkpoint: str, out: Path, /, *, to_official: bool = False) -> None:
+    """Turn weights of other projects into a model folder of ours, or ours into an official checkpoint.
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint file of the official repository (.pt, CRATE or GPT), or a folder with OpenAI's GPT-2 weights.
+        With --to-official, a model folder of ours.
+    out
+        The model folder to write; with --to-official the file.
+    to_official
+        Write the official repository's format instead of reading it.
+    """
+    from cratelm.errors import InputError
+    from cratelm.models.decoder import DecoderForCausalLM
+    from cratelm.models.load import load_causal_lm
+    from cratelm.models.official import export_official, import_official
+    from cratelm.models.openai import import_gpt2
+    from cratelm.models.save import save_model
+
+    if out.exists():
+        raise InputError(f"{out} exists. Choose another place.")
+    if to_official:
+        model = load_causal_lm(Path(checkpoint))
+        if not isinstance(model, DecoderForCausalLM):
+            raise InputError(f"{checkpoint} holds a {model.config.model_type} model, not one of ours.")
+        export_official(model, out)
+    elif Path(checkpoint).is_file() or checkpoint.endswith(".pt"):
+        save_model(import_official(Path(checkpoint)), out, {"Imported from": Path(checkpoint).name})
+    else:
+        save_model(import_gpt2(checkpoint), out, {"Imported from": checkpoint})

@@ -1,0 +1,68 @@
+"""OpenAI's GPT-2 weights, from a folder or the hub, as our baseline with GELU and biases."""
+
+import torch
+from transformers import GPT2LMHeadModel
+
+from cratelm.errors import InputError, first_line
+from cratelm.models import BaselineConfig, BaselineForCausalLM
+from cratelm.models.official import load_exactly
+
+LAYER = {
+    "ln_1": "attention_norm",
+    "attn.c_proj": "attention.output_proj",
+    "ln_2": "mlp_norm",
+    "mlp.c_fc": "mlp.up_proj",
+    "mlp.c_proj": "mlp.down_proj",
+}
+
+
+def import_gpt2(source: str) -> BaselineForCausalLM:
+    """The GPT-2 in a folder, or of a hub name where the hub is allowed, with the same logits.
+
+    Raises InputError where there is none, or one of its settings has no place here.
+    """
+    try:
+        theirs = GPT2LMHeadModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no GPT-2 weights at {source}: {first_line(error)}") from error
+    config = theirs.config
+    if config.scale_attn_by_inverse_layer_idx or not config.scale_attn_weights:
+        raise InputError(f"{source}: attention scaled by the layer is not part of this model.")
+    ours = BaselineForCausalLM(
+        BaselineConfig(
+            vocab_size=config.vocab_size,
+            hidden_size=config.n_embd,
+            num_hidden_layers=config.n_layer,
+            num_attention_heads=config.n_head,
+            intermediate_size=config.n_inner,
+            max_position_embeddings=config.n_positions,
+            layer_norm_eps=config.layer_norm_epsilon,
+            activation=config.activation_function,
+            bias=True,
+            bos_token_id=config.bos_token_id,
+            eos_token_id=config.eos_token_id,
+        )
+    )
+    load_exactly(ours, _to_ours(dict(theirs.transformer.state_dict()), config.n_layer), source)
+    return ours
+
+
+def _to_ours(theirs: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
+    """GPT-2's Conv1D holds weights (in, out), a linear layer (out, in)."""
+    ours = {
+        "model.embed_tokens.weight": theirs["wte.weight"],
+        "model.embed_positions.weight": theirs["wpe.weight"],
+        "model.norm.weight": theirs["ln_f.weight"],
+        "model.norm.bias": theirs["ln_f.bias"],
+    }
+    for index in range(layers):
+        for kind in ("weight", "bias"):
+            pieces = theirs[f"h.{index}.attn.c_attn.{kind}"].chunk(3, dim=-1)
+            for part, piece in zip(("query", "key", "value"), pieces, strict=True):
+                ours[f"model.layers.{index}.attention.{part}_proj.{kind}"] = (
+                    piece.T.contiguous() if piece.ndim == 2 else piece
+                )
+            for their_name, our_name in LAYER.items():
+                tensor = theirs[f"h.{index}.{their_name}.{kind}"]
+                ours[f"model.layers.{index}.{our_name}.{kind}"] = tensor.T.contiguous() if tensor.ndim == 2 else tensor
+    return ours

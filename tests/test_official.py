@@ -1,0 +1,151 @@
+"""Official checkpoints come in and go out, tensor for tensor."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from cratelm.cli import run
+from cratelm.errors import InputError
+from cratelm.models.load import load_causal_lm
+from cratelm.models.official import export_official, import_official
+from tests.formulas import Tensors, official_logits
+
+V, D, LAYERS, HEADS, T = 61, 24, 2, 3, 16
+ARGUMENTS = {
+    "n_layer": LAYERS, "n_head": HEADS, "n_embd": D, "block_size": T, "bias": False, "vocab_size": V, "dropout": 0.0,
+}  # fmt: skip
+
+
+def official(kind: str) -> Tensors:
+    """Random tensors with the names and shapes of an official checkpoint: `crate`, `gpt` or `gpt with biases`."""
+    torch.manual_seed(0)
+    shapes: dict[str, tuple[int, ...]] = {"transformer.wte.weight": (V, D), "transformer.wpe.weight": (T, D)}
+    norms = ["transformer.ln_f"]
+    for i in range(LAYERS):
+        h = f"transformer.h.{i}."
+        shapes[h + "attn.c_proj.weight"] = (D, D)
+        if kind == "crate":
+            norms += [h + "prenorm_1", h + "prenorm_2"]
+            shapes |= {h + "attn.c_attn.weight": (D, D), h + "attn.c_proj.bias": (D,), h + "ista.weight": (4 * D, D)}
+        else:
+            norms += [h + "ln_1", h + "ln_2"]
+            linears = {"attn.c_attn": (3 * D, D), "mlp.c_fc": (4 * D, D), "mlp.c_proj": (D, 4 * D)}
+            shapes |= {f"{h}{name}.weight": shape for name, shape in linears.items()}
+            if kind == "gpt with biases":
+                shapes |= {f"{h}{name}.bias": shape[:1] for name, shape in linears.items()}
+                shapes[h + "attn.c_proj.bias"] = (D,)
+    for name in norms:
+        shapes[name + ".weight"] = (D,)
+        if kind != "gpt":
+            shapes[name + ".bias"] = (D,)
+    tensors = {name: torch.randn(shape) * 0.3 for name, shape in shapes.items()}
+    return tensors | {"lm_head.weight": tensors["transformer.wte.weight"]}
+
+
+def saved(tensors: Tensors, path: Path, kind: str, **arguments) -> Path:
+    model_args = ARGUMENTS | {"bias": kind == "gpt with biases"} | arguments
+    torch.save({"model": tensors, "model_args": model_args, "optimizer": {}, "iter_num": 7}, path)
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["", "_orig_mod."])
+@pytest.mark.parametrize("kind", ["crate", "gpt", "gpt with biases"])
+def test_an_imported_checkpoint_has_the_logits_of_the_formulas(kind, prefix, tmp_path) -> None:
+    tensors = official(kind)
+    path = saved({prefix + name: tensor for name, tensor in tensors.items()}, tmp_path / "ckpt.pt", kind)
+    ids = torch.randint(0, V, (T,))
+    expected = official_logits(tensors, ids, LAYERS, HEADS)
+    assert expected.std() > 0.3
+    torch.testing.assert_close(import_official(path).eval()(ids[None]).logits[0], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["crate", "gpt", "gpt with biases"])
+def test_in_and_out_again_gives_every_tensor_back(kind, tmp_path) -> None:
+    tensors = official(kind)
+    path = str(saved(tensors, tmp_path / "in.pt", kind))
+    assert run(["import", path, str(tmp_path / "model")]) == 0
+    assert run(["import", str(tmp_path / "model"), str(tmp_path / "out.pt"), "--to-official"]) == 0
+    again = torch.load(tmp_path / "out.pt", weights_only=True)
+    assert again["model"].keys() == tensors.keys()
+    assert all(torch.equal(again["model"][name], tensor) for name, tensor in tensors.items())
+    assert again["model_args"] == ARGUMENTS | {"bias": kind == "gpt with biases"}
+
+
+def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
+    mask = {f"transformer.h.{i}.attn.bias": torch.ones(1, 1, T, T) for i in range(LAYERS)}
+    import_official(saved(official("gpt") | mask, tmp_path / "a.pt", "gpt"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda w: w.pop("transformer.h.1.ista.weight"), r"lacks model\.layers\.1\.coding\.dictionary"),
+        (lambda w: w.update({"transformer.h.1.gate": torch.ones(2)}), r"unknown transformer\.h\.1\.gate"),
+        (
+            lambda w: w.update({"transformer.h.0.ista.weight": torch.ones(D, D)}),
+            r"model\.layers\.0\.coding\.dictionary has the shape \(24, 24\), not \(96, 24\)",
+        ),
+        (lambda w: w.update({"lm_head.weight": torch.ones(V, D)}), "the head of these models is tied"),
+    ],
+)
+def test_a_tensor_that_is_missing_unknown_or_misshaped_is_named(harm, message, tmp_path) -> None:
+    tensors = official("crate")
+    harm(tensors)
+    with pytest.raises(InputError, match=message):
+        import_official(saved(tensors, tmp_path / "a.pt", "crate"))
+
+
+class Hostile:
+    """A pickle that runs a command when it is loaded."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_pickle_with_code_is_refused_and_runs_nothing(tmp_path) -> None:
+    with (tmp_path / "a.pt").open("wb") as file:
+        pickle.dump({"model": Hostile(tmp_path / "ran"), "model_args": {}}, file)
+    torch.save({"model": Hostile(tmp_path / "ran"), "model_args": {}}, tmp_path / "b.pt")
+    for name in ("a.pt", "b.pt"):
+        with pytest.raises(InputError, match=f"{name} cannot be read as a checkpoint of tensors alone"):
+            import_official(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path) -> None:
+    whole = saved(official("crate"), tmp_path / "whole.pt", "crate").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.save({"weights": torch.ones(2)}, tmp_path / "other.pt")
+    saved(official("crate"), tmp_path / "sizes.pt", "crate")
+    torch.save({"model": official("crate"), "model_args": {"n_layer": 2}}, tmp_path / "sizes.pt")
+    cases = {
+        "cut.pt": "tensors alone",
+        "empty.pt": "tensors alone",
+        "other.pt": "no `model`",
+        "none.pt": "no such file",
+    }
+    for name, message in (cases | {"sizes.pt": "model_args has no 'vocab_size'"}).items():
+        with pytest.raises(InputError, match=f"{name}.*{message}"):
+            import_official(tmp_path / name)
+
+
+def test_the_command_refuses_a_place_that_is_taken(tmp_path, capsys) -> None:
+    (tmp_path / "model").mkdir()
+    assert run(["import", str(saved(official("crate"), tmp_path / "a.pt", "crate")), str(tmp_path / "model")]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_an_exported_model_of_ours_has_the_formulas_logits(tmp_path) -> None:
+    model = import_official(saved(official("crate"), tmp_path / "a.pt", "crate"))
+    model.save_pretrained(tmp_path / "model")
+    export_official(load_causal_lm(tmp_path / "model"), tmp_path / "out.pt")
+    ids = torch.arange(T)
+    expected = official_logits(torch.load(tmp_path / "out.pt")["model"], ids, LAYERS, HEADS)
+    torch.testing.assert_close(model.eval()(ids[None]).logits[0], expected, atol=1e-5, rtol=1e-5)
