@@ -89,7 +89,7 @@ def test_gradient_checkpointing_changes_no_gradient(model, prompt) -> None:
         return [parameter.grad.clone() for parameter in model.parameters()]
 
     plain = gradients()
-    model.gradient_checkpointing_enable()
+    model.activation_checkpointing_enable()
     for one, other in zip(plain, gradients(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 

@@ -1,13 +1,16 @@
 """The comparison in the terminal."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.report.report import estimate, number
+from cratelm.score.config import METRICS
 
 
 def print_table(report: Artifact, as_json: bool) -> None:
@@ -18,43 +21,45 @@ def print_table(report: Artifact, as_json: bool) -> None:
         return
     table = read_json(path)
     # A pipe has no width of its own: give the tables the room they need.
-    console = Console(width=None if sys.stdout.isatty() else 170)
-    console.print(_models(table), _scores(table), sep="\n")
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    console.print(_models(table), *(_scores(table, metric) for metric in METRICS), sep="\n")
+    console.print("Pearson's r by the explainer `table`, strict protocol; `all` is the mean over layers.")
     for row in table["differences"]:
         endpoint = "primary endpoint" if row["primary"] else "secondary"
         shown = estimate(row["difference"])
-        console.print(
-            f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {shown} ({endpoint})", highlight=False
-        )
-    console.print(table["note"], highlight=False)
+        console.print(f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {shown} ({endpoint})")
+    console.print(table["note"])
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
+    return table
 
 
 def _models(table: dict[str, Any]) -> Table:
-    shown = Table("model", "parameters", "tokens seen", "validation loss (nats a token)", "bits a byte", title="Models")
+    columns = ("model", "parameters", "tokens seen", "validation loss\n(nats a token)", "bits a\nbyte")
+    shown = _table("Models", columns)
     for row in table["models"]:
         loss = estimate(row["validation_loss"])
         shown.add_row(row["model"], f"{row['parameters']:,}", f"{row['tokens']:,}", loss, number(row["bits_per_byte"]))
     return shown
 
 
-def _scores(table: dict[str, Any]) -> Table:
-    shown = Table(title="Scores (Pearson's r, strict protocol, explainer: table)")
-    for column in ("model", "metric", "layer", "mean [95%]", "above shuffled [95%]", "shuffled", "random weights"):
-        shown.add_column(column)
-    for column in ("ceiling", "token share", "dead", "silent", "constant"):
-        shown.add_column(column, justify="right")
-    for row in table["rows"]:
+def _scores(table: dict[str, Any], metric: str) -> Table:
+    columns = ("model", "layer", "mean [95%]", "shuffled", "random\nweights", "ceiling", "token\nshare")
+    shown = _table(f"Scores, {metric}", (*columns, "dead/silent/\nconstant, %"))
+    for row in (row for row in table["rows"] if row["metric"] == metric):
         shown.add_row(
             row["model"],
-            row["metric"],
             str(row["layer"]),
             estimate(row["score"]),
-            estimate(row["above_shuffled"]),
             number(row["shuffled"]["mean"]),
             number(row["random_weights"]["mean"]),
             number(row["ceiling"]["mean"]),
             number(row["token_share"]),
-            *(f"{row[status]:.1%}" for status in ("dead", "silent", "constant")),
-            end_section=row["layer"] == "all",
+            "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant")),
+            style="bold" if row["layer"] == "all" else None,
         )
     return shown
