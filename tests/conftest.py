@@ -5,6 +5,8 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# Models this small gain nothing from threads, and lose everything where another process wants the cores.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import random
 from pathlib import Path

@@ -237,3 +237,22 @@ def test_the_codes_of_the_ista_steps_follow_from_one_another() -> None:
         torch.testing.assert_close(code, torch.relu(previous - 0.1 * gradient - 0.01))
         previous = code
     torch.testing.assert_close(out, previous @ dictionary)
+
+
+def test_an_id_outside_the_vocabulary_is_named(model) -> None:
+    for wrong in (61, -1):
+        with pytest.raises(ValueError, match=f"token id {wrong} is outside the vocabulary of 61"):
+            model(torch.tensor([[3, wrong]]))
+
+
+def test_an_input_longer_than_the_context_is_named(model) -> None:
+    with pytest.raises(ValueError, match="the input is 49 tokens long; the model's context holds 48"):
+        model(torch.zeros(1, 49, dtype=torch.int64))
+    with pytest.raises(ValueError, match="the model's context holds 48"):
+        model.generate(torch.zeros(1, 40, dtype=torch.int64), max_new_tokens=20, eos_token_id=None, pad_token_id=0)
+
+
+@pytest.mark.parametrize("config", [CrateConfig, BaselineConfig])
+def test_an_unknown_setting_is_refused_with_the_nearest_name(config) -> None:
+    with pytest.raises(ValueError, match=r"no setting 'hiden_size'\. Did you mean hidden_size\?"):
+        config(hiden_size=4)

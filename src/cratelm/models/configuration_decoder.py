@@ -1,7 +1,22 @@
 """What the configurations of all our decoders share."""
 
+from dataclasses import fields
+from difflib import get_close_matches
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+
+FROM_TRANSFORMERS = {
+    "attn_implementation",
+    "auto_map",
+    "experts_implementation",
+    "model_type",
+    "name_or_path",
+    "num_labels",
+    "output_attentions",
+    "torch_dtype",
+}
+"""What transformers hands to a configuration beside its fields."""
 
 
 @strict
@@ -39,9 +54,19 @@ class DecoderConfig(PreTrainedConfig):
     tie_word_embeddings: bool = True
 
     def __post_init__(self, **kwargs):
+        self._refuse_unknown(set(kwargs))
         if self.num_key_value_heads is None:
             self.num_key_value_heads = self.num_attention_heads
         super().__post_init__(**kwargs)
+
+    def _refuse_unknown(self, keys):
+        """transformers would keep an unknown key as an attribute that nothing reads; most are slips of the pen."""
+        known = [field.name for field in fields(self)]
+        for key in sorted(keys - FROM_TRANSFORMERS):
+            if not key.startswith("_"):
+                near = get_close_matches(key, known, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                raise ValueError(f"{type(self).__name__} has no setting {key!r}.{hint}")
 
     @property
     def norm_bias(self) -> bool:

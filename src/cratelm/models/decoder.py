@@ -116,12 +116,14 @@ class DecoderModel(DecoderPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         if inputs_embeds is None:
+            self._require_known(input_ids)
             inputs_embeds = self.embed_tokens(input_ids)
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         if position_ids is None:
             seen = past_key_values.get_seq_length() if past_key_values is not None else 0
             position_ids = (torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device) + seen).unsqueeze(0)
+        self._require_room(position_ids)
         mask = create_causal_mask(
             config=self.config,
             inputs_embeds=inputs_embeds,
@@ -139,6 +141,20 @@ class DecoderModel(DecoderPreTrainedModel):
                 **kwargs,
             )
         return BaseModelOutputWithPast(last_hidden_state=self.norm(hidden_states), past_key_values=past_key_values)
+
+    # Both checks read values, which a GPU would have to wait for and a compiled graph cannot do.
+    def _require_known(self, input_ids):
+        if input_ids.is_cpu and not torch.compiler.is_compiling() and input_ids.numel():
+            lowest, highest = input_ids.aminmax()
+            if lowest < 0 or highest >= self.config.vocab_size:
+                wrong = int(lowest if lowest < 0 else highest)
+                raise ValueError(f"token id {wrong} is outside the vocabulary of {self.config.vocab_size}")
+
+    def _require_room(self, position_ids):
+        if position_ids.is_cpu and not torch.compiler.is_compiling() and position_ids.numel():
+            length, room = int(position_ids.max()) + 1, self.config.max_position_embeddings
+            if length > room:
+                raise ValueError(f"the input is {length} tokens long; the model's context holds {room}")
 
 
 class DecoderForCausalLM(DecoderPreTrainedModel, GenerationMixin):

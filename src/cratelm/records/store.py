@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +13,7 @@ from safetensors.numpy import load_file, save_file
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
 from cratelm.records.halves import Half
-
-if TYPE_CHECKING:
-    from cratelm.records.record import SiteRecord
+from cratelm.records.site import SiteRecord
 
 HALVES = ("explain", "score")
 KINDS = ("top", "random")
@@ -43,7 +40,7 @@ class Excerpts:
         return Excerpts(*(getattr(self, name)[kept] for name in ("unit", "rank", "document", "tokens", "activations")))
 
 
-def write_excerpts(path: Path, by_half: Mapping[str, "SiteRecord"], halves: Sequence[Half]) -> None:
+def write_excerpts(path: Path, by_half: Mapping[str, SiteRecord], halves: Sequence[Half]) -> None:
     """Write all excerpts of one layer, sorted by unit, half, kind and rank; a row group is 32 units."""
     tables = [_rows(by_half[half.name], half, number) for number, half in enumerate(halves)]
     unit, half_number, kind, rank, document, start, tokens, activations = (
@@ -70,7 +67,7 @@ def write_excerpts(path: Path, by_half: Mapping[str, "SiteRecord"], halves: Sequ
                 writer.write_table(table.slice(first, last - first))
 
 
-def _rows(record: "SiteRecord", half: Half, number: int) -> tuple[np.ndarray, ...]:
+def _rows(record: SiteRecord, half: Half, number: int) -> tuple[np.ndarray, ...]:
     rows = len(record.row_unit)
     excerpts = record.row_excerpt
     return (
@@ -85,7 +82,7 @@ def _rows(record: "SiteRecord", half: Half, number: int) -> tuple[np.ndarray, ..
     )
 
 
-def write_units(path: Path, layers: Sequence[Mapping[str, "SiteRecord"]]) -> None:
+def write_units(path: Path, layers: Sequence[Mapping[str, SiteRecord]]) -> None:
     """Write the statistics of all units of all layers in both halves, a row each."""
     tables = []
     for layer, by_half in enumerate(layers):
@@ -104,7 +101,7 @@ def write_units(path: Path, layers: Sequence[Mapping[str, "SiteRecord"]]) -> Non
     pq.write_table(pa.concat_tables(tables), path, compression="zstd")
 
 
-def write_tables(path: Path, record: "SiteRecord") -> None:
+def write_tables(path: Path, record: SiteRecord) -> None:
     """Write the full token tables of the sampled units: the mean activation of each token, and its count."""
     counts = record.table_counts
     means = record.table_sums / np.maximum(counts, 1)[:, None]

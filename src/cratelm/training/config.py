@@ -50,3 +50,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_model(self.model)
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens in a batch."""
+        return self.training.batch * self.shape.context
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps: as many whole batches as the tokens need."""
+        return -(-self.training.tokens // self.batch_tokens)

@@ -7,8 +7,10 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from cratelm.artifacts import Artifact
 from cratelm.corpus.contexts import Contexts, cut_contexts
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.tokenizer import byte_lengths, end_of_text_id
+from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,21 @@ class DocumentLosses:
     def bits_per_byte(self) -> float:
         """The cost of a byte of text, which does not depend on the tokenizer."""
         return float(self.nats.sum() / np.log(2) / self.bytes.sum())
+
+
+class Validation:
+    """The validation side of a corpus, and what a model loses on it."""
+
+    def __init__(self, tokens: Artifact):
+        tokenizer = read_tokenizer(tokens)
+        self.side = read_side(tokens, "validation")
+        self.end_of_text = end_of_text_id(tokenizer)
+        self.token_bytes = byte_lengths(tokenizer)
+
+    def losses(self, model: PreTrainedModel, documents: int | None = None) -> DocumentLosses:
+        """Losses on the first `documents` documents, or on all."""
+        ends = self.side.ends[:documents]
+        return document_losses(model, Side(self.side.tokens[: ends[-1]], ends), self.end_of_text, self.token_bytes)
 
 
 @torch.no_grad()

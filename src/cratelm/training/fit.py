@@ -1,0 +1,150 @@
+"""The fit itself, by transformers' Trainer.
+
+What is ours is what the Trainer leaves open: the order of the data (corpus/windows.py), checkpoints that are whole
+or ignored (checkpoints.py), a held-out loss in our own terms, and a stop before a step that is not finite.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from cratelm.artifacts import Artifact
+from cratelm.corpus.tokens import read_side
+from cratelm.corpus.windows import Windows
+from cratelm.errors import InputError
+from cratelm.models.decoder import DecoderForCausalLM
+from cratelm.progress import Progress
+from cratelm.seeds import derive_seed
+from cratelm.training.callbacks import ShowProgress, StopAtBadGradient, require_finite
+from cratelm.training.capabilities import missing_for_compile, use_bf16, use_compile
+from cratelm.training.checkpoints import CommitCheckpoints, newest_committed
+from cratelm.training.config import TrainConfig
+from cratelm.training.evaluate import Validation
+
+LOG_EVERY = 10
+
+
+def fit(
+    config: TrainConfig,
+    model: DecoderForCausalLM,
+    tokens: Artifact,
+    validation: Validation,
+    checkpoints: Path,
+    progress: Progress,
+) -> list[dict[str, float]]:
+    """Train `model` in place, from the newest whole checkpoint if there is one; gives its loss curve.
+
+    Raises InputError where the text fills no context, RunError where a loss or gradient is not finite.
+    """
+    if not config.steps:
+        return []
+    windows = _windows(config, tokens)
+    resumed = newest_committed(checkpoints, progress)
+    done = int(resumed.name.removeprefix("checkpoint-")) if resumed else 0
+    if done:
+        progress.say(f"{config.model}: going on from step {done} of {config.steps}.")
+    if config.training.compile == "auto" and not use_compile(config.training):
+        progress.say(f"Training runs uncompiled, which is slower: torch.compile needs {missing_for_compile()}.")
+    with progress.task(f"training {config.model}", total=config.steps, done=done) as bar, _deterministic():
+        trainer = StudyTrainer(
+            validation,
+            config.training.evaluation_documents,
+            model=model,
+            args=_arguments(config, checkpoints),
+            train_dataset=windows,
+            eval_dataset=windows,
+            callbacks=[CommitCheckpoints(), StopAtBadGradient(), ShowProgress(bar, config.batch_tokens)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    return _curve(trainer.state.log_history, config.batch_tokens)
+
+
+class StudyTrainer(Trainer):
+    """The Trainer, with our held-out loss and a stop at a loss that is not finite."""
+
+    def __init__(self, validation: Validation, evaluation_documents: int, **kwargs):
+        super().__init__(**kwargs)
+        self.validation, self.evaluation_documents = validation, evaluation_documents
+
+    def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch=None) -> torch.Tensor:
+        """One forward and backward pass; raises RunError before the optimizer could spread a NaN."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        require_finite(loss, "the loss", self.state.global_step)
+        return loss
+
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        """A point of the validation curve."""
+        losses = self.validation.losses(self.model, self.evaluation_documents)  # type: ignore[arg-type]
+        metrics = {"validation_loss": losses.nats_per_token}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+def _windows(config: TrainConfig, tokens: Artifact) -> Windows:
+    side, context = read_side(tokens, "train"), config.shape.context
+    windows = Windows(side, context, config.steps * config.training.batch, derive_seed(config.seed, "order"))
+    if windows.in_epoch < 1:
+        raise InputError(f"too little text: the train side's {len(side.tokens)} tokens fill no context of {context}.")
+    return windows
+
+
+def _arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
+    recipe = config.training
+    # Checkpoints fall on logged steps, so that a resumed run's averages cover the same steps.
+    between = max(LOG_EVERY, -(-config.steps // recipe.evaluations // LOG_EVERY) * LOG_EVERY)
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=config.steps,
+        per_device_train_batch_size=recipe.batch,
+        train_sampling_strategy="sequential",  # the order is in Windows
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.1},
+        warmup_steps=round(recipe.warmup * config.steps),
+        weight_decay=recipe.weight_decay,
+        adam_beta2=0.95,
+        max_grad_norm=1.0,
+        optim="adamw_torch_fused",
+        bf16=use_bf16(recipe),
+        torch_compile=use_compile(recipe),
+        logging_steps=LOG_EVERY,
+        logging_nan_inf_filter=False,  # it would log a NaN as 0 and go on
+        eval_strategy="steps",
+        eval_steps=between,
+        save_steps=between,
+        save_total_limit=2,
+        seed=derive_seed(config.seed, "trainer") % 2**32,
+        use_cpu=not torch.cuda.is_available(),
+        remove_unused_columns=False,
+        dataloader_drop_last=True,
+        disable_tqdm=True,
+        report_to="none",
+    )
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """On a CPU, the same bytes from the same seed; attention on GPUs has no deterministic gradient to offer."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(not torch.cuda.is_available())
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def _curve(history: list[dict[str, float]], batch_tokens: int) -> list[dict[str, float]]:
+    """The training and validation losses by step, without clock readings."""
+    kept = ("loss", "validation_loss", "learning_rate", "grad_norm")
+    return [
+        {"step": row["step"], "tokens": row["step"] * batch_tokens} | {key: row[key] for key in kept if key in row}
+        for row in history
+        if "loss" in row or "validation_loss" in row
+    ]
