@@ -249,7 +249,7 @@ def test_an_input_longer_than_the_context_is_named(model) -> None:
     with pytest.raises(ValueError, match="the input is 49 tokens long; the model's context holds 48"):
         model(torch.zeros(1, 49, dtype=torch.int64))
     with pytest.raises(ValueError, match="the model's context holds 48"):
-        model.generate(torch.zeros(1, 40, dtype=torch.int64), max_new_tokens=20, eos_token_id=None, pad_token_id=0)
+        model.generate(torch.ones(1, 40, dtype=torch.int64), max_new_tokens=20, eos_token_id=None, pad_token_id=0)
 
 
 @pytest.mark.parametrize("config", [CrateConfig, BaselineConfig])
