@@ -39,7 +39,9 @@ def main(folder: str) -> None:
     dist.all_reduce(mine)
     torch.testing.assert_close(mine.item() / 2, expected, atol=1e-6, rtol=1e-6)
     for (name, one), other in zip(sharded.named_parameters(), whole.parameters(), strict=True):
-        torch.testing.assert_close(one.full_tensor(), other.data, atol=1e-5, rtol=1e-4, msg=lambda m, name=name: name + m)
+        torch.testing.assert_close(
+            one.full_tensor(), other.data, atol=1e-5, rtol=1e-4, msg=lambda m, name=name: name + m
+        )
     dist.destroy_process_group()
 
 

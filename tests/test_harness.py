@@ -20,8 +20,8 @@ def test_the_harness_gives_the_log_likelihood_that_the_logits_give(name, tmp_pat
     from lm_eval.models.huggingface import HFLM
 
     text = "the film was long and the actor was not very good " * 20
-    tokenizer = train_bpe([text], 300)
-    model = build_model(name, ShapeConfig(width=16, heads=2, context=64), 300, 0, seed=1).eval()
+    tokenizer = train_bpe([text], 280)
+    model = build_model(name, ShapeConfig(width=16, heads=2, context=64), 280, 0, seed=1).eval()
     save_model(model, tmp_path, {})
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT).save_pretrained(
         tmp_path
