@@ -21,8 +21,8 @@ class StudyConfig:
     """Everything that a study's numbers depend on."""
 
     corpus: Annotated[CorpusConfig, Parameter(name="*")] = field(default_factory=CorpusConfig)
-    models: tuple[str, ...] = ("crate", "gpt2")
-    """The models that are compared, by name."""
+    models: str = "crate,gpt2"
+    """The models that are compared, by name, with commas between them."""
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     records: RecordConfig = field(default_factory=RecordConfig)
@@ -34,10 +34,15 @@ class StudyConfig:
     score.seed), so that studies of several training seeds measure on the same excerpts."""
 
     def __post_init__(self) -> None:
-        if not self.models or len(set(self.models)) < len(self.models):
-            raise InputError("models: name one or more, each once.")
-        for name in self.models:
+        if len(set(self.model_names)) < len(self.model_names):
+            raise InputError(f"models: {self.models} names one twice.")
+        for name in self.model_names:
             require_model(name)
+
+    @property
+    def model_names(self) -> list[str]:
+        """The names in `models`."""
+        return [name.strip() for name in self.models.split(",")]
 
 
 PRESETS = {

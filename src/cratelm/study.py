@@ -33,7 +33,7 @@ def run_study(config: StudyConfig, out: Path, progress: Progress) -> Artifact:
     require_enough_text(config, tokens)
     claim_study(out, config)
     measured = []
-    for name in config.models:
+    for name in config.model_names:
         trained = _measure(config, name, name, tokens, out, progress)
         untrained = _measure(config, name, f"{name}-untrained", tokens, out, progress)
         measured.append((trained, untrained))

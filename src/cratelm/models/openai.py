@@ -1,6 +1,7 @@
 """OpenAI's GPT-2 weights, from a folder or the hub, as our baseline with GELU and biases."""
 
 import torch
+from huggingface_hub import is_offline_mode
 from transformers import GPT2LMHeadModel
 
 from cratelm.errors import InputError, first_line
@@ -24,7 +25,8 @@ def import_gpt2(source: str) -> BaselineForCausalLM:
     try:
         theirs = GPT2LMHeadModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"no GPT-2 weights at {source}: {first_line(error)}") from error
+        offline = " The hub is off; HF_HUB_OFFLINE=0 turns it on." if is_offline_mode() else ""
+        raise InputError(f"no GPT-2 weights at {source}: {first_line(error)}.{offline}") from error
     config = theirs.config
     if config.scale_attn_by_inverse_layer_idx or not config.scale_attn_weights:
         raise InputError(f"{source}: attention scaled by the layer is not part of this model.")
