@@ -12,11 +12,12 @@ from cratelm.artifacts import Artifact
 from cratelm.corpus.config import SIDES, CorpusConfig
 from cratelm.corpus.contexts import cut_contexts, equal_batches
 from cratelm.corpus.documents import read_documents
-from cratelm.corpus.split import side_of
+from cratelm.corpus.split import HELD_OUT, side_of, split
 from cratelm.corpus.tokenizer import END_OF_TEXT, token_bytes, token_texts, train_bpe
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer, tokenize
 from cratelm.corpus.windows import Windows, permute
 from cratelm.errors import InputError
+from tests.conftest import sentences
 
 
 def test_the_packaged_reviews_are_24904_distinct_documents() -> None:
@@ -71,7 +72,9 @@ def test_a_bad_line_is_named_by_its_number(tmp_path: Path, lines: str, message: 
         read_documents(str(tmp_path / "a.jsonl"))
 
 
-@pytest.mark.parametrize(("name", "message"), [("none.txt", "no such file"), ("a.pdf", "a corpus is a .txt")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("none.txt", "no such file"), ("a.pdf", "a corpus is a folder or a file of .txt")]
+)
 def test_what_is_no_corpus_is_refused(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "a.pdf").write_text("x")
     with pytest.raises(InputError, match=message):
@@ -81,14 +84,15 @@ def test_what_is_no_corpus_is_refused(tmp_path: Path, name: str, message: str) -
 @given(st.text(min_size=1))
 def test_a_documents_side_depends_on_its_text_alone(text: str) -> None:
     side = side_of(text, CorpusConfig())
-    assert side in SIDES
+    assert side in ("train", "validation", HELD_OUT)
     assert side == side_of(text, CorpusConfig(corpus="elsewhere.txt", documents=7))
 
 
 def test_the_sides_get_about_their_shares() -> None:
     config = CorpusConfig(validation_share=0.1, explain_share=0.2, score_share=0.3)
-    sides = [side_of(f"document {number}", config) for number in range(20_000)]
-    shares = [sides.count(side) / 20_000 for side in ("validation", "explain", "score")]
+    sides, counts = split([f"document {number}" for number in range(20_000)], config)
+    shares = [len(sides[side]) / 20_000 for side in ("validation", "explain", "score")]
+    assert counts["near_duplicate_groups"] == 0
     assert shares == pytest.approx([0.1, 0.2, 0.3], abs=0.015)  # four standard errors
 
 
@@ -101,7 +105,7 @@ def test_every_text_comes_back_from_its_tokens(text: str) -> None:
 
 
 def test_a_literal_end_of_text_is_no_boundary(tmp_path: Path, quiet) -> None:
-    lines = [f"document {number} says {END_OF_TEXT} and goes on " + "word " * 20 for number in range(60)]
+    lines = [f"{text} and then {END_OF_TEXT} and goes on" for text in sentences(60)]
     (tmp_path / "a.txt").write_text("\n\n".join(lines))
     shares = {"validation_share": 0.2, "explain_share": 0.2, "score_share": 0.2}
     config = CorpusConfig(corpus=str(tmp_path / "a.txt"), tokenizer="bpe:280", **shares)
@@ -183,3 +187,17 @@ def test_a_window_is_consecutive_tokens_and_their_successors() -> None:
         starts.append(start)
     for epoch in range(3):
         assert sorted(starts[epoch * 10 : epoch * 10 + 10]) == list(range(0, 100, 10))
+
+
+def test_near_duplicates_are_never_on_both_sides_of_a_score() -> None:
+    generator = np.random.default_rng(0)
+    words = [f"word{number}" for number in range(400)]
+    originals = [" ".join(generator.choice(words, 60)) for _ in range(300)]
+    copies = [f"{text} and {number} more words behind it" for number, text in enumerate(originals)]
+    config = CorpusConfig(validation_share=0.01, explain_share=0.4, score_share=0.4)
+    sides, counts = split([*originals, *copies], config)
+    explained = {" ".join(text.split()[:60]) for text in sides["explain"]}
+    scored = {" ".join(text.split()[:60]) for text in sides["score"]}
+    assert counts["near_duplicate_groups"] > 100
+    assert explained and scored
+    assert not explained & scored

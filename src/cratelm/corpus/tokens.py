@@ -12,10 +12,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cratelm.artifacts import Artifact, run_stage, write_json
-from cratelm.corpus.config import SIDES, CorpusConfig, vocabulary_size
+from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.documents import read_documents
-from cratelm.corpus.split import side_of
-from cratelm.corpus.tokenizer import end_of_text_id, load_tokenizer, train_bpe
+from cratelm.corpus.split import split
+from cratelm.corpus.tokenizer import end_of_text_id, load_tokenizer, make_tokenizer
 from cratelm.errors import InputError
 from cratelm.progress import Progress
 
@@ -48,20 +48,19 @@ def read_tokenizer(tokens: Artifact) -> Tokenizer:
 
 def _tokenize(config: CorpusConfig, folder: Path, progress: Progress) -> None:
     with progress.task("reading the corpus"):
-        documents, counts = read_documents(config.corpus, config.documents)
+        documents, counts = read_documents(config.corpus, config.documents, config.field)
     if counts["invalid_utf8"]:
         progress.say(f"{counts['invalid_utf8']} documents held invalid UTF-8: each such byte became U+FFFD.")
-    sides: dict[str, list[str]] = {side: [] for side in SIDES}
-    for text in documents:
-        sides[side_of(text, config)].append(text)
+    with progress.task("finding near-duplicates among the held-out documents"):
+        sides, near_duplicates = split(documents, config)
     for side, texts in sides.items():
         if not texts:
             raise InputError(f"too little text: none of {len(documents)} documents fell on the {side} side.")
-    with progress.task("training the tokenizer"):
-        tokenizer = train_bpe(sides["train"], vocabulary_size(config.tokenizer))
+    with progress.task(f"preparing the tokenizer {config.tokenizer}"):
+        tokenizer = make_tokenizer(config.tokenizer, sides["train"])
     tokenizer.save(str(folder / "tokenizer.json"))
     written = {side: _write_side(folder, side, texts, tokenizer, progress) for side, texts in sides.items()}
-    write_json(folder / "counts.json", {"documents": counts, "sides": written})
+    write_json(folder / "counts.json", {"documents": counts, "near_duplicates": near_duplicates, "sides": written})
 
 
 def _write_side(
