@@ -59,7 +59,7 @@ def corpus_of(path: Path, data: bytes) -> Path:
     ("name", "data", "message"),
     [
         ("empty.txt", b"", "holds no text"),
-        ("one.txt", b"one short document", "too little text"),
+        ("one.txt", b"one short document", "the train side has text for"),
         ("broken.jsonl", b'{"text": "a"}\n{"text"\n', "line 2"),
         ("field.jsonl", b'{"body": "a"}\n', "no field `text`"),
         (

@@ -12,7 +12,7 @@ from cratelm.artifacts import Artifact
 from cratelm.corpus.config import SIDES, CorpusConfig
 from cratelm.corpus.contexts import cut_contexts, equal_batches
 from cratelm.corpus.documents import read_documents
-from cratelm.corpus.split import HELD_OUT, side_of, split
+from cratelm.corpus.split import HELD_OUT, side_of, split_held_out
 from cratelm.corpus.tokenizer import END_OF_TEXT, token_bytes, token_texts, train_bpe
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer, tokenize
 from cratelm.corpus.windows import Windows, permute
@@ -61,9 +61,9 @@ def test_half_a_surrogate_pair_in_json_is_replaced_and_counted(tmp_path: Path) -
         ('{"text": "a"}\n{"text": \n', "line 2: not JSON"),
         ('{"text": "a"}\n{"body": "b"}\n', "line 2: no field `text`"),
         ('{"text": 3}\n', "line 1: no field `text`"),
-        ("[1]\n", "line 1: no field `text`"),
         ('{"text": "  "}\n', "holds no text"),
         ("", "holds no text"),
+        ("[1]\n", "line 1: no field `text`"),
     ],
 )
 def test_a_bad_line_is_named_by_its_number(tmp_path: Path, lines: str, message: str) -> None:
@@ -90,7 +90,8 @@ def test_a_documents_side_depends_on_its_text_alone(text: str) -> None:
 
 def test_the_sides_get_about_their_shares() -> None:
     config = CorpusConfig(validation_share=0.1, explain_share=0.2, score_share=0.3)
-    sides, counts = split([f"document {number}" for number in range(20_000)], config)
+    texts = [f"document {number}" for number in range(20_000)]
+    sides, counts = split_held_out([(side_of(text, config), text) for text in texts], config)
     shares = [len(sides[side]) / 20_000 for side in ("validation", "explain", "score")]
     assert counts["near_duplicate_groups"] == 0
     assert shares == pytest.approx([0.1, 0.2, 0.3], abs=0.015)  # four standard errors
@@ -132,7 +133,7 @@ def test_the_files_count_what_the_documents_hold(tokens: Artifact) -> None:
 def test_too_little_text_for_a_side_is_said(tmp_path: Path, quiet) -> None:
     (tmp_path / "a.txt").write_text("only one document")
     with pytest.raises(InputError, match="none of 1 documents fell on the"):
-        tokenize(CorpusConfig(corpus=str(tmp_path / "a.txt")), tmp_path / "tokens", quiet)
+        tokenize(CorpusConfig(corpus=str(tmp_path / "a.txt"), tokenizer="gpt2"), tmp_path / "tokens", quiet)
 
 
 def side_with(lengths: list[int]) -> Side:
@@ -195,7 +196,7 @@ def test_near_duplicates_are_never_on_both_sides_of_a_score() -> None:
     originals = [" ".join(generator.choice(words, 60)) for _ in range(300)]
     copies = [f"{text} and {number} more words behind it" for number, text in enumerate(originals)]
     config = CorpusConfig(validation_share=0.01, explain_share=0.4, score_share=0.4)
-    sides, counts = split([*originals, *copies], config)
+    sides, counts = split_held_out([(side_of(text, config), text) for text in [*originals, *copies]], config)
     explained = {" ".join(text.split()[:60]) for text in sides["explain"]}
     scored = {" ".join(text.split()[:60]) for text in sides["score"]}
     assert counts["near_duplicate_groups"] > 100

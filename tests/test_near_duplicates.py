@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cratelm.corpus import near_duplicates
+from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.near_duplicates import WORD, halves, near_duplicate_groups
+from cratelm.corpus.split import side_of
 
 # Pieces of few words, so that documents of several pieces often share half of their grams, or just not.
 pieces = st.sampled_from(["a b", "a b c d e f g h", "B a, b a c", "d d d d d d d d d d", "e a g c", "h g f e d c b a"])
@@ -88,10 +90,13 @@ def test_a_document_without_near_duplicates_depends_on_its_own_text_alone(texts:
             assert halves([text], 1, 1)[0] == [half[index]]
 
 
-def test_the_halves_get_about_their_shares() -> None:
-    half, counts = halves([f"document {number}" for number in range(20_000)], 0.06, 0.02)
-    assert counts["near_duplicate_documents"] == 0
-    assert half.count("explain") / 20_000 == pytest.approx(0.75, abs=0.0125)  # four standard errors
+def test_the_halves_of_held_out_documents_get_about_their_shares() -> None:
+    config = CorpusConfig(explain_share=0.06, score_share=0.02)
+    texts = [f"document {number}" for number in range(50_000)]
+    texts = [text for text in texts if side_of(text, config) not in ("train", "validation")]
+    half, counts = halves(texts, config.explain_share, config.score_share)
+    assert counts == {"groups": len(texts), "near_duplicate_groups": 0, "near_duplicate_documents": 0}
+    assert half.count("explain") / len(texts) == pytest.approx(0.75, abs=0.03)  # four standard errors
 
 
 def test_half_of_the_shorter_ones_grams_are_enough_and_one_gram_less_is_not() -> None:

@@ -6,9 +6,15 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cratelm.corpus.config import CorpusConfig
+from cratelm.shards import EngineConfig
 
 
-def tokenize(settings: Annotated[CorpusConfig, Parameter(name="*")] = CorpusConfig(), *, out: Path) -> None:
+def tokenize(
+    settings: Annotated[CorpusConfig, Parameter(name="*")] = CorpusConfig(),
+    *,
+    out: Path,
+    engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
+) -> None:
     """Turn a corpus into tokens of four sides: train, validation, explain and score.
 
     Parameters
@@ -23,9 +29,9 @@ def tokenize(settings: Annotated[CorpusConfig, Parameter(name="*")] = CorpusConf
     from cratelm.progress import Progress
 
     with Progress() as progress:
-        tokens = tokenize(settings, out, progress)
+        tokens = tokenize(settings, out, progress, engine)
+    console = Console(highlight=False)
     for side, counts in read_json(tokens.path / "counts.json")["sides"].items():
-        console = Console(highlight=False)
         console.print(
             f"{side}: {counts['documents']:,} documents, {counts['tokens']:,} tokens, {counts['bytes']:,} bytes"
         )

@@ -172,7 +172,7 @@ def _candidates(rarest: csr_array, held: csr_array) -> Iterator[tuple[np.ndarray
 def _join(grams: _SharedGrams, groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The groups, (documents,), after those pairs of documents that are near-duplicates have joined theirs."""
     apart = groups[left] != groups[right]
-    # 64 bits, as the number of a pair outgrows the 32 of a sparse matrix's indices.
+    # 64 bits: a sparse matrix's indices may have 32, which the number of a pair outgrows.
     pairs = np.unique(left[apart].astype(np.int64) * len(groups) + right[apart])
     left, right = np.divmod(pairs, len(groups))
     near = _are_near(grams, left, right)

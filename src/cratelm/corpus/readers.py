@@ -25,24 +25,37 @@ Texts = Iterator[tuple[str, bool]]
 csv.field_size_limit(2**31 - 1)  # a document may be long
 
 
-def read_files(path: Path, field: str) -> Texts:
-    """The documents of a file, or of all readable files of a folder in the order of their names.
+def list_files(path: Path) -> list[Path]:
+    """The file at a path, or all readable files of a folder in the order of their names.
 
-    A .txt file holds documents between blank lines; in a folder each .txt file is one document. The others hold a
-    document a row, in the field or column `field`.
+    Raises InputError where there is none.
     """
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and _format(file) is not None:
-                yield from _whole(file) if _format(file) == ".txt" else read_files(file, field)
-    elif not path.is_file():
+        found = [file for file in sorted(path.rglob("*")) if file.is_file() and _format(file) is not None]
+        if found:
+            return found
+        raise InputError(f"the folder {path} holds no file of {', '.join(READERS)}.")
+    if not path.is_file():
         raise InputError(f"no corpus at {path}: there is no such file or folder.")
-    else:
-        kind = _format(path)
-        if kind is None:
-            raise InputError(f"cannot read {path}: a corpus is a folder or a file of {', '.join(READERS)}.")
-        with _damage_named(path):
-            yield from READERS[kind](path, field)
+    if _format(path) is None:
+        raise InputError(f"cannot read {path}: a corpus is a folder or a file of {', '.join(READERS)}.")
+    return [path]
+
+
+def read_files(path: Path, field: str) -> Texts:
+    """The documents of a file or of a folder's files."""
+    return (found for file in list_files(path) for found in read_file(file, field, alone=not path.is_dir()))
+
+
+def read_file(path: Path, field: str, alone: bool) -> Texts:
+    """The documents of a file.
+
+    A .txt file that is a corpus `alone` holds documents between blank lines; one of a folder is one document. The
+    other formats hold a document a row, in the field or column `field`.
+    """
+    kind = _format(path)
+    with _damage_named(path):
+        yield from _whole(path) if kind == ".txt" and not alone else READERS[str(kind)](path, field)
 
 
 def decode(data: bytes) -> tuple[str, bool]:
@@ -111,7 +124,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _whole(path: Path) -> Texts:
-    with _damage_named(path), _opened(path) as file:
+    with _opened(path) as file:
         yield decode(file.read())
 
 

@@ -23,13 +23,17 @@ def side_of(text: str, config: CorpusConfig) -> str:
     return HELD_OUT if place < config.validation_share + config.explain_share + config.score_share else "train"
 
 
-def split(texts: Sequence[str], config: CorpusConfig) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """The documents of each side, in their order, and counts of the near-duplicates among the held-out ones."""
-    sides: dict[str, list[str]] = {side: [] for side in (*SIDES, HELD_OUT)}
-    for text in texts:
-        sides[side_of(text, config)].append(text)
-    held_out = sides.pop(HELD_OUT)
-    of_each, counts = halves(held_out, config.explain_share, config.score_share)
-    for text, half in zip(held_out, of_each, strict=True):
+def split_held_out(
+    held_out: Sequence[tuple[str, str]], config: CorpusConfig
+) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """The documents of the sides validation, explain and score in their order, and counts of near-duplicates.
+
+    `held_out` holds pairs of `validation` or `held-out` and a document.
+    """
+    texts = [text for side, text in held_out if side == HELD_OUT]
+    of_each, counts = halves(texts, config.explain_share, config.score_share)
+    sides: dict[str, list[str]] = {side: [] for side in SIDES if side != "train"}
+    sides["validation"] = [text for side, text in held_out if side == "validation"]
+    for text, half in zip(texts, of_each, strict=True):
         sides[half].append(text)
     return sides, counts

@@ -2,22 +2,29 @@
 
 Each side is two files in datatrove's format: `SIDE.ds` holds the tokens of all its documents, little-endian
 16-bit numbers, an end-of-text token after each document; `SIDE.ds.index` holds the documents' ends as 64-bit
-numbers.
+numbers. Train text is tokenized shard by shard (sharding.py); the other sides are small, and made together.
 """
 
+from collections import Counter
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from cratelm.artifacts import Artifact, run_stage, write_json
+from cratelm.artifacts import Artifact, read_json, run_stage, write_json
 from cratelm.corpus.config import CorpusConfig
-from cratelm.corpus.documents import read_documents
-from cratelm.corpus.split import split
-from cratelm.corpus.tokenizer import end_of_text_id, load_tokenizer, make_tokenizer
+from cratelm.corpus.sharding import ShardWork, shard_sources, train_texts
+from cratelm.corpus.split import split_held_out
+from cratelm.corpus.tokenizer import load_tokenizer, make_tokenizer
+from cratelm.corpus.writing import append_side, write_side
 from cratelm.errors import InputError
 from cratelm.progress import Progress
+from cratelm.shards import EngineConfig, run_shards
+
+BPE_TEXT = 100_000_000
+"""Characters of train text, from the start, that a BPE is trained on."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,10 @@ class Side:
     """(documents,) int64: where each document ends, its end-of-text token included."""
 
 
-def tokenize(config: CorpusConfig, out: Path, progress: Progress) -> Artifact:
-    """Make the tokens of `config.corpus` in `out`."""
-    return run_stage(out, "tokens", config, {}, lambda folder: _tokenize(config, folder, progress))
+def tokenize(config: CorpusConfig, out: Path, progress: Progress, engine: EngineConfig | None = None) -> Artifact:
+    """Make the tokens of `config.corpus` in `out`, on this machine unless another engine is named."""
+    engine = engine or EngineConfig()
+    return run_stage(out, "tokens", config, {}, lambda folder: _tokenize(config, folder, progress, engine))
 
 
 def read_side(tokens: Artifact, side: str) -> Side:
@@ -46,43 +54,55 @@ def read_tokenizer(tokens: Artifact) -> Tokenizer:
     return load_tokenizer(tokens.path / "tokenizer.json")
 
 
-def _tokenize(config: CorpusConfig, folder: Path, progress: Progress) -> None:
-    with progress.task("reading the corpus"):
-        documents, counts = read_documents(config.corpus, config.documents, config.field)
-    if counts["invalid_utf8"]:
-        progress.say(f"{counts['invalid_utf8']} documents held invalid UTF-8: each such byte became U+FFFD.")
-    with progress.task("finding near-duplicates among the held-out documents"):
-        sides, near_duplicates = split(documents, config)
-    for side, texts in sides.items():
-        if not texts:
-            raise InputError(f"too little text: none of {len(documents)} documents fell on the {side} side.")
-    with progress.task(f"preparing the tokenizer {config.tokenizer}"):
-        tokenizer = make_tokenizer(config.tokenizer, sides["train"])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    written = {side: _write_side(folder, side, texts, tokenizer, progress) for side, texts in sides.items()}
-    write_json(folder / "counts.json", {"documents": counts, "near_duplicates": near_duplicates, "sides": written})
+def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: EngineConfig) -> None:
+    sources = shard_sources(config)
+    if not (folder / "tokenizer.json").is_file():
+        with progress.task(f"preparing the tokenizer {config.tokenizer}"):
+            _prepare_tokenizer(config, folder / "tokenizer.json")
+    shards = folder / "shards"
+    shards.mkdir(exist_ok=True)
+    with progress.task(f"tokenizing {len(sources)} shards of train text"):
+        work = ShardWork(config, sources, folder / "tokenizer.json", shards)
+        run_shards(work, len(sources), engine, folder / "log" / "tokenize")
+    with progress.task("tokenizing held-out text"):
+        summary = _put_together(config, folder, len(sources))
+    if summary["documents"]["invalid_utf8"]:
+        progress.say(f"{summary['documents']['invalid_utf8']} documents held invalid UTF-8: it became U+FFFD.")
+    write_json(folder / "counts.json", summary)
 
 
-def _write_side(
-    folder: Path, side: str, texts: list[str], tokenizer: Tokenizer, progress: Progress, batch: int = 1000
-) -> dict[str, int]:
-    """Write one side's two files; gives its numbers of documents, tokens and bytes."""
-    end_of_text = end_of_text_id(tokenizer)
-    lengths: list[int] = []
-    with (
-        (folder / f"{side}.ds").open("wb") as file,
-        progress.task(f"tokenizing the {side} side", total=len(texts)) as bar,
-    ):
-        for start in range(0, len(texts), batch):
-            encodings = tokenizer.encode_batch_fast(texts[start : start + batch], add_special_tokens=False)
-            for encoding in encodings:
-                file.write(np.array([*encoding.ids, end_of_text], dtype="<u2").tobytes())
-                lengths.append(len(encoding.ids) + 1)
-            bar.advance(len(encodings))
-    ends = np.cumsum(lengths, dtype="<u8")
-    ends.tofile(folder / f"{side}.ds.index")
-    return {
-        "documents": len(texts),
-        "tokens": int(ends[-1]),
-        "bytes": sum(len(text.encode()) for text in texts),
-    }
+def _prepare_tokenizer(config: CorpusConfig, path: Path) -> None:
+    read = 0
+    if next(train_texts(config), None) is None:
+        raise InputError(f"the corpus {config.corpus} holds no text for the train side.")
+
+    def counted(text: str) -> bool:
+        nonlocal read
+        read += len(text)
+        return read - len(text) < BPE_TEXT
+
+    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config))).save(str(path))
+
+
+def _put_together(config: CorpusConfig, folder: Path, count: int) -> dict[str, dict]:
+    """One file a side out of the shards, which are removed; gives what was counted."""
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    shards = [folder / "shards" / f"{number:05d}" for number in range(count)]
+    counts: Counter[str] = Counter()
+    held_out: list[tuple[str, str]] = []
+    for shard in shards:
+        counts.update(read_json(shard.with_suffix(".counts.json")))
+        held_out += read_json(shard.with_suffix(".held-out.json"))
+    if not counts["kept"]:
+        raise InputError(f"the corpus {config.corpus} holds no text.")
+    distinct = list({text: (side, text) for side, text in held_out}.values())
+    counts["duplicate"] += len(held_out) - len(distinct)
+    counts["kept"] -= len(held_out) - len(distinct)
+    sides, near_duplicates = split_held_out(distinct, config)
+    written = {side: write_side(folder / side, texts, tokenizer) for side, texts in sides.items()}
+    written["train"] = append_side(folder / "train", shards)
+    for side, made in written.items():
+        if not made["documents"]:
+            raise InputError(f"too little text: none of {counts['kept']} documents fell on the {side} side.")
+    (folder / "shards").rmdir()
+    return {"documents": dict(counts), "near_duplicates": near_duplicates, "sides": written}
