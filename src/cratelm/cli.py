@@ -33,6 +33,7 @@ app = App(
     config=_layers,
     suppress_keyboard_interrupt=False,
 )
+app.command("cratelm.commands.evaluate:evaluate", name="eval")
 app.command("cratelm.commands.import_model:import_model", name="import")
 app.command("cratelm.commands.study:study")
 app.command("cratelm.commands.tokenize:tokenize")

@@ -8,14 +8,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from itertools import batched, islice
+from itertools import islice
 from pathlib import Path
 
 from huggingface_hub import is_offline_mode, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from cratelm.corpus.documents import read_documents
-from cratelm.corpus.readers import read_files
+from cratelm.corpus.readers import list_files, read_file
 from cratelm.errors import InputError, first_line
 
 HEADING = re.compile(r"\s*= (?!= ).*(?<! =) =\s*")
@@ -40,7 +39,9 @@ def articles(lines: Iterable[str]) -> Iterator[str]:
 
 def sentence_runs(sentences: Iterable[str]) -> Iterator[str]:
     """Runs of consecutive sentences of Penn Treebank, a sentence a line."""
-    return ("\n".join(run) for run in batched(sentences, SENTENCES))
+    rest = iter(sentences)
+    while run := list(islice(rest, SENTENCES)):
+        yield "\n".join(run)
 
 
 @dataclass(frozen=True)
@@ -80,28 +81,30 @@ EVALUATION_SETS = {
 
 
 def read_evaluation_set(name: str, data: Path | None = None, limit: int | None = None) -> list[str]:
-    """The non-empty documents of a set, or the distinct ones of a path (files as `read_documents` reads them).
+    """The non-empty documents of a set, or of a path, whose files are read as a study's corpus is.
 
     `data` is a folder laid out as the set's repository, instead of the hub; `limit` keeps the first so many
     documents. Raises InputError where there is no such set or path, or its text cannot be had or read.
     """
-    if name not in EVALUATION_SETS:
-        return _read_path(name, data, limit)
-    chosen = EVALUATION_SETS[name]
-    folder = data or _from_hub(name, chosen)
-    documents = (text for text in chosen.documents(_rows(folder, chosen)) if text.strip())
-    kept = list(islice(documents, min((count for count in (limit, chosen.limit) if count is not None), default=None)))
+    if name in EVALUATION_SETS:
+        chosen = EVALUATION_SETS[name]
+        rows = _rows(data or _from_hub(name, chosen), chosen)
+        documents, limits = chosen.documents(rows), [limit, chosen.limit]
+    else:
+        documents, limits = _from_path(name, data), [limit]
+    least = min((count for count in limits if count is not None), default=None)
+    kept = list(islice((text for text in documents if text.strip()), least))
     if not kept:
-        raise InputError(f"the set {name} in {folder} holds no text.")
+        raise InputError(f"{name} holds no text.")
     return kept
 
 
-def _read_path(path: str, data: Path | None, limit: int | None) -> list[str]:
+def _from_path(path: str, data: Path | None) -> Iterator[str]:
     if not Path(path).exists():
         raise InputError(f"no set and no file {path}. The sets are {', '.join(EVALUATION_SETS)}; or give a path.")
     if data is not None:
         raise InputError(f"--data says where a named set lies; --on {path} is itself a path. Leave --data out.")
-    return read_documents(path, limit)[0]
+    return _texts(list_files(Path(path)), "text", alone=Path(path).is_file())
 
 
 def _from_hub(name: str, chosen: EvaluationSet) -> Path:
@@ -129,9 +132,13 @@ def _rows(folder: Path, chosen: EvaluationSet) -> Iterator[str]:
     files = sorted(file for file in folder.rglob("*") if fnmatch(file.relative_to(folder).as_posix(), chosen.files))
     if not files:
         raise InputError(f"{folder} holds no {chosen.files}, as datasets/{chosen.repository} does.")
+    return _texts(files, chosen.field, alone=False)
+
+
+def _texts(files: Iterable[Path], field: str, alone: bool) -> Iterator[str]:
     for file in files:
         try:
-            for text, _ in read_files(file, chosen.field):
+            for text, _ in read_file(file, field, alone):
                 yield text
         except OSError as error:
             raise InputError(f"{file} cannot be read: {first_line(error)}") from error
