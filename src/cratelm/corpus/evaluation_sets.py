@@ -123,7 +123,7 @@ def _from_hub(name: str, chosen: EvaluationSet) -> Path:
                 f"(datasets/{chosen.repository}); {local}."
             ) from error
         raise InputError(
-            f"the set {name} cannot be had from datasets/{chosen.repository}: {first_line(error)} Try again, {local}."
+            f"the set {name} cannot be had from datasets/{chosen.repository}: {first_line(error)}. Try again, {local}."
         ) from error
 
 

@@ -1,0 +1,203 @@
+"""What any causal language model of transformers loses on texts, with its own tokenizer.
+
+A document is a sequence of tokens behind the tokenizer's start token, and is read in pieces of at most the model's
+context. Every token but the first of a sequence is predicted exactly once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from cratelm.errors import InputError
+from cratelm.progress import Progress
+from cratelm.training.evaluate import DocumentLosses
+
+LOGITS_AT_ONCE = 2**27
+"""How many logits a batch may have: half a gigabyte of them."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Documents as a model reads them."""
+
+    tokens: list[np.ndarray]
+    """For each document (length,) int64: the start token, if the tokenizer has one, and the text's tokens."""
+    bytes: np.ndarray
+    """(documents,) int64: the bytes of the text that is predicted: without a start token the first is given."""
+    last_word: np.ndarray
+    """(documents,) int64: the place in `tokens` where the last word begins, of what is predicted."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a sequence that is read at once: tokens `start` to `end`, of which those from `first` are predicted."""
+
+    document: int
+    start: int
+    first: int
+    end: int
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], vocabulary: int, batch: int = 256) -> Sequences:
+    """Texts as sequences. A start or end token spelled out in a text is plain characters.
+
+    Documents begin with the tokenizer's beginning-of-sequence token, or else its end-of-text token. Raises
+    InputError where a token's number is beyond the model's `vocabulary`.
+    """
+    start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    prefix = [] if start is None else [start]
+    tokens, sizes, last_words = [], [], []
+    for text, ids, spans in _tokenized(tokenizer, texts, batch):
+        tokens.append(np.array([*prefix, *ids], dtype=np.int64))
+        given = 0 if prefix or not spans else spans[0][1]
+        sizes.append(len(text[given:].encode()))
+        last_words.append(_last_word(text, spans, len(prefix)))
+    largest = max(int(sequence.max(initial=0)) for sequence in tokens)
+    if largest >= vocabulary:
+        raise InputError(f"the tokenizer gives token {largest}, the model has {vocabulary}: they do not fit.")
+    return Sequences(tokens, np.array(sizes, dtype=np.int64), np.array(last_words, dtype=np.int64))
+
+
+def _tokenized(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], batch: int
+) -> Iterator[tuple[str, list[int], list[tuple[int, int]]]]:
+    """Each text, its tokens, and from and to which character each of them goes."""
+    for first in range(0, len(texts), batch):
+        part = list(texts[first : first + batch])
+        encoded = tokenizer(
+            part, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+        )
+        yield from zip(part, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+
+
+def _last_word(text: str, spans: Sequence[tuple[int, int]], offset: int) -> int:
+    """The place of the first token that reaches into the last word or the space before it."""
+    *before, _ = text.rsplit(maxsplit=1) or [""]
+    given = len(before[0]) if before else 0
+    return max(1, offset + sum(end <= given for _, end in spans))
+
+
+def cut_pieces(length: int, context: int, stride: int, document: int = 0) -> Iterator[Piece]:
+    """The pieces of a sequence: the first predicts `context` tokens, each later one `stride` more.
+
+    A later piece reads `context - stride` tokens again before its own, so with `stride` equal to `context` the
+    pieces follow each other, and what a piece's first token follows is the one token before it.
+    """
+    start, first = 0, 1
+    while first < length:
+        end = min(length, start + context + 1)
+        yield Piece(document, start, first, end)
+        start, first = start + stride, end
+
+
+def context_length(model: PreTrainedModel) -> int:
+    """How many tokens the model can read at once; raises InputError where its configuration does not say."""
+    config = model.config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions"):
+        length = getattr(config, name, None)
+        if isinstance(length, int) and length > 0:
+            return length
+    raise InputError(
+        "the model's config.json does not say how many tokens it can read: max_position_embeddings (or n_positions) "
+        "is missing. Add it."
+    )
+
+
+def rows_at_once(model: PreTrainedModel, length: int) -> int:
+    """How many sequences of `length` tokens make a batch whose logits fit in memory."""
+    return max(1, LOGITS_AT_ONCE // (length * model.config.get_text_config().vocab_size))
+
+
+@torch.no_grad()
+def require_causal(model: PreTrainedModel) -> None:
+    """Raise InputError for a model that sees the tokens it has to predict, such as a BERT that is no decoder."""
+    pair = torch.tensor([[0, 0], [0, 1]], device=model.device)
+    one, other = model(input_ids=pair, use_cache=False).logits[:, 0].float()
+    if not torch.allclose(one, other, rtol=1e-4, atol=1e-4, equal_nan=True):
+        raise InputError(f"a {model.config.model_type} model as configured here sees later tokens: it has no loss.")
+
+
+@torch.no_grad()
+def predict(
+    model: PreTrainedModel, tokens: Sequence[np.ndarray], pieces: Sequence[Piece], progress: Progress, what: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each piece costs, (pieces,) float64 nats, and whether all that it predicts was likeliest, (pieces,) bool.
+
+    `what` names the work in the progress.
+    """
+    nats, right = np.zeros(len(pieces)), np.zeros(len(pieces), bool)
+    with progress.task(what, total=len(pieces)) as bar:
+        for batch in _batches(model, pieces):
+            inputs, targets = _padded(tokens, [pieces[number] for number in batch])
+            logits = model(input_ids=inputs.to(model.device), use_cache=False).logits.float()
+            targets = targets.to(logits.device)
+            losses = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")  # (B, T), 0 where not asked
+            nats[batch] = losses.double().sum(1).cpu().numpy()
+            right[batch] = ((logits.argmax(-1) == targets) | (targets < 0)).all(1).cpu().numpy()
+            bar.advance(len(batch))
+    return nats, right
+
+
+def _batches(model: PreTrainedModel, pieces: Sequence[Piece]) -> Iterator[np.ndarray]:
+    """Numbers of pieces that are read together, the longest first: what needs most memory fails at once."""
+    lengths = np.array([piece.end - piece.start for piece in pieces])
+    order, start = np.argsort(-lengths, kind="stable"), 0
+    while start < len(order):
+        rows = rows_at_once(model, int(lengths[order[start]]))
+        yield order[start : start + rows]
+        start += rows
+
+
+def _padded(tokens: Sequence[np.ndarray], pieces: Sequence[Piece]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a batch reads, padded on the right where no prediction looks, and predicts, -100 elsewhere: (B, T) each."""
+    longest = max(piece.end - piece.start for piece in pieces) - 1
+    inputs, targets = torch.zeros(len(pieces), longest, dtype=torch.long), torch.full((len(pieces), longest), -100)
+    for row, piece in enumerate(pieces):
+        read = torch.from_numpy(tokens[piece.document][piece.start : piece.end])
+        inputs[row, : len(read) - 1] = read[:-1]
+        targets[row, piece.first - piece.start - 1 : len(read) - 1] = read[piece.first - piece.start :]
+    return inputs, targets
+
+
+def text_losses(
+    model: PreTrainedModel, sequences: Sequences, context: int, stride: int, progress: Progress
+) -> DocumentLosses:
+    """What the model, in its own precision, pays for each document read in pieces of `context` tokens.
+
+    Raises InputError where there is nothing to predict, or a loss is not a finite number.
+    """
+    documents = len(sequences.tokens)
+    lengths = [len(sequence) for sequence in sequences.tokens]
+    pieces = [piece for number, length in enumerate(lengths) for piece in cut_pieces(length, context, stride, number)]
+    if not pieces:
+        raise InputError("the text has no token to predict. Give more text.")
+    nats, _ = predict(model, sequences.tokens, pieces, progress, "measuring the loss")
+    if not np.isfinite(nats).all():
+        raise InputError("the model's loss is not a finite number: its weights are damaged, or do not fit float32.")
+    of = [piece.document for piece in pieces]
+    return DocumentLosses(
+        np.bincount(of, weights=nats, minlength=documents),
+        np.bincount(of, weights=[piece.end - piece.first for piece in pieces], minlength=documents).astype(np.int64),
+        sequences.bytes,
+    )
+
+
+def last_words_right(model: PreTrainedModel, sequences: Sequences, context: int, progress: Progress) -> np.ndarray:
+    """Whether greedy decoding behind each document but its last word gives that word: (documents,) bool.
+
+    A document longer than `context` loses its beginning. One without a token to predict counts as wrong.
+    """
+    places = [(number, len(tokens)) for number, tokens in enumerate(sequences.tokens) if len(tokens) > 1]
+    pieces = [
+        Piece(number, start := max(0, end - 1 - context), max(start + 1, int(sequences.last_word[number])), end)
+        for number, end in places
+    ]
+    right = np.zeros(len(sequences.tokens), bool)
+    right[[piece.document for piece in pieces]] = predict(
+        model, sequences.tokens, pieces, progress, "asking for last words"
+    )[1]
+    return right

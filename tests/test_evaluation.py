@@ -1,0 +1,425 @@
+"""`cratelm eval`: losses that a plain loop gives as well, sets read as the hub lays them out, bad input named."""
+
+import json
+import math
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import zstandard
+from transformers import (
+    BertConfig,
+    BertLMHeadModel,
+    BloomConfig,
+    BloomForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
+
+from cratelm.artifacts import Artifact
+from cratelm.cli import run
+from cratelm.corpus.evaluation_sets import articles, read_evaluation_set
+from cratelm.corpus.tokenizer import END_OF_TEXT, byte_lengths, train_bpe
+from cratelm.corpus.tokens import Side, read_side, read_tokenizer
+from cratelm.models.build import build_model
+from cratelm.models.save import save_model
+from cratelm.models.shapes import ShapeConfig
+from cratelm.training.config import TrainConfig
+from cratelm.training.evaluate import document_losses
+from cratelm.training.evaluation import evaluate_texts, open_language_model
+from cratelm.training.text_losses import encode, last_words_right, text_losses
+from cratelm.training.train import train
+from tests.conftest import sentences
+
+VOCABULARY, CONTEXT = 257, 12
+TEXTS = [
+    "the film was long",
+    "é 🎬 in the café",
+    "a",
+    "the cat sat on the mat and the dog did not",
+    "no <|endoftext|> here",
+]
+
+
+def bytes_tokenizer(start: bool = True) -> PreTrainedTokenizerFast:
+    """A token a byte, and end-of-text, which is number 0; it begins a text if `start`."""
+    special = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT} if start else {}
+    return PreTrainedTokenizerFast(tokenizer_object=train_bpe(["a"], VOCABULARY), **special)
+
+
+def random_gpt2(**settings) -> GPT2LMHeadModel:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": VOCABULARY, "n_embd": 16, "n_head": 2, "n_layer": 2, "n_positions": CONTEXT}
+    # Larger than transformers draws them, so that a token depends on those long before it.
+    drawn = {"initializer_range": 0.5, "bos_token_id": 0, "eos_token_id": 0}
+    return GPT2LMHeadModel(GPT2Config(**(sizes | drawn | settings))).eval()
+
+
+def successor_gpt2(successors: dict[str, str]) -> GPT2LMHeadModel:
+    """A GPT-2 whose likeliest token depends on the one before it alone, as the table says."""
+    model = random_gpt2(n_embd=VOCABULARY, n_head=1, n_layer=1, n_positions=64, tie_word_embeddings=False)
+    state = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
+    state["transformer.wte.weight"] = torch.eye(VOCABULARY)
+    state["transformer.ln_f.weight"] = torch.ones(VOCABULARY)
+    number = bytes_tokenizer().backend_tokenizer.token_to_id
+    for one, other in successors.items():
+        state["lm_head.weight"][number(other.replace(" ", "Ġ")), number(one.replace(" ", "Ġ"))] = 1
+    model.load_state_dict(state)
+    return model
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A random GPT-2 of transformers' own with its tokenizer, as a folder."""
+    random_gpt2().save_pretrained(tmp_path / "model")
+    bytes_tokenizer().save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def ids_of(text: str) -> list[int]:
+    return train_bpe(["a"], VOCABULARY).encode(text).ids
+
+
+@pytest.mark.parametrize("stride", [1, 5, CONTEXT])
+@torch.no_grad()
+def test_a_loss_in_sliding_windows_equals_a_loop_over_single_tokens(stride, quiet) -> None:
+    model = random_gpt2()
+    found = text_losses(model, encode(bytes_tokenizer(), TEXTS, VOCABULARY), CONTEXT, stride, quiet)
+    for number, text in enumerate(TEXTS):
+        read, nats = [0, *ids_of(text)], 0.0
+        for place in range(1, len(read)):
+            start = max(0, math.ceil((place - CONTEXT) / stride)) * stride
+            log_p = model(torch.tensor([read[start:place]])).logits[0, -1].double().log_softmax(-1)
+            nats -= log_p[read[place]].item()
+        assert found.nats[number] == pytest.approx(nats, rel=1e-5)
+        assert found.tokens[number] == len(text.encode())
+        assert found.bytes[number] == len(text.encode())
+
+
+def test_the_loss_of_transformers_own_gpt2_is_the_one_that_it_gives_itself(folder, quiet) -> None:
+    model, tokenizer = open_language_model(folder)
+    texts = ["the film", "a café"]
+    nats, tokens = 0.0, 0
+    for text in texts:
+        read = torch.tensor([[0, *ids_of(text)]])
+        nats += model(read, labels=read).loss.item() * (read.shape[1] - 1)
+        tokens += read.shape[1] - 1
+    found = evaluate_texts(model, tokenizer, texts, None, False, quiet)
+    assert found["nats_per_token"]["mean"] == pytest.approx(nats / tokens, rel=1e-5)
+    assert found["perplexity"]["mean"] == pytest.approx(math.exp(nats / tokens), rel=1e-5)
+    assert found["bits_per_byte"]["mean"] == pytest.approx(nats / math.log(2) / 15, rel=1e-5)
+    for name in ("nats_per_token", "perplexity", "bits_per_byte"):
+        assert found[name]["low"] <= found[name]["mean"] <= found[name]["high"]
+
+
+def test_documents_of_one_context_have_the_loss_that_training_reports(tokens: Artifact, quiet) -> None:
+    tokenizer, side = read_tokenizer(tokens), read_side(tokens, "validation")
+    starts, ends = [0, *side.ends[:9]], side.ends[:10]
+    pieces = [side.tokens[start : end - 1].tolist() for start, end in zip(starts, ends, strict=True)]
+    model = build_model("crate", ShapeConfig(width=16, heads=2, context=512), 300, 0, 0).eval()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END_OF_TEXT)
+    sequences = encode(fast, [tokenizer.decode(piece) for piece in pieces], 300)
+    assert max(map(len, pieces)) <= 512
+    found = text_losses(model, sequences, 512, 512, quiet)
+    expected = document_losses(model, Side(side.tokens[: ends[-1]], ends), 0, byte_lengths(tokenizer))
+    assert found.nats == pytest.approx(expected.nats, rel=1e-5)
+    assert np.array_equal(found.tokens, expected.tokens)
+    assert np.array_equal(found.bytes, expected.bytes)
+
+
+def test_a_batch_gives_what_its_documents_give_alone(quiet, monkeypatch) -> None:
+    sequences = encode(bytes_tokenizer(), TEXTS, VOCABULARY)
+    together = text_losses(random_gpt2(), sequences, CONTEXT, 7, quiet).nats
+    monkeypatch.setattr("cratelm.training.text_losses.LOGITS_AT_ONCE", 1)
+    assert text_losses(random_gpt2(), sequences, CONTEXT, 7, quiet).nats == pytest.approx(together, rel=1e-5)
+
+
+def test_without_a_start_token_the_first_token_is_given_and_its_bytes_do_not_count(quiet) -> None:
+    sequences = encode(bytes_tokenizer(start=False), ["the film", "a"], VOCABULARY)
+    found = text_losses(random_gpt2(), sequences, CONTEXT, CONTEXT, quiet)
+    assert found.tokens.tolist() == [7, 0]
+    assert found.bytes.tolist() == [7, 0]
+    assert found.nats[1] == 0
+
+
+def test_an_end_of_text_spelled_out_in_a_text_is_plain_characters() -> None:
+    sequence = encode(bytes_tokenizer(), [f"a{END_OF_TEXT}b"], VOCABULARY).tokens[0]
+    assert (sequence == 0).sum() == 1
+    assert len(sequence) == 1 + len(END_OF_TEXT) + 2
+
+
+PASSAGES = {"ab cd": True, "xb cd": True, "ab cx": False, "ab dc": False, "cd": True, "cx": False, "aa  cd": False}
+
+
+def test_a_last_word_is_right_when_each_of_its_tokens_is_the_likeliest(quiet) -> None:
+    model = successor_gpt2({"b": " ", " ": "c", "c": "d", "d": "a"})
+    # The first token of a passage follows the start token, after which all are equally likely: number 0 is first.
+    expected = [right and " " in text for text, right in PASSAGES.items()]
+    sequences = encode(bytes_tokenizer(), list(PASSAGES), VOCABULARY)
+    assert last_words_right(model, sequences, 64, quiet).tolist() == expected
+    alone = encode(bytes_tokenizer(start=False), list(PASSAGES), VOCABULARY)
+    assert last_words_right(model, alone, 64, quiet).tolist() == list(PASSAGES.values())
+    long = encode(bytes_tokenizer(), ["ab " * 30 + "cd", "ab " * 30 + "dd"], VOCABULARY)
+    assert last_words_right(model, long, 64, quiet).tolist() == [True, False]
+
+
+def test_last_words_are_asked_for_on_lambada_alone(folder, tmp_path, capsys) -> None:
+    successor_gpt2({"b": " ", " ": "c", "c": "d"}).save_pretrained(folder)
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in PASSAGES)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "lambada_test.jsonl").write_text(lines)
+    assert run(["eval", str(folder), "--on", "lambada", "--data", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["last_word_accuracy"]["mean"] == pytest.approx(2 / 7)
+    assert run(["eval", str(folder), "--on", str(tmp_path / "data" / "lambada_test.jsonl"), "--json"]) == 0
+    assert "last_word_accuracy" not in json.loads(capsys.readouterr().out)
+
+
+def parquet(path: Path, column: str, values: list) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({column: values}), path)
+
+
+WIKITEXT = (
+    " \n = First = \n \n Text with a = sign . \n = Not a heading = \n \n = = Section = = \n \n More . \n"
+    " \n = Second = \n \n Its text . \n"
+)
+
+
+@pytest.mark.parametrize("name", ["wikitext2", "wikitext103"])
+def test_wikitext_is_cut_at_top_level_headings_and_loses_nothing(name, tmp_path) -> None:
+    rows = [line if line.strip() else "" for line in WIKITEXT.splitlines(keepends=True)]
+    config = {"wikitext2": "wikitext-2-raw-v1", "wikitext103": "wikitext-103-raw-v1"}[name]
+    parquet(tmp_path / config / "test-00000-of-00001.parquet", "text", rows)
+    parquet(tmp_path / config / "train-00000-of-00001.parquet", "text", ["not this"])
+    found = read_evaluation_set(name, tmp_path)
+    assert [text.split("\n")[0] for text in found] == [" = First = ", " = Second = "]
+    assert "= Not a heading =" in found[0] and "= = Section = =" in found[0]
+    assert "".join(articles(rows)) == WIKITEXT
+
+
+def test_penn_treebank_is_read_in_runs_of_sentences(tmp_path) -> None:
+    parquet(tmp_path / "penn_treebank" / "test" / "0000.parquet", "sentence", [f"number {k}" for k in range(150)])
+    found = read_evaluation_set("ptb", tmp_path)
+    assert [len(text.split("\n")) for text in found] == [100, 50]
+    assert found[1].startswith("number 100\nnumber 101")
+
+
+def test_openwebtext_is_the_first_documents_of_its_last_file(tmp_path) -> None:
+    parquet(tmp_path / "plain_text" / "train-00079-of-00080.parquet", "text", [f"page {k}" for k in range(5100)])
+    parquet(tmp_path / "plain_text" / "train-00000-of-00080.parquet", "text", ["another"])
+    found = read_evaluation_set("openwebtext", tmp_path)
+    assert found == [f"page {k}" for k in range(5000)]
+    assert read_evaluation_set("openwebtext", tmp_path, 3) == found[:3]
+
+
+def test_the_pile_is_read_from_compressed_json_lines(tmp_path) -> None:
+    data = "".join(json.dumps({"text": f"é {k}", "meta": {}}) + "\n" for k in range(50)).encode()
+    pack = zstandard.ZstdCompressor().compress
+    (tmp_path / "test.jsonl.zst").write_bytes(pack(data[:100]) + pack(data[100:]))
+    (tmp_path / "val.jsonl.zst").write_bytes(pack(b'{"text": "not this"}\n'))
+    assert read_evaluation_set("pile", tmp_path) == [f"é {k}" for k in range(50)]
+
+
+def test_a_path_is_read_as_a_corpus_is(tmp_path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n\nthree\n")
+    assert read_evaluation_set(str(tmp_path / "a.txt")) == ["one\ntwo", "three"]
+    parquet(tmp_path / "b.parquet", "text", ["one", "", "two"])
+    assert read_evaluation_set(str(tmp_path / "b.parquet")) == ["one", "two"]
+
+
+def test_the_hub_is_asked_for_a_sets_own_files_alone(tmp_path, monkeypatch) -> None:
+    asked = []
+
+    def hub(*arguments, **settings) -> str:
+        asked.append((arguments, settings))
+        return str(tmp_path)
+
+    monkeypatch.setattr("cratelm.corpus.evaluation_sets.snapshot_download", hub)
+    parquet(tmp_path / "penn_treebank" / "test" / "0000.parquet", "sentence", ["one"])
+    assert read_evaluation_set("ptb") == ["one"]
+    settings = {"repo_type": "dataset", "revision": "refs/convert/parquet"}
+    assert asked == [
+        (("ptb-text-only/ptb_text_only",), {**settings, "allow_patterns": ["penn_treebank/test*.parquet"]})
+    ]
+
+
+def test_figures_are_printed_as_a_table_and_a_stage_folder_is_a_model(tmp_path, capsys) -> None:
+    (tmp_path / "a.txt").write_text("\n\n".join(sentences(5)))
+    model = tmp_path / "stage" / "model"
+    save_model(build_model("crate", ShapeConfig(width=16, heads=2, context=64), VOCABULARY, 0, 0), model, {})
+    bytes_tokenizer().save_pretrained(model)
+    assert run(["eval", str(model), "--on", str(tmp_path / "a.txt"), "--stride", "32", "--documents", "4"]) == 0
+    out = capsys.readouterr().out
+    assert "bits a byte" in out and "perplexity" in out
+    assert "4 documents" in out and "context 64, stride 32" in out
+
+
+def test_a_trained_stage_is_evaluated_and_a_damaged_one_is_named(small_study, tokens, tmp_path, quiet, capsys) -> None:
+    training = replace(small_study.training, tokens=0)
+    stage = train(
+        TrainConfig(model="crate", shape=small_study.shape, training=training), tokens, tmp_path / "stage", quiet
+    ).path
+    (tmp_path / "a.txt").write_text("\n\n".join(sentences(3)))
+    arguments = ["eval", str(stage), "--on", str(tmp_path / "a.txt"), "--json"]
+    assert run(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["nats_per_token"]["mean"] == pytest.approx(math.log(300), abs=0.3)
+    weights = stage / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert run(arguments) == 2
+    assert "damaged" in capsys.readouterr().err
+
+
+def spoil(folder: Path, harm: str) -> None:
+    if harm == "no tokenizer":
+        for file in folder.glob("*token*"):
+            file.unlink()
+    elif harm == "large tokenizer":
+        random_gpt2(vocab_size=100).save_pretrained(folder)
+    elif harm == "damaged weights":
+        model = random_gpt2()
+        torch.nn.init.constant_(model.transformer.ln_f.weight, math.nan)
+        model.save_pretrained(folder)
+    else:
+        bert = BertConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+        shutil.rmtree(folder)
+        BertLMHeadModel(bert).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("no tokenizer", "holds no tokenizer"),
+        ("large tokenizer", "they do not fit"),
+        ("damaged weights", "not a finite number"),
+        ("sees later tokens", "bert model as configured here sees later tokens"),
+    ],
+)
+def test_a_model_that_cannot_be_measured_is_named(harm, message, folder, tmp_path, capsys) -> None:
+    (tmp_path / "a.txt").write_text("the film was long\n")
+    spoil(folder, harm)
+    assert run(["eval", str(folder), "--on", str(tmp_path / "a.txt")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_say_how_much_it_can_read_is_named(folder, tmp_path, capsys) -> None:
+    (tmp_path / "a.txt").write_text("the film was long\n")
+    BloomForCausalLM(BloomConfig(vocab_size=VOCABULARY, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(folder)
+    assert run(["eval", str(folder), "--on", str(tmp_path / "a.txt")]) == 2
+    assert "max_position_embeddings (or n_positions) is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to measure"),
+        (["--on", "wikitext3"], "no set and no file wikitext3"),
+        (["--on", "wikitext2"], "HF_HUB_OFFLINE=0"),
+        (["--on", "wikitext2", "--data", "empty"], "holds no wikitext-2-raw-v1/test*.parquet"),
+        (["--on", "wikitext2", "--data", "missing"], "no such folder"),
+        (["--on", "wikitext2", "--data", "column"], "has no column `text`"),
+        (["--on", "wikitext2", "--data", "broken"], "0000.parquet"),
+        (["--on", "pile", "--data", "cut"], "test.jsonl.zst"),
+        (["--on", "a.txt", "--data", "empty"], "Leave --data out"),
+        (["--on", "blank.jsonl"], "holds no text"),
+        (["--on", "a.txt", "--stride", "0"], "Give 1 to 12"),
+        (["--on", "a.txt", "--stride", "13"], "Give 1 to 12"),
+        (["--on", "a.txt", "--documents", "0"], "give 1 or more"),
+        (["--data", "empty", "--tasks", "x"], "give --on"),
+        (["--stride", "3", "--tasks", "x"], "give --on"),
+        (["--on", "a.txt", "--tasks-folder", "empty"], "give --tasks"),
+        (["--tasks", ","], "names no task"),
+    ],
+)
+def test_bad_input_is_answered_by_one_line_and_status_2(
+    arguments, message, folder, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "a.txt").write_text("the film was long\n")
+    (tmp_path / "blank.jsonl").write_text('{"text": " "}\n')
+    (tmp_path / "empty").mkdir()
+    parquet(tmp_path / "column" / "wikitext-2-raw-v1" / "test-00000-of-00001.parquet", "page", ["text"])
+    parquet(tmp_path / "broken" / "wikitext-2-raw-v1" / "test" / "0000.parquet", "text", ["text"])
+    whole = tmp_path / "broken" / "wikitext-2-raw-v1" / "test" / "0000.parquet"
+    whole.write_bytes(whole.read_bytes()[:-20])
+    (tmp_path / "cut").mkdir()
+    packed = zstandard.ZstdCompressor().compress(b'{"text": "one"}\n' * 100)
+    (tmp_path / "cut" / "test.jsonl.zst").write_bytes(packed[:-5])
+    assert run(["eval", str(folder), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err and not captured.out
+
+
+def test_code_in_a_models_folder_is_not_executed(folder, tmp_path, capsys) -> None:
+    marker = tmp_path / "executed"
+    code = f"from pathlib import Path\nPath({str(marker)!r}).touch()\n"
+    for name, key in (("config.json", "AutoConfig"), ("tokenizer_config.json", "AutoTokenizer")):
+        settings = json.loads((folder / name).read_text())
+        settings["auto_map"] = {key: "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}
+        (folder / name).write_text(json.dumps(settings))
+    (folder / "evil.py").write_text(code)
+    (tmp_path / "a.txt").write_text("the film was long\n")
+    run(["eval", str(folder), "--on", str(tmp_path / "a.txt")])
+    assert not marker.exists()
+
+
+TASK = """
+task: {name}
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: {data}
+output_type: loglikelihood
+test_split: test
+doc_to_text: "{{{{text.split(' ')[:-1]|join(' ')}}}}"
+doc_to_target: "{{{{' '+text.split(' ')[-1]}}}}"
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+"""
+
+
+def test_a_local_task_of_the_harness_agrees_with_our_last_words(folder, tmp_path, capsys, monkeypatch) -> None:
+    pytest.importorskip("lm_eval", reason="the extra [eval] is not installed")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    successor_gpt2({"b": " ", " ": "c", "c": "d"}).save_pretrained(folder)
+    passages = [text for text in PASSAGES if text.count(" ") == 1]
+    (tmp_path / "data").mkdir()
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in passages)
+    (tmp_path / "data" / "lambada_test.jsonl").write_text(lines)
+    (tmp_path / "tasks").mkdir()
+    task = TASK.format(name="little_lambada", data=tmp_path / "data" / "lambada_test.jsonl")
+    (tmp_path / "tasks" / "little.yaml").write_text(task)
+    arguments = ["--tasks", "little_lambada", "--tasks-folder", str(tmp_path / "tasks")]
+    assert run(["eval", str(folder), *arguments, "--on", "lambada", "--data", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    [row] = found["tasks"]
+    assert row["task"] == "little_lambada" and row["metric"] == "acc"
+    assert row["value"] == found["last_word_accuracy"]["mean"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("task", "message"), [("littel_lambada", "no task littel_lambada"), ("lambada_openai", "HF_HUB_OFFLINE=0")]
+)
+def test_a_task_that_cannot_be_had_is_named(task, message, folder, tmp_path, capsys, monkeypatch) -> None:
+    pytest.importorskip("lm_eval", reason="the extra [eval] is not installed")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    assert run(["eval", str(folder), "--tasks", task]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and not captured.out
+
+
+def test_tasks_without_the_extra_say_how_to_get_it(folder, capsys, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    assert run(["eval", str(folder), "--tasks", "x"]) == 2
+    assert "pip install 'cratelm[eval]'" in capsys.readouterr().err
