@@ -14,6 +14,7 @@ from pathlib import Path
 from huggingface_hub import is_offline_mode, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
+from cratelm.corpus.packaged import PACKAGED
 from cratelm.corpus.readers import list_files, read_file
 from cratelm.errors import InputError, first_line
 
@@ -100,8 +101,11 @@ def read_evaluation_set(name: str, data: Path | None = None, limit: int | None =
 
 
 def _from_path(path: str, data: Path | None) -> Iterator[str]:
+    if path in PACKAGED:
+        return PACKAGED[path]()
     if not Path(path).exists():
-        raise InputError(f"no set and no file {path}. The sets are {', '.join(EVALUATION_SETS)}; or give a path.")
+        names = ", ".join([*EVALUATION_SETS, *PACKAGED])
+        raise InputError(f"no set and no file {path}. The sets are {names}; or give a path.")
     if data is not None:
         raise InputError(f"--data says where a named set lies; --on {path} is itself a path. Leave --data out.")
     return _texts(list_files(Path(path)), "text", alone=Path(path).is_file())
