@@ -242,7 +242,7 @@ def test_the_hub_is_asked_for_a_sets_own_files_alone(tmp_path, monkeypatch) -> N
         asked.append((arguments, settings))
         return str(tmp_path)
 
-    monkeypatch.setattr("cratelm.corpus.evaluation_sets.snapshot_download", hub)
+    monkeypatch.setattr("cratelm.corpus.hub.snapshot_download", hub)
     parquet(tmp_path / "penn_treebank" / "test" / "0000.parquet", "sentence", ["one"])
     assert read_evaluation_set("ptb") == ["one"]
     settings = {"repo_type": "dataset", "revision": "refs/convert/parquet"}

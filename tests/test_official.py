@@ -76,7 +76,10 @@ def test_in_and_out_again_gives_every_tensor_back(kind, tmp_path) -> None:
 
 def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
     mask = {f"transformer.h.{i}.attn.bias": torch.ones(1, 1, T, T) for i in range(LAYERS)}
-    import_official(saved(official("gpt") | mask, tmp_path / "a.pt", "gpt"))
+    model = import_official(saved(official("gpt") | mask, tmp_path / "a.pt", "gpt"))
+    assert sum(parameter.numel() for parameter in model.parameters()) == sum(
+        tensor.numel() for name, tensor in official("gpt").items() if name != "lm_head.weight"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,7 @@ from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 
-from huggingface_hub import is_offline_mode, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
-
+from cratelm.corpus.hub import dataset_folder
 from cratelm.corpus.packaged import PACKAGED
 from cratelm.corpus.readers import list_files, read_file
 from cratelm.errors import InputError, first_line
@@ -89,7 +87,9 @@ def read_evaluation_set(name: str, data: Path | None = None, limit: int | None =
     """
     if name in EVALUATION_SETS:
         chosen = EVALUATION_SETS[name]
-        rows = _rows(data or _from_hub(name, chosen), chosen)
+        instead = f"--data FOLDER that holds its {chosen.files}"
+        folder = data or dataset_folder(chosen.repository, [chosen.files], chosen.revision, instead)
+        rows = _rows(folder, chosen)
         documents, limits = chosen.documents(rows), [limit, chosen.limit]
     else:
         documents, limits = _from_path(name, data), [limit]
@@ -109,26 +109,6 @@ def _from_path(path: str, data: Path | None) -> Iterator[str]:
     if data is not None:
         raise InputError(f"--data says where a named set lies; --on {path} is itself a path. Leave --data out.")
     return _texts(list_files(Path(path)), "text", alone=Path(path).is_file())
-
-
-def _from_hub(name: str, chosen: EvaluationSet) -> Path:
-    """The folder of the set's files in the hub's cache, downloaded where the hub is allowed."""
-    try:
-        return Path(
-            snapshot_download(
-                chosen.repository, repo_type="dataset", revision=chosen.revision, allow_patterns=[chosen.files]
-            )
-        )
-    except (OSError, HfHubHTTPError) as error:
-        local = f"or give --data FOLDER that holds its {chosen.files}"
-        if is_offline_mode():
-            raise InputError(
-                f"the set {name} is not here, and the hub is off: HF_HUB_OFFLINE=0 turns it on "
-                f"(datasets/{chosen.repository}); {local}."
-            ) from error
-        raise InputError(
-            f"the set {name} cannot be had from datasets/{chosen.repository}: {first_line(error)}. Try again, {local}."
-        ) from error
 
 
 def _rows(folder: Path, chosen: EvaluationSet) -> Iterator[str]:

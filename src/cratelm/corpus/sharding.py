@@ -13,20 +13,22 @@ from pathlib import Path
 from cratelm.artifacts import write_json
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.documents import distinct_documents, packaged_texts
+from cratelm.corpus.hub import dataset_folder
 from cratelm.corpus.packaged import PACKAGED
-from cratelm.corpus.readers import Texts, list_files, read_file
+from cratelm.corpus.readers import READERS, Texts, list_files, read_file
 from cratelm.corpus.split import side_of
 from cratelm.corpus.tokenizer import load_tokenizer
 from cratelm.corpus.writing import write_side
 
 SHARD_BYTES = 64_000_000
+HUB = "hub:"
 
 
 def shard_sources(config: CorpusConfig) -> list[list[str]]:
     """The files of each shard; a packaged corpus, or one that is read to a limit, is one shard."""
     if config.corpus in PACKAGED:
         return [[config.corpus]]
-    files = list_files(Path(config.corpus))
+    files = list_files(corpus_path(config.corpus))
     if config.documents is not None:
         return [[str(file) for file in files]]
     shards: list[list[str]] = []
@@ -38,6 +40,15 @@ def shard_sources(config: CorpusConfig) -> list[list[str]]:
         shards[-1].append(str(file))
         size += file.stat().st_size
     return shards
+
+
+def corpus_path(corpus: str) -> Path:
+    """Where a corpus lies: a path as it is, `hub:OWNER/NAME[:PATTERN]` in the hub's cache, downloaded if need be."""
+    if not corpus.startswith(HUB):
+        return Path(corpus)
+    repository, _, pattern = corpus.removeprefix(HUB).partition(":")
+    patterns = [pattern] if pattern else [f"*{ending}{packed}" for ending in READERS for packed in ("", ".gz", ".zst")]
+    return dataset_folder(repository, patterns, None, "the path of a folder with its files")
 
 
 def train_texts(config: CorpusConfig) -> Iterator[str]:
@@ -82,5 +93,5 @@ class ShardWork:
 def _texts(config: CorpusConfig, source: list[str]) -> Texts:
     if config.corpus in PACKAGED:
         return packaged_texts(config.corpus)
-    alone = not Path(config.corpus).is_dir()
+    alone = not config.corpus.startswith(HUB) and not Path(config.corpus).is_dir()
     return (found for file in source for found in read_file(Path(file), config.field, alone))
