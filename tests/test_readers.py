@@ -190,6 +190,20 @@ def test_a_shard_whose_worker_died_is_made_again_and_the_others_are_not(tmp_path
     assert outputs(again) == outputs(whole)
 
 
+def test_a_run_that_died_before_its_commit_is_finished_without_its_shards(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    whole = tokenize(config, tmp_path / "whole", quiet)
+
+    def die(*arguments) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("cratelm.artifacts._commit", die)
+        tokenize(config, tmp_path / "a", quiet)
+    assert not (tmp_path / "a.partial" / "shards").exists()
+    assert outputs(tokenize(config, tmp_path / "a", quiet)) == outputs(whole)
+
+
 def test_every_distinct_document_is_on_one_side_once(tmp_path, quiet, monkeypatch) -> None:
     config = folder_of_shards(tmp_path / "corpus", monkeypatch)
     tokens = tokenize(config, tmp_path / "a", quiet)

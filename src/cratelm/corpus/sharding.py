@@ -51,9 +51,9 @@ def corpus_path(corpus: str) -> Path:
     return dataset_folder(repository, patterns, None, "the path of a folder with its files")
 
 
-def train_texts(config: CorpusConfig) -> Iterator[str]:
+def train_texts(config: CorpusConfig, sources: list[list[str]]) -> Iterator[str]:
     """The train side's documents in order, to train a tokenizer on."""
-    for source in shard_sources(config):
+    for source in sources:
         for text in distinct_documents(_texts(config, source), Counter(), config.documents):
             if side_of(text, config) == "train":
                 yield text

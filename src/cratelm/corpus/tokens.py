@@ -5,6 +5,7 @@ Each side is two files in datatrove's format: `SIDE.ds` holds the tokens of all 
 numbers. Train text is tokenized shard by shard (sharding.py); the other sides are small, and made together.
 """
 
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from itertools import takewhile
@@ -55,11 +56,14 @@ def read_tokenizer(tokens: Artifact) -> Tokenizer:
 
 
 def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: EngineConfig) -> None:
+    shards = folder / "shards"
+    if (folder / "counts.json").is_file():  # written when all else is whole; the last run died while tidying up
+        shutil.rmtree(shards, ignore_errors=True)
+        return
     sources = shard_sources(config)
     if not (folder / "tokenizer.json").is_file():
         with progress.task(f"preparing the tokenizer {config.tokenizer}"):
-            _prepare_tokenizer(config, folder / "tokenizer.json")
-    shards = folder / "shards"
+            _prepare_tokenizer(config, sources, folder / "tokenizer.json")
     shards.mkdir(exist_ok=True)
     with progress.task(f"tokenizing {len(sources)} shards of train text"):
         work = ShardWork(config, sources, folder / "tokenizer.json", shards)
@@ -69,11 +73,12 @@ def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: En
     if summary["documents"]["invalid_utf8"]:
         progress.say(f"{summary['documents']['invalid_utf8']} documents held invalid UTF-8: it became U+FFFD.")
     write_json(folder / "counts.json", summary)
+    shutil.rmtree(shards)
 
 
-def _prepare_tokenizer(config: CorpusConfig, path: Path) -> None:
+def _prepare_tokenizer(config: CorpusConfig, sources: list[list[str]], path: Path) -> None:
     read = 0
-    if next(train_texts(config), None) is None:
+    if next(train_texts(config, sources), None) is None:
         raise InputError(f"the corpus {config.corpus} holds no text for the train side.")
 
     def counted(text: str) -> bool:
@@ -81,11 +86,11 @@ def _prepare_tokenizer(config: CorpusConfig, path: Path) -> None:
         read += len(text)
         return read - len(text) < BPE_TEXT
 
-    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config))).save(str(path))
+    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, sources))).save(str(path))
 
 
 def _put_together(config: CorpusConfig, folder: Path, count: int) -> dict[str, dict]:
-    """One file a side out of the shards, which are removed; gives what was counted."""
+    """One file a side out of the shards; gives what was counted."""
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     shards = [folder / "shards" / f"{number:05d}" for number in range(count)]
     counts: Counter[str] = Counter()
@@ -93,8 +98,6 @@ def _put_together(config: CorpusConfig, folder: Path, count: int) -> dict[str, d
     for shard in shards:
         counts.update(read_json(shard.with_suffix(".counts.json")))
         held_out += read_json(shard.with_suffix(".held-out.json"))
-    if not counts["kept"]:
-        raise InputError(f"the corpus {config.corpus} holds no text.")
     distinct = list({text: (side, text) for side, text in held_out}.values())
     counts["duplicate"] += len(held_out) - len(distinct)
     counts["kept"] -= len(held_out) - len(distinct)
@@ -104,5 +107,4 @@ def _put_together(config: CorpusConfig, folder: Path, count: int) -> dict[str, d
     for side, made in written.items():
         if not made["documents"]:
             raise InputError(f"too little text: none of {counts['kept']} documents fell on the {side} side.")
-    (folder / "shards").rmdir()
     return {"documents": dict(counts), "near_duplicates": near_duplicates, "sides": written}

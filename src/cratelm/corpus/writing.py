@@ -32,7 +32,7 @@ def write_side(name: Path, texts: Iterable[str], tokenizer: Tokenizer) -> dict[s
 
 
 def append_side(name: Path, shards: Sequence[Path]) -> dict[str, int]:
-    """Put the shards' files behind each other as one side, and remove them; gives the sums of what they hold."""
+    """Put the shards' files behind each other as one side; gives the sums of what they hold."""
     total = {"documents": 0, "tokens": 0, "bytes": 0}
     with name.with_suffix(".ds").open("wb") as tokens, name.with_suffix(".ds.index").open("wb") as index:
         for shard in shards:
@@ -42,7 +42,4 @@ def append_side(name: Path, shards: Sequence[Path]) -> dict[str, int]:
             index.write(ends.astype("<u8").tobytes())
             made = read_json(shard.with_suffix(".train.json"))
             total = {key: total[key] + made[key] for key in total}
-    for shard in shards:
-        for file in shard.parent.glob(f"{shard.name}.*"):
-            file.unlink()
     return total
