@@ -35,6 +35,7 @@ app = App(
 )
 app.command("cratelm.commands.evaluate:evaluate", name="eval")
 app.command("cratelm.commands.import_model:import_model", name="import")
+app.command("cratelm.commands.steer:steer")
 app.command("cratelm.commands.study:study")
 app.command("cratelm.commands.tokenize:tokenize")
 

@@ -1,0 +1,149 @@
+"""`cratelm steer`."""
+
+from pathlib import Path
+from typing import Any
+
+
+def steer(
+    model: Path,
+    /,
+    *units: str,
+    prompt: str | None = None,
+    sites: str | None = None,
+    count: int = 10,
+    new_tokens: int = 20,
+    on: str | None = None,
+    strengths: str = "0.25,0.5,1,2",
+    documents: int | None = 100,
+    json: bool = False,
+) -> None:
+    """Clamp units of a model, and see what it says next, with them and without.
+
+    Parameters
+    ----------
+    model
+        A trained model's folder, or any transformers folder with a causal language model and its tokenizer.
+    units
+        What to do to which unit: `1/37=8` sets unit 37 of layer 1 to 8, `1/37+=8` adds 8, `'1/37*=2'` doubles it,
+        `1/37=0` ablates it; `1/37@0,-1=8` does so at the first and the last place alone. Several act together.
+    prompt
+        The text that the model goes on from.
+    sites
+        A glob over the model's modules that says what the layers are; a layer's code unless said otherwise.
+    count
+        How many raised and lowered tokens are shown.
+    new_tokens
+        How long the continuations are.
+    on
+        Measure the damage to the loss as well, on a set or a file as in `cratelm eval --on`.
+    strengths
+        The strengths at which the damage is measured, with commas: 1 is what UNIT=VALUE says, 2 twice as much.
+    documents
+        The damage is measured on the first so many documents.
+    json
+        Print the result as JSON on stdout.
+    """
+    import dataclasses
+    import json as printer
+    import sys
+
+    from cratelm.corpus.evaluation_sets import read_evaluation_set
+    from cratelm.errors import InputError
+    from cratelm.progress import Progress
+    from cratelm.training.evaluation import open_language_model
+    from cratelm.units.clamp import Clamp
+    from cratelm.units.sites import find_sites
+    from cratelm.units.steer import steer as steer_prompt
+    from cratelm.units.steer import steering_damage
+
+    clamps = [Clamp.parse(unit) for unit in units]
+    if not clamps or (prompt is None and on is None):
+        raise InputError("nothing to do: give a unit and --prompt TEXT, such as 1/37=8 --prompt 'The film was'.")
+    if min(count, new_tokens) < 0:
+        raise InputError("--count and --new-tokens must be 0 or more.")
+    numbers = _numbers(strengths)
+    with Progress() as progress:
+        network, tokenizer = open_language_model(model)
+        found = find_sites(network, sites)
+        result: dict[str, Any] = {"model": str(model), "units": list(units)}
+        if prompt is not None:
+            steered = steer_prompt(network, tokenizer, found, clamps, prompt, count, new_tokens)
+            result["steered"] = dataclasses.asdict(steered)
+        if on is not None:
+            texts = read_evaluation_set(on, None, documents)
+            result["damage"] = steering_damage(network, tokenizer, found, clamps, texts, numbers, progress)
+    if json:
+        sys.stdout.write(printer.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    else:
+        _print(result)
+
+
+def _numbers(text: str) -> list[float]:
+    from cratelm.errors import InputError
+
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--strengths {text}: give numbers with commas between them, such as 0.5,1,2.") from error
+
+
+def _print(result: dict[str, Any]) -> None:
+    import sys
+
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
+    if "steered" in result:
+        _print_steered(console, result["steered"])
+    if "damage" in result:
+        console.print(_damage(result["damage"]))
+
+
+def _print_steered(console: Any, steered: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    from cratelm.report.text import visible
+
+    console.print(_changes(steered))
+    console.print(f"KL(steered || unsteered) of the next token: {steered['divergence']:.4f} nats")
+    prompt = visible("".join(steered["tokens"]))
+    for name, key in (("without", "continuation"), ("with", "steered_continuation")):
+        line = Text(f"{name:8}", style="bold")
+        console.print(line + Text(prompt, style="dim") + Text(visible(steered[key]), style=""))
+
+
+def _changes(steered: dict[str, Any]) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from cratelm.report.text import visible
+
+    table = Table(title="Next token", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("raised", "before", "after", "log ratio", "lowered", "before", "after", "log ratio"):
+        table.add_column(name, justify="left" if name in ("raised", "lowered") else "right")
+    for pair in zip(steered["raised"], steered["lowered"], strict=True):
+        cells = []
+        for change in pair:
+            share = [f"{100 * change[key]:.3g}%" for key in ("before", "after")]
+            cells += [f"'{visible(change['token'])}'", *share, f"{change['difference']:+.2f}"]
+        table.add_row(*cells)
+    return table
+
+
+def _damage(rows: list[dict[str, Any]]) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from cratelm.report.report import estimate, number
+
+    title = f"Loss on {rows[0]['documents']:,} documents, nats a token"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("strength", "loss [95%]", "damage"):
+        table.add_column(name, justify="right")
+    unsteered = rows[0]["nats_per_token"]["mean"]
+    for row in rows:
+        loss = row["nats_per_token"]
+        shown = estimate(loss) if None not in loss.values() else number(loss["mean"])
+        name = "unsteered" if row["strength"] is None else f"{row['strength']:g}"
+        table.add_row(name, shown, f"{loss['mean'] - unsteered:+.4f}")
+    return table

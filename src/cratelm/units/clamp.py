@@ -1,0 +1,109 @@
+"""Units held at a value while a model runs: the other half of reading them, at the same call site."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import nn
+
+from cratelm.errors import InputError
+from cratelm.units.sites import at_sites
+
+OPERATIONS = {"": "set", "+": "add", "*": "scale"}
+GRAMMAR = re.compile(r"(?:[^/=]*/)?(\d+)/(\d+)(?:@(-?\d+(?:,-?\d+)*))?([+*]?)=(.+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clamp:
+    """What is done to one unit."""
+
+    layer: int
+    """The number of the unit's site, in the model's order."""
+    unit: int
+    """The unit's place in the site's last dimension."""
+    operation: str
+    """`set` to the value, `add` it, or `scale` by it; a unit set to 0 is ablated."""
+    value: float
+    """In the units of the activation itself."""
+    positions: tuple[int, ...] | None = None
+    """The places that are clamped, counted in what the model reads, its start token included; all of them with None."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `LAYER/UNIT=VALUE`, with `+=` to add, `*=` to scale, and `@P,P…` behind the unit for some places.
+
+        An address may begin with the model's name, as tables print it. Raises InputError for anything else.
+        """
+        found = GRAMMAR.fullmatch(text)
+        try:
+            if found is None:
+                raise ValueError
+            layer, unit, places, sign, value = found.groups()
+            number = float(value)
+        except ValueError as error:
+            raise InputError(
+                f"{text!r} says nothing that can be done to a unit. Write LAYER/UNIT=VALUE, such as 1/37=8 to set, "
+                "1/37+=8 to add, '1/37*=2' to scale, 1/37=0 to ablate, and 1/37@0,-1=8 for the first and last place."
+            ) from error
+        if not abs(number) < float("inf"):
+            raise InputError(f"{text!r}: a unit cannot be held at {value}.")
+        positions = tuple(int(place) for place in places.split(",")) if places else None
+        return cls(layer=int(layer), unit=int(unit), operation=OPERATIONS[sign], value=number, positions=positions)
+
+    def times(self, strength: float) -> "Clamp":
+        """The same clamp, `strength` times as strong: 0 is scaling by one or adding nothing, but setting to 0."""
+        if self.operation == "scale":
+            return replace(self, value=1 + strength * (self.value - 1))
+        return replace(self, value=strength * self.value)
+
+    def within(self, tokens: int) -> "Clamp":
+        """The same clamp with places counted from the first of `tokens`, so that they stay when more are written."""
+        if self.positions is None:
+            return self
+        wrong = [place for place in self.positions if not -tokens <= place < tokens]
+        if wrong:
+            raise InputError(f"there is no place {wrong[0]}: the model reads {tokens} tokens here.")
+        return replace(self, positions=tuple(place % tokens for place in self.positions))
+
+    def apply(self, activations: torch.Tensor) -> None:
+        """Change activations (batch, tokens, units) in place."""
+        places = slice(None) if self.positions is None else list(self.positions)
+        column = activations[:, places, self.unit]  # (batch, places)
+        if self.operation == "set":
+            changed = torch.full_like(column, self.value)
+        else:
+            changed = column + self.value if self.operation == "add" else column * self.value
+        activations[:, places, self.unit] = changed
+
+
+@contextmanager
+def clamped(model: nn.Module, sites: Sequence[str], clamps: Sequence[Clamp]) -> Iterator[None]:
+    """While this context is open, every forward pass of `model` runs with the clamps, in their order.
+
+    Raises InputError where a clamp names a site, or at the first pass a unit, that is not there.
+    """
+    by_site: dict[str, list[Clamp]] = {}
+    for clamp in clamps:
+        if clamp.layer >= len(sites):
+            raise InputError(
+                f"there is no layer {clamp.layer}: the sites are 0 to {len(sites) - 1}, {', '.join(sites)}."
+            )
+        by_site.setdefault(sites[clamp.layer], []).append(clamp)
+
+    def visit(site: str, output: torch.Tensor) -> torch.Tensor:
+        changed = output.clone()
+        for clamp in by_site[site]:
+            _require_unit(clamp, output.shape[-1])
+            clamp.apply(changed)
+        return changed
+
+    with at_sites(model, list(by_site), visit):
+        yield
+
+
+def _require_unit(clamp: Clamp, units: int) -> None:
+    if clamp.unit >= units:
+        raise InputError(f"layer {clamp.layer} has {units} units: there is no unit {clamp.unit}.")

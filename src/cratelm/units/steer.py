@@ -1,0 +1,150 @@
+"""What a model says with some of its units clamped, beside what it says without."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
+
+from cratelm.errors import InputError
+from cratelm.progress import Progress
+from cratelm.training.evaluation import evaluate_texts
+from cratelm.training.text_losses import context_length, encode
+from cratelm.units.clamp import Clamp, clamped
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one next token."""
+
+    token: str
+    before: float
+    """Its probability without the clamps."""
+    after: float
+    """Its probability with them."""
+    difference: float
+    """The logarithm of their ratio, in nats."""
+
+
+@dataclass(frozen=True)
+class Steered:
+    """One prompt, with and without the clamps."""
+
+    tokens: list[str]
+    """What the model read, its start token included."""
+    raised: list[Change]
+    """The next tokens whose probability grows by the largest factors, the largest first."""
+    lowered: list[Change]
+    """Those whose probability shrinks by the largest factors."""
+    divergence: float
+    """KL(steered || unsteered) of the next token, in nats."""
+    continuation: str
+    """What the model writes, greedily, without the clamps."""
+    steered_continuation: str
+    """What it writes with them."""
+
+
+def token_text(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
+    """A token's text; the vocabulary's own name for it where it is no whole character."""
+    text = str(tokenizer.decode([token]))
+    return text if text and "�" not in text else str(tokenizer.convert_ids_to_tokens(token))
+
+
+@torch.inference_mode()
+def steer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    sites: Sequence[str],
+    clamps: Sequence[Clamp],
+    prompt: str,
+    count: int = 10,
+    new_tokens: int = 20,
+) -> Steered:
+    """Run `prompt` with and without `clamps`; list `count` tokens each way, and write `new_tokens` more.
+
+    Raises InputError where the prompt is empty or longer than the model reads, or a clamp names what is not there.
+    """
+    ids = _read(model, tokenizer, prompt)
+    clamps = [clamp.within(ids.shape[1]) for clamp in clamps]
+    before = _next_token(model, ids)
+    with clamped(model, sites, clamps):
+        after = _next_token(model, ids)
+    difference = after - before  # (V,)
+    order = torch.argsort(difference, descending=True, stable=True).tolist()
+
+    def change(token: int) -> Change:
+        odds = before[token].exp().item(), after[token].exp().item()
+        return Change(token_text(tokenizer, token), *odds, difference[token].item())
+
+    return Steered(
+        tokens=[token_text(tokenizer, token) for token in ids[0].tolist()],
+        raised=[change(token) for token in order[:count]],
+        lowered=[change(token) for token in order[::-1][:count]],
+        divergence=float((after.exp() * difference).sum()),
+        continuation=_continue(model, tokenizer, sites, [], ids, new_tokens),
+        steered_continuation=_continue(model, tokenizer, sites, clamps, ids, new_tokens),
+    )
+
+
+def _read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
+    """The prompt behind the model's start token: (1, T)."""
+    (tokens,) = encode(tokenizer, [prompt], model.config.get_text_config().vocab_size).tokens
+    if not len(tokens):
+        raise InputError("the prompt is empty, and the model has no start token to begin from. Give some text.")
+    context = context_length(model)
+    if len(tokens) > context:
+        raise InputError(f"the prompt has {len(tokens)} tokens, the model reads {context}. Give a shorter one.")
+    return torch.from_numpy(tokens)[None].to(model.device)
+
+
+def _next_token(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """The log-probabilities of the token behind ids (1, T): (V,) float64, so that rare ones can be subtracted."""
+    return model(input_ids=ids, use_cache=False).logits[0, -1].double().cpu().log_softmax(-1)
+
+
+def _continue(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    sites: Sequence[str],
+    clamps: Sequence[Clamp],
+    ids: torch.Tensor,
+    new_tokens: int,
+) -> str:
+    new_tokens = min(new_tokens, context_length(model) - ids.shape[1])
+    if new_tokens < 1:
+        return ""
+    with clamped(model, sites, clamps):
+        written = GenerationMixin.generate(
+            model,  # type: ignore[arg-type]
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=new_tokens,
+            do_sample=False,
+            # A cache shows a site the newest token alone, where places can't be counted.
+            use_cache=all(clamp.positions is None for clamp in clamps),
+            pad_token_id=0,
+        )
+    return str(tokenizer.decode(written[0, ids.shape[1] :]))
+
+
+def steering_damage(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    sites: Sequence[str],
+    clamps: Sequence[Clamp],
+    texts: list[str],
+    strengths: Sequence[float],
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """The loss on texts without clamps (`strength` None) and with them at each strength: `evaluate_texts`' figures.
+
+    Raises InputError where a clamp is of some places only, which no two texts share.
+    """
+    if any(clamp.positions is not None for clamp in clamps):
+        raise InputError("the damage to text is measured with units clamped everywhere: leave out @PLACES.")
+    rows = [{"strength": None} | evaluate_texts(model, tokenizer, texts, None, False, progress)]
+    for strength in strengths:
+        with clamped(model, sites, [clamp.times(strength) for clamp in clamps]):
+            rows.append({"strength": strength} | evaluate_texts(model, tokenizer, texts, None, False, progress))
+    return rows
