@@ -9,6 +9,8 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import random
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from rich.console import Console
 
 from cratelm.artifacts import Artifact
 from cratelm.corpus.config import CorpusConfig
+from cratelm.corpus.documents import distinct_documents
+from cratelm.corpus.sources import every_text, open_source
 from cratelm.corpus.tokens import tokenize
 from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import StudyConfig
@@ -25,6 +29,7 @@ from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
 from cratelm.score.config import ScoreConfig
 from cratelm.training.config import TrainingConfig
+from tests import language_models
 
 settings.register_profile("cratelm", deadline=None, derandomize=True)
 settings.load_profile("cratelm")
@@ -62,6 +67,12 @@ def sentences(count: int, seed: int = 0) -> list[str]:
         return " ".join(generator.choice(WORDS) for _ in range(generator.randint(40, 200)))
 
     return [f"Review {number}. {words()}" for number in range(count)]
+
+
+def read_documents(corpus: str, field: str = "text") -> tuple[list[str], dict[str, int]]:
+    """All documents of a corpus, and what was counted."""
+    source, counts = open_source(CorpusConfig(corpus=corpus, field=field), Path()), Counter()
+    return list(distinct_documents(chain.from_iterable(every_text(source)), counts)), dict(counts)
 
 
 @pytest.fixture(scope="session")
@@ -103,3 +114,11 @@ def small_study(corpus_config: CorpusConfig) -> StudyConfig:
         score=ScoreConfig(replicates=100),
         report=ReportConfig(cards=3),
     )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A random GPT-2 of transformers' own with its tokenizer, as a folder."""
+    language_models.random_gpt2().save_pretrained(tmp_path / "model")
+    language_models.bytes_tokenizer().save_pretrained(tmp_path / "model")
+    return tmp_path / "model"

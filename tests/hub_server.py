@@ -1,18 +1,20 @@
 """A stand-in for the hub on this machine: the few addresses by which huggingface_hub lists and fetches a data set.
 
-python hub_server.py FOLDER: prints its address, serves FOLDER as datasets/owner/name, and answers the first request
-for each file with 503, as a hub that is overloaded does.
+python hub_server.py FOLDER [TIMES]: prints its address, serves FOLDER as datasets/owner/name, and answers the first
+TIMES requests for each file with 503, as a hub that is overloaded does.
 """
 
 import hashlib
 import json
 import sys
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 COMMIT = "c" * 40
 ROOT = Path(sys.argv[1])
-refused: set[str] = set()
+TIMES = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+refused: Counter[str] = Counter()
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -27,9 +29,13 @@ class Hub(BaseHTTPRequestHandler):
 
     def answer(self, body: bool) -> None:
         path = self.path.partition("?")[0]
-        if path.startswith("/api/datasets/owner/name/revision/"):
+        if path == "/api/datasets/owner/name" or path.startswith("/api/datasets/owner/name/revision/"):
             names = [file.relative_to(ROOT).as_posix() for file in sorted(ROOT.rglob("*")) if file.is_file()]
-            listing = {"id": "owner/name", "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+            listing = {
+                "id": "owner/name",
+                "sha": COMMIT,
+                "siblings": [{"rfilename": name, "size": (ROOT / name).stat().st_size} for name in names],
+            }
             self.send(json.dumps(listing).encode(), body)
         elif path.startswith("/api/datasets/owner/name/tree/"):
             files = [file for file in sorted(ROOT.rglob("*")) if file.is_file()]
@@ -45,8 +51,8 @@ class Hub(BaseHTTPRequestHandler):
             self.send(json.dumps(listed).encode(), body)
         elif path.startswith("/datasets/owner/name/resolve/"):
             name = path.split("/", 6)[6]
-            if body and name not in refused:
-                refused.add(name)
+            if body and refused[name] < TIMES:
+                refused[name] += 1
                 self.send_error(503)
             else:
                 self.send((ROOT / name).read_bytes(), body)

@@ -1,6 +1,8 @@
 """Documents, sides, tokens, contexts and windows."""
 
 import json
+import pickle
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,15 @@ from hypothesis import strategies as st
 from cratelm.artifacts import Artifact
 from cratelm.corpus.config import SIDES, CorpusConfig
 from cratelm.corpus.contexts import cut_contexts, equal_batches
-from cratelm.corpus.documents import read_documents
 from cratelm.corpus.split import HELD_OUT, side_of, split_held_out
 from cratelm.corpus.tokenizer import END_OF_TEXT, token_bytes, token_texts, train_bpe
-from cratelm.corpus.tokens import Side, read_side, read_tokenizer, tokenize
+from cratelm.corpus.tokens import Side, read_side, read_tokenizer, read_train, tokenize
+from cratelm.corpus.train_tokens import TrainTokens
 from cratelm.corpus.windows import Windows, permute
 from cratelm.errors import InputError
-from tests.conftest import sentences
+from tests.conftest import read_documents, sentences
+
+HELD_OUT_SIDES = [side for side in SIDES if side != "train"]
 
 
 def test_the_packaged_reviews_are_24904_distinct_documents() -> None:
@@ -61,8 +65,6 @@ def test_half_a_surrogate_pair_in_json_is_replaced_and_counted(tmp_path: Path) -
         ('{"text": "a"}\n{"text": \n', "line 2: not JSON"),
         ('{"text": "a"}\n{"body": "b"}\n', "line 2: no field `text`"),
         ('{"text": 3}\n', "line 1: no field `text`"),
-        ('{"text": "  "}\n', "holds no text"),
-        ("", "holds no text"),
         ("[1]\n", "line 1: no field `text`"),
     ],
 )
@@ -70,6 +72,13 @@ def test_a_bad_line_is_named_by_its_number(tmp_path: Path, lines: str, message: 
     (tmp_path / "a.jsonl").write_text(lines)
     with pytest.raises(InputError, match=message):
         read_documents(str(tmp_path / "a.jsonl"))
+
+
+@pytest.mark.parametrize("lines", ['{"text": "  "}\n', ""])
+def test_a_corpus_without_text_is_refused(tmp_path: Path, lines: str, quiet) -> None:
+    (tmp_path / "a.jsonl").write_text(lines)
+    with pytest.raises(InputError, match="holds no text"):
+        tokenize(CorpusConfig(corpus=str(tmp_path / "a.jsonl")), tmp_path / "tokens", quiet)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +121,14 @@ def test_a_literal_end_of_text_is_no_boundary(tmp_path: Path, quiet) -> None:
     config = CorpusConfig(corpus=str(tmp_path / "a.txt"), tokenizer="bpe:280", **shares)
     made = tokenize(config, tmp_path / "tokens", quiet)
     end_of_text = read_tokenizer(made).token_to_id(END_OF_TEXT)
-    for side in (read_side(made, name) for name in SIDES):
+    for name in HELD_OUT_SIDES:
+        side = read_side(made, name)
         assert np.flatnonzero(side.tokens == end_of_text).tolist() == (side.ends - 1).tolist()
+    train, documents = (
+        read_train(made),
+        json.loads((made.path / "counts.json").read_text())["sides"]["train"]["documents"],
+    )
+    assert np.count_nonzero(train[: len(train)] == end_of_text) == documents
 
 
 def test_bytes_that_are_no_character_are_shown_in_hexadecimal() -> None:
@@ -124,7 +139,8 @@ def test_bytes_that_are_no_character_are_shown_in_hexadecimal() -> None:
 
 def test_the_files_count_what_the_documents_hold(tokens: Artifact) -> None:
     counts = json.loads((tokens.path / "counts.json").read_text())["sides"]
-    for name in SIDES:
+    assert counts["train"]["tokens"] == len(read_train(tokens))
+    for name in HELD_OUT_SIDES:
         side = read_side(tokens, name)
         assert counts[name]["tokens"] == len(side.tokens) == side.ends[-1]
         assert counts[name]["documents"] == len(side.ends)
@@ -177,8 +193,37 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     assert len(orders) == 3
 
 
-def test_a_window_is_consecutive_tokens_and_their_successors() -> None:
-    windows = Windows(Side(np.arange(101, dtype=np.uint16), np.array([101])), context=10, total=30, seed=3)
+def train_tokens(folder: Path, lengths: list[int]) -> TrainTokens:
+    """Shards of so many tokens, each token its own place."""
+    files, place = [], 0
+    for number, length in enumerate(lengths):
+        files.append(folder / f"{number}.ds")
+        np.arange(place, place + length, dtype="<u2").tofile(files[-1])
+        place += length
+    return TrainTokens(files, lengths, vocabulary=place)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.data())
+def test_a_slice_of_shards_is_that_of_their_tokens_in_a_row(tmp_path_factory, lengths, data) -> None:
+    tokens = train_tokens(tmp_path_factory.mktemp("shards"), lengths)
+    start = data.draw(st.integers(0, sum(lengths) - 1))
+    stop = data.draw(st.integers(start + 1, sum(lengths)))
+    for read in (tokens, pickle.loads(pickle.dumps(tokens))):
+        assert read[start:stop].tolist() == list(range(start, stop))
+
+
+def test_reading_windows_of_a_large_side_takes_no_memory(tmp_path: Path) -> None:
+    file = tmp_path / "0.ds"
+    np.zeros(100_000_000, dtype="<u2").tofile(file)
+    windows = Windows(TrainTokens([file], [100_000_000], 2), context=1024, total=10**6, seed=0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for index in range(20_000):
+        windows[index]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB; the file is 200 MB
+
+
+def test_a_window_is_consecutive_tokens_and_their_successors(tmp_path: Path) -> None:
+    windows = Windows(train_tokens(tmp_path, [30, 1, 70]), context=10, total=30, seed=3)
     starts = []
     for index in range(30):
         sample = windows[index]

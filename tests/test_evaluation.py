@@ -1,15 +1,12 @@
-"""`cratelm eval`: losses that a plain loop gives as well, sets read as the hub lays them out, bad input named."""
+"""`cratelm eval`: losses that a plain loop gives as well, bad input named."""
 
 import json
 import math
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 import zstandard
@@ -18,14 +15,11 @@ from transformers import (
     BertLMHeadModel,
     BloomConfig,
     BloomForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
     PreTrainedTokenizerFast,
 )
 
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
-from cratelm.corpus.evaluation_sets import articles, read_evaluation_set
 from cratelm.corpus.tokenizer import END_OF_TEXT, byte_lengths, train_bpe
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.models.build import build_model
@@ -37,50 +31,16 @@ from cratelm.training.evaluation import evaluate_texts, open_language_model
 from cratelm.training.text_losses import encode, last_words_right, text_losses
 from cratelm.training.train import train
 from tests.conftest import sentences
-
-VOCABULARY, CONTEXT = 257, 12
-TEXTS = [
-    "the film was long",
-    "é 🎬 in the café",
-    "a",
-    "the cat sat on the mat and the dog did not",
-    "no <|endoftext|> here",
-]
-
-
-def bytes_tokenizer(start: bool = True) -> PreTrainedTokenizerFast:
-    """A token a byte, and end-of-text, which is number 0; it begins a text if `start`."""
-    special = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT} if start else {}
-    return PreTrainedTokenizerFast(tokenizer_object=train_bpe(["a"], VOCABULARY), **special)
-
-
-def random_gpt2(**settings) -> GPT2LMHeadModel:
-    torch.manual_seed(0)
-    sizes = {"vocab_size": VOCABULARY, "n_embd": 16, "n_head": 2, "n_layer": 2, "n_positions": CONTEXT}
-    # Larger than transformers draws them, so that a token depends on those long before it.
-    drawn = {"initializer_range": 0.5, "bos_token_id": 0, "eos_token_id": 0}
-    return GPT2LMHeadModel(GPT2Config(**(sizes | drawn | settings))).eval()
-
-
-def successor_gpt2(successors: dict[str, str]) -> GPT2LMHeadModel:
-    """A GPT-2 whose likeliest token depends on the one before it alone, as the table says."""
-    model = random_gpt2(n_embd=VOCABULARY, n_head=1, n_layer=1, n_positions=64, tie_word_embeddings=False)
-    state = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
-    state["transformer.wte.weight"] = torch.eye(VOCABULARY)
-    state["transformer.ln_f.weight"] = torch.ones(VOCABULARY)
-    number = bytes_tokenizer().backend_tokenizer.token_to_id
-    for one, other in successors.items():
-        state["lm_head.weight"][number(other.replace(" ", "Ġ")), number(one.replace(" ", "Ġ"))] = 1
-    model.load_state_dict(state)
-    return model
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A random GPT-2 of transformers' own with its tokenizer, as a folder."""
-    random_gpt2().save_pretrained(tmp_path / "model")
-    bytes_tokenizer().save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
+from tests.language_models import (
+    CONTEXT,
+    PASSAGES,
+    TEXTS,
+    VOCABULARY,
+    bytes_tokenizer,
+    random_gpt2,
+    successor_gpt2,
+)
+from tests.test_evaluation_sets import parquet
 
 
 def ids_of(text: str) -> list[int]:
@@ -155,9 +115,6 @@ def test_an_end_of_text_spelled_out_in_a_text_is_plain_characters() -> None:
     assert len(sequence) == 1 + len(END_OF_TEXT) + 2
 
 
-PASSAGES = {"ab cd": True, "xb cd": True, "ab cx": False, "ab dc": False, "cd": True, "cx": False, "aa  cd": False}
-
-
 def test_a_last_word_is_right_when_each_of_its_tokens_is_the_likeliest(quiet) -> None:
     model = successor_gpt2({"b": " ", " ": "c", "c": "d", "d": "a"})
     # The first token of a passage follows the start token, after which all are equally likely: number 0 is first.
@@ -180,75 +137,6 @@ def test_last_words_are_asked_for_on_lambada_alone(folder, tmp_path, capsys) -> 
     assert found["last_word_accuracy"]["mean"] == pytest.approx(2 / 7)
     assert run(["eval", str(folder), "--on", str(tmp_path / "data" / "lambada_test.jsonl"), "--json"]) == 0
     assert "last_word_accuracy" not in json.loads(capsys.readouterr().out)
-
-
-def parquet(path: Path, column: str, values: list) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({column: values}), path)
-
-
-WIKITEXT = (
-    " \n = First = \n \n Text with a = sign . \n = Not a heading = \n \n = = Section = = \n \n More . \n"
-    " \n = Second = \n \n Its text . \n"
-)
-
-
-@pytest.mark.parametrize("name", ["wikitext2", "wikitext103"])
-def test_wikitext_is_cut_at_top_level_headings_and_loses_nothing(name, tmp_path) -> None:
-    rows = [line if line.strip() else "" for line in WIKITEXT.splitlines(keepends=True)]
-    config = {"wikitext2": "wikitext-2-raw-v1", "wikitext103": "wikitext-103-raw-v1"}[name]
-    parquet(tmp_path / config / "test-00000-of-00001.parquet", "text", rows)
-    parquet(tmp_path / config / "train-00000-of-00001.parquet", "text", ["not this"])
-    found = read_evaluation_set(name, tmp_path)
-    assert [text.split("\n")[0] for text in found] == [" = First = ", " = Second = "]
-    assert "= Not a heading =" in found[0] and "= = Section = =" in found[0]
-    assert "".join(articles(rows)) == WIKITEXT
-
-
-def test_penn_treebank_is_read_in_runs_of_sentences(tmp_path) -> None:
-    parquet(tmp_path / "penn_treebank" / "test" / "0000.parquet", "sentence", [f"number {k}" for k in range(150)])
-    found = read_evaluation_set("ptb", tmp_path)
-    assert [len(text.split("\n")) for text in found] == [100, 50]
-    assert found[1].startswith("number 100\nnumber 101")
-
-
-def test_openwebtext_is_the_first_documents_of_its_last_file(tmp_path) -> None:
-    parquet(tmp_path / "plain_text" / "train-00079-of-00080.parquet", "text", [f"page {k}" for k in range(5100)])
-    parquet(tmp_path / "plain_text" / "train-00000-of-00080.parquet", "text", ["another"])
-    found = read_evaluation_set("openwebtext", tmp_path)
-    assert found == [f"page {k}" for k in range(5000)]
-    assert read_evaluation_set("openwebtext", tmp_path, 3) == found[:3]
-
-
-def test_the_pile_is_read_from_compressed_json_lines(tmp_path) -> None:
-    data = "".join(json.dumps({"text": f"é {k}", "meta": {}}) + "\n" for k in range(50)).encode()
-    pack = zstandard.ZstdCompressor().compress
-    (tmp_path / "test.jsonl.zst").write_bytes(pack(data[:100]) + pack(data[100:]))
-    (tmp_path / "val.jsonl.zst").write_bytes(pack(b'{"text": "not this"}\n'))
-    assert read_evaluation_set("pile", tmp_path) == [f"é {k}" for k in range(50)]
-
-
-def test_a_path_is_read_as_a_corpus_is(tmp_path) -> None:
-    (tmp_path / "a.txt").write_text("one\ntwo\n\nthree\n")
-    assert read_evaluation_set(str(tmp_path / "a.txt")) == ["one\ntwo", "three"]
-    parquet(tmp_path / "b.parquet", "text", ["one", "", "two"])
-    assert read_evaluation_set(str(tmp_path / "b.parquet")) == ["one", "two"]
-
-
-def test_the_hub_is_asked_for_a_sets_own_files_alone(tmp_path, monkeypatch) -> None:
-    asked = []
-
-    def hub(*arguments, **settings) -> str:
-        asked.append((arguments, settings))
-        return str(tmp_path)
-
-    monkeypatch.setattr("cratelm.corpus.hub.snapshot_download", hub)
-    parquet(tmp_path / "penn_treebank" / "test" / "0000.parquet", "sentence", ["one"])
-    assert read_evaluation_set("ptb") == ["one"]
-    settings = {"repo_type": "dataset", "revision": "refs/convert/parquet"}
-    assert asked == [
-        (("ptb-text-only/ptb_text_only",), {**settings, "allow_patterns": ["penn_treebank/test*.parquet"]})
-    ]
 
 
 def test_figures_are_printed_as_a_table_and_a_stage_folder_is_a_model(tmp_path, capsys) -> None:
@@ -370,56 +258,3 @@ def test_code_in_a_models_folder_is_not_executed(folder, tmp_path, capsys) -> No
     (tmp_path / "a.txt").write_text("the film was long\n")
     run(["eval", str(folder), "--on", str(tmp_path / "a.txt")])
     assert not marker.exists()
-
-
-TASK = """
-task: {name}
-dataset_path: json
-dataset_kwargs:
-  data_files:
-    test: {data}
-output_type: loglikelihood
-test_split: test
-doc_to_text: "{{{{text.split(' ')[:-1]|join(' ')}}}}"
-doc_to_target: "{{{{' '+text.split(' ')[-1]}}}}"
-metric_list:
-  - metric: acc
-    aggregation: mean
-    higher_is_better: true
-"""
-
-
-def test_a_local_task_of_the_harness_agrees_with_our_last_words(folder, tmp_path, capsys, monkeypatch) -> None:
-    pytest.importorskip("lm_eval", reason="the extra [eval] is not installed")
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    successor_gpt2({"b": " ", " ": "c", "c": "d"}).save_pretrained(folder)
-    passages = [text for text in PASSAGES if text.count(" ") == 1]
-    (tmp_path / "data").mkdir()
-    lines = "".join(json.dumps({"text": text}) + "\n" for text in passages)
-    (tmp_path / "data" / "lambada_test.jsonl").write_text(lines)
-    (tmp_path / "tasks").mkdir()
-    task = TASK.format(name="little_lambada", data=tmp_path / "data" / "lambada_test.jsonl")
-    (tmp_path / "tasks" / "little.yaml").write_text(task)
-    arguments = ["--tasks", "little_lambada", "--tasks-folder", str(tmp_path / "tasks")]
-    assert run(["eval", str(folder), *arguments, "--on", "lambada", "--data", str(tmp_path), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    [row] = found["tasks"]
-    assert row["task"] == "little_lambada" and row["metric"] == "acc"
-    assert row["value"] == found["last_word_accuracy"]["mean"] == 0.5
-
-
-@pytest.mark.parametrize(
-    ("task", "message"), [("littel_lambada", "no task littel_lambada"), ("lambada_openai", "HF_HUB_OFFLINE=0")]
-)
-def test_a_task_that_cannot_be_had_is_named(task, message, folder, tmp_path, capsys, monkeypatch) -> None:
-    pytest.importorskip("lm_eval", reason="the extra [eval] is not installed")
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    assert run(["eval", str(folder), "--tasks", task]) == 2
-    captured = capsys.readouterr()
-    assert message in captured.err and not captured.out
-
-
-def test_tasks_without_the_extra_say_how_to_get_it(folder, capsys, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "lm_eval", None)
-    assert run(["eval", str(folder), "--tasks", "x"]) == 2
-    assert "pip install 'cratelm[eval]'" in capsys.readouterr().err

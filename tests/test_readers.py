@@ -1,7 +1,6 @@
 """Every file format gives the same documents, and what cannot be read is named."""
 
 import csv
-import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -13,16 +12,10 @@ import zstandard
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from cratelm.artifacts import Artifact
 from cratelm.cli import run
-from cratelm.corpus.config import SIDES, CorpusConfig
-from cratelm.corpus.documents import read_documents
-from cratelm.corpus.sharding import ShardWork, shard_sources
 from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id, gpt2_tokenizer, make_tokenizer, token_bytes, train_bpe
-from cratelm.corpus.tokens import read_side, read_tokenizer, tokenize
 from cratelm.errors import InputError
-from cratelm.shards import EngineConfig
-from tests.conftest import sentences
+from tests.conftest import read_documents, sentences
 
 TEXTS = ["one\nline two", 'quotes " and , commas', "NUL \x00 inside", "é ü 漢字 🙂", "x" * 200_000]
 
@@ -144,87 +137,3 @@ def test_the_command_makes_the_same_bytes_twice(tmp_path, capsys) -> None:
     files = {path.name for path in (tmp_path / "a").iterdir() if path.is_file()}
     assert files == {path.name for path in (tmp_path / "b").iterdir() if path.is_file()}
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
-
-
-def folder_of_shards(path: Path, monkeypatch) -> CorpusConfig:
-    """A corpus of five files that are a shard each, some documents standing in two of them."""
-    monkeypatch.setattr("cratelm.corpus.sharding.SHARD_BYTES", 1)
-    path.mkdir()
-    texts = sentences(500)
-    for number in range(5):
-        write(path / f"{number:02d}.jsonl.zst", texts[number * 100 : number * 100 + 110])
-    return CorpusConfig(corpus=str(path), tokenizer="bpe:300", explain_share=0.2, score_share=0.2)
-
-
-def outputs(tokens: Artifact) -> dict:
-    return tokens.manifest["outputs"]
-
-
-def test_one_and_four_workers_give_the_same_bytes(tmp_path, quiet, monkeypatch) -> None:
-    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
-    assert len(shard_sources(config)) == 5
-    one = tokenize(config, tmp_path / "one", quiet, EngineConfig(workers=1))
-    four = tokenize(config, tmp_path / "four", quiet, EngineConfig(workers=4))
-    assert outputs(one) == outputs(four)
-
-
-def test_a_shard_whose_worker_died_is_made_again_and_the_others_are_not(tmp_path, quiet, monkeypatch) -> None:
-    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
-    whole = tokenize(config, tmp_path / "whole", quiet)
-    made = []
-    honest = ShardWork.__call__
-
-    def dies_at_the_third(self: ShardWork, number: int) -> None:
-        if number == 3:
-            (self.out / "00003.ds").write_bytes(b"half a shard")
-            raise KeyboardInterrupt
-        honest(self, number)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(ShardWork, "__call__", dies_at_the_third)
-        tokenize(config, tmp_path / "a", quiet)
-    with monkeypatch.context() as patch:
-        patch.setattr(ShardWork, "__call__", lambda self, number: (made.append(number), honest(self, number)))
-        again = tokenize(config, tmp_path / "a", quiet)
-    assert made == [3, 4]
-    assert outputs(again) == outputs(whole)
-
-
-def test_a_run_that_died_before_its_commit_is_finished_without_its_shards(tmp_path, quiet, monkeypatch) -> None:
-    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
-    whole = tokenize(config, tmp_path / "whole", quiet)
-
-    def die(*arguments) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("cratelm.artifacts._commit", die)
-        tokenize(config, tmp_path / "a", quiet)
-    assert not (tmp_path / "a.partial" / "shards").exists()
-    assert outputs(tokenize(config, tmp_path / "a", quiet)) == outputs(whole)
-
-
-def test_every_distinct_document_is_on_one_side_once(tmp_path, quiet, monkeypatch) -> None:
-    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
-    tokens = tokenize(config, tmp_path / "a", quiet)
-    tokenizer = read_tokenizer(tokens)
-    found: dict[str, list[str]] = {}
-    for name in SIDES:
-        side = read_side(tokens, name)
-        starts = [0, *side.ends[:-1].tolist()]
-        found[name] = [
-            tokenizer.decode(side.tokens[start : end - 1].tolist())
-            for start, end in zip(starts, side.ends.tolist(), strict=True)
-        ]
-    held_out = [text for name in SIDES if name != "train" for text in found[name]]
-    assert len(set(held_out)) == len(held_out)
-    assert set(held_out) | set(found["train"]) == set(sentences(500))
-    assert not set(held_out) & set(found["train"])
-
-
-def test_a_broken_line_in_a_workers_shard_is_named_in_one_line(tmp_path, quiet, monkeypatch) -> None:
-    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
-    config = dataclasses.replace(config, tokenizer="gpt2")
-    (tmp_path / "corpus" / "04.jsonl").write_text('{"text": \n')
-    with pytest.raises(InputError, match=r"04\.jsonl, line 1: not JSON"):
-        tokenize(config, tmp_path / "a", quiet, EngineConfig(workers=2))

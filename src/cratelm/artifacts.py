@@ -193,6 +193,16 @@ def _commit(partial: Path, out: Path, identity: dict[str, Any]) -> None:
     partial.rename(out)
 
 
+def require_disk(folder: Path, needed: int, what: str) -> None:
+    """Raise RunError where `folder`'s disk has less room than the bytes that `what` takes."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise RunError(
+            f"{what} need about {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free. Make room or "
+            "choose another folder, then run the same command again."
+        )
+
+
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
     try:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cratelm.artifacts import Artifact, claim_study, require_same_study
-from cratelm.corpus.tokens import read_side, tokenize
+from cratelm.corpus.tokens import read_side, read_train, tokenize
 from cratelm.errors import InputError
 from cratelm.explain.explain import explain
 from cratelm.presets import StudyConfig
@@ -43,7 +43,7 @@ def run_study(config: StudyConfig, out: Path, progress: Progress) -> Artifact:
 def require_enough_text(config: StudyConfig, tokens: Artifact) -> None:
     """Refuse text that a later stage could not use, before hours go into the earlier ones."""
     context = config.shape.context
-    train_tokens = len(read_side(tokens, "train").tokens)
+    train_tokens = len(read_train(tokens))
     if train_tokens <= context:
         raise InputError(f"too little text: the train side's {train_tokens} tokens fill no context of {context}.")
     for half in HALVES:

@@ -49,14 +49,15 @@ def evaluate(
     _require_sense(on, data, documents, stride, tasks, tasks_folder)
     figures: dict[str, Any] = {"model": str(model)}
     with Progress() as progress:
-        texts: list[str] = []
+        read = None
         if on is not None:
             with progress.task(f"reading {on}"):
-                texts = read_evaluation_set(on, data, documents)
+                read = read_evaluation_set(on, data, documents)
         network, tokenizer = open_language_model(model)
-        if on is not None:
+        if read is not None:
             last_words = on in EVALUATION_SETS and EVALUATION_SETS[on].last_words
-            figures |= {"on": on} | evaluate_texts(network, tokenizer, texts, stride, last_words, progress)
+            figures |= {"on": on, "revision": read.revision}
+            figures |= evaluate_texts(network, tokenizer, read.documents, stride, last_words, progress)
         if tasks is not None:
             names = [name.strip() for name in tasks.split(",") if name.strip()]
             figures["tasks"] = run_tasks(network, tokenizer, names, tasks_folder, progress)

@@ -70,7 +70,7 @@ def steer(
             steered = steer_prompt(network, tokenizer, found, clamps, prompt, count, new_tokens)
             result["steered"] = dataclasses.asdict(steered)
         if on is not None:
-            texts = read_evaluation_set(on, None, documents)
+            texts = read_evaluation_set(on, None, documents).documents
             result["damage"] = steering_damage(network, tokenizer, found, clamps, texts, numbers, progress)
     if json:
         sys.stdout.write(printer.dumps(result, indent=2, ensure_ascii=False) + "\n")

@@ -14,7 +14,7 @@ class CorpusConfig:
 
     corpus: str = dataclasses.field(default="reviews", kw_only=False)
     """`reviews` (25,000 film reviews), `python-source` (1,532 files of Python), or a path: a .txt, .jsonl, .csv or
-    .parquet file, plain or .gz or .zst, or a folder of such files; or hub:OWNER/NAME[:PATTERN], a data set of the
+    .parquet file, plain or .gz or .zst, or a folder of such files; or hub:OWNER/NAME[@REVISION][:PATTERN], a set of the
     hub, which is off unless HF_HUB_OFFLINE=0."""
     field: str = "text"
     """Where a row of JSON, CSV or parquet holds its text."""

@@ -79,16 +79,28 @@ EVALUATION_SETS = {
 }
 
 
-def read_evaluation_set(name: str, data: Path | None = None, limit: int | None = None) -> list[str]:
-    """The non-empty documents of a set, or of a path, whose files are read as a study's corpus is.
+@dataclass(frozen=True)
+class EvaluationTexts:
+    """What a model is measured on."""
+
+    documents: list[str]
+    """The non-empty documents."""
+    revision: str | None
+    """The commit of the data set of the hub, None where the text is from elsewhere."""
+
+
+def read_evaluation_set(name: str, data: Path | None = None, limit: int | None = None) -> EvaluationTexts:
+    """The documents of a set, or of a path, whose files are read as a study's corpus is.
 
     `data` is a folder laid out as the set's repository, instead of the hub; `limit` keeps the first so many
     documents. Raises InputError where there is no such set or path, or its text cannot be had or read.
     """
+    revision = None
     if name in EVALUATION_SETS:
         chosen = EVALUATION_SETS[name]
         instead = f"--data FOLDER that holds its {chosen.files}"
         folder = data or dataset_folder(chosen.repository, [chosen.files], chosen.revision, instead)
+        revision = None if data else folder.name  # the hub's cache has a folder a commit
         rows = _rows(folder, chosen)
         documents, limits = chosen.documents(rows), [limit, chosen.limit]
     else:
@@ -97,12 +109,12 @@ def read_evaluation_set(name: str, data: Path | None = None, limit: int | None =
     kept = list(islice((text for text in documents if text.strip()), least))
     if not kept:
         raise InputError(f"{name} holds no text.")
-    return kept
+    return EvaluationTexts(kept, revision)
 
 
 def _from_path(path: str, data: Path | None) -> Iterator[str]:
     if path in PACKAGED:
-        return PACKAGED[path]()
+        return PACKAGED[path].texts()
     if not Path(path).exists():
         names = ", ".join([*EVALUATION_SETS, *PACKAGED])
         raise InputError(f"no set and no file {path}. The sets are {names}; or give a path.")

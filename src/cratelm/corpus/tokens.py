@@ -1,25 +1,29 @@
 """The corpus stage: text in, a folder of 16-bit tokens out, and the reader of that folder.
 
-Each side is two files in datatrove's format: `SIDE.ds` holds the tokens of all its documents, little-endian
-16-bit numbers, an end-of-text token after each document; `SIDE.ds.index` holds the documents' ends as 64-bit
-numbers. Train text is tokenized shard by shard (sharding.py); the other sides are small, and made together.
+Files are in datatrove's format: `NAME.ds` holds the tokens of documents, little-endian 16-bit numbers, an end-of-text
+token after each document; `NAME.ds.index` holds the documents' ends as 64-bit numbers. The train side stays in the
+files of its shards, `train-NNNNN` (sharding.py); the other sides are small, made together, and a file each.
 """
 
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from cratelm.artifacts import Artifact, read_json, run_stage, write_json
+from cratelm.artifacts import Artifact, hash_file, read_json, require_disk, run_stage, write_json
 from cratelm.corpus.config import CorpusConfig
-from cratelm.corpus.sharding import ShardWork, shard_sources, train_texts
+from cratelm.corpus.sharding import ShardWork, train_texts
+from cratelm.corpus.sources import Source, open_source, origin
 from cratelm.corpus.split import split_held_out
 from cratelm.corpus.tokenizer import load_tokenizer, make_tokenizer
-from cratelm.corpus.writing import append_side, write_side
+from cratelm.corpus.train_tokens import BYTES, TrainTokens, require_size
+from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError
 from cratelm.progress import Progress
 from cratelm.shards import EngineConfig, run_shards
@@ -30,7 +34,7 @@ BPE_TEXT = 100_000_000
 
 @dataclass(frozen=True)
 class Side:
-    """One side's documents in a row."""
+    """One held-out side's documents in a row."""
 
     tokens: np.ndarray
     """(N,) uint16: every document's tokens, each document closed by end-of-text."""
@@ -45,9 +49,32 @@ def tokenize(config: CorpusConfig, out: Path, progress: Progress, engine: Engine
 
 
 def read_side(tokens: Artifact, side: str) -> Side:
-    """Map one side's files into memory."""
-    ends = np.fromfile(tokens.path / f"{side}.ds.index", dtype="<u8").astype(np.int64)
-    return Side(np.memmap(tokens.path / f"{side}.ds", dtype="<u2", mode="r"), ends)
+    """Map the files of a held-out side into memory.
+
+    Raises InputError, naming the file, where one is missing, cut off, or holds tokens beyond the vocabulary.
+    """
+    path, counts = tokens.path / f"{side}.ds", read_json(tokens.path / "counts.json")
+    made = counts["sides"][side]
+    require_size(path, BYTES * made["tokens"])
+    require_size(path.with_suffix(".ds.index"), 8 * made["documents"])
+    ends = np.fromfile(path.with_suffix(".ds.index"), dtype="<u8").astype(np.int64)
+    mapped = np.memmap(path, dtype="<u2", mode="r")
+    vocabulary = counts["tokenizer"]["vocabulary"]
+    if mapped.max() >= vocabulary or ends[-1] != len(mapped) or (np.diff(ends) < 1).any():
+        raise InputError(f"{path} and its index do not fit a vocabulary of {vocabulary} or each other. Tokenize again.")
+    return Side(mapped, ends)
+
+
+def read_train(tokens: Artifact) -> TrainTokens:
+    """The tokens of the train side, all documents in a row; InputError names a file that is missing or cut off."""
+    counts = read_json(tokens.path / "counts.json")
+    shards = counts["sides"]["train"]["shards"]
+    files = [tokens.path / f"{_train_name(number)}.ds" for number in range(len(shards))]
+    return TrainTokens(files, [shard["tokens"] for shard in shards], counts["tokenizer"]["vocabulary"])
+
+
+def _train_name(shard: int) -> str:
+    return f"train-{shard:05d}"
 
 
 def read_tokenizer(tokens: Artifact) -> Tokenizer:
@@ -56,29 +83,35 @@ def read_tokenizer(tokens: Artifact) -> Tokenizer:
 
 
 def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: EngineConfig) -> None:
-    shards = folder / "shards"
-    if (folder / "counts.json").is_file():  # written when all else is whole; the last run died while tidying up
-        shutil.rmtree(shards, ignore_errors=True)
-        return
-    sources = shard_sources(config)
-    if not (folder / "tokenizer.json").is_file():
-        with progress.task(f"preparing the tokenizer {config.tokenizer}"):
-            _prepare_tokenizer(config, sources, folder / "tokenizer.json")
-    shards.mkdir(exist_ok=True)
-    with progress.task(f"tokenizing {len(sources)} shards of train text"):
-        work = ShardWork(config, sources, folder / "tokenizer.json", shards)
-        run_shards(work, len(sources), engine, folder / "log" / "tokenize")
-    with progress.task("tokenizing held-out text"):
-        summary = _put_together(config, folder, len(sources))
-    if summary["documents"]["invalid_utf8"]:
-        progress.say(f"{summary['documents']['invalid_utf8']} documents held invalid UTF-8: it became U+FFFD.")
-    write_json(folder / "counts.json", summary)
-    shutil.rmtree(shards)
+    shards, fetched = folder / "shards", folder / "fetched"
+    if not (folder / "counts.json").is_file():  # which is written when all else is whole
+        source = open_source(config, fetched)
+        require_disk(folder, _disk_needed(config, source), "the tokens")
+        shards.mkdir(exist_ok=True)
+        if not (folder / "tokenizer.json").is_file():
+            with progress.task(f"preparing the tokenizer {config.tokenizer}"):
+                _prepare_tokenizer(config, source, folder / "tokenizer.json")
+        with progress.task(f"tokenizing {len(source.shards)} shards of train text"):
+            work = ShardWork(config, source, folder / "tokenizer.json", shards)
+            run_shards(work, len(source.shards), engine, folder / "log" / "tokenize")
+        with progress.task("tokenizing held-out text"):
+            summary = _put_together(config, source, folder)
+        if summary["documents"]["invalid_utf8"]:
+            progress.say(f"{summary['documents']['invalid_utf8']} documents held invalid UTF-8: it became U+FFFD.")
+        write_json(folder / "counts.json", summary)
+    for scratch in (shards, fetched):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _prepare_tokenizer(config: CorpusConfig, sources: list[list[str]], path: Path) -> None:
+def _disk_needed(config: CorpusConfig, source: Source) -> int:
+    """About how many bytes the stage writes: half a byte of token a byte of text, and held-out text twice."""
+    held_out = config.validation_share + config.explain_share + config.score_share
+    return int(source.size * (0.5 + 2 * held_out)) if config.documents is None else 0
+
+
+def _prepare_tokenizer(config: CorpusConfig, source: Source, path: Path) -> None:
     read = 0
-    if next(train_texts(config, sources), None) is None:
+    if next(train_texts(config, source), None) is None:
         raise InputError(f"the corpus {config.corpus} holds no text for the train side.")
 
     def counted(text: str) -> bool:
@@ -86,13 +119,13 @@ def _prepare_tokenizer(config: CorpusConfig, sources: list[list[str]], path: Pat
         read += len(text)
         return read - len(text) < BPE_TEXT
 
-    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, sources))).save(str(path))
+    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, source))).save(str(path))
 
 
-def _put_together(config: CorpusConfig, folder: Path, count: int) -> dict[str, dict]:
-    """One file a side out of the shards; gives what was counted."""
+def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[str, Any]:
+    """The shards' train files in their place, and a file for each other side; gives what was counted."""
     tokenizer = load_tokenizer(folder / "tokenizer.json")
-    shards = [folder / "shards" / f"{number:05d}" for number in range(count)]
+    shards = [folder / "shards" / f"{number:05d}" for number in range(len(source.shards))]
     counts: Counter[str] = Counter()
     held_out: list[tuple[str, str]] = []
     for shard in shards:
@@ -102,9 +135,29 @@ def _put_together(config: CorpusConfig, folder: Path, count: int) -> dict[str, d
     counts["duplicate"] += len(held_out) - len(distinct)
     counts["kept"] -= len(held_out) - len(distinct)
     sides, near_duplicates = split_held_out(distinct, config)
-    written = {side: write_side(folder / side, texts, tokenizer) for side, texts in sides.items()}
-    written["train"] = append_side(folder / "train", shards)
+    written: dict[str, Any] = {side: write_side(folder / side, texts, tokenizer) for side, texts in sides.items()}
+    written["train"] = _place_train(folder, shards)
     for side, made in written.items():
         if not made["documents"]:
             raise InputError(f"too little text: none of {counts['kept']} documents fell on the {side} side.")
-    return {"documents": dict(counts), "near_duplicates": near_duplicates, "sides": written}
+    described = [entry for shard in shards for entry in read_json(shard.with_suffix(".source.json"))]
+    return {
+        "documents": dict(counts),
+        "near_duplicates": near_duplicates,
+        "sides": written,
+        "source": origin(source, described),
+        "tokenizer": {
+            "vocabulary": tokenizer.get_vocab_size(),
+            "sha256": hash_file(folder / "tokenizer.json"),
+        },
+    }
+
+
+def _place_train(folder: Path, shards: Sequence[Path]) -> dict[str, Any]:
+    """Move the shards' files to where the train side is; a run that died among them goes on."""
+    made = [read_json(shard.with_suffix(".train.json")) for shard in shards]
+    for number, shard in enumerate(shards):
+        for ending in (".ds", ".ds.index"):
+            if shard.with_suffix(ending).is_file():
+                shard.with_suffix(ending).replace(folder / f"{_train_name(number)}{ending}")
+    return {key: sum(shard[key] for shard in made) for key in ("documents", "tokens", "bytes")} | {"shards": made}

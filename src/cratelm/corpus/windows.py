@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.train_tokens import TrainTokens
 
 
 def permute(index: int, size: int, key: str) -> int:
@@ -37,9 +37,9 @@ class Windows(Dataset):
     An epoch is every non-overlapping window of the side once; the tokens after the last whole window are unused.
     """
 
-    def __init__(self, side: Side, context: int, total: int, seed: int):
-        self.tokens, self.context, self.total, self.seed = side.tokens, context, total, seed
-        self.in_epoch = (len(side.tokens) - 1) // context
+    def __init__(self, tokens: TrainTokens, context: int, total: int, seed: int):
+        self.tokens, self.context, self.total, self.seed = tokens, context, total, seed
+        self.in_epoch = (len(tokens) - 1) // context
 
     def __len__(self) -> int:
         return self.total

@@ -1,14 +1,12 @@
 """Tokens into files: `NAME.ds` and `NAME.ds.index`, datatrove's format."""
 
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from cratelm.artifacts import read_json
 from cratelm.corpus.tokenizer import end_of_text_id
 
 BATCH = 1000
@@ -29,17 +27,3 @@ def write_side(name: Path, texts: Iterable[str], tokenizer: Tokenizer) -> dict[s
             size += sum(len(text.encode()) for text in batch)
     np.cumsum(lengths, dtype="<u8").tofile(name.with_suffix(".ds.index"))
     return {"documents": len(lengths), "tokens": sum(lengths), "bytes": size}
-
-
-def append_side(name: Path, shards: Sequence[Path]) -> dict[str, int]:
-    """Put the shards' files behind each other as one side; gives the sums of what they hold."""
-    total = {"documents": 0, "tokens": 0, "bytes": 0}
-    with name.with_suffix(".ds").open("wb") as tokens, name.with_suffix(".ds.index").open("wb") as index:
-        for shard in shards:
-            with shard.with_suffix(".ds").open("rb") as part:
-                shutil.copyfileobj(part, tokens, 2**24)
-            ends = np.fromfile(shard.with_suffix(".ds.index"), dtype="<u8") + np.uint64(total["tokens"])
-            index.write(ends.astype("<u8").tobytes())
-            made = read_json(shard.with_suffix(".train.json"))
-            total = {key: total[key] + made[key] for key in total}
-    return total

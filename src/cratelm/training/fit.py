@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from cratelm.artifacts import Artifact
-from cratelm.corpus.tokens import read_side
+from cratelm.corpus.tokens import read_train
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.decoder import DecoderForCausalLM
@@ -88,10 +88,10 @@ class StudyTrainer(Trainer):
 
 
 def _windows(config: TrainConfig, tokens: Artifact) -> Windows:
-    side, context = read_side(tokens, "train"), config.shape.context
-    windows = Windows(side, context, config.steps * config.training.batch, derive_seed(config.seed, "order"))
+    train, context = read_train(tokens), config.shape.context
+    windows = Windows(train, context, config.steps * config.training.batch, derive_seed(config.seed, "order"))
     if windows.in_epoch < 1:
-        raise InputError(f"too little text: the train side's {len(side.tokens)} tokens fill no context of {context}.")
+        raise InputError(f"too little text: the train side's {len(train)} tokens fill no context of {context}.")
     return windows
 
 

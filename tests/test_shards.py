@@ -1,0 +1,236 @@
+"""A corpus in shards: the same bytes for any number of workers, nothing lost or doubled when one dies."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cratelm.artifacts import Artifact
+from cratelm.corpus.config import SIDES, CorpusConfig
+from cratelm.corpus.sharding import ShardWork
+from cratelm.corpus.sources import open_source
+from cratelm.corpus.tokenizer import END_OF_TEXT
+from cratelm.corpus.tokens import read_side, read_tokenizer, read_train, tokenize
+from cratelm.errors import InputError, RunError
+from cratelm.shards import EngineConfig
+from tests.conftest import sentences
+from tests.test_readers import write
+
+
+def end_of_text(tokens: Artifact) -> int:
+    return read_tokenizer(tokens).token_to_id(END_OF_TEXT)
+
+
+def folder_of_shards(path: Path, monkeypatch) -> CorpusConfig:
+    """A corpus of five files that are a shard each, some documents standing in two of them."""
+    monkeypatch.setattr("cratelm.corpus.sources.SHARD_BYTES", 1)
+    path.mkdir()
+    texts = sentences(500)
+    for number in range(5):
+        write(path / f"{number:02d}.jsonl.zst", texts[number * 100 : number * 100 + 110])
+    return CorpusConfig(corpus=str(path), tokenizer="bpe:300", explain_share=0.2, score_share=0.2)
+
+
+def outputs(tokens: Artifact) -> dict:
+    return tokens.manifest["outputs"]
+
+
+def test_one_and_four_workers_give_the_same_bytes(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    assert len(open_source(config, tmp_path).shards) == 5
+    one = tokenize(config, tmp_path / "one", quiet, EngineConfig(workers=1))
+    four = tokenize(config, tmp_path / "four", quiet, EngineConfig(workers=4))
+    assert outputs(one) == outputs(four)
+
+
+def test_a_shard_whose_worker_died_is_made_again_and_the_others_are_not(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    whole = tokenize(config, tmp_path / "whole", quiet)
+    made = []
+    honest = ShardWork.__call__
+
+    def dies_at_the_third(self: ShardWork, number: int) -> None:
+        if number == 3:
+            (self.out / "00003.ds").write_bytes(b"half a shard")
+            raise KeyboardInterrupt
+        honest(self, number)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ShardWork, "__call__", dies_at_the_third)
+        tokenize(config, tmp_path / "a", quiet)
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardWork, "__call__", lambda self, number: (made.append(number), honest(self, number)))
+        again = tokenize(config, tmp_path / "a", quiet)
+    assert made == [3, 4]
+    assert outputs(again) == outputs(whole)
+
+
+def test_a_run_that_died_before_its_commit_is_finished_without_its_shards(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    whole = tokenize(config, tmp_path / "whole", quiet)
+
+    def die(*arguments) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("cratelm.artifacts._commit", die)
+        tokenize(config, tmp_path / "a", quiet)
+    assert not (tmp_path / "a.partial" / "shards").exists()
+    assert outputs(tokenize(config, tmp_path / "a", quiet)) == outputs(whole)
+
+
+def test_every_distinct_document_is_on_one_side_once(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    tokens = tokenize(config, tmp_path / "a", quiet)
+    tokenizer = read_tokenizer(tokens)
+    found: dict[str, list[str]] = {}
+    for name in SIDES:
+        stream = read_train(tokens)[: 10**9] if name == "train" else read_side(tokens, name).tokens
+        cuts = np.flatnonzero(stream == end_of_text(tokens)) + 1
+        found[name] = [tokenizer.decode(part[:-1].tolist()) for part in np.split(stream, cuts)[:-1]]
+    held_out = [text for name in SIDES if name != "train" for text in found[name]]
+    assert len(set(held_out)) == len(held_out)
+    assert set(held_out) | set(found["train"]) == set(sentences(500))
+    assert not set(held_out) & set(found["train"])
+
+
+def test_a_broken_line_in_a_workers_shard_is_named_in_one_line(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    config = dataclasses.replace(config, tokenizer="gpt2")
+    (tmp_path / "corpus" / "04.jsonl").write_text('{"text": \n')
+    with pytest.raises(InputError, match=r"04\.jsonl, line 1: not JSON"):
+        tokenize(config, tmp_path / "a", quiet, EngineConfig(workers=2))
+
+
+def test_a_run_that_died_while_moving_its_shards_goes_on(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    whole = tokenize(config, tmp_path / "whole", quiet)
+    moves = []
+    honest = Path.replace
+
+    def dies_at_the_fifth(self: Path, target: Path) -> Path:
+        moves.append(self) if self.suffix in (".ds", ".index") else None
+        if len(moves) == 5:
+            raise KeyboardInterrupt
+        return honest(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", dies_at_the_fifth)
+        tokenize(config, tmp_path / "a", quiet)
+    assert outputs(tokenize(config, tmp_path / "a", quiet)) == outputs(whole)
+
+
+def test_every_file_that_was_read_is_recorded_with_its_hash(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    found = json.loads((tokenize(config, tmp_path / "a", quiet).path / "counts.json").read_text())
+    said = subprocess.run(
+        ["sha256sum", *sorted(path.name for path in Path(config.corpus).iterdir())],
+        cwd=config.corpus,
+        capture_output=True,
+    )
+    expected = [line.split() for line in said.stdout.decode().splitlines()]
+    assert [[entry["sha256"], entry["name"]] for entry in found["source"]["files"]] == expected
+    assert found["tokenizer"]["vocabulary"] == 300
+
+
+@pytest.mark.parametrize("name", ["train-00001.ds", "explain.ds", "score.ds.index"])
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda data: data[:-2], "bytes instead of"),
+        (lambda data: data[:-1], "bytes instead of"),
+        (lambda data: b"", "bytes instead of"),
+        (None, "is missing"),
+        (lambda data: b"\xff\xff" * (len(data) // 2), "vocabulary of 300"),
+    ],
+    ids=["truncated", "odd", "empty", "missing", "beyond the vocabulary"],
+)
+def test_a_harmed_shard_is_refused_by_its_name(tmp_path, quiet, monkeypatch, name, harm, message) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    tokens = tokenize(config, tmp_path / "a", quiet)
+    file = tokens.path / name
+    data = file.read_bytes()
+    file.unlink()
+    if harm is not None:
+        file.write_bytes(harm(data))
+    with pytest.raises(InputError, match=message) as refused:  # the readers see it without any hash
+        if name.startswith("train"):
+            train = read_train(tokens)
+            for start in range(0, len(train), 100):
+                train[start : start + 100]
+        else:
+            read_side(tokens, name.partition(".")[0])
+    assert name.removesuffix(".index") in str(refused.value)
+    with pytest.raises(InputError, match=rf"{name} is missing or damaged"):  # and so do the hashes
+        tokenize(config, tmp_path / "a", quiet)
+
+
+def test_a_shard_of_another_corpus_is_refused_by_its_hash(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    tokens = tokenize(config, tmp_path / "a", quiet)
+    foreign = np.full(len(read_side(tokens, "score").tokens), 7, dtype="<u2")
+    foreign.tofile(tokens.path / "score.ds")
+    with pytest.raises(InputError, match=r"score\.ds is missing or damaged"):
+        tokenize(config, tmp_path / "a", quiet)
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    whole = tokenize(config, tmp_path / "whole", quiet)
+    (tmp_path / "a.partial" / "shards").mkdir(parents=True)
+    full = tmp_path / "a.partial" / "shards" / "00002.ds"
+    full.symlink_to("/dev/full")  # a device on which every write finds the disk full
+    with pytest.raises(RunError, match="No space left on device"):
+        tokenize(config, tmp_path / "a", quiet)
+    full.unlink()
+    assert outputs(tokenize(config, tmp_path / "a", quiet)) == outputs(whole)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="the tokens need about"):
+        patch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10}))
+        tokenize(config, tmp_path / "a", quiet)
+    assert not (tmp_path / "a.partial" / "shards").exists()
+
+
+SBATCH = """#!{python}
+# A stand-in for Slurm: runs the job file that it is given, task by task, and prints a job's number.
+import os, re, subprocess, sys
+text = open(sys.argv[-1]).read()
+first, last = re.search(r"--array=(\\d+)-(\\d+)", text).groups()
+for task in range(int(first), int(last) + 1):
+    environment = os.environ | {{"SLURM_ARRAY_TASK_ID": str(task), "SLURM_NODELIST": "here", "SLURM_NODEID": "0"}}
+    subprocess.run(["bash", sys.argv[-1]], env=environment, check=True, stdout=sys.stderr)
+print("Submitted batch job 1" if "--parsable" not in sys.argv else "1")
+"""
+
+
+def test_slurm_makes_the_bytes_of_this_machine(tmp_path, quiet, monkeypatch) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    whole = tokenize(config, tmp_path / "whole", quiet)
+    (tmp_path / "bin").mkdir()
+    scripts = {"sbatch": SBATCH.format(python=sys.executable), "srun": SRUN, "scontrol": "#!/bin/bash\necho here\n"}
+    for name, script in scripts.items():
+        file = tmp_path / "bin" / name
+        file.write_text(script)
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    engine = EngineConfig(engine="slurm", partition="any", workers=5)
+    try:
+        made = tokenize(config, tmp_path / "a", quiet, engine)
+    except RunError:  # the first call hands the jobs in
+        made = tokenize(config, tmp_path / "a", quiet, engine)
+    assert outputs(made) == outputs(whole)
+
+
+SRUN = """#!/bin/bash
+# A stand-in for Slurm's srun: runs the command behind its options.
+while [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done
+exec "$@"
+"""
