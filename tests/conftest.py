@@ -108,9 +108,9 @@ def small_study(corpus_config: CorpusConfig) -> StudyConfig:
     """A study of that corpus that takes a few seconds."""
     return StudyConfig(
         corpus=corpus_config,
-        shape=ShapeConfig(layers=2, width=16, heads=2, context=64),
+        shape=ShapeConfig(layers=2, width=16, heads=2, context=80),
         training=TrainingConfig(tokens=20_000, batch=4, compile="no", evaluations=2, evaluation_documents=5),
-        records=RecordConfig(excerpt=16, top=6, random=6, pool=40, histogram=8, table_units=16, batch=8),
+        records=RecordConfig(top=6, random=6, short_random=6, pool=40, histogram=8, table_units=16, batch=640),
         score=ScoreConfig(replicates=100),
         report=ReportConfig(cards=3),
     )

@@ -18,7 +18,7 @@ from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
 from cratelm.records.halves import cut_half
 from cratelm.records.record import record
-from cratelm.records.store import HALVES
+from cratelm.records.recording import HALVES
 from cratelm.report.measured import Measured
 from cratelm.report.report import report
 from cratelm.score.score import score
@@ -47,7 +47,7 @@ def require_enough_text(config: StudyConfig, tokens: Artifact) -> None:
     if train_tokens <= context:
         raise InputError(f"too little text: the train side's {train_tokens} tokens fill no context of {context}.")
     for half in HALVES:
-        cut_half(half, read_side(tokens, half), context, config.records.excerpt)
+        cut_half(half, read_side(tokens, half), min(context, config.records.context), config.records.tokens)
 
 
 def _measure(config: StudyConfig, model: str, name: str, tokens: Artifact, out: Path, progress: Progress) -> Measured:

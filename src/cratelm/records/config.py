@@ -1,33 +1,65 @@
 """What recording can be told."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cratelm.errors import InputError
+
+LONG, SHORT = 64, 9
+"""Tokens in an excerpt of OpenAI's metrics, and of Anthropic's (strict)."""
+INTERVALS = 12
+"""Equal parts of (0, a unit's maximum in the explain half] that interval excerpts are drawn from."""
+NEAR_TOP = 50
+"""Excerpts with a unit's highest activations that count as its own contexts: `other` ones lie outside them."""
+BEST = 10
+"""Of those, the ones whose peak tokens are the unit's top tokens, and that no interval draws again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordConfig:
-    """Which excerpts of each unit are kept, and how the text is cut."""
+    """Which text is read, at which sites, and which excerpts of each unit are kept."""
 
-    excerpt: int = 64
-    """Tokens in an excerpt: the blocks that tile a context."""
+    protocol: Literal["strict", "paper"] = "strict"
+    """How excerpts are cut and chosen: ours, or as the published evaluation does it, faults included."""
+    sites: str | None = None
+    """A glob over the model's modules, such as '*.mlp.act'; the layers' codes where nothing is said."""
+    tokens: int | None = None
+    """Read so many tokens of each half at most, in whole documents from its start; all of them where nothing is said.
+    Under the paper's protocol: of the text, in whole rows."""
+    context: int = 1024
+    """Tokens that the model reads at once, the end-of-text token included; the model's own limit where that is less."""
     top: int = 20
-    """Excerpts with a unit's highest activations that are kept, at most one a document."""
+    """Excerpts of each length with a unit's highest activations that are kept, at most one a document."""
     random: int = 10
-    """Random excerpts that are kept for each unit."""
+    """Random excerpts of 64 tokens that are kept for each unit."""
+    short_random: int = 20
+    """Random excerpts of 9 tokens that are kept for each unit."""
+    interval: int = 3
+    """Excerpts of 9 tokens that are kept for each unit and interval of activation."""
+    other: int = 30
+    """Excerpts of 9 tokens that hold a unit's top tokens in other contexts, that are kept for each unit."""
     pool: int = 1000
-    """Excerpts that all units draw their random ones from."""
+    """Excerpts of each length that all units draw their random ones from."""
     histogram: int = 40
     """Bins of a unit's histogram over the pool, of equal width up to its maximum."""
     table_units: int = 256
     """Units a layer, drawn by seed, whose full token table is kept for the ceiling `table-full`."""
-    batch: int = 32
-    """Contexts in a batch."""
+    logits: bool = False
+    """Also keep the tokens that each unit raises and lowers most through the unembedding."""
+    batch: int = 8192
+    """Tokens in a batch."""
     seed: int = 0
-    """Seed of the pool, of each unit's draw from it, and of the units with a full table."""
+    """Seed of all that is drawn: the pools, each unit's excerpts, the units with a full table."""
 
     def __post_init__(self) -> None:
-        if min(self.excerpt, self.top, self.random, self.histogram, self.batch) < 1 or self.table_units < 0:
-            raise InputError("records: excerpt, top, random, histogram and batch must be 1 or more.")
-        if self.pool < self.random:
-            raise InputError(f"records: a pool of {self.pool} excerpts cannot give {self.random} random ones.")
+        counts = (self.top, self.random, self.short_random, self.interval, self.other, self.histogram, self.batch)
+        if min(counts) < 1 or self.table_units < 0:
+            raise InputError(
+                "records: top, random, short_random, interval, other, histogram and batch must be 1 or more."
+            )
+        if self.top > NEAR_TOP:
+            raise InputError(f"records: top is {self.top}; at most {NEAR_TOP} can be kept.")
+        if self.pool < max(self.random, self.short_random):
+            raise InputError(f"records: a pool of {self.pool} excerpts cannot give that many random ones.")
+        if self.tokens is not None and self.tokens < 1:
+            raise InputError(f"--tokens {self.tokens}: give 1 or more.")

@@ -1,5 +1,6 @@
-"""One half of the measured text, cut into contexts and excerpts, and the random draws from it."""
+"""One half of the measured text, cut into contexts, excerpts, batches and shards."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,100 +8,120 @@ import numpy as np
 from cratelm.corpus.contexts import Contexts, cut_contexts
 from cratelm.corpus.tokens import Side
 from cratelm.errors import InputError
+from cratelm.records.config import LONG, SHORT
+from cratelm.records.draws import mix
 from cratelm.seeds import derive_seed
+
+SHARD_TOKENS = 2**17
+"""Tokens in a shard of work, and a batch's more: what is lost when a worker dies."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The excerpts of one length that tile a half's contexts, numbered in the order of the text."""
+
+    side: Side
+    contexts: Contexts
+    length: int
+    """Tokens in an excerpt."""
+    first: np.ndarray
+    """(contexts,) int64: the number of each context's first excerpt."""
+    count: int
+    """How many there are."""
+
+    @classmethod
+    def of(cls, side: Side, contexts: Contexts, length: int) -> "Tiling":
+        """Excerpts of `length` tokens from each context's start; what fills none at its end is in none."""
+        counts = contexts.length // length
+        return cls(side, contexts, length, np.cumsum(counts) - counts, int(counts.sum()))
+
+    def context_of(self, excerpts: np.ndarray) -> np.ndarray:
+        """The context that each excerpt lies in."""
+        return np.searchsorted(self.first, excerpts, side="right") - 1
+
+    def document_of(self, excerpts: np.ndarray) -> np.ndarray:
+        """The document that each excerpt lies in."""
+        return self.contexts.document[self.context_of(excerpts)]
+
+    def start_of(self, excerpts: np.ndarray) -> np.ndarray:
+        """The place of each excerpt's first token on the side."""
+        contexts = self.context_of(excerpts)
+        return self.contexts.start[contexts] + (excerpts - self.first[contexts]) * self.length
+
+    def tokens_of(self, excerpts: np.ndarray) -> np.ndarray:
+        """The tokens of excerpts of any shape S: (S, length)."""
+        return self.side.tokens[self.start_of(excerpts)[..., None] + np.arange(self.length)]
 
 
 @dataclass(frozen=True)
 class Half:
-    """The `explain` or the `score` side, with its excerpts numbered in the order of the text."""
+    """The `explain` or the `score` side."""
 
     name: str
     side: Side
     contexts: Contexts
-    excerpt: int
-    """Tokens in an excerpt."""
-    first_excerpt: np.ndarray
-    """(contexts,) int64: the number of each context's first excerpt."""
-    context_of: np.ndarray
-    """(excerpts,) int64: the context that each excerpt lies in."""
-
-    @property
-    def document_of(self) -> np.ndarray:
-        """(excerpts,) int64: the document that each excerpt lies in."""
-        return self.contexts.document[self.context_of]
-
-    def start_of(self, excerpts: np.ndarray) -> np.ndarray:
-        """The place of each excerpt's first token on the side."""
-        contexts = self.context_of[excerpts]
-        return self.contexts.start[contexts] + (excerpts - self.first_excerpt[contexts]) * self.excerpt
-
-    def tokens_of(self, excerpts: np.ndarray) -> np.ndarray:
-        """The tokens of excerpts of any shape S: (S, excerpt) uint16."""
-        return self.side.tokens[self.start_of(excerpts)[..., None] + np.arange(self.excerpt)]
+    tilings: dict[int, Tiling]
+    """By the length of their excerpts: LONG and SHORT."""
 
 
-def cut_half(name: str, side: Side, context: int, excerpt: int) -> Half:
+def cut_half(name: str, side: Side, context: int, tokens: int | None = None) -> Half:
     """Cut a side for a model that reads `context` tokens, the end-of-text token before them included.
 
-    Raises InputError where no document is as long as an excerpt, or an excerpt does not fit a context.
+    Contexts are whole numbers of long excerpts; short ones tile them too. `tokens` takes whole documents from the
+    start, up to so many tokens. Raises InputError where no document is as long as an excerpt, or an excerpt does not
+    fit a context.
     """
-    longest = (context - 1) // excerpt * excerpt
+    longest = (context - 1) // LONG * LONG
     if not longest:
         raise InputError(
-            f"an excerpt of {excerpt} tokens and the end-of-text token do not fit a context of {context}: "
-            "give a longer --shape.context or a shorter --records.excerpt."
+            f"an excerpt of {LONG} tokens and the end-of-text token do not fit a context of {context}: "
+            f"the model has to read {LONG + 1} tokens or more (--shape.context)."
         )
-    contexts = cut_contexts(side, longest, excerpt)
-    counts = contexts.length // excerpt
-    if not len(counts):
-        raise InputError(f"too little text: no document of the {name} side is {excerpt} tokens long.")
-    first = np.cumsum(counts) - counts
-    return Half(name, side, contexts, excerpt, first, np.repeat(np.arange(len(counts)), counts))
+    side = side if tokens is None else _first_documents(name, side, tokens)
+    contexts = cut_contexts(side, longest, LONG)
+    if not len(contexts.start):
+        raise InputError(f"too little text: no document of the {name} side is {LONG} tokens long.")
+    return Half(name, side, contexts, {length: Tiling.of(side, contexts, length) for length in (LONG, SHORT)})
 
 
-def draw_pool(half: Half, size: int, seed: int) -> np.ndarray:
-    """The excerpts that all units draw their random ones from, sorted: at most `size` of them."""
-    generator = np.random.default_rng(derive_seed(seed, "pool", half.name))
-    excerpts = len(half.context_of)
-    return np.sort(generator.choice(excerpts, min(size, excerpts), replace=False))
+def _first_documents(name: str, side: Side, tokens: int) -> Side:
+    kept = int(np.searchsorted(side.ends, tokens, side="right"))
+    if not kept:
+        raise InputError(f"--tokens {tokens}: the first document of the {name} side has {side.ends[0]}. Give more.")
+    return Side(side.tokens[: side.ends[kept - 1]], side.ends[:kept])
 
 
-def draw_random(pool: np.ndarray, units: int, count: int, seed: int, site: str, half: str) -> np.ndarray:
-    """Each unit's random excerpts, `count` of the pool without repetition: (units, count).
+def cut_batches(half: Half, tokens: int, seed: int) -> list[np.ndarray]:
+    """All contexts in batches of about `tokens` tokens, equally long within a batch: nothing is padded.
 
-    A unit's draw depends on the seed, the half, the site and its own number alone.
+    Contexts are shuffled, so that the ones of a long document meet those of others: token and position shares are
+    measured between documents of one batch.
     """
-    count = min(count, len(pool))
-    draws = np.empty((units, count), dtype=np.int64)
-    for unit in range(units):
-        generator = np.random.default_rng(derive_seed(seed, "random", half, site, unit))
-        draws[unit] = generator.choice(pool, count, replace=False, shuffle=False)
-    return draws
+    length = half.contexts.length
+    shuffled = np.argsort(mix(np.arange(len(length)) + derive_seed(seed, "batches", half.name)), kind="stable")
+    batches = []
+    for equal in np.unique(length)[::-1]:
+        members = shuffled[length[shuffled] == equal]
+        size = max(2, tokens // int(equal))
+        batches += [members[start : start + size] for start in range(0, len(members), size)]
+    return batches
 
 
-def same_token_pairs(tokens: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of a batch another place with the same token in another document: two (pairs,) index arrays.
+@dataclass(frozen=True)
+class Shard:
+    """Some batches of one half: work that is done in one go, and not again once it is done."""
 
-    Within one token's places, sorted by document, each is paired with the one that lies `m` further on in a
-    circle, where `m` is the largest number of places in one document: no document is `m` long and meets itself
-    again before a full turn if `m` is at most half of all. Where one document has more than half of a token's
-    places, its surplus is left out. So each place kept stands once on either side, and both sides have the same
-    mean and variance.
-    """
-    order = np.lexsort((documents, tokens))
-    token, document = tokens[order], documents[order]
-    runs = np.r_[True, (token[1:] != token[:-1]) | (document[1:] != document[:-1])]
-    run = np.cumsum(runs) - 1
-    run_length = np.bincount(run)
-    within = np.arange(len(order)) - np.flatnonzero(runs)[run]
-    total = np.bincount(token)[token]
-    keep = within < np.maximum(total - run_length[run], 0)  # a dominating document keeps as many as all others have
-    order, token, run = order[keep], token[keep], run[keep]
-    if not len(order):
-        return order, order
-    starts = np.flatnonzero(np.r_[True, token[1:] != token[:-1]])
-    sizes = np.diff(np.r_[starts, len(order)])
-    group = np.repeat(np.arange(len(starts)), sizes)
-    longest = np.maximum.reduceat(np.bincount(run, minlength=run.max() + 1)[run], starts)
-    partner = starts[group] + (np.arange(len(order)) - starts[group] + longest[group]) % sizes[group]
-    return order, order[partner]
+    half: Half
+    batches: list[np.ndarray]
+
+    def order(self) -> np.ndarray:
+        """The shard's contexts as they come by."""
+        return np.concatenate(self.batches)
+
+
+def cut_shards(half: Half, batches: list[np.ndarray]) -> Iterator[Shard]:
+    """Consecutive batches that come to SHARD_TOKENS; the text alone decides where a shard ends."""
+    sizes = np.array([half.contexts.length[batch].sum() for batch in batches])
+    number = (np.cumsum(sizes) - sizes) // SHARD_TOKENS
+    for value in np.unique(number):
+        yield Shard(half, [batches[index] for index in np.flatnonzero(number == value)])

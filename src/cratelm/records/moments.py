@@ -1,63 +1,93 @@
 """Sums over all tokens from which a unit's statistics follow, in float64."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
+from cratelm.records.pairs import Pairs
+
 BLOCK = 256
 """Tokens whose powers are in memory at once: few enough to stay in the processor's cache."""
+SHARED = ("token", "position")
 
 
 class Moments:
-    """Power sums, firing counts and maxima of every unit, and the products of same-token pairs."""
+    """Power sums, firing counts and maxima of every unit, and the products of pairs that share something."""
 
-    def __init__(self, units: int):
-        self.tokens = 0
-        self.pairs = 0
-        self.fired = torch.zeros(units, dtype=torch.int64)
-        self.maximum = torch.zeros(units)
-        self.powers = torch.zeros(4, units, dtype=torch.float64)
-        self.pair_sums = torch.zeros(3, units, dtype=torch.float64)
+    def __init__(self, units: int, device: torch.device | str = "cpu"):
+        sums = {"dtype": torch.float64, "device": device}
+        self.tokens = torch.zeros((), dtype=torch.int64)
+        self.pairs = torch.zeros(len(SHARED), dtype=torch.int64)
+        self.fired = torch.zeros(units, dtype=torch.int64, device=device)
+        self.maximum = torch.zeros(units, device=device)
+        self.powers = torch.zeros(4, units, **sums)
+        self.pair_sums = torch.zeros(len(SHARED), 3, units, **sums)
 
-    def update(self, activations: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-        """See a batch: activations (tokens, units), and the two ends of its same-token pairs, (pairs,) each."""
-        self.tokens += len(activations)
-        self.pairs += len(left)
-        self.maximum = torch.maximum(self.maximum, activations.amax(0))
-        self.fired += (activations > 0).sum(0)
-        for block in activations.split(BLOCK):
-            first = block.double()
-            second = first * first
-            self.powers[0] += first.sum(0)
-            self.powers[1] += second.sum(0)
-            self.powers[2] += (second * first).sum(0)
-            self.powers[3] += (second * second).sum(0)
-        for one, other in zip(left.split(BLOCK), right.split(BLOCK), strict=True):
-            first = activations[one].double()
-            self.pair_sums[0] += first.sum(0)
-            self.pair_sums[1] += (first * first).sum(0)
-            self.pair_sums[2] += (first * activations[other]).sum(0)
+    def update(self, activations: torch.Tensor, pairs: Mapping[str, Pairs]) -> None:
+        """See a batch: activations (contexts, T, units), and its pairs by what they share."""
+        for context in activations:
+            self.tokens += len(context)
+            for block in context.split(BLOCK):
+                first = block.double()
+                second = first * first
+                self.powers[0] += first.sum(0)
+                self.powers[1] += second.sum(0)
+                self.powers[2] += (second * first).sum(0)
+                self.powers[3] += (second * second).sum(0)
+                self.fired += (block > 0).sum(0)
+        self.maximum = torch.maximum(self.maximum, activations.amax((0, 1)))
+        for kind, shared in enumerate(SHARED):
+            left, right = pairs[shared]
+            self.pairs[kind] += left.shape[1]
+            for one, other in zip(left.split(BLOCK, 1), right.split(BLOCK, 1), strict=True):
+                first, second = activations[*one].double(), activations[*other].double()
+                self.pair_sums[kind, 0] += first.sum(0)
+                self.pair_sums[kind, 1] += (first * first).sum(0)
+                self.pair_sums[kind, 2] += (first * second).sum(0)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that was summed, by name."""
+        return {name: value.cpu() for name, value in vars(self).items()}
+
+    def add(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Add what another stretch of text came to."""
+        for name, value in vars(self).items():
+            if name == "maximum":
+                torch.maximum(value, state[name], out=value)
+            else:
+                value += state[name]
+
+    @property
+    def finite(self) -> np.ndarray:
+        """(units,) whether all activations were finite: squares of finite float32 add up in float64."""
+        return torch.isfinite(self.powers[1]).numpy()
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """Each unit's statistics, (units,) each; what a unit that never varies has none of is NaN."""
-        mean, second, third, fourth = (self.powers / self.tokens).numpy()
+        """Each unit's statistics, (units,) each; NaN for what a unit that never varies or is not finite lacks."""
+        powers = np.where(self.finite, self.powers.numpy(), np.nan)
+        mean, second, third, fourth = powers / int(self.tokens)
         variance = np.maximum(second - mean**2, 0)
         spread = np.where(variance > 0, variance, np.nan)
         third_central = third - 3 * mean * second + 2 * mean**3
         fourth_central = fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4
         return {
-            "firing_rate": self.fired.numpy() / self.tokens,
-            "maximum": self.maximum.numpy().astype(np.float64),
+            "firing_rate": self.fired.numpy() / int(self.tokens),
+            "maximum": np.where(self.finite, self.maximum.numpy().astype(np.float64), np.nan),
             "mean": mean,
             "variance": variance,
             "skewness": third_central / spread**1.5,
             "kurtosis": fourth_central / spread**2,
-            "token_share": self._token_share(),
+            "token_share": self._share(0),
+            "position_share": self._share(1),
+            "finite": self.finite,
         }
 
-    def _token_share(self) -> np.ndarray:
-        """The share of a unit's variance that lies between tokens: cov(x, x') / var(x) over same-token pairs."""
-        if not self.pairs:
+    def _share(self, kind: int) -> np.ndarray:
+        """The share of a unit's variance that lies between what pairs share: cov(x, x') / var(x) over the pairs."""
+        if not self.pairs[kind]:
             return np.full(len(self.fired), np.nan)
-        mean, second, product = (self.pair_sums / self.pairs).numpy()
+        sums = np.where(self.finite, self.pair_sums[kind].numpy(), np.nan)
+        mean, second, product = sums / int(self.pairs[kind])
         variance = second - mean**2
         return (product - mean**2) / np.where(variance > 1e-12 * second, variance, np.nan)

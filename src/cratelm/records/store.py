@@ -1,8 +1,10 @@
-"""The files of a recording: one parquet a layer, sorted by unit, and one small table of all units' statistics."""
+"""The files of a recording: one parquet a site, sorted by unit, and one small table of all units' statistics.
+
+docs/formats.md describes them; SCHEMA counts their changes.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +14,46 @@ from safetensors.numpy import load_file, save_file
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
-from cratelm.records.halves import Half
-from cratelm.records.site import SiteRecord
+from cratelm.records.config import LONG
+from cratelm.records.halves import Tiling
 
-HALVES = ("explain", "score")
-KINDS = ("top", "random")
+SCHEMA = 2
+KINDS = ("top", "random", "interval", "other")
 UNITS_IN_ROW_GROUP = 32
 
 
 @dataclass(frozen=True)
+class Block:
+    """Excerpts of one site, half and length, on their way into the store."""
+
+    half: str
+    tiling: Tiling
+    kind: np.ndarray
+    """(rows,): a place in KINDS."""
+    unit: np.ndarray
+    interval: np.ndarray
+    """(rows,): the interval or bin that an excerpt was drawn for; -1 where there is none."""
+    rank: np.ndarray
+    excerpt: np.ndarray
+    """(rows,): the excerpts' numbers in the tiling."""
+    activations: np.ndarray
+    """(rows, length) float32."""
+
+
+@dataclass(frozen=True)
 class Excerpts:
-    """Excerpts of some units, all of one kind and half."""
+    """Excerpts of some units, all of one length, kind and half."""
 
     unit: np.ndarray
     """(rows,) int64, ascending."""
     rank: np.ndarray
-    """(rows,) int64: 0 is a unit's first."""
+    """(rows,) int64: 0 is the first of a unit, and of each of its intervals."""
+    interval: np.ndarray
+    """(rows,) int64: which of the unit's intervals; -1 where the kind has none."""
     document: np.ndarray
     """(rows,) int64: the document on its side."""
+    start: np.ndarray
+    """(rows,) int64: the place of the first token on its side."""
     tokens: np.ndarray
     """(rows, excerpt) int64."""
     activations: np.ndarray
@@ -37,75 +61,119 @@ class Excerpts:
 
     def where(self, kept: np.ndarray) -> "Excerpts":
         """The rows that a boolean mask or an index keeps."""
-        return Excerpts(*(getattr(self, name)[kept] for name in ("unit", "rank", "document", "tokens", "activations")))
+        return Excerpts(*(getattr(self, field.name)[kept] for field in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Excerpts"]) -> "Excerpts":
+        """Several in a row."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
-def write_excerpts(path: Path, by_half: Mapping[str, SiteRecord], halves: Sequence[Half]) -> None:
-    """Write all excerpts of one layer, sorted by unit, half, kind and rank; a row group is 32 units."""
-    tables = [_rows(by_half[half.name], half, number) for number, half in enumerate(halves)]
-    unit, half_number, kind, rank, document, start, tokens, activations = (
-        np.concatenate(columns) for columns in zip(*tables, strict=True)
+def write_excerpts(path: Path, blocks: Sequence[Block]) -> None:
+    """Write all excerpts of one site, sorted by unit, length (the longest first), half, kind, interval and rank."""
+    blocks = [block_sorted(block) for block in blocks]
+    units = 1 + max((int(block.unit.max()) for block in blocks if len(block.unit)), default=-1)
+    bounds = np.arange(0, units + UNITS_IN_ROW_GROUP, UNITS_IN_ROW_GROUP)
+    cuts = [np.searchsorted(block.unit, bounds) for block in blocks]
+    options = {"compression": "zstd", "use_dictionary": ["half", "kind"]}
+    with pq.ParquetWriter(path, _schema(blocks), **options) as writer:  # type: ignore[arg-type]
+        for group in range(len(bounds) - 1):
+            parts = [_part(block, slice(cut[group], cut[group + 1])) for block, cut in zip(blocks, cuts, strict=True)]
+            table = _row_group(parts)
+            if len(table):
+                writer.write_table(table)
+
+
+def block_sorted(block: Block) -> Block:
+    """The same rows, sorted by unit."""
+    order = np.argsort(block.unit, kind="stable")
+    columns = (getattr(block, name)[order] for name in ("kind", "unit", "interval", "rank", "excerpt", "activations"))
+    return Block(block.half, block.tiling, *columns)
+
+
+def _part(block: Block, rows: slice) -> Block:
+    columns = (getattr(block, name)[rows] for name in ("kind", "unit", "interval", "rank", "excerpt", "activations"))
+    return Block(block.half, block.tiling, *columns)
+
+
+def _schema(blocks: Sequence[Block]) -> pa.Schema:
+    name = pa.dictionary(pa.int8(), pa.string())
+    token = pa.from_numpy_dtype(blocks[0].tiling.side.tokens.dtype)
+    columns = {"unit": pa.int32(), "excerpt": pa.int16(), "half": name, "kind": name, "interval": pa.int8()}
+    columns |= {"rank": pa.int16(), "document": pa.int32(), "start": pa.int64()}
+    return pa.schema(columns | {"tokens": pa.list_(token), "activations": pa.list_(pa.float32())})
+
+
+def _row_group(parts: Sequence[Block]) -> pa.Table:
+    """The rows of some units, in the store's order."""
+    halves = sorted({part.half for part in parts})
+    half = np.concatenate([np.full(len(part.unit), halves.index(part.half)) for part in parts])
+    length = np.concatenate([np.full(len(part.unit), part.tiling.length) for part in parts])
+    unit, kind, interval, rank = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("unit", "kind", "interval", "rank")
     )
-    order = np.lexsort((rank, kind, half_number, unit))
-    width = tokens.shape[1]
-    table = pa.table(
-        {
-            "unit": pa.array(unit[order], pa.int32()),
-            "half": pa.DictionaryArray.from_arrays(pa.array(half_number[order], pa.int8()), list(HALVES)),
-            "kind": pa.DictionaryArray.from_arrays(pa.array(kind[order], pa.int8()), list(KINDS)),
-            "rank": pa.array(rank[order], pa.int16()),
-            "document": pa.array(document[order], pa.int32()),
-            "start": pa.array(start[order], pa.int64()),
-            "tokens": pa.FixedSizeListArray.from_arrays(pa.array(tokens[order].ravel(), pa.uint16()), width),
-            "activations": pa.FixedSizeListArray.from_arrays(pa.array(activations[order].ravel(), pa.float32()), width),
-        }
-    )
-    bounds = np.searchsorted(unit[order], np.arange(0, int(unit.max()) + UNITS_IN_ROW_GROUP + 1, UNITS_IN_ROW_GROUP))
-    with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
-        for first, last in pairwise(bounds):
-            if last > first:
-                writer.write_table(table.slice(first, last - first))
+    order = np.lexsort((rank, interval, kind, half, -length, unit))
+    document = np.concatenate([part.tiling.document_of(part.excerpt) for part in parts])
+    start = np.concatenate([part.tiling.start_of(part.excerpt) for part in parts])
+    tokens = np.concatenate([part.tiling.tokens_of(part.excerpt).ravel() for part in parts])
+    activations = np.concatenate([part.activations.ravel() for part in parts])
+    places, offsets = _ragged(length, order)
+    columns = {
+        "unit": unit[order],
+        "excerpt": length[order],
+        "half": pa.DictionaryArray.from_arrays(pa.array(half[order], pa.int8()), halves),
+        "kind": pa.DictionaryArray.from_arrays(pa.array(kind[order], pa.int8()), list(KINDS)),
+        "interval": interval[order],
+        "rank": rank[order],
+        "document": document[order],
+        "start": start[order],
+        "tokens": pa.ListArray.from_arrays(offsets, tokens[places]),
+        "activations": pa.ListArray.from_arrays(offsets, activations[places]),
+    }
+    return _typed(columns, _schema(parts))
 
 
-def _rows(record: SiteRecord, half: Half, number: int) -> tuple[np.ndarray, ...]:
-    rows = len(record.row_unit)
-    excerpts = record.row_excerpt
-    return (
-        record.row_unit,
-        np.full(rows, number),
-        np.where(record.row_is_top, KINDS.index("top"), KINDS.index("random")),
-        record.row_rank,
-        half.document_of[excerpts],
-        half.start_of(excerpts),
-        half.tokens_of(excerpts),
-        record.row_activations,
-    )
+def _typed(columns: Mapping[str, np.ndarray | pa.Array], schema: pa.Schema) -> pa.Table:
+    arrays = [
+        column if isinstance(column, pa.Array) else pa.array(column, schema.field(name).type)
+        for name, column in columns.items()
+    ]
+    return pa.table(arrays, schema=schema)
 
 
-def write_units(path: Path, layers: Sequence[Mapping[str, SiteRecord]]) -> None:
-    """Write the statistics of all units of all layers in both halves, a row each."""
+def _ragged(length: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, pa.Array]:
+    """Where the values of lists of these lengths lie when the lists are put in another order, and their offsets."""
+    first = np.cumsum(length) - length
+    ordered = length[order]
+    offsets = np.r_[0, np.cumsum(ordered)]
+    places = np.arange(offsets[-1]) + np.repeat(first[order] - offsets[:-1], ordered)
+    return places, pa.array(offsets, pa.int32())
+
+
+def write_units(path: Path, sites: Sequence[Mapping[str, Mapping[str, np.ndarray]]]) -> None:
+    """Write the statistics of all units of all sites in each half, a row each: by site, half and name, (units, …)."""
     tables = []
-    for layer, by_half in enumerate(layers):
-        for half, record in by_half.items():
+    for layer, by_half in enumerate(sites):
+        for half, statistics in by_half.items():
+            units = len(next(iter(statistics.values())))
             columns: dict[str, pa.Array] = {
-                "layer": pa.array(np.full(record.units, layer), pa.int16()),
-                "unit": pa.array(np.arange(record.units), pa.int32()),
-                "half": pa.array([half] * record.units, pa.string()),
+                "layer": pa.array(np.full(units, layer), pa.int16()),
+                "unit": pa.array(np.arange(units), pa.int32()),
+                "half": pa.array([half] * units, pa.string()),
             }
-            for name, values in record.moments.statistics().items():
-                columns[name] = pa.array(values, pa.float64(), from_pandas=True)
-            columns["histogram"] = pa.FixedSizeListArray.from_arrays(
-                pa.array(record.histogram.ravel(), pa.int64()), record.histogram.shape[1]
-            )
+            for name, values in statistics.items():
+                columns[name] = (
+                    pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+                    if values.ndim == 2
+                    else pa.array(values, from_pandas=True)
+                )
             tables.append(pa.table(columns))
     pq.write_table(pa.concat_tables(tables), path, compression="zstd")
 
 
-def write_tables(path: Path, record: SiteRecord) -> None:
-    """Write the full token tables of the sampled units: the mean activation of each token, and its count."""
-    counts = record.table_counts
-    means = record.table_sums / np.maximum(counts, 1)[:, None]
-    save_file({"units": record.table_units, "means": np.ascontiguousarray(means.T), "counts": counts}, path)
+def write_tables(path: Path, sample: np.ndarray, means: np.ndarray, counts: np.ndarray) -> None:
+    """Write the token tables of sampled units (sample,): mean activations (sample, V), and the tokens' counts (V,)."""
+    save_file({"units": sample, "means": np.ascontiguousarray(means), "counts": counts}, path)
 
 
 def read_tables(records: Artifact, layer: int) -> dict[str, np.ndarray]:
@@ -132,19 +200,23 @@ def _column(table: pa.Table, name: str) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False)
 
 
-def read_excerpts(records: Artifact, layer: int, half: str, kind: str, units: Sequence[int] | None = None) -> Excerpts:
-    """One layer's excerpts of one half and kind, of all units or of a few.
+def read_excerpts(
+    records: Artifact, layer: int, half: str, kind: str, units: Sequence[int] | None = None, excerpt: int = LONG
+) -> Excerpts:
+    """One site's excerpts of one half, kind and length, of all units or of a few.
 
-    Raises InputError where the file cannot be read.
+    Raises InputError where the file cannot be read, or is of another schema.
     """
     path = records.path / f"layer-{layer}.parquet"
-    filters = [("half", "=", half), ("kind", "=", kind)]
+    filters = [("excerpt", "=", excerpt), ("half", "=", half), ("kind", "=", kind)]
     if units is not None:
         filters.append(("unit", "in", list(units)))  # type: ignore[arg-type]
-    columns = ["unit", "rank", "document", "tokens", "activations"]
+    names = [field.name for field in fields(Excerpts)]
     try:
-        table = pq.read_table(path, filters=filters, columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
+        table = pq.read_table(path, filters=filters, columns=names)
+    except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"{path} is damaged ({error}). Remove its folder and record again.") from error
-    unit, rank, document, tokens = (_column(table, name).astype(np.int64) for name in columns[:4])
-    return Excerpts(unit, rank, document, tokens, _column(table, "activations"))
+    flat = {name: table[name].combine_chunks() for name in names}
+    lists = {name: flat.pop(name).flatten().to_numpy().reshape(-1, excerpt) for name in ("tokens", "activations")}
+    columns = {name: column.to_numpy().astype(np.int64) for name, column in flat.items()}
+    return Excerpts(**columns, tokens=lists["tokens"].astype(np.int64), activations=lists["activations"])

@@ -1,6 +1,9 @@
 """Each unit's excerpts with the highest maximum, kept exactly while the text streams by."""
 
+from collections.abc import Mapping
+
 import numpy as np
+import torch
 
 
 class TopExcerpts:
@@ -10,35 +13,74 @@ class TopExcerpts:
     best of two kept lists is keeping the best of all.
     """
 
-    def __init__(self, units: int, count: int, document_of: np.ndarray):
-        self.count, self.document_of, self.documents = count, document_of, int(document_of.max()) + 1
-        self.unit = np.empty(0, np.int64)
-        self.value = np.empty(0, np.float32)
-        self.excerpt = np.empty(0, np.int64)
+    def __init__(self, units: int, count: int):
+        self.units, self.count = units, count
+        self.unit: np.ndarray = np.empty(0, np.int32)
+        self.value: np.ndarray = np.empty(0, np.float32)
+        self.excerpt: np.ndarray = np.empty(0, np.int32)
+        self.document: np.ndarray = np.empty(0, np.int32)
+        self.peak: np.ndarray = np.empty(0, np.int8)
+        """The place of the maximum within the excerpt."""
         self.threshold = np.zeros(units, np.float32)
 
-    def update(self, maxima: np.ndarray, excerpts: np.ndarray) -> None:
-        """See a batch: `maxima` (excerpts, units) of the excerpts numbered `excerpts` (excerpts,)."""
-        row, unit = np.nonzero((maxima > 0) & (maxima >= self.threshold))
-        self._keep_best(
-            np.r_[self.unit, unit], np.r_[self.value, maxima[row, unit]], np.r_[self.excerpt, excerpts[row]]
-        )
+    def update(self, blocks: torch.Tensor, maxima: torch.Tensor, first: np.ndarray, document: np.ndarray) -> None:
+        """See a batch of contexts of one length.
 
-    def _keep_best(self, unit: np.ndarray, value: np.ndarray, excerpt: np.ndarray) -> None:
+        `blocks` (contexts, excerpts, tokens, units), `maxima` (contexts, excerpts, units) over its tokens, `first` and
+        `document` (contexts,): the number of each context's first excerpt, and its document.
+        """
+        best = maxima.amax(1)  # (contexts, units): no context has more than one excerpt to offer
+        threshold = torch.from_numpy(self.threshold).to(best.device)
+        context, unit = ((best > 0) & (best >= threshold)).nonzero(as_tuple=True)
+        if not len(unit):
+            return
+        within = maxima[context, :, unit].cpu().numpy().argmax(1)  # (candidates,): the first of the highest
+        tokens = (
+            blocks[context, torch.from_numpy(within).to(unit.device), :, unit].cpu().numpy()
+        )  # (candidates, tokens)
+        peak = tokens.argmax(1)
+        context, unit = context.cpu().numpy(), unit.cpu().numpy()
+        value = tokens[np.arange(len(peak)), peak]
+        self._keep_best(unit, value, first[context] + within, document[context], peak)
+
+    def add(self, state: Mapping[str, torch.Tensor]) -> None:
+        """See what another stretch of text kept."""
+        self._keep_best(*(state[name].numpy() for name in ("unit", "value", "excerpt", "document", "peak")))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What is kept, by name, (rows,) each, sorted by unit and rank."""
+        names = ("unit", "value", "excerpt", "document", "peak")
+        return {name: torch.from_numpy(getattr(self, name)) for name in names}
+
+    def _keep_best(self, *new: np.ndarray) -> None:
+        # Only units that are offered something are sorted again.
+        touched = np.zeros(self.units, dtype=bool)
+        touched[new[0]] = True
+        again = touched[self.unit]
+        old = (self.unit, self.value, self.excerpt, self.document, self.peak)
+        rows: list[np.ndarray] = [
+            np.concatenate([column[again], extra.astype(column.dtype)]) for column, extra in zip(old, new, strict=True)
+        ]
+        unit, value, excerpt, document, _ = rows
         order = np.lexsort((excerpt, -value, unit))
-        unit, value, excerpt = unit[order], value[order], excerpt[order]
         # The first row of a document within a unit is its best; later ones go.
-        document = self.document_of[excerpt]
-        _, first = np.unique(unit * self.documents + document, return_index=True)
-        first.sort()
-        unit, value, excerpt = unit[first], value[first], excerpt[first]
-        rank = np.arange(len(unit)) - np.searchsorted(unit, unit)
-        kept = rank < self.count
-        self.unit, self.value, self.excerpt = unit[kept], value[kept], excerpt[kept]
-        last = rank[kept] == self.count - 1
-        self.threshold[self.unit[last]] = self.value[last]
+        _, first = np.unique(unit[order].astype(np.int64) << 32 | document[order], return_index=True)
+        order = order[np.sort(first)]
+        rank = ranks(unit[order])
+        order = order[rank < self.count]
+        kept = [column[order] for column in rows]
+        full = rank[rank < self.count] == self.count - 1
+        self.threshold[kept[0][full]] = kept[1][full]
+        merged = [np.concatenate([column[~again], extra]) for column, extra in zip(old, kept, strict=True)]
+        by_unit = np.argsort(merged[0], kind="stable")
+        self.unit, self.value, self.excerpt, self.document, self.peak = (column[by_unit] for column in merged)
 
     @property
     def rank(self) -> np.ndarray:
         """The rank of each kept row within its unit, 0 being the highest."""
-        return np.arange(len(self.unit)) - np.searchsorted(self.unit, self.unit)
+        return ranks(self.unit)
+
+
+def ranks(group: np.ndarray) -> np.ndarray:
+    """The number of each row within its group; `group` (rows,) is sorted."""
+    return np.arange(len(group)) - np.searchsorted(group, group)

@@ -5,6 +5,7 @@ activation; units that cannot be scored count as 0 and their shares are shown; e
 bootstrap over documents and units together, and with the score that another unit's explanation would get.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -75,14 +76,8 @@ class ScoredLayer:
             return random
         top = read_excerpts(records, self.layer, "score", "top", self.units.tolist())
         top = top.where(top.rank < self.config.top)
-        both = Excerpts(
-            np.r_[random.unit, top.unit],
-            np.r_[random.rank, top.rank + self.config.random],
-            *(
-                np.concatenate([getattr(random, name), getattr(top, name)])
-                for name in ("document", "tokens", "activations")
-            ),
-        )
+        after = dataclasses.replace(top, rank=top.rank + self.config.random)
+        both = Excerpts.concatenate([random, after])
         return both.where(np.lexsort((both.rank, both.unit)))
 
     def _sums(self, excerpts: Excerpts, simulated: np.ndarray) -> ExcerptSums:

@@ -62,3 +62,14 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def is_signed(model: nn.Module, name: str) -> bool:
+    """Whether the outputs of a site can be negative.
+
+    Not after ReLU and its like, nor in a code of ours, which is a non-negative code by definition.
+    """
+    module = model.get_submodule(name)
+    if isinstance(module, nn.Identity):
+        return not {"code", "earlier_codes", "hidden"} & set(name.split("."))
+    return not isinstance(module, nn.ReLU | nn.ReLU6 | nn.Sigmoid | nn.Softplus)

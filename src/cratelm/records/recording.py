@@ -1,0 +1,187 @@
+"""What every pass over the text needs: the model, its sites, the halves and their shards; the same in each process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+from transformers import PreTrainedModel
+
+from cratelm.artifacts import Artifact
+from cratelm.corpus.contexts import context_tokens
+from cratelm.corpus.tokenizer import end_of_text_id
+from cratelm.corpus.tokens import read_side, read_tokenizer
+from cratelm.errors import InputError, RunError
+from cratelm.models.load import load_causal_lm
+from cratelm.records.config import RecordConfig
+from cratelm.records.halves import Half, Shard, cut_batches, cut_half, cut_shards
+from cratelm.training.text_losses import context_length
+from cratelm.units.sites import at_sites, find_sites, is_signed
+
+HALVES = ("explain", "score")
+
+See = Callable[[np.ndarray, int, torch.Tensor], None]
+"""Called with a batch of context numbers, a layer and its activations there (contexts, tokens, units)."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A module whose units are recorded; its place in the list of all is the layer's number."""
+
+    name: str
+    units: int
+    """Units that are recorded: of a signed site twice as many as its output has coordinates."""
+    signed: bool
+    """Coordinates can be negative: unit u is the positive part of the first half, u + units / 2 the negative part."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One model on one text."""
+
+    config: RecordConfig
+    model: Path
+    """The folder with its weights."""
+    tokens: Artifact
+
+    @cached_property
+    def network(self) -> PreTrainedModel:
+        """The model, on the GPU if there is one."""
+        network = load_causal_lm(self.model).eval()
+        nn.Module.to(network, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        return network
+
+    @cached_property
+    def start(self) -> int:
+        """The end-of-text token, which the model reads before every context."""
+        return end_of_text_id(read_tokenizer(self.tokens))
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """The number of the tokenizer's tokens."""
+        return read_tokenizer(self.tokens).get_vocab_size()
+
+    @cached_property
+    def halves(self) -> dict[str, Half]:
+        """Both halves, cut for the model."""
+        context = min(context_length(self.network), self.config.context)
+        sides = {name: read_side(self.tokens, name) for name in HALVES}
+        return {name: cut_half(name, side, context, self.config.tokens) for name, side in sides.items()}
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        """The work on both halves, the explain half's first."""
+        return [
+            shard
+            for half in self.halves.values()
+            for shard in cut_shards(half, cut_batches(half, self.config.batch, self.config.seed))
+        ]
+
+    @cached_property
+    def sites(self) -> list[Site]:
+        """The sites, their widths seen in a pass over two tokens."""
+        network = self.network
+        names = find_sites(network, self.config.sites)
+        shapes: dict[str, torch.Size] = {}
+        with torch.inference_mode(), at_sites(network, names, lambda name, x: shapes.update({name: x.shape})):
+            network.base_model(input_ids=torch.full((1, 2), self.start, device=network.device), use_cache=False)
+        for name in names:
+            shape = shapes.get(name)
+            if shape is None or len(shape) != 3 or shape[:2] != (1, 2):
+                raise InputError(
+                    f"{name} gives {'nothing' if shape is None else tuple(shape)}, where units are read from outputs "
+                    "(contexts, tokens, units). Name other modules in --sites."
+                )
+        signed = {name: is_signed(network, name) for name in names}
+        return [Site(name, shapes[name][2] * (1 + signed[name]), signed[name]) for name in names]
+
+    def require_sense(self) -> None:
+        """Refuse what could only fail later: sites, text and a vocabulary that do not fit the model."""
+        embedded = self.network.config.get_text_config().vocab_size
+        if self.vocabulary > embedded:
+            raise InputError(
+                f"the text was cut into {self.vocabulary} different tokens, and the model knows {embedded}: "
+                "it was made with another tokenizer. Give the text itself, or tokens made with the model's own."
+            )
+        self.sites, self.halves  # noqa: B018
+
+    @torch.inference_mode()
+    def run(self, shard: Shard, see: See, advance: Callable[[], None]) -> None:
+        """Run the model over a shard's batches, without its head, and show `see` every site's activations."""
+        layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
+        for batch in shard.batches:
+            tokens = torch.from_numpy(context_tokens(shard.half.side, shard.half.contexts, batch))
+            inputs = torch.nn.functional.pad(tokens, (1, 0), value=self.start).to(self.network.device)
+
+            def visit(name: str, output: torch.Tensor, batch: np.ndarray = batch) -> None:
+                layer = layer_of[name]
+                see(batch, layer, self._units(self.sites[layer], output[:, 1:].float()))
+
+            with at_sites(self.network, list(layer_of), visit):
+                self.network.base_model(input_ids=inputs, use_cache=False)
+            advance()
+
+    def _units(self, site: Site, output: torch.Tensor) -> torch.Tensor:
+        if site.signed:
+            return torch.cat([output.relu(), (-output).relu()], dim=-1)
+        if output.amin() < 0:
+            raise RunError(f"{site.name} holds negative activations, where none were expected. Please report this.")
+        return output
+
+
+@lru_cache(maxsize=1)
+def _opened(config: RecordConfig, model: Path, tokens: Path) -> Recording:
+    return Recording(config, model, Artifact(tokens, {}))
+
+
+@dataclass(frozen=True)
+class PassWork:
+    """One pass's work on a shard, by its number; picklable, so that any engine can carry it."""
+
+    config: RecordConfig
+    model: Path
+    tokens: Path
+    folder: Path
+    """Where the passes' files lie."""
+
+    @property
+    def recording(self) -> Recording:
+        """Opened once in a process."""
+        return _opened(self.config, self.model, self.tokens)
+
+    def __call__(self, number: int) -> None:
+        """Work on one shard."""
+        raise NotImplementedError
+
+    def file(self, name: str, shard: int, layer: int | None = None) -> Path:
+        """A file of a shard, of all layers or of one."""
+        return self.folder / (f"{name}-{shard:05d}" + ("" if layer is None else f"-{layer}"))
+
+    def advance(self, shard: int) -> Callable[[], None]:
+        """What is called after each batch: a byte more in a file tells any process how far the shard is."""
+        ticks = self.file("ticks", shard)
+        ticks.write_bytes(b"")
+
+        def tick() -> None:
+            with ticks.open("ab") as file:
+                file.write(b".")
+
+        return tick
+
+
+def save_state(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write a shard's state whole or not at all."""
+    beside = path.with_name(path.name + ".new")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, beside)
+    beside.replace(path)
+
+
+def load_state(path: Path, prefix: str) -> dict[str, torch.Tensor]:
+    """What was saved under names that begin with `prefix`, without it; the rest is not read."""
+    with safe_open(path, framework="pt") as file:
+        return {name.removeprefix(prefix): file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
