@@ -1,7 +1,6 @@
 """What recording can be told."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from cratelm.errors import InputError
 
@@ -19,13 +18,10 @@ BEST = 10
 class RecordConfig:
     """Which text is read, at which sites, and which excerpts of each unit are kept."""
 
-    protocol: Literal["strict", "paper"] = "strict"
-    """How excerpts are cut and chosen: ours, or as the published evaluation does it, faults included."""
     sites: str | None = None
     """A glob over the model's modules, such as '*.mlp.act'; the layers' codes where nothing is said."""
     tokens: int | None = None
-    """Read so many tokens of each half at most, in whole documents from its start; all of them where nothing is said.
-    Under the paper's protocol: of the text, in whole rows."""
+    """Read so many tokens of each half at most, whole documents from its start; all where nothing is said."""
     context: int = 1024
     """Tokens that the model reads at once, the end-of-text token included; the model's own limit where that is less."""
     top: int = 20
@@ -44,8 +40,6 @@ class RecordConfig:
     """Bins of a unit's histogram over the pool, of equal width up to its maximum."""
     table_units: int = 256
     """Units a layer, drawn by seed, whose full token table is kept for the ceiling `table-full`."""
-    logits: bool = False
-    """Also keep the tokens that each unit raises and lowers most through the unembedding."""
     batch: int = 8192
     """Tokens in a batch."""
     seed: int = 0

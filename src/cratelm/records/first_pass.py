@@ -10,7 +10,7 @@ from cratelm.records.config import LONG, NEAR_TOP, SHORT, RecordConfig
 from cratelm.records.halves import Half, Tiling
 from cratelm.records.moments import Moments
 from cratelm.records.pairs import Pairs, batch_pairs
-from cratelm.records.recording import PassWork, save_state
+from cratelm.records.recording import Step, save_state
 from cratelm.records.top import TopExcerpts
 from cratelm.seeds import derive_seed
 
@@ -66,7 +66,7 @@ class TableSums:
         self._file._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
-class FirstPass(PassWork):
+class FirstPass(Step):
     """Writes `first-SHARD`, all sites' sums and places, and for the explain half each site's `table-SHARD-LAYER`."""
 
     def __call__(self, number: int) -> None:

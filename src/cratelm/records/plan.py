@@ -8,7 +8,7 @@ import torch
 from cratelm.records.config import BEST, LONG, NEAR_TOP, SHORT
 from cratelm.records.draws import draw_pool, draw_random
 from cratelm.records.moments import Moments
-from cratelm.records.recording import HALVES, PassWork, load_state, save_state
+from cratelm.records.recording import HALVES, Step, load_state, save_state
 from cratelm.records.top import TopExcerpts
 
 KINDS = ("top", "random", "interval", "other")
@@ -28,7 +28,7 @@ class Chosen:
     """(rows,) int32."""
 
 
-class Planner(PassWork):
+class Planner(Step):
     """Reads all shards of the first pass, and writes `plan-SHARD` for each: what its second pass needs."""
 
     def merged(self, half: str, layer: int) -> tuple[Moments, dict[int, TopExcerpts]]:

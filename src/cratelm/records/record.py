@@ -20,7 +20,7 @@ from cratelm.records.config import RecordConfig
 from cratelm.records.first_pass import FirstPass
 from cratelm.records.halves import Half
 from cratelm.records.plan import Planner
-from cratelm.records.recording import PassWork, Recording
+from cratelm.records.recording import Recording, Step
 from cratelm.records.second_pass import SecondPass
 from cratelm.records.store import SCHEMA
 from cratelm.shards import EngineConfig, run_shards
@@ -56,7 +56,7 @@ def _record(
         return
     shards.mkdir(exist_ok=True)
     given = (config, model_folder(model), tokens.path, shards)
-    recording = PassWork(*given).recording
+    recording = Step(*given).recording
     recording.require_sense()
     name, log = model.path.name, folder / "log"
     _run_pass(FirstPass(*given), f"recording {name}, first pass", engine, log / "first", progress)
@@ -74,7 +74,9 @@ def _record(
     shutil.rmtree(shards)
 
 
-def _run_pass(work: PassWork, description: str, engine: EngineConfig, log: Path, progress: Progress) -> None:
+def _run_pass(
+    work: FirstPass | SecondPass, description: str, engine: EngineConfig, log: Path, progress: Progress
+) -> None:
     shards = work.recording.shards
     for ticks in work.folder.glob("ticks-*"):
         ticks.unlink()
@@ -83,7 +85,7 @@ def _run_pass(work: PassWork, description: str, engine: EngineConfig, log: Path,
 
 
 @contextmanager
-def _watched(work: PassWork, bar: Bar) -> Iterator[None]:
+def _watched(work: Step, bar: Bar) -> Iterator[None]:
     """Show how far the shards are, whichever process works on them."""
     done = threading.Event()
 
@@ -114,7 +116,7 @@ def _tell_not_finite(recording: Recording, not_finite: list[int], progress: Prog
 def _summary(recording: Recording, model: str, not_finite: list[int]) -> dict:
     return {
         "schema": SCHEMA,
-        "protocol": recording.config.protocol,
+        "protocol": "strict",
         "model": model,
         "sites": [
             {

@@ -140,8 +140,8 @@ def _opened(config: RecordConfig, model: Path, tokens: Path) -> Recording:
 
 
 @dataclass(frozen=True)
-class PassWork:
-    """One pass's work on a shard, by its number; picklable, so that any engine can carry it."""
+class Step:
+    """A step of the work, and where its files lie; picklable, so that any engine can carry it."""
 
     config: RecordConfig
     model: Path
@@ -153,10 +153,6 @@ class PassWork:
     def recording(self) -> Recording:
         """Opened once in a process."""
         return _opened(self.config, self.model, self.tokens)
-
-    def __call__(self, number: int) -> None:
-        """Work on one shard."""
-        raise NotImplementedError
 
     def file(self, name: str, shard: int, layer: int | None = None) -> Path:
         """A file of a shard, of all layers or of one."""

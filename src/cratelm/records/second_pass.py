@@ -13,7 +13,7 @@ from cratelm.records.first_pass import tile
 from cratelm.records.halves import Half
 from cratelm.records.lowest import LowestPriorities
 from cratelm.records.plan import Planner
-from cratelm.records.recording import PassWork, Site, load_state, save_state
+from cratelm.records.recording import Site, Step, load_state, save_state
 from cratelm.seeds import derive_seed
 
 
@@ -133,7 +133,7 @@ def _take(blocks: torch.Tensor, context: np.ndarray, within: np.ndarray, unit: n
     return blocks[context_at, within_at, :, unit_at].cpu().numpy()
 
 
-class SecondPass(PassWork):
+class SecondPass(Step):
     """Writes `second-SHARD`, all sites' late choices, and each site's `spill-LENGTH-SHARD-LAYER`."""
 
     def __call__(self, number: int) -> None:
