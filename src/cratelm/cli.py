@@ -33,11 +33,15 @@ app = App(
     config=_layers,
     suppress_keyboard_interrupt=False,
 )
+app.command("cratelm.commands.agree:agree")
 app.command("cratelm.commands.evaluate:evaluate", name="eval")
+app.command("cratelm.commands.explain:explain")
 app.command("cratelm.commands.import_model:import_model", name="import")
+app.command("cratelm.commands.score:score")
 app.command("cratelm.commands.steer:steer")
 app.command("cratelm.commands.study:study")
 app.command("cratelm.commands.tokenize:tokenize")
+app.command("cratelm.commands.validate:validate")
 
 
 def main() -> NoReturn:

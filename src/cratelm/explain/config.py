@@ -4,16 +4,34 @@ from dataclasses import dataclass
 
 from cratelm.errors import InputError
 
-EXPLAINERS = ("table", "table-full")
+WITHOUT_TEXT = ("table", "graph", "random", "constant")
+"""The explainers that need a unit's excerpts alone; the last two are controls, which do not even look at them."""
+SENTENCES = ("table", "graph")
+"""The explainers whose explanations are kept as text."""
+EXPLAINERS = (*WITHOUT_TEXT, "table-full")
+"""`table-full` sees the whole explain half, and is a ceiling."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainConfig:
-    """From what an explanation is made."""
+    """Who explains."""
 
-    top: int = 5
-    """Top excerpts of the explain half that `table` sees of each unit."""
+    explainers: str = "table,graph,table-full,random"
+    """`table`, `graph`, `table-full`, `random` or `constant`, with commas between them."""
+    seed: int = 0
+    """Seed of `random`."""
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise InputError(f"explain: top must be 1 or more, not {self.top}.")
+        for name in self.names:
+            if name not in EXPLAINERS:
+                raise InputError(f"unknown explainer {name!r}: choose from {', '.join(EXPLAINERS)}.")
+
+    @property
+    def names(self) -> list[str]:
+        """The names in `explainers`."""
+        return [name.strip() for name in self.explainers.split(",")]
+
+    @property
+    def with_sentences(self) -> list[str]:
+        """Those whose explanations say something of a unit."""
+        return [name for name in self.names if name in SENTENCES]

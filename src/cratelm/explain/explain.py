@@ -1,22 +1,40 @@
-"""The explain stage: records in, an explanation of every unit out.
+"""The explain stage: records in, an explanation of every unit out, by each explainer and for each evidence.
 
-`table` sees a unit's top excerpts of the explain half. `table-full` sees that whole half; it is no rival but the
-ceiling of what any table can say, and is kept for the sample of units that the records hold full tables of.
+`table` and `graph` see the excerpts that the protocol shows. `table-full` sees the whole explain half; it is no rival
+but the ceiling of what any table can say, and is kept for the sample of units that the records hold full tables of.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cratelm.artifacts import Artifact, run_stage
+from cratelm.artifacts import Artifact, read_json, run_stage
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
+from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
+from cratelm.explain.controls import Constant, RandomNumbers
+from cratelm.explain.graph import PatternGraphs
+from cratelm.explain.selection import PROTOCOLS, select
 from cratelm.explain.table import OTHER, TokenTables
 from cratelm.progress import Progress
-from cratelm.records.store import read_excerpts, read_layers, read_tables
+from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
+
+
+class Explanations(Protocol):
+    """What an explainer says of all units of a layer."""
+
+    def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The activations expected of units (rows,) on tokens (rows, T) that begin at place (rows,): (rows, T)."""
+        ...
+
+    def describe(self, unit: int, texts: Sequence[str]) -> str:
+        """One unit's explanation as a sentence."""
+        ...
 
 
 def explain(config: ExplainConfig, records: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
@@ -32,21 +50,35 @@ def _explain(config: ExplainConfig, records: Artifact, tokens: Artifact, folder:
     layers = read_layers(records)
     with progress.task(f"explaining {records.path.name}", total=len(layers)) as bar:
         for layer, units in enumerate(layers):
-            tables = _from_excerpts(config, records, layer, len(texts))
-            _write(folder / f"table-{layer}.parquet", tables)
-            _write(folder / f"table-full-{layer}.parquet", _from_half(records, layer))
-            sentences = {
-                "unit": pa.array(range(units), pa.int32()),
-                "explanation": [tables.describe(unit, texts) for unit in range(units)],
-            }
-            pq.write_table(pa.table(sentences), folder / f"sentences-{layer}.parquet", compression="zstd")
+            if not (folder / f"sentences-{layer}.parquet").is_file():  # the layer's last: a killed run goes on here
+                _explain_layer(config, records, folder, layer, units, texts)
             bar.advance()
 
 
-def _from_excerpts(config: ExplainConfig, records: Artifact, layer: int, vocabulary: int) -> TokenTables:
-    excerpts = read_excerpts(records, layer, "explain", "top")
-    shown = excerpts.where(excerpts.rank < config.top)
-    return TokenTables.explain(shown.unit, shown.tokens, shown.activations, vocabulary)
+def _explain_layer(
+    config: ExplainConfig, records: Artifact, folder: Path, layer: int, units: int, texts: list[str]
+) -> None:
+    protocol = PROTOCOLS[read_protocol(records)]
+    if "table-full" in config.names and protocol.explained_on == "explain":
+        _write_table(folder / f"table-full-{layer}.parquet", _from_half(records, layer))
+    sentences: dict[str, pa.Array] = {"unit": pa.array(range(units), pa.int32())}
+    for evidence, draws in protocol.shown.items():
+        shown = Excerpts.concatenate(select(records, layer, protocol.explained_on, draws, protocol.once))
+        for name in config.with_sentences:
+            made = make_explanations(name, shown, len(texts), config.seed)
+            _write(folder / f"{name}-{evidence}-{layer}.parquet", made)
+            if evidence == "openai":
+                sentences[name] = pa.array([made.describe(unit, texts) for unit in range(units)])
+    pq.write_table(pa.table(sentences), folder / f"sentences-{layer}.parquet", compression="zstd")
+
+
+def make_explanations(name: str, shown: Excerpts, vocabulary: int, seed: int) -> Explanations:
+    """What an explainer, of those that need excerpts alone, says of the units of some excerpts."""
+    if name == "table":
+        return TokenTables.explain(shown.unit, shown.tokens, shown.activations, vocabulary)
+    if name == "graph":
+        return PatternGraphs.explain(shown.unit, shown.tokens, shown.activations, shown.place)
+    return RandomNumbers(vocabulary, seed) if name == "random" else Constant()
 
 
 def _from_half(records: Artifact, layer: int) -> TokenTables:
@@ -61,7 +93,17 @@ def _from_half(records: Artifact, layer: int) -> TokenTables:
     )
 
 
-def _write(path: Path, tables: TokenTables) -> None:
+def _write(path: Path, made: Explanations) -> None:
+    if not isinstance(made, PatternGraphs):
+        assert isinstance(made, TokenTables)
+        _write_table(path, made)
+        return
+    columns = {"unit": pa.array(made.unit, pa.int32()), "pattern": pa.array(made.pattern, pa.int8())}
+    columns |= {f"fixed_{k}": pa.array(made.fixed[:, k], pa.int32()) for k in range(made.fixed.shape[1])}
+    pq.write_table(pa.table(columns | {"mean": pa.array(made.mean, pa.float64())}), path, compression="zstd")
+
+
+def _write_table(path: Path, tables: TokenTables) -> None:
     columns = {
         "unit": pa.array(tables.unit, pa.int32()),
         "token": pa.array(tables.token, pa.int32()),
@@ -70,13 +112,44 @@ def _write(path: Path, tables: TokenTables) -> None:
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 
-def read_explanations(explanations: Artifact, explainer: str, layer: int, vocabulary: int) -> TokenTables:
-    """One layer's tables, by `table` or `table-full`."""
-    table = pq.read_table(explanations.path / f"{explainer}-{layer}.parquet")
-    unit, token = (table[name].to_numpy().astype(np.int64) for name in ("unit", "token"))
-    return TokenTables(vocabulary, unit, token, table["mean"].to_numpy())
+def read_explanations(
+    explanations: Artifact, explainer: str, evidence: str, layer: int, vocabulary: int
+) -> Explanations:
+    """What one explainer says of a layer from one evidence; `table-full` has one of its own.
+
+    Raises InputError where the file cannot be read.
+    """
+    if explainer == "random":
+        return RandomNumbers(vocabulary, explanations.config["seed"])
+    if explainer == "constant":
+        return Constant()
+    name = explainer if explainer == "table-full" else f"{explainer}-{evidence}"
+    path = explanations.path / f"{name}-{layer}.parquet"
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path} is damaged ({error}). Remove its folder and explain again.") from error
+    unit, mean = table["unit"].to_numpy().astype(np.int64), table["mean"].to_numpy()
+    if explainer == "graph":
+        fixed = np.stack([table[f"fixed_{k}"].to_numpy().astype(np.int64) for k in range(3)], axis=1)
+        return PatternGraphs.of(unit, table["pattern"].to_numpy().astype(np.int64), fixed, mean)
+    return TokenTables(vocabulary, unit, table["token"].to_numpy().astype(np.int64), mean)
 
 
-def read_sentences(explanations: Artifact, layer: int) -> list[str]:
-    """One layer's explanations as sentences, a unit each, as `table` made them."""
-    return pq.read_table(explanations.path / f"sentences-{layer}.parquet")["explanation"].to_pylist()
+def read_sentences(explanations: Artifact, layer: int, explainer: str = "table") -> list[str]:
+    """One layer's explanations as sentences, a unit each."""
+    return pq.read_table(explanations.path / f"sentences-{layer}.parquet")[explainer].to_pylist()
+
+
+def require_same_records(records: Artifact, explanations: Artifact) -> None:
+    """Refuse explanations that were made of other records."""
+    if explanations.manifest["inputs"]["records"] != records.sha256:
+        raise InputError(
+            f"the explanations in {explanations.path} were made of other records than {records.path}. "
+            "Explain these first."
+        )
+
+
+def vocabulary_of(records: Artifact) -> int:
+    """The size of the vocabulary that the records' tokens are of."""
+    return read_json(records.path / "records.json")["vocabulary"]

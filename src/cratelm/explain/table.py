@@ -4,6 +4,7 @@ A table says how strongly a unit fires on each token that it was shown; on any o
 mean over what it was shown.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,6 +12,11 @@ import numpy as np
 
 OTHER = -1
 """Stands for every token that a unit was not shown."""
+
+
+def quoted(text: str) -> str:
+    """A token as it stands in an explanation: between quotes, with what cannot be seen as escapes."""
+    return repr(text)
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,10 @@ class TokenTables:
             np.r_[mean, overall],
         )
 
-    def simulate(self, unit: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
         """The activations expected of units (rows,) on tokens (rows, excerpt): (rows, excerpt) float64.
+
+        `place` (rows,), of the first token in its context, is what other explainers ask for.
 
         0 for a unit without a table, which was shown nothing because it never fired.
         """
@@ -67,14 +75,14 @@ class TokenTables:
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where(keys[place] == wanted, self.mean[place], np.nan)
 
-    def describe(self, unit: int, texts: list[str], words: int = 8) -> str:
+    def describe(self, unit: int, texts: Sequence[str], words: int = 8) -> str:
         """One unit's table as a sentence: its strongest tokens, with their share of its strongest mean."""
         mine = (self.unit == unit) & (self.mean > 0)
         tokens, means = self.token[mine & (self.token != OTHER)], self.mean[mine & (self.token != OTHER)]
         if not len(tokens):
             return "never fires on the text it was shown"
         strongest = np.lexsort((tokens, -means))[:words]
-        named = ", ".join(f"{texts[tokens[k]]!r} {means[k] / means.max():.2f}" for k in strongest)
+        named = ", ".join(f"{quoted(texts[tokens[k]])} {means[k] / means.max():.2f}" for k in strongest)
         other = float(self.mean[mine & (self.token == OTHER)].sum() / means.max())
         more = len(tokens) - len(strongest)
         rest = f", less on {more} more tokens" if more > 0 else ""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cratelm.report.measured import Measured
 from cratelm.report.rows import CEILING, EXPLAINER, Pair
-from cratelm.score.config import METRICS
+from cratelm.score.config import CORRELATIONS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
@@ -41,8 +41,8 @@ def _figure(columns: int, rows: int = 1, height: float = 3.2) -> tuple[Figure, n
 def layer_curves(pairs: Sequence[Pair]) -> str:
     """The mean score by layer and metric with its interval; dashed: before training; dotted: the ceiling."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(len(METRICS))
-        for axis, metric in zip(axes[0], METRICS, strict=True):
+        figure, axes = _figure(len(CORRELATIONS))
+        for axis, metric in zip(axes[0], CORRELATIONS, strict=True):
             for (trained, untrained), colour in zip(pairs, COLOURS, strict=False):
                 layers = list(range(len(trained.layers)))
                 found = [trained.score(EXPLAINER, metric, layer) for layer in layers]
@@ -54,9 +54,16 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
                 )
                 before = [untrained.mean(EXPLAINER, metric, layer) for layer in layers]
                 axis.plot(layers, before, "x--", color=colour, alpha=0.6, label=f"{trained.name}, random weights")
-                most = [trained.mean(CEILING, metric, layer) for layer in layers]
-                axis.plot(layers, most, ".:", color=colour, alpha=0.6, label=f"{trained.name}, ceiling")
-            axis.set(title=metric, xlabel="layer", ylabel="mean score (r)", xticks=layers, ylim=(0, 1))
+                if trained.has(CEILING, metric):
+                    most = [trained.mean(CEILING, metric, layer) for layer in layers]
+                    axis.plot(layers, most, ".:", color=colour, alpha=0.6, label=f"{trained.name}, ceiling")
+            axis.set(
+                title=metric,
+                xlabel="layer",
+                ylabel="mean score",
+                xticks=range(max(len(one.layers) for one, _ in pairs)),
+                ylim=(0, 1),
+            )
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
         return _svg(figure)
 
@@ -82,14 +89,14 @@ def score_histograms(models: Sequence[Measured]) -> str:
     """How the scores of a model's units are spread, by layer and metric."""
     with matplotlib.rc_context(STYLE):
         layers = max(len(model.layers) for model in models)
-        figure, axes = _figure(layers, len(METRICS), height=2.4)
+        figure, axes = _figure(layers, len(CORRELATIONS), height=2.4)
         bins = np.linspace(-1, 1, 41)
-        for row, metric in zip(axes, METRICS, strict=True):
+        for row, metric in zip(axes, CORRELATIONS, strict=True):
             for layer, axis in enumerate(row):
                 for model, colour in zip(models, COLOURS, strict=False):
                     if layer < len(model.layers):
                         scores = model.units["score"][model.rows(EXPLAINER, metric, layer)]
                         axis.hist(scores, bins, histtype="stepfilled", color=colour, alpha=0.45, label=model.name)
-                axis.set(title=f"{metric}, layer {layer}", xlabel="score (r)", ylabel="units")
+                axis.set(title=f"{metric}, layer {layer}", xlabel="score", ylabel="units")
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
         return _svg(figure)

@@ -5,13 +5,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-from safetensors.numpy import load_file
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.bootstrap import interval
 from cratelm.records.store import read_layers, read_units
-from cratelm.score.score import replicates_key
+from cratelm.score.score import read_replicates, read_scores, replicates_key
 
 
 @dataclass(frozen=True)
@@ -60,17 +58,20 @@ class Measured:
     @cached_property
     def units(self) -> dict[str, np.ndarray]:
         """The scores of all units: a column a name."""
-        table = pq.read_table(self.scores.path / "units.parquet")
-        return {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+        return read_scores(self.scores)
 
     @cached_property
     def _replicates(self) -> dict[str, np.ndarray]:
-        return load_file(self.scores.path / "replicates.safetensors")
+        return read_replicates(self.scores)
 
     def rows(self, explainer: str, metric: str, layer: int | None) -> np.ndarray:
         """Which rows of `units` are of this explainer, metric and layer; of all layers with None."""
         found = (self.units["explainer"] == explainer) & (self.units["metric"] == metric)
         return found if layer is None else found & (self.units["layer"] == layer)
+
+    def has(self, explainer: str, metric: str) -> bool:
+        """Whether this was measured."""
+        return bool(self.rows(explainer, metric, None).any())
 
     def replicates(self, explainer: str, metric: str, layer: int | None, name: str = "own") -> np.ndarray:
         """Bootstrap replicates of a layer's mean score, or of the mean over all layers."""
@@ -78,9 +79,9 @@ class Measured:
         return np.mean([self._replicates[replicates_key(at, explainer, metric, name)] for at in layers], axis=0)
 
     def mean(self, explainer: str, metric: str, layer: int | None, column: str = "score") -> float:
-        """The mean of a column over a layer's units, or the mean over all layers of that."""
+        """The mean of a column over a layer's units that have it, or the mean over all layers of that."""
         layers = range(len(self.layers)) if layer is None else [layer]
-        return float(np.mean([self.units[column][self.rows(explainer, metric, at)].mean() for at in layers]))
+        return float(np.mean([_mean(self.units[column][self.rows(explainer, metric, at)]) for at in layers]))
 
     def score(self, explainer: str, metric: str, layer: int | None) -> Estimate:
         """The mean score: units that cannot be scored count as 0."""
@@ -107,12 +108,23 @@ class Measured:
         scored = self.units["score"][rows & (self.units["status"] == "scored")]
         return float(scored.mean()) if len(scored) else float("nan")
 
-    def token_share(self, layer: int | None) -> float:
-        """The mean token share of units that fire in the score half; NaN where there is none."""
+    def statistic(self, name: str, layer: int | None) -> float:
+        """The mean of a statistic of the score half over units that have it; NaN where there is none."""
         layers = range(len(self.layers)) if layer is None else [layer]
-        shares = np.concatenate([read_units(self.records, at, "score")["token_share"] for at in layers])
-        known = shares[~np.isnan(shares)]
+        found = np.concatenate([read_units(self.records, at, "score")[name] for at in layers])
+        known = found[~np.isnan(found)]
         return float(known.mean()) if len(known) else float("nan")
+
+    @cached_property
+    def firing_rates(self) -> list[np.ndarray]:
+        """The firing rate of each unit of each layer in the score half."""
+        return [read_units(self.records, layer, "score")["firing_rate"] for layer in range(len(self.layers))]
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of what is not NaN; NaN of nothing."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def difference(one: Measured, other: Measured, explainer: str, metric: str) -> Estimate:

@@ -14,9 +14,10 @@ from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.progress import Progress
 from cratelm.report.cards import random_cards
+from cratelm.report.comparison import differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
-from cratelm.report.rows import Pair, differences, model_rows, table_rows
+from cratelm.report.rows import Pair, detail_rows, model_rows, table_rows
 
 ONE_SEED = "One training seed: the intervals cover the choice of text and of units, and leave training noise out."
 
@@ -39,6 +40,9 @@ def _report(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, folde
             "models": model_rows(pairs),
             "differences": differences(pairs),
             "rows": table_rows(pairs),
+            "details": detail_rows(pairs),
+            "firing_rates": rate_bins(pairs),
+            "steadiness": steadiness(pairs),
         }
         write_json(folder / "table.json", table)
         _write_csv(folder / "table.csv", table["rows"])

@@ -5,10 +5,23 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cratelm.report.measured import Estimate, Measured, difference
-from cratelm.score.config import METRICS, PRIMARY_METRIC
+from cratelm.report.measured import Estimate, Measured
+from cratelm.score.config import CORRELATIONS
 
 EXPLAINER, CEILING = "table", "table-full"
+DETAILS = (
+    *(
+        (explainer, metric, "score")
+        for explainer in ("table", "graph")
+        for metric in ("auroc", "consistency", "specificity")
+    ),
+    *((explainer, "anthropic", "pearson") for explainer in ("table", "graph")),
+    *((explainer, "random-only", "rsquared") for explainer in ("table", "graph")),
+    *((explainer, "random-only", "absolute_deviation_explained") for explainer in ("table", "graph")),
+    ("graph", "context-gain", "score"),
+    *(("random", metric, "score") for metric in CORRELATIONS),
+)
+"""Explainer, metric and column of the numbers beside the main table."""
 Pair = tuple[Measured, Measured]
 """A trained model, and the same network before training."""
 
@@ -16,9 +29,9 @@ Pair = tuple[Measured, Measured]
 def table_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The rows of the table; what cannot be said is None."""
     return [
-        _plain(_row(trained, untrained, metric, layer))
+        plain(_row(trained, untrained, metric, layer))
         for trained, untrained in pairs
-        for metric in METRICS
+        for metric in CORRELATIONS
         for layer in [*range(len(trained.layers)), None]
     ]
 
@@ -34,20 +47,43 @@ def _row(trained: Measured, untrained: Measured, metric: str, layer: int | None)
         "units": sum(trained.layers) if layer is None else trained.layers[layer],
         "score": asdict(trained.score(*where)),
         "score_of_scored": trained.mean_of_scored(*where),
+        "graph": asdict(trained.score("graph", metric, layer)),
         "shuffled": asdict(trained.shuffled(*where)),
         "above_shuffled": asdict(trained.above_shuffled(*where)),
         "random_weights": asdict(untrained.score(*where)),
-        "ceiling": asdict(trained.score(CEILING, metric, layer)),
-        "token_share": trained.token_share(layer),
-        "token_share_random_weights": untrained.token_share(layer),
+        "ceiling": trained.mean(CEILING, metric, layer) if trained.has(CEILING, metric) else None,
+        "token_share": trained.statistic("token_share", layer),
+        "token_share_random_weights": untrained.statistic("token_share", layer),
+        "position_share": trained.statistic("position_share", layer),
+        "firing_rate": trained.statistic("firing_rate", layer),
         **{status: trained.share(*where, status) for status in ("dead", "silent", "constant")},
     }
+
+
+def detail_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """What else is known of each explainer and layer: a row for each number, with the random weights' beside it."""
+    found = []
+    for trained, untrained in pairs:
+        for explainer, metric, column in DETAILS:
+            for layer in [*range(len(trained.layers)), None]:
+                row = {
+                    "model": trained.name,
+                    "layer": "all" if layer is None else layer,
+                    "explainer": explainer,
+                    "metric": metric,
+                    "column": column,
+                    "value": trained.mean(explainer, metric, layer, column),
+                    "shuffled": trained.mean(explainer, metric, layer, "shuffled") if column == "score" else None,
+                    "random_weights": untrained.mean(explainer, metric, layer, column),
+                }
+                found.append(plain(row))
+    return found
 
 
 def model_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """What each model is and costs: parameters, tokens seen, validation loss."""
     return [
-        _plain(
+        plain(
             {
                 "model": trained.name,
                 "parameters": trained.training["parameters"],
@@ -66,26 +102,8 @@ def model_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     ]
 
 
-def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """How much higher the first model scores than each other one, over all layers; the primary endpoint is marked."""
-    first = pairs[0][0]
-    return [
-        _plain(
-            {
-                "model": first.name,
-                "rival": rival.name,
-                "metric": metric,
-                "primary": metric == PRIMARY_METRIC,
-                "difference": asdict(difference(first, rival, EXPLAINER, metric)),
-            }
-        )
-        for rival, _ in pairs[1:]
-        for metric in METRICS
-    ]
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """NaN as None, which JSON can say."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value

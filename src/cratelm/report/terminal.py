@@ -10,7 +10,8 @@ from rich.table import Table
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.report.report import estimate, number
-from cratelm.score.config import METRICS
+from cratelm.report.rows import EXPLAINER
+from cratelm.score.config import CORRELATIONS
 
 
 def print_table(report: Artifact, as_json: bool) -> None:
@@ -22,12 +23,17 @@ def print_table(report: Artifact, as_json: bool) -> None:
     table = read_json(path)
     # A pipe has no width of its own: give the tables the room they need.
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
-    console.print(_models(table), *(_scores(table, metric) for metric in METRICS), sep="\n")
-    console.print("Pearson's r by the explainer `table`, strict protocol; `all` is the mean over layers.")
+    console.print(_models(table), *(_scores(table, metric) for metric in CORRELATIONS), sep="\n")
+    console.print(
+        "Correlations by the explainer `table` (and `graph` beside it), strict protocol: Pearson's, Spearman's for\n"
+        "anthropic; `all` is the mean over layers."
+    )
     for row in table["differences"]:
-        endpoint = "primary endpoint" if row["primary"] else "secondary"
-        shown = estimate(row["difference"])
-        console.print(f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {shown} ({endpoint})")
+        if row["explainer"] == EXPLAINER and row["metric"] in CORRELATIONS:
+            said = "primary endpoint" if row["primary"] else f"secondary, p = {row['p_holm']:.3f} by Holm"
+            console.print(
+                f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {estimate(row['difference'])} ({said})"
+            )
     console.print(table["note"])
 
 
@@ -48,16 +54,17 @@ def _models(table: dict[str, Any]) -> Table:
 
 
 def _scores(table: dict[str, Any], metric: str) -> Table:
-    columns = ("model", "layer", "mean [95%]", "shuffled", "random\nweights", "ceiling", "token\nshare")
+    columns = ("model", "layer", "mean [95%]", "graph", "shuffled", "random\nweights", "ceiling", "token\nshare")
     shown = _table(f"Scores, {metric}", (*columns, "dead/silent/\nconstant, %"))
     for row in (row for row in table["rows"] if row["metric"] == metric):
         shown.add_row(
             row["model"],
             str(row["layer"]),
             estimate(row["score"]),
+            number(row["graph"]["mean"]),
             number(row["shuffled"]["mean"]),
             number(row["random_weights"]["mean"]),
-            number(row["ceiling"]["mean"]),
+            number(row["ceiling"]),
             number(row["token_share"]),
             "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant")),
             style="bold" if row["layer"] == "all" else None,

@@ -1,0 +1,62 @@
+"""`cratelm validate`."""
+
+from pathlib import Path
+from typing import Any
+
+
+def validate(explainer: str, /, *, puzzles: Path | None = None, seed: int = 0, json: bool = False) -> None:
+    """Try an explainer on units whose explanation is known: planted ones in real text, and puzzles.
+
+    Parameters
+    ----------
+    explainer
+        `table`, `graph`, or one of the controls `random` and `constant`.
+    puzzles
+        A file of puzzles instead of the package's own.
+    seed
+        Seed of the random excerpts of the planted units.
+    json
+        Print the result as JSON on stdout.
+    """
+    import dataclasses
+    import json as printer
+    import sys
+
+    from cratelm.errors import InputError
+    from cratelm.explain.config import WITHOUT_TEXT
+    from cratelm.progress import Progress
+    from cratelm.validate.planted import find_planted
+    from cratelm.validate.puzzles import read_puzzles, solve_puzzles
+
+    if explainer not in WITHOUT_TEXT:
+        raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(WITHOUT_TEXT)}.")
+    with Progress() as progress, progress.task(f"validating {explainer}"):
+        solved = solve_puzzles(explainer, read_puzzles(puzzles))
+        planted = find_planted(explainer, seed)
+    if json:
+        rows = {
+            name: [dataclasses.asdict(row) for row in found]
+            for name, found in (("planted", planted), ("puzzles", solved))
+        }
+        sys.stdout.write(printer.dumps({"explainer": explainer} | rows, indent=2) + "\n")
+        return
+    for title, found in (("Planted units, on held-out text", planted), ("Puzzles, leaving a sentence out", solved)):
+        _print(f"{title}: {explainer}", found)
+
+
+def _print(title: str, found: list[Any]) -> None:
+    import sys
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("unit", "recovered", "correlation", "control"):
+        table.add_column(name, justify="left" if name == "unit" else "right")
+    for row in found:
+        table.add_row(row.name, "yes" if row.recovered else "no", f"{row.correlation:z.2f}", f"{row.control:z.2f}")
+    count = sum(row.recovered for row in found)
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    console.print(table)
+    console.print(f"{count} of {len(found)} recovered (r of 0.7 or more).")

@@ -1,0 +1,219 @@
+"""Pattern graphs: explanations as n-grams with wildcards, or places in the context, in the manner of Neuron to Graph.
+
+Foote et al. (arXiv 2305.19911) shorten each excerpt as far as the unit's activation survives, run the model on it
+with words exchanged, and merge what is left into a trie that ends at the activating token. Here nothing is run
+again: whether a shorter pattern suffices is read off the excerpts themselves, by predicting each from the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+
+from cratelm.explain.table import quoted
+
+PLACE = -1
+"""Stands, among the offsets of a pattern, for the place in the context."""
+PATTERNS: tuple[tuple[int, ...], ...] = ((), (2,), (1,), (0,), (1, 2), (0, 2), (0, 1), (0, 1, 2), (PLACE,))
+"""What a pattern fixes: the tokens so many places before the activation, 0 being its own. Later ones prevail."""
+CHAINS: tuple[tuple[tuple[int, ...], ...], ...] = (
+    ((), (0,)),
+    ((), (0,), (0, 1)),
+    ((), (0,), (0, 2)),
+    ((), (0,), (0, 1), (0, 1, 2)),
+    ((), (1,)),
+    ((), (1,), (0, 1)),
+    ((), (1,), (1, 2)),
+    ((), (2,)),
+    ((), (0,), (PLACE,)),
+)
+"""The graphs that a unit can have, the simplest first: each pattern refines or replaces those before it."""
+OF_TOKENS = 4
+"""The first so many of CHAINS begin with the unit's own tokens."""
+MUST_GAIN = 0.1
+"""Another graph is preferred to them where its error is lower by this share."""
+SURVIVES = 0.1
+"""A longer pattern is pruned where it changes the expected activation by less than this share of the unit's maximum."""
+NONE = -2
+"""Stands for a token that a pattern leaves open; a place has its own column."""
+
+
+@dataclass(frozen=True)
+class PatternGraphs:
+    """The graphs of many units of one layer. Entries are in the order of `key`."""
+
+    key: np.ndarray
+    """(entries,) uint64: unit, kind of pattern and what it fixes, mixed into one number."""
+    unit: np.ndarray
+    """(entries,) int64."""
+    pattern: np.ndarray
+    """(entries,) int64: a place in PATTERNS."""
+    fixed: np.ndarray
+    """(entries, 3) int64: what the pattern fixes, in the order of its offsets; NONE behind that."""
+    mean: np.ndarray
+    """(entries,) float64: the activation that is expected."""
+
+    @classmethod
+    def of(cls, unit: np.ndarray, pattern: np.ndarray, fixed: np.ndarray, mean: np.ndarray) -> Self:
+        """Graphs from their entries, in any order."""
+        key = _key(unit, pattern, fixed)
+        order = np.argsort(key, kind="stable")
+        return cls(key[order], unit[order], pattern[order], fixed[order], mean[order])
+
+    @classmethod
+    def explain(cls, unit: np.ndarray, tokens: np.ndarray, activations: np.ndarray, place: np.ndarray) -> Self:
+        """Graphs from excerpts: unit (rows,), tokens and activations (rows, T), place (rows,) of the first token.
+
+        For each unit that graph of CHAINS is chosen which predicts each excerpt best from the unit's others.
+        """
+        shown = _Shown(unit, tokens, activations, place)
+        parts = [shown.entries(number) for number in reversed(range(len(PATTERNS)))]
+        return cls.of(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The activations expected of units (rows,) on tokens (rows, T) that begin at place (rows,): (rows, T).
+
+        0 for a unit without a graph, which was shown nothing because it never fired.
+        """
+        expected = np.zeros(tokens.shape)
+        if not len(self.key):
+            return expected
+        units = np.broadcast_to(unit[:, None], tokens.shape).ravel()
+        for number in np.unique(self.pattern):
+            fixed, whole = _fixed(PATTERNS[number], tokens, place)
+            wanted = _key(units, np.full(len(units), number), fixed)
+            found = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
+            known = whole & (self.key[found] == wanted)
+            expected.ravel()[known] = self.mean[found[known]]
+        return expected
+
+    def describe(self, unit: int, texts: Sequence[str], words: int = 8) -> str:
+        """One unit's graph as a sentence: its strongest patterns, with their share of its strongest mean."""
+        mine = np.flatnonzero((self.unit == unit) & (self.mean > 0))
+        rules = mine[self.pattern[mine] > 0]
+        if not len(rules):
+            return "never fires on the text it was shown"
+        order = rules[np.lexsort((self.key[rules], -self.mean[rules]))]
+        highest = self.mean[order[0]]
+        named = ", ".join(f"{self._named(entry, texts)} {self.mean[entry] / highest:.2f}" for entry in order[:words])
+        more = f", less on {len(order) - words} more patterns" if len(order) > words else ""
+        other = self.mean[mine[self.pattern[mine] == 0]].sum() / highest
+        return f"fires {named}{more}; elsewhere {other:.2f}"
+
+    def _named(self, entry: int, texts: Sequence[str]) -> str:
+        offsets, fixed = PATTERNS[self.pattern[entry]], self.fixed[entry]
+        if offsets == (PLACE,):
+            return f"at place {fixed[0]} of the text"
+        by_offset = {offset: quoted(texts[fixed[k]]) for k, offset in enumerate(offsets)}
+        before = [by_offset.get(offset, "any token") for offset in range(max(offsets), 0, -1)]
+        on = f"on {by_offset[0]}" if 0 in by_offset else "on any token"
+        return f"{on} after {' '.join(before)}" if before else on
+
+
+class _Shown:
+    """The excerpts that graphs are made from, and how well each kind of pattern predicts each from the others."""
+
+    def __init__(self, unit: np.ndarray, tokens: np.ndarray, activations: np.ndarray, place: np.ndarray):
+        self.tokens, self.place = tokens, place
+        self.value = activations.astype(np.float64).ravel()
+        self.row = np.repeat(np.arange(len(unit)), tokens.shape[1])
+        self.shown, self.unit_row = np.unique(unit, return_inverse=True)
+        self.unit = unit[self.row]
+        self.highest = np.zeros(len(self.shown))
+        np.maximum.at(self.highest, self.unit_row, activations.max(1))
+        self.groups = [self._grouped(number) for number in range(len(PATTERNS))]
+        self.chain = self._best_chain()
+        self.covered = np.zeros(len(self.value), dtype=bool)
+
+    def _grouped(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each position's group under a kind of pattern, its mean, and its mean in the other excerpts (NaN: none)."""
+        fixed, whole = _fixed(PATTERNS[number], self.tokens, self.place)
+        key = _key(self.unit, np.full(len(self.unit), number), fixed)
+        _, group = np.unique(key, return_inverse=True)
+        group = np.where(whole, group, group.max(initial=-1) + 1)  # what has no context before it, together
+        _, part = np.unique(group * len(self.place) + self.row, return_inverse=True)  # the group's part in the excerpt
+        count, total = np.bincount(group), np.bincount(group, self.value)
+        elsewhere = count[group] - np.bincount(part)[part]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            others = (total[group] - np.bincount(part, self.value)[part]) / elsewhere
+            mean = total / count
+        usable = whole & (elsewhere > 0)
+        return np.where(whole, group, -1), mean[group], np.where(usable, others, np.nan)
+
+    def _best_chain(self) -> np.ndarray:
+        """Each shown unit's chain: the least squared error, the first where several have it. (units,)"""
+        positions = self.unit_row[self.row]
+        errors = []
+        for chain in CHAINS:
+            expected = np.zeros(len(self.value))
+            for pattern in chain:
+                others = self.groups[PATTERNS.index(pattern)][2]
+                expected = np.where(np.isnan(others), expected, others)
+            errors.append(np.bincount(positions, (self.value - expected) ** 2))
+        penalty = np.where(np.arange(len(CHAINS)) < OF_TOKENS, 1 - MUST_GAIN, 1)
+        return np.argmin(penalty[:, None] * np.array(errors), axis=0)
+
+    def entries(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The entries of one kind of pattern: unit, pattern, fixed and mean of the groups that units need.
+
+        Longer patterns come first: a pattern speaks for the positions that no longer one, seen in two excerpts or
+        more, speaks for already.
+        """
+        group, mean, others = self.groups[number]
+        fixed, _ = _fixed(PATTERNS[number], self.tokens, self.place)
+        needed = np.array([PATTERNS[number] in chain for chain in CHAINS])[self.chain][self.unit_row[self.row]]
+        changes = np.abs(mean - self._shorter(number)) >= SURVIVES * self.highest[self.unit_row[self.row]]
+        kept = np.flatnonzero(needed & (group >= 0) & changes)
+        rest = kept[~self.covered[kept]]
+        count = np.bincount(group[rest], minlength=group.max(initial=-1) + 2)
+        total = np.bincount(group[rest], self.value[rest], minlength=len(count))
+        own = np.where(count[group] > 0, total[group] / np.maximum(count[group], 1), mean)
+        if PATTERNS[number]:
+            self.covered[kept[~np.isnan(others[kept])]] = True
+        _, first = np.unique(group[kept], return_index=True)
+        first = kept[np.sort(first)]
+        return self.unit[first], np.full(len(first), number), fixed[first], own[first]
+
+    def _shorter(self, number: int) -> np.ndarray:
+        """What each position's unit expects there by the pattern that this one refines; inf if it refines none."""
+        expected = np.full(len(self.value), np.inf)
+        for index, chain in enumerate(CHAINS):
+            for before, pattern in pairwise(chain[1:]):
+                if pattern == PATTERNS[number] and set(before) < set(pattern):
+                    mine = self.chain[self.unit_row[self.row]] == index
+                    expected[mine] = self.groups[PATTERNS.index(before)][1][mine]
+        return expected
+
+
+def _fixed(offsets: tuple[int, ...], tokens: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a pattern fixes at each position, (rows * T, 3), and whether all of it lies within the excerpt."""
+    rows, width = tokens.shape
+    fixed = np.full((rows, width, 3), NONE, dtype=np.int64)
+    whole = np.ones((rows, width), dtype=bool)
+    for column, offset in enumerate(offsets):
+        if offset == PLACE:
+            fixed[..., column] = place[:, None] + np.arange(width)
+        else:
+            fixed[:, offset:, column] = tokens[:, : width - offset]
+            whole[:, :offset] = False
+    return fixed.reshape(-1, 3), whole.ravel()
+
+
+def _key(unit: np.ndarray, pattern: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+    """One number for a unit, a kind of pattern and what it fixes: splitmix64's mixing, column by column.
+
+    Among a million entries two share a number once in 30 million layers.
+    """
+    key = unit.astype(np.uint64) * np.uint64(len(PATTERNS)) + pattern.astype(np.uint64)
+    for column in range(fixed.shape[1]):
+        key = _mix(key ^ _mix((fixed[:, column] - NONE).astype(np.uint64) + np.uint64(column << 32)))
+    return key
+
+
+def _mix(number: np.ndarray) -> np.ndarray:
+    number = number + np.uint64(0x9E3779B97F4A7C15)
+    number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return number ^ (number >> np.uint64(31))

@@ -1,0 +1,77 @@
+"""Model beside model: differences with their p-values, by firing rate, and how even the layers are."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from cratelm.inference import holm, two_sided_p
+from cratelm.report.measured import Estimate, Measured, difference
+from cratelm.report.rows import EXPLAINER, Pair, plain
+from cratelm.score.config import CORRELATIONS, PRIMARY_METRIC
+
+RATES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Ends of the bins of firing rate; a bin holds its upper end."""
+ENDPOINTS = [(explainer, metric) for explainer in ("table", "graph") for metric in (*CORRELATIONS, "auroc")]
+
+
+def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """How much higher the first model scores than each other one, over all layers.
+
+    The primary endpoint is marked and stands alone; the p-values of the others are corrected by Holm.
+    """
+    first = pairs[0][0]
+    rows = [_difference(first, rival, *endpoint) for rival, _ in pairs[1:] for endpoint in ENDPOINTS]
+    secondary = [row for row in rows if not row["primary"]]
+    for row, corrected in zip(secondary, holm([row["p"] for row in secondary]), strict=True):
+        row["p_holm"] = corrected
+    return [plain(row) for row in rows]
+
+
+def _difference(first: Measured, rival: Measured, explainer: str, metric: str) -> dict[str, Any]:
+    found = difference(first, rival, explainer, metric)
+    replicates = first.replicates(explainer, metric, None) - rival.replicates(explainer, metric, None)
+    return {
+        "model": first.name,
+        "rival": rival.name,
+        "explainer": explainer,
+        "metric": metric,
+        "primary": (explainer, metric) == (EXPLAINER, PRIMARY_METRIC),
+        "difference": asdict(found),
+        "p": two_sided_p(found.mean, replicates),
+        "p_holm": None,
+    }
+
+
+def rate_bins(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """The mean score of units that fire equally often, by model: the correlations favour units that fire often."""
+    rows = []
+    for trained, _ in pairs:
+        rates = np.concatenate(trained.firing_rates)
+        for metric in (*CORRELATIONS, "auroc"):
+            scores = trained.units["score"][trained.rows(EXPLAINER, metric, None)]
+            for low, high in pairwise(RATES):
+                inside = (rates > low) & (rates <= high)
+                mean = float(scores[inside].mean()) if inside.any() else float("nan")
+                rows.append(
+                    {"model": trained.name, "metric": metric, "above": low, "to": high, "units": int(inside.sum())}
+                    | {"score": mean}
+                )
+    return [plain(row) for row in rows]
+
+
+def steadiness(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """The (population) variance over layers of the layers' mean scores, with its interval; the paper's measure."""
+    rows = []
+    for trained, _ in pairs:
+        for metric in CORRELATIONS:
+            layers = range(len(trained.layers))
+            means = [trained.mean(EXPLAINER, metric, layer) for layer in layers]
+            replicates = np.var([trained.replicates(EXPLAINER, metric, layer) for layer in layers], axis=0)
+            low, high = np.nanquantile(replicates, [0.025, 0.975])
+            variance = Estimate(float(np.var(means)), float(low), float(high))
+            named = {"model": trained.name, "metric": metric}
+            rows.append(named | {"mean": float(np.mean(means)), "variance": asdict(variance)})
+    return [plain(row) for row in rows]

@@ -1,0 +1,81 @@
+"""The mean scores of one recording, in the terminal."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from cratelm.artifacts import Artifact
+from cratelm.records.store import read_layers, read_protocol
+from cratelm.report.measured import Estimate
+from cratelm.report.report import estimate, number
+from cratelm.report.rows import plain
+from cratelm.score.score import read_replicates, read_scores, replicates_key
+
+LEFT_OUT = (6, 12)
+"""Numbers of layers at which the paper leaves the last layer out, without saying why."""
+
+
+def mean_rows(scores: Artifact, records: Artifact) -> list[dict[str, Any]]:
+    """A row for each explainer, metric and layer, and the mean over layers.
+
+    Under the paper's protocol the mean over layers comes as published, and with the layer that it leaves out.
+    """
+    units, replicates = read_scores(scores), read_replicates(scores)
+    layers, protocol = len(read_layers(records)), read_protocol(records)
+    rows = []
+    for explainer, metric in dict.fromkeys(tuple(key.split("/")[:2]) for key in sorted(replicates)):
+        single = [_row(units, replicates, explainer, metric, [layer]) | {"layer": layer} for layer in range(layers)]
+        rows += [*single, _row(units, replicates, explainer, metric, list(range(layers))) | {"layer": "all"}]
+        if protocol == "paper" and layers in LEFT_OUT:
+            rows.append(
+                _row(units, replicates, explainer, metric, list(range(layers - 1))) | {"layer": "all but the last"}
+            )
+    return [plain(row | {"protocol": protocol}) for row in rows]
+
+
+def _row(
+    units: dict[str, np.ndarray], replicates: dict[str, np.ndarray], explainer: str, metric: str, layers: list[int]
+) -> dict[str, Any]:
+    """The mean over some layers of the mean over their units."""
+    rows = [
+        (units["explainer"] == explainer) & (units["metric"] == metric) & (units["layer"] == layer) for layer in layers
+    ]
+    drawn = np.mean([replicates[replicates_key(layer, explainer, metric, "own")] for layer in layers], axis=0)
+    every = np.logical_or.reduce(rows)
+    return {
+        "explainer": explainer,
+        "metric": metric,
+        "score": asdict(Estimate.of(float(np.mean([np.nanmean(units["score"][row]) for row in rows])), drawn)),
+        "shuffled": float(np.mean([np.nanmean(units["shuffled"][row]) for row in rows])),
+        "units": int(every.sum()),
+        **{status: float((units["status"][every] == status).mean()) for status in ("dead", "silent", "constant")},
+    }
+
+
+def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
+    """Print the means on stdout, as a table or as JSON."""
+    rows = mean_rows(scores, records)
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    protocol = rows[0]["protocol"]
+    title = f"Scores, protocol {protocol}"
+    if protocol == "paper":
+        title += ": different text, size and judge than published; compare signs only"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("explainer", "metric", "layer", "mean [95%]", "shuffled", "dead/silent/\nconstant, %"):
+        table.add_column(name, justify="left" if name in ("explainer", "metric") else "right")
+    for row in rows:
+        shares = "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant"))
+        table.add_row(
+            row["explainer"], row["metric"], str(row["layer"]), estimate(row["score"]), number(row["shuffled"]), shares
+        )
+    Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
+    dropped = "left out of the mean" if protocol == "paper" else "count as 0 (AUROC: 0.5)"
+    sys.stdout.write(f"Dead, silent and constant units {dropped}.\n")

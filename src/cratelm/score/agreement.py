@@ -1,0 +1,64 @@
+"""Whether two ways of scoring put the same units first."""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from cratelm.artifacts import Artifact
+from cratelm.bootstrap import interval
+from cratelm.errors import InputError
+from cratelm.score.score import read_scores
+from cratelm.seeds import derive_seed
+
+REPLICATES = 1000
+KINDS = ("explainer", "metric")
+
+
+def agreements(one: Artifact, other: Artifact) -> list[dict[str, Any]]:
+    """Spearman's rho over the units of each layer, for each explainer and metric of `one` against those of `other`.
+
+    Where both hold the same metrics, each is compared with itself; otherwise every one with every one. Raises
+    InputError where the two are of different records.
+    """
+    if one.manifest["inputs"]["records"] != other.manifest["inputs"]["records"]:
+        raise InputError(f"{one.path} and {other.path} are scores of different records: their units are not the same.")
+    first, second = read_scores(one), read_scores(other)
+    names, others = _names(first), _names(second)
+    shared = [name for name in names if name in others]
+    pairs = [(name, name) for name in shared] if shared else [(name, mine) for name in names for mine in others]
+    rows = []
+    for name, rival in pairs:
+        for layer in np.unique(first["layer"]):
+            rows += _compared(_column(first, name, layer), _column(second, rival, layer), name, rival, int(layer))
+    return rows
+
+
+def _names(scores: dict[str, np.ndarray]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(zip(*(scores[kind].tolist() for kind in KINDS), strict=True)))
+
+
+def _column(scores: dict[str, np.ndarray], name: tuple[str, str], layer: int) -> dict[int, float]:
+    rows = (scores["explainer"] == name[0]) & (scores["metric"] == name[1]) & (scores["layer"] == layer)
+    return dict(zip(scores["unit"][rows].tolist(), scores["score"][rows].tolist(), strict=True))
+
+
+def _compared(
+    one: dict[int, float], other: dict[int, float], name: tuple[str, str], rival: tuple[str, str], layer: int
+) -> list[dict[str, Any]]:
+    units = [unit for unit in one if unit in other and not np.isnan([one[unit], other[unit]]).any()]
+    if len(units) < 3:
+        return []
+    x, y = (np.array([scores[unit] for unit in units]) for scores in (one, other))
+    generator = np.random.default_rng(derive_seed(0, "agreement", *name, *rival, layer))
+    drawn = generator.integers(0, len(units), (REPLICATES, len(units)))
+    low, high = interval(np.array([rank_correlation(x[places], y[places]) for places in drawn]))
+    rho = {"mean": rank_correlation(x, y), "low": float(low), "high": float(high)}
+    return [{"one": "/".join(name), "other": "/".join(rival), "layer": layer, "units": len(units), "rho": rho}]
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's rho; 0 where one of the two does not vary."""
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])

@@ -1,0 +1,199 @@
+"""All metrics of one layer's units by one explainer: scores, intervals, status, and the shuffled control."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from cratelm.artifacts import Artifact
+from cratelm.bootstrap import draw_weights, interval
+from cratelm.explain.explain import Explanations
+from cratelm.explain.selection import EVIDENCE, PROTOCOLS, select, slots
+from cratelm.records.store import Excerpts, read_units
+from cratelm.score.config import CORRELATIONS, ScoreConfig
+from cratelm.score.sums import CHANCE, ExcerptSums, Series, ratio
+from cratelm.seeds import derive_seed
+
+STATUS = ("scored", "dead", "silent", "constant")
+"""`dead`: the unit never fires in the score half; `silent`: not in its scored excerpts; `constant`: the simulation
+does not vary on them. Under the strict protocol the last three score 0 (AUROC: 0.5), under the paper's nothing."""
+SAYS = 0.1
+"""An explanation names a position where it expects more than this share of the unit's maximum; a unit fires strongly
+where it is above it."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One metric: the sums that give each unit's score, and those of the shuffled control."""
+
+    own: ExcerptSums
+    shuffled: ExcerptSums
+    status: np.ndarray
+    """(units,): places in STATUS."""
+    columns: dict[str, np.ndarray]
+    """What else is known of each unit, (units,) each."""
+
+
+class ScoredLayer:
+    """One layer's units, scored by one explainer's explanations."""
+
+    def __init__(
+        self,
+        config: ScoreConfig,
+        records: Artifact,
+        layer: int,
+        protocol: str,
+        explanations: dict[str, Explanations],
+        units: np.ndarray,
+    ):
+        """`explanations` are those of each evidence; `units` (units,) are the numbers of those that are scored."""
+        self.config, self.records, self.layer, self.units = config, records, layer, units
+        self.name, self.protocol, self.explanations = protocol, PROTOCOLS[protocol], explanations
+        statistics = read_units(records, layer, self.protocol.scored_on)
+        shown = read_units(records, layer, self.protocol.explained_on)
+        self.dead = statistics["firing_rate"][units] == 0
+        self.strong = SAYS * shown["maximum"]
+        circle = np.random.default_rng(derive_seed(config.seed, "shuffle", layer)).permutation(units)
+        self.other = np.zeros(int(units.max()) + 1, dtype=np.int64)
+        self.other[circle] = np.roll(circle, 1)
+
+    def scored(self, metric: str) -> Scored:
+        """One of METRICS."""
+        if metric in CORRELATIONS:
+            return self._correlation(metric)
+        return {"auroc": self._auroc, "consistency": self._consistency, "specificity": self._specificity}[metric]()
+
+    def _excerpts(self, metric: str) -> list[Excerpts]:
+        draws = self.protocol.scored[metric]
+        units = None if len(self.units) == len(self.other) else self.units.tolist()
+        return select(self.records, self.layer, self.protocol.scored_on, draws, self.protocol.once, units)
+
+    def _series(self, parts: Sequence[Excerpts], evidence: str, shuffled: bool) -> Series:
+        """Truth and simulation on excerpts, by the units' own explanations or by those of other units."""
+        explanation = self.explanations[evidence]
+        numbered = list(zip(parts, slots(parts), strict=True))
+        document = np.zeros((len(self.units), 1 + max((int(slot.max(initial=0)) for _, slot in numbered))), np.int64)
+        columns = []
+        for part, slot in numbered:
+            row = np.searchsorted(self.units, part.unit)
+            document[row, slot] = part.document
+            by = self.other[part.unit] if shuffled else part.unit
+            simulated = explanation.simulate(by, part.tokens, part.place)
+            width = part.tokens.shape[1]
+            truth = part.activations.ravel().astype(np.float64)
+            columns.append((np.repeat(row, width), np.repeat(slot, width), truth, simulated.ravel()))
+        unit, slot, truth, expected = (np.concatenate(column) for column in zip(*columns, strict=True))
+        order = np.argsort(unit, kind="stable")
+        return Series(unit[order], slot[order], truth[order], expected[order], document)
+
+    @cached_property
+    def _long(self) -> tuple[Series, Series]:
+        """Top and random excerpts of 64 tokens."""
+        parts = self._excerpts("top-and-random")
+        return self._series(parts, "openai", False), self._series(parts, "openai", True)
+
+    def _correlation(self, metric: str) -> Scored:
+        if metric == "top-and-random":
+            own, other = self._long
+        else:
+            parts, evidence = self._excerpts(metric), EVIDENCE[metric]
+            own, other = (self._series(parts, evidence, shuffled) for shuffled in (False, True))
+        status, columns = self._status(own), {"pearson": own.pearson().scores()}
+        columns |= {
+            "rsquared": own.rsquared(),
+            "absolute_deviation_explained": own.absolute_deviation_explained(),
+        }
+        if metric == "anthropic" and self.name == "strict":  # Spearman's rho; the paper takes Pearson's r
+            own, other = own.ranked(), other.ranked()
+        return Scored(own.pearson(), other.pearson(), status, columns)
+
+    def _auroc(self) -> Scored:
+        own, other = self._long
+        return Scored(own.auroc(), other.auroc(), self._status(own), {})
+
+    def _consistency(self) -> Scored:
+        """The share of a unit's activation on top excerpts that falls where its explanation says that it fires."""
+        top = self._excerpts("top-and-random")[self._kinds().index("top")]
+        own, other = (self._series([top], "openai", shuffled) for shuffled in (False, True))
+        return Scored(self._named(own), self._named(other), self._status(own), {})
+
+    def _named(self, series: Series) -> ExcerptSums:
+        said = series.simulated > self.strong[self.units][series.unit]
+        activation = np.maximum(series.truth, 0)
+        return series.share(activation * said, activation)
+
+    def _specificity(self) -> Scored:
+        """One less the share of random excerpts in which a unit fires strongly and its explanation says nothing."""
+        random = self._excerpts("random-only")
+        own, other = (self._series(random, "openai", shuffled) for shuffled in (False, True))
+        return Scored(self._unsaid(own), self._unsaid(other), self._status(own), {})
+
+    def _unsaid(self, series: Series) -> ExcerptSums:
+        strong = self.strong[self.units][series.unit]
+        fires, says, present = np.moveaxis(
+            series.by_excerpt(series.truth > strong, series.simulated > strong, np.ones(len(series.unit))) > 0, -1, 0
+        )
+        kept = present & ~(fires & ~says)
+        return ExcerptSums(series.document, np.stack([kept, present, present], axis=-1).astype(np.float64), ratio)
+
+    def _kinds(self) -> list[str]:
+        return [draw.kind for draw in self.protocol.scored["top-and-random"]]
+
+    def _status(self, series: Series) -> np.ndarray:
+        """Why each unit cannot be scored, or 0 for `scored`: places in STATUS, (units,)."""
+        fires = series.of_unit(series.truth > 0) > 0
+        lowest, highest = np.full(len(self.units), np.inf), np.full(len(self.units), -np.inf)
+        np.minimum.at(lowest, series.unit, series.simulated)
+        np.maximum.at(highest, series.unit, series.simulated)
+        return np.select([self.dead, ~fires, lowest >= highest], [1, 2, 3], 0)
+
+    def table(self, explainer: str, metric: str, scored: Scored) -> pa.Table:
+        """A row a unit: score, its interval over excerpts, status, and the score of another unit's explanation."""
+        slots = scored.own.document.shape[1]
+        weights = draw_weights(slots, self.config.replicates, derive_seed(self.config.seed, "excerpts"))
+        low, high = interval(scored.own.scores(weights[:, None, :]))
+        policy = self._policy(metric)
+        values = {"score": scored.own.scores(), "low": low, "high": high, "shuffled": scored.shuffled.scores()}
+        values = {name: np.where(scored.status == 0, value, policy) for name, value in values.items()}
+        names = ("pearson", "rsquared", "absolute_deviation_explained")
+        nothing = np.full(len(self.units), np.nan)
+        values |= {name: np.where(scored.status == 0, scored.columns.get(name, nothing), np.nan) for name in names}
+        return pa.table(
+            {
+                "layer": pa.array(np.full(len(self.units), self.layer), pa.int16()),
+                "unit": pa.array(self.units, pa.int32()),
+                "explainer": [explainer] * len(self.units),
+                "metric": [metric] * len(self.units),
+                **{name: pa.array(value, pa.float64(), from_pandas=True) for name, value in values.items()},
+                "excerpts": pa.array((scored.own.sums != 0).any(-1).sum(1), pa.int16()),
+                "status": pa.DictionaryArray.from_arrays(pa.array(scored.status, pa.int8()), list(STATUS)),
+            }
+        )
+
+    def _policy(self, metric: str) -> float:
+        """The score of a unit that cannot be scored: NaN is none."""
+        if self.name == "paper":
+            return np.nan
+        return CHANCE if metric == "auroc" else 0.0
+
+    def replicates(self, metric: str, scored: Scored, drawn: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        """The layer's mean score in each replicate, of its own explanations and of shuffled ones.
+
+        `drawn` (replicates, documents) says how often a document is drawn, the same for every model; units are
+        drawn for each layer. Excerpts follow their documents.
+        """
+        unit_weights = draw_weights(len(self.units), len(drawn), seed)
+        policy = self._policy(metric)
+
+        def under_policy(sums: ExcerptSums) -> ExcerptSums:
+            # A unit without excerpts stays NaN in a replicate; one that cannot be scored has the policy's value.
+            def reduce(values: np.ndarray) -> np.ndarray:
+                found = sums.reduce(values)
+                return np.where((scored.status == 0) | np.isnan(found), found, policy)
+
+            return replace(sums, reduce=reduce)
+
+        pairs = (("own", scored.own), ("shuffled", scored.shuffled))
+        return {name: under_policy(sums).layer_means(drawn, unit_weights) for name, sums in pairs}

@@ -1,0 +1,170 @@
+"""Scores of units from sums over their excerpts, so that drawing excerpts or documents again is cheap.
+
+Everything that a metric needs of an excerpt is a handful of sums; an interval weights those sums.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCK = 100
+"""Replicates computed at once, so that memory stays small."""
+CHANCE = 0.5
+"""The AUROC of a simulation that says nothing."""
+NEGLIGIBLE = 1e-12
+"""A variance below this share of the unit's own mean square is rounding, and counts as none."""
+
+
+@dataclass(frozen=True)
+class ExcerptSums:
+    """Sums over each scored excerpt of each unit; a unit's missing excerpts have sums of 0."""
+
+    document: np.ndarray
+    """(units, excerpts) int64: the document of each excerpt, 0 where it is missing."""
+    sums: np.ndarray
+    """(units, excerpts, sums) float64."""
+    reduce: Callable[[np.ndarray], np.ndarray]
+    """Scores (..., units) from the units' sums (..., units, sums); NaN where there is nothing to score."""
+
+    def scores(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Scores for replicates that weight excerpts: weights (replicates, units | 1, excerpts) to (replicates,
+        units); without weights, (units,).
+
+        NaN where a replicate drew none of a unit's excerpts.
+        """
+        if weights is None:
+            return self.reduce(self.sums.sum(1))
+        by_unit = weights.transpose(1, 0, 2) @ self.sums  # (units, replicates, sums)
+        return self.reduce(by_unit.transpose(1, 0, 2))
+
+    def layer_means(self, drawn: np.ndarray, unit_weights: np.ndarray) -> np.ndarray:
+        """The mean score of all units in each replicate, (replicates,): a bootstrap of documents and units together.
+
+        `drawn` (replicates, documents) says how often each document is drawn, and its excerpts with it;
+        `unit_weights` (replicates, units) how often each unit is. A unit that lost all its excerpts has no part.
+        """
+        means = []
+        for start in range(0, len(drawn), BLOCK):
+            block = slice(start, start + BLOCK)
+            scores = self.scores(drawn[block][:, self.document])  # (block, units)
+            weights = np.where(np.isnan(scores), 0, unit_weights[block])
+            with np.errstate(invalid="ignore"):
+                means.append((np.nan_to_num(scores) * weights).sum(1) / weights.sum(1))
+        return np.concatenate(means)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Truth and simulation at every scored position of the units of a layer, excerpt by excerpt."""
+
+    unit: np.ndarray
+    """(positions,) int64: the unit's row, ascending."""
+    slot: np.ndarray
+    """(positions,) int64: which of the unit's excerpts."""
+    truth: np.ndarray
+    """(positions,) float64."""
+    simulated: np.ndarray
+    """(positions,) float64."""
+    document: np.ndarray
+    """(units, excerpts) int64: the document of each excerpt, 0 where it is missing."""
+
+    def by_excerpt(self, *values: np.ndarray) -> np.ndarray:
+        """Sums of values (positions,) over each excerpt: (units, excerpts, values)."""
+        units, slots = self.document.shape
+        cell = self.unit * slots + self.slot
+        return np.stack([np.bincount(cell, value, units * slots).reshape(units, slots) for value in values], axis=-1)
+
+    def of_unit(self, values: np.ndarray) -> np.ndarray:
+        """Sums of values (positions,) over each unit: (units,)."""
+        return np.bincount(self.unit, values, len(self.document))
+
+    def pearson(self) -> ExcerptSums:
+        """Pearson's r over the concatenation of a unit's excerpts; 0 where truth or simulation does not vary."""
+        # Shifting a unit's series changes no correlation, and keeps the sums of a constant one at exactly 0.
+        x, y = (series - self._means(series)[self.unit] for series in (self.truth, self.simulated))
+        sums = self.by_excerpt(np.ones_like(x), x, y, x * x, y * y, x * y)
+        return ExcerptSums(self.document, sums, correlation)
+
+    def _means(self, series: np.ndarray) -> np.ndarray:
+        return self.of_unit(series) / np.maximum(self.of_unit(np.ones_like(series)), 1)
+
+    def ranked(self) -> "Series":
+        """The same with ranks within each unit in place of values, so that `pearson` gives Spearman's rho.
+
+        Ranks are those of the whole series: a replicate weights them, and does not rank again.
+        """
+        truth, simulated = (ranks(self.unit, series) for series in (self.truth, self.simulated))
+        return Series(self.unit, self.slot, truth, simulated, self.document)
+
+    def auroc(self) -> ExcerptSums:
+        """The chance that a unit's simulation is higher where it fires than where it does not, ties counting half.
+
+        A replicate adds what its firing and its silent positions change on their own (the first-order part of
+        drawing both again; DeLong et al. 1988). CHANCE where one of the two is missing.
+        """
+        fires = self.truth > 0
+        within = ranks(self.unit, self.simulated)
+        own = ranks(2 * self.unit + fires, self.simulated)  # among the unit's positions of the same kind
+        firing, silent = self.of_unit(fires * 1.0)[self.unit], self.of_unit(~fires * 1.0)[self.unit]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            below = (within - own) / np.where(fires, silent, firing)  # share of the other kind that is lower
+        above = np.where(fires, below, 1 - below)
+        usable = np.nan_to_num(above)
+        area = self.of_unit(np.where(fires, usable, 0)) / np.maximum(self.of_unit(fires * 1.0), 1)
+        sums = self.by_excerpt(fires * 1.0, np.where(fires, usable, 0), ~fires * 1.0, np.where(fires, 0, usable))
+
+        def reduce(sums: np.ndarray) -> np.ndarray:
+            both = (sums[..., 0] > 0) & (sums[..., 2] > 0)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found = sums[..., 1] / sums[..., 0] + sums[..., 3] / sums[..., 2] - area
+            return np.where(sums[..., 0] + sums[..., 2] > 0, np.where(both, found, CHANCE), np.nan)
+
+        return ExcerptSums(self.document, sums, reduce)
+
+    def share(self, part: np.ndarray, whole: np.ndarray) -> ExcerptSums:
+        """The sum of `part` over the sum of `whole`, both (positions,); 0 where that is 0."""
+        return ExcerptSums(self.document, self.by_excerpt(part, whole, np.ones_like(whole)), ratio)
+
+    def rsquared(self) -> np.ndarray:
+        """OpenAI's R2, which is not centred: 1 - mean (simulated - truth)^2 / mean truth^2. (units,)"""
+        return self._explained(lambda series: series**2)
+
+    def absolute_deviation_explained(self) -> np.ndarray:
+        """OpenAI's 1 - mean |simulated - truth| / mean |truth|. (units,)"""
+        return self._explained(np.abs)
+
+    def _explained(self, size: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return 1 - self.of_unit(size(self.simulated - self.truth)) / self.of_unit(size(self.truth))
+
+
+def ranks(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Each value's rank within its group, from 1; equal values share the mean of theirs. (positions,) float64."""
+    order = np.lexsort((values, group))
+    g, v = group[order], values[order]
+    begins = np.r_[True, g[1:] != g[:-1]]
+    tie = np.cumsum(begins | np.r_[True, v[1:] != v[:-1]]) - 1
+    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    place = np.arange(len(order)) - first + 1
+    found = np.empty(len(order))
+    found[order] = (np.bincount(tie, place) / np.bincount(tie))[tie]
+    return found
+
+
+def correlation(sums: np.ndarray) -> np.ndarray:
+    """Pearson's r from sums (..., 6): count, x, y, x^2, y^2, x y; NaN without any position."""
+    count = sums[..., 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_x, mean_y, square_x, square_y, product = (sums[..., k] / count for k in range(1, 6))
+        variance_x, variance_y = square_x - mean_x**2, square_y - mean_y**2
+        varies = (variance_x > NEGLIGIBLE * square_x) & (variance_y > NEGLIGIBLE * square_y)
+        r = np.where(varies, (product - mean_x * mean_y) / np.sqrt(np.where(varies, variance_x * variance_y, 1)), 0.0)
+    return np.where(count > 0, np.clip(r, -1, 1), np.nan)
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    """The first of sums (..., 3) over the second, 0 where that is 0; NaN where the third, a count, is."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], 0.0)
+    return np.where(sums[..., 2] > 0, found, np.nan)

@@ -1,0 +1,1 @@
+"""Explainers on units whose explanation is known."""

@@ -1,0 +1,123 @@
+"""Planted units: activations made by a rule over real text, which an explainer has to find in held-out text."""
+
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from cratelm.corpus.packaged import PACKAGED
+from cratelm.corpus.tokenizer import end_of_text_id, gpt2_tokenizer, token_texts
+from cratelm.corpus.tokens import Side
+from cratelm.explain.explain import Explanations, make_explanations
+from cratelm.records.config import LONG
+from cratelm.records.halves import Tiling, cut_half
+from cratelm.records.store import Excerpts
+from cratelm.seeds import derive_seed
+from cratelm.validate.puzzles import RECOVERED, Found, correlate
+
+DOCUMENTS = 3000
+"""Film reviews that the units are planted in: every second one is shown, the others are held out."""
+SHOWN, SCORED = 5, 5
+"""Top excerpts that an explainer sees, and top and random ones that it is scored on: the metric top-and-random."""
+
+Rule = Callable[[np.ndarray, np.ndarray, list[str]], np.ndarray]
+"""From tokens (rows, T), place of the first (rows,) and each token's text to where the unit fires, (rows, T) bool."""
+
+
+def _is(*words: str) -> Rule:
+    return lambda tokens, place, texts: _in(tokens, texts, lambda text: text in words)
+
+
+def _in(tokens: np.ndarray, texts: list[str], wanted: Callable[[str], bool]) -> np.ndarray:
+    known = np.array([wanted(text) for text in texts])
+    return known[tokens]
+
+
+def _after(first: Rule, then: Rule | None = None) -> Rule:
+    """Where `first` holds one token earlier, and `then` at the token itself."""
+
+    def fires(tokens: np.ndarray, place: np.ndarray, texts: list[str]) -> np.ndarray:
+        found = np.zeros(tokens.shape, bool)
+        found[:, 1:] = first(tokens, place, texts)[:, :-1]
+        return found if then is None else found & then(tokens, place, texts)
+
+    return fires
+
+
+PLANTED: dict[str, Rule] = {
+    "a word": _is(" film"),
+    "one of three words": _is(" good", " great", " excellent"),
+    "a bigram": _after(_is(" of"), _is(" the")),
+    "a word only after another": _after(_is(" I"), _is(" was")),
+    "digits": lambda tokens, place, texts: _in(tokens, texts, lambda text: text.strip().isdigit()),
+    "after a comma": _after(_is(",")),
+    "after a line break": _after(_is("\n")),
+    "the first token": lambda tokens, place, texts: place[:, None] + np.arange(tokens.shape[1]) == 0,
+    "everything": lambda tokens, place, texts: np.ones(tokens.shape, bool),
+    "nothing": lambda tokens, place, texts: np.zeros(tokens.shape, bool),
+}
+
+
+def find_planted(explainer: str, seed: int = 0) -> list[Found]:
+    """Plant each unit, explain it from its top excerpts, and simulate it on held-out text.
+
+    "everything" counts as recovered where something is expected everywhere, "nothing" where nothing is.
+    """
+    tokenizer = gpt2_tokenizer()
+    texts = token_texts(tokenizer)
+    reviews = list(islice(PACKAGED["reviews"].texts(), DOCUMENTS))
+    shown, held_out = (_tiling(reviews[start::2], tokenizer) for start in (0, 1))
+    rules = list(PLANTED.values())
+    made = [_explained(explainer, rule, shown, texts) for rule in rules]
+    scored = [_excerpts(rule, held_out, texts, seed) for rule in rules]
+    return [_found(number, made, scored) for number in range(len(rules))]
+
+
+def _tiling(documents: list[str], tokenizer: Tokenizer) -> Tiling:
+    ids = [[*encoding.ids, end_of_text_id(tokenizer)] for encoding in tokenizer.encode_batch_fast(documents)]
+    ends = np.cumsum([len(document) for document in ids])
+    return cut_half("planted", Side(np.concatenate(ids).astype(np.uint16), ends), 1024).tilings[LONG]
+
+
+def _excerpts(rule: Rule, tiling: Tiling, texts: list[str], seed: int | None) -> Excerpts:
+    """The unit's top excerpts, one a document, and with a seed random ones behind them."""
+    every = np.arange(tiling.count)
+    tokens, document, place = (
+        tiling.tokens_of(every).astype(np.int64),
+        tiling.document_of(every),
+        tiling.place_of(every),
+    )
+    fires = rule(tokens, place, texts).any(axis=-1)
+    _, first = np.unique(np.where(fires, document, -1 - every), return_index=True)
+    chosen = np.sort(first[fires[first]])[: SHOWN if seed is None else SCORED]
+    if seed is not None:
+        generator = np.random.default_rng(derive_seed(seed, "planted"))
+        chosen = np.r_[chosen, generator.choice(every, SCORED, replace=False)]
+    nothing = np.zeros(len(chosen), np.int64)
+    activations = rule(tokens[chosen], place[chosen], texts).astype(np.float32)
+    return Excerpts(
+        unit=nothing,
+        rank=np.arange(len(chosen)),
+        interval=nothing - 1,
+        document=document[chosen],
+        start=tiling.start_of(chosen),
+        place=place[chosen],
+        tokens=tokens[chosen],
+        activations=activations,
+    )
+
+
+def _explained(explainer: str, rule: Rule, shown: Tiling, texts: list[str]) -> Explanations:
+    return make_explanations(explainer, _excerpts(rule, shown, texts, None), len(texts), seed=0)
+
+
+def _found(number: int, made: list[Explanations], scored: list[Excerpts]) -> Found:
+    name, excerpts = list(PLANTED)[number], scored[number]
+    truth = excerpts.activations.ravel()
+    own, control = (
+        made[which].simulate(excerpts.unit, excerpts.tokens, excerpts.place).ravel() for which in (number, number - 1)
+    )
+    r = correlate(truth, own)
+    recovered = r >= RECOVERED if np.ptp(truth) else bool(np.abs(own - truth).max(initial=0) < 0.1)
+    return Found(name, r, correlate(truth, control), recovered)
