@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import pearsonr
+from scipy.optimize import nnls
+from scipy.stats import pearsonr, rankdata, spearmanr
 
 from cratelm.bootstrap import draw_weights, interval, ratio_interval
 from cratelm.explain.table import TokenTables
 from cratelm.report.measured import Estimate
-from cratelm.score.correlation import excerpt_sums
+from cratelm.score.context import cross_fitted_gain
+from cratelm.score.sums import Series, ranks
 
 
 def brute_table(tokens: np.ndarray, activations: np.ndarray, text: np.ndarray) -> list[float]:
@@ -30,7 +32,7 @@ def test_tables_of_many_units_equal_one_dictionary_each(seed: int) -> None:
     tokens, activations = generator.integers(0, 12, (9, 5)), generator.random((9, 5)).astype(np.float32)
     text = generator.integers(0, 12, (4, 6))
     tables = TokenTables.explain(unit, tokens, activations, vocabulary=12)
-    simulated = tables.simulate(np.arange(4), text)
+    simulated = tables.simulate(np.arange(4), text, np.zeros(4))
     for k in range(4):
         expected = brute_table(tokens[unit == k], activations[unit == k], text[k])
         np.testing.assert_allclose(simulated[k], expected, rtol=1e-6)
@@ -56,10 +58,19 @@ def random_excerpts(seed: int, units: int = 6, excerpts: int = 5, length: int = 
     return unit, slot, document, truth, simulated
 
 
+def series(unit, slot, document, truth, simulated, shape) -> Series:
+    """Excerpts (rows, length) at (unit, slot)."""
+    length = truth.shape[1]
+    documents = np.zeros(shape, np.int64)
+    documents[unit, slot] = document
+    columns = (np.repeat(unit, length), np.repeat(slot, length), truth.ravel(), simulated.ravel())
+    return Series(*columns, documents)
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_a_score_is_pearsons_correlation_over_the_concatenation(seed: int) -> None:
     unit, slot, document, truth, simulated = random_excerpts(seed)
-    scores = excerpt_sums(unit, slot, document, truth, simulated, (6, 5)).scores()
+    scores = series(unit, slot, document, truth, simulated, (6, 5)).pearson().scores()
     for k in range(6):
         x, y = truth[unit == k].ravel(), simulated[unit == k].ravel()
         assert scores[k] == pytest.approx(pearsonr(x, y)[0] if x.std() and y.std() else 0, abs=1e-9)
@@ -67,7 +78,7 @@ def test_a_score_is_pearsons_correlation_over_the_concatenation(seed: int) -> No
 
 def test_a_weighted_score_is_the_score_of_excerpts_drawn_that_often() -> None:
     unit, slot, document, truth, simulated = random_excerpts(3)
-    sums = excerpt_sums(unit, slot, document, truth, simulated, (6, 5))
+    sums = series(unit, slot, document, truth, simulated, (6, 5)).pearson()
     drawn = draw_weights(7, 20, seed=1)
     scores = sums.scores(drawn[:, sums.document])
     for replicate in range(20):
@@ -89,7 +100,7 @@ def test_the_interval_of_a_layers_mean_covers_the_mean_over_all_text_and_units()
         document = generator.integers(0, documents, len(unit))
         truth = generator.normal(size=(len(unit), length))
         noise = generator.normal(size=truth.shape) * (2 - easy[document] - clear[unit])[:, None]
-        return excerpt_sums(unit, slot, document, truth, truth + noise, (units, excerpts))
+        return series(unit, slot, document, truth, truth + noise, (units, excerpts)).pearson()
 
     expected = layer_score(0, 20_000, 20_000).scores().mean()
     covered = 0
@@ -106,14 +117,14 @@ def test_a_series_that_does_not_vary_scores_zero_not_noise(constant: float) -> N
     unit, slot, document, truth, simulated = random_excerpts(4)
     flat = np.full_like(truth, constant)
     for x, y in ((truth, flat), (flat, simulated)):
-        assert (excerpt_sums(unit, slot, document, x, y, (6, 5)).scores() == 0).all()
+        assert (series(unit, slot, document, x, y, (6, 5)).pearson().scores() == 0).all()
 
 
 def test_missing_excerpts_weigh_nothing() -> None:
     unit, slot, document, truth, simulated = random_excerpts(5)
     kept = (unit != 2) | (slot < 2)
     parts = [array[kept] for array in (unit, slot, document, truth, simulated)]
-    scores = excerpt_sums(*parts, (6, 5)).scores()
+    scores = series(*parts, (6, 5)).pearson().scores()
     first = slice(2 * 5, 2 * 5 + 2)
     assert scores[2] == pytest.approx(pearsonr(truth[first].ravel(), simulated[first].ravel())[0])
 
@@ -130,3 +141,90 @@ def test_a_bootstrap_interval_covers_a_known_mean_as_often_as_it_says() -> None:
 def test_replicates_without_a_value_are_left_out_of_an_interval() -> None:
     low, high = interval(np.array([np.nan, *np.linspace(0, 1, 101)]))
     assert (low, high) == pytest.approx((0.025, 0.975))
+
+
+def rounded(seed: int):
+    """Excerpts with many ties, and their series."""
+    unit, slot, document, truth, simulated = random_excerpts(seed)
+    simulated = simulated.round(1)
+    return unit, truth, simulated, series(unit, slot, document, truth, simulated, (6, 5))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_anthropics_score_is_spearmans_correlation_ties_included(seed: int) -> None:
+    unit, truth, simulated, made = rounded(seed)
+    scores = made.ranked().pearson().scores()
+    for k in range(6):
+        x, y = truth[unit == k].ravel(), simulated[unit == k].ravel()
+        assert scores[k] == pytest.approx(spearmanr(x, y)[0] if np.ptp(x) and np.ptp(y) else 0, abs=1e-9)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=40))
+def test_ranks_are_those_within_each_group(pairs) -> None:
+    group, values = np.array(pairs).T
+    found = ranks(group, values.astype(float))
+    for k in np.unique(group):
+        assert found[group == k].tolist() == rankdata(values[group == k]).tolist()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_auroc_is_the_chance_that_a_firing_token_is_put_above_a_silent_one(seed: int) -> None:
+    unit, truth, simulated, made = rounded(seed)
+    scores = made.auroc().scores()
+    for k in range(6):
+        fires, said = truth[unit == k].ravel() > 0, simulated[unit == k].ravel()
+        if fires.any() and not fires.all():
+            pairs = said[fires][:, None] - said[~fires][None]
+            expected = (pairs > 0).mean() + (pairs == 0).mean() / 2
+        else:
+            expected = 0.5
+        assert scores[k] == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_r2_and_absolute_deviation_are_openais(seed: int) -> None:
+    unit, truth, simulated, made = rounded(seed)
+    for k in range(6):
+        x, y = truth[unit == k].ravel(), simulated[unit == k].ravel()
+        if x.any():
+            assert made.rsquared()[k] == pytest.approx(1 - ((x - y) ** 2).mean() / (x**2).mean())
+            expected = 1 - np.abs(x - y).mean() / np.abs(x).mean()
+            assert made.absolute_deviation_explained()[k] == pytest.approx(expected)
+
+
+def brute_gain(truth: np.ndarray, table: np.ndarray, simulated: np.ndarray, fold: np.ndarray) -> float:
+    """Context gain of one unit, by scipy's non-negative least squares."""
+    errors, total = [], 0.0
+    for known in ([table, simulated], [table]):
+        error = 0.0
+        for tested in (0, 1):
+            fit, test = fold != tested, fold == tested
+            x, y = np.stack([series[fit].ravel() for series in known], 1), truth[fit].ravel()
+            slopes, _ = nnls(x - x.mean(0), y - y.mean())
+            offset = y.mean() - x.mean(0) @ slopes
+            said = np.stack([series[test].ravel() for series in known], 1) @ slopes + offset
+            error += ((truth[test].ravel() - said) ** 2).sum()
+            total += ((truth[test] - truth[test].mean()) ** 2).sum() / 2
+        errors.append(error)
+    return (errors[1] - errors[0]) / total
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_context_gain_is_what_non_negative_least_squares_gives(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    row, fold = np.repeat(np.arange(4), 6), np.tile(np.arange(6) % 2, 4)
+    table, simulated = generator.normal(size=(2, 24, 7))
+    truth = generator.normal() * table + generator.normal() * simulated + generator.normal(size=table.shape)
+    gains = cross_fitted_gain(row, fold, truth, table, simulated, 4)
+    for k in range(4):
+        mine = row == k
+        expected = brute_gain(truth[mine], table[mine], simulated[mine], fold[mine])
+        assert gains[k] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_simulation_that_repeats_the_token_table_gains_nothing() -> None:
+    generator = np.random.default_rng(0)
+    row, fold = np.repeat(np.arange(4), 6), np.tile(np.arange(6) % 2, 4)
+    table = generator.normal(size=(24, 7))
+    truth = table + generator.normal(size=table.shape)
+    assert cross_fitted_gain(row, fold, truth, table, 2 * table + 1, 4) == pytest.approx(np.zeros(4), abs=1e-9)

@@ -48,6 +48,10 @@ class Tiling:
         contexts = self.context_of(excerpts)
         return self.contexts.start[contexts] + (excerpts - self.first[contexts]) * self.length
 
+    def place_of(self, excerpts: np.ndarray) -> np.ndarray:
+        """The place of each excerpt's first token in its context."""
+        return (excerpts - self.first[self.context_of(excerpts)]) * self.length
+
     def tokens_of(self, excerpts: np.ndarray) -> np.ndarray:
         """The tokens of excerpts of any shape S: (S, length)."""
         return self.side.tokens[self.start_of(excerpts)[..., None] + np.arange(self.length)]

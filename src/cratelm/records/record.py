@@ -118,6 +118,7 @@ def _summary(recording: Recording, model: str, not_finite: list[int]) -> dict:
         "schema": SCHEMA,
         "protocol": "strict",
         "model": model,
+        "vocabulary": recording.vocabulary,
         "sites": [
             {
                 "layer": layer,

@@ -54,6 +54,8 @@ class Excerpts:
     """(rows,) int64: the document on its side."""
     start: np.ndarray
     """(rows,) int64: the place of the first token on its side."""
+    place: np.ndarray
+    """(rows,) int64: the place of the first token in its context."""
     tokens: np.ndarray
     """(rows, excerpt) int64."""
     activations: np.ndarray
@@ -100,7 +102,7 @@ def _schema(blocks: Sequence[Block]) -> pa.Schema:
     name = pa.dictionary(pa.int8(), pa.string())
     token = pa.from_numpy_dtype(blocks[0].tiling.side.tokens.dtype)
     columns = {"unit": pa.int32(), "excerpt": pa.int16(), "half": name, "kind": name, "interval": pa.int8()}
-    columns |= {"rank": pa.int16(), "document": pa.int32(), "start": pa.int64()}
+    columns |= {"rank": pa.int16(), "document": pa.int32(), "start": pa.int64(), "place": pa.int32()}
     return pa.schema(columns | {"tokens": pa.list_(token), "activations": pa.list_(pa.float32())})
 
 
@@ -115,6 +117,7 @@ def _row_group(parts: Sequence[Block]) -> pa.Table:
     order = np.lexsort((rank, interval, kind, half, -length, unit))
     document = np.concatenate([part.tiling.document_of(part.excerpt) for part in parts])
     start = np.concatenate([part.tiling.start_of(part.excerpt) for part in parts])
+    place = np.concatenate([part.tiling.place_of(part.excerpt) for part in parts])
     tokens = np.concatenate([part.tiling.tokens_of(part.excerpt).ravel() for part in parts])
     activations = np.concatenate([part.activations.ravel() for part in parts])
     places, offsets = _ragged(length, order)
@@ -127,6 +130,7 @@ def _row_group(parts: Sequence[Block]) -> pa.Table:
         "rank": rank[order],
         "document": document[order],
         "start": start[order],
+        "place": place[order],
         "tokens": pa.ListArray.from_arrays(offsets, tokens[places]),
         "activations": pa.ListArray.from_arrays(offsets, activations[places]),
     }
@@ -184,6 +188,11 @@ def read_tables(records: Artifact, layer: int) -> dict[str, np.ndarray]:
 def read_layers(records: Artifact) -> list[int]:
     """The number of units of each layer."""
     return [site["units"] for site in read_json(records.path / "records.json")["sites"]]
+
+
+def read_protocol(records: Artifact) -> str:
+    """The protocol that the records were made by: `strict` or `paper`."""
+    return read_json(records.path / "records.json")["protocol"]
 
 
 def read_units(records: Artifact, layer: int, half: str) -> dict[str, np.ndarray]:

@@ -88,7 +88,7 @@ def _excerpts(rule: Rule, tiling: Tiling, texts: list[str], seed: int | None) ->
         tiling.document_of(every),
         tiling.place_of(every),
     )
-    fires = rule(tokens, place, texts).any(axis=-1)
+    fires = np.asarray(rule(tokens, place, texts).any(axis=-1))
     _, first = np.unique(np.where(fires, document, -1 - every), return_index=True)
     chosen = np.sort(first[fires[first]])[: SHOWN if seed is None else SCORED]
     if seed is not None:

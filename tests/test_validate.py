@@ -1,0 +1,81 @@
+"""Explainers on units whose explanation is known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cratelm.cli import run
+from cratelm.errors import InputError
+from cratelm.validate.planted import PLANTED, find_planted
+from cratelm.validate.puzzles import parse_sentence, read_puzzles, solve_puzzles
+
+
+def test_a_marked_sentence_is_its_tokens_and_their_activations() -> None:
+    sentence = parse_sentence("Mr [Hale|9] saw [New York|4]!")
+    assert sentence.tokens == ["Mr", " Hale", " saw", " New", " York", "!"]
+    assert sentence.activations == [0, 9, 0, 4, 4, 0]
+
+
+def test_the_packages_puzzles_have_a_true_and_three_false_explanations() -> None:
+    puzzles = read_puzzles()
+    assert len(puzzles) >= 20
+    assert len({puzzle.name for puzzle in puzzles}) == len(puzzles)
+    for puzzle in puzzles:
+        assert len(puzzle.sentences) >= 6
+        assert len({puzzle.explanation, *puzzle.false_explanations}) == 4
+        silent = [sentence for sentence in puzzle.sentences if not any(sentence.activations)]
+        assert puzzle.name == "first word" or silent, f"{puzzle.name} never stays silent"
+
+
+@pytest.mark.parametrize(("explainer", "least"), [("table", 15), ("graph", 17)])
+def test_an_explainer_solves_puzzles_that_its_controls_do_not(explainer: str, least: int) -> None:
+    puzzles = read_puzzles()
+    solved = solve_puzzles(explainer, puzzles)
+    assert sum(found.recovered for found in solved) >= least
+    assert np.mean([found.control for found in solved]) < 0.3
+    for control in ("random", "constant"):
+        assert not any(found.recovered for found in solve_puzzles(control, puzzles))
+
+
+def test_the_graph_finds_planted_units_that_no_table_of_tokens_can_hold() -> None:
+    by_table, by_graph = ({found.name: found.recovered for found in find_planted(name)} for name in ("table", "graph"))
+    assert list(by_graph) == list(PLANTED)
+    for name in ("a word", "one of three words", "everything", "nothing"):
+        assert by_table[name] and by_graph[name]
+    for name in ("a bigram", "a word only after another", "after a comma", "after a line break", "the first token"):
+        assert by_graph[name] and not by_table[name]
+
+
+def test_the_command_prints_what_was_recovered(tmp_path, capsys) -> None:
+    unit = {
+        "name": "red",
+        "explanation": "the word red",
+        "false_explanations": ["colours", "blue", "green"],
+        "sentences": ["a [red|9] hat", "the [red|9] door", "a blue hat", "one [red|5] pen"],
+    }
+    (tmp_path / "mine.json").write_text(json.dumps({"units": [unit]}))
+    assert run(["validate", "table", "--puzzles", str(tmp_path / "mine.json"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in found["puzzles"]] == ["red"]
+    assert found["puzzles"][0]["recovered"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{}",
+        '{"units": [{"name": "a"}]}',
+        '{"units": [{"name": "a", "explanation": "b", "false_explanations": [], "sentences": ["never", "fires"]}]}',
+    ],
+)
+def test_what_is_no_file_of_puzzles_is_refused(text: str, tmp_path) -> None:
+    (tmp_path / "mine.json").write_text(text)
+    with pytest.raises(InputError, match="holds no puzzles"):
+        read_puzzles(tmp_path / "mine.json")
+
+
+def test_an_explainer_that_there_is_none_of_is_refused(capsys) -> None:
+    assert run(["validate", "tabel"]) == 2
+    assert "choose from table, graph" in capsys.readouterr().err
