@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, spearmanr
 
 from cratelm.artifacts import open_artifact
 from cratelm.explain.explain import read_explanations
@@ -55,7 +55,7 @@ def test_the_table_has_a_row_for_each_model_metric_and_layer_and_their_mean(stud
     assert found == [
         (model, metric, layer)
         for model in ("crate", "gpt2")
-        for metric in ("top-and-random", "random-only")
+        for metric in ("top-and-random", "random-only", "anthropic")
         for layer in (0, 1, "all")
     ]
     for row in table["rows"]:
@@ -63,28 +63,61 @@ def test_the_table_has_a_row_for_each_model_metric_and_layer_and_their_mean(stud
         assert 0 <= row["dead"] + row["silent"] + row["constant"] <= 1
 
 
+DRAWN = {
+    "top-and-random": (64, [("top", 5), ("random", 5)]),
+    "random-only": (64, [("random", 5)]),
+    "anthropic": (9, [("top", 6), ("interval", 2), ("random", 10), ("other", 20)]),
+}
+
+
+def drawn_excerpts(records, layer: int, unit: int, metric: str):
+    """The excerpts of a unit that protocols.md asks for, each once: tokens, activations and place of each."""
+    length, draws = DRAWN[metric]
+    taken, found = set(), []
+    for kind, count in draws:
+        excerpts = read_excerpts(records, layer, "score", kind, [unit], length)
+        left = {}
+        for row in np.lexsort((excerpts.rank, excerpts.interval)):
+            if excerpts.start[row] not in taken:
+                left.setdefault(int(excerpts.interval[row]), []).append(row)
+        for row in [row for rows in left.values() for row in rows[:count]]:
+            taken.add(excerpts.start[row])
+            found.append((excerpts.tokens[row], excerpts.activations[row], excerpts.place[row]))
+    return found
+
+
 @pytest.mark.parametrize("model", ["crate", "gpt2-untrained"])
-def test_a_units_score_can_be_computed_again_from_the_files(study, model) -> None:
+@pytest.mark.parametrize("explainer", ["table", "graph"])
+def test_a_units_score_can_be_computed_again_from_the_files(study, model, explainer) -> None:
     records = open_artifact(study / "records" / model, "records")
     explanations = open_artifact(study / "explanations" / model, "explanations")
-    scored = pq.read_table(study / "scores" / model / "units.parquet").to_pylist()
-    for row in [row for row in scored if row["explainer"] == "table"][::9]:
-        tables = read_explanations(explanations, "table", row["layer"], 300)
+    scored = scores_of(study, model)
+    for row in [row for row in scored if row["explainer"] == explainer and row["metric"] in DRAWN][::9]:
+        evidence = "anthropic" if row["metric"] == "anthropic" else "openai"
+        made = read_explanations(explanations, explainer, evidence, row["layer"], 300)
         truth, simulated = [], []
-        for kind in ("random", "top") if row["metric"] == "top-and-random" else ("random",):
-            excerpts = read_excerpts(records, row["layer"], "score", kind, [row["unit"]])
-            excerpts = excerpts.where(excerpts.rank < 5)
-            truth.append(excerpts.activations.ravel())
-            simulated.append(tables.simulate(excerpts.unit, excerpts.tokens).ravel())
+        for tokens, activations, place in drawn_excerpts(records, row["layer"], row["unit"], row["metric"]):
+            truth.append(activations)
+            simulated.append(made.simulate(np.array([row["unit"]]), tokens[None], np.array([place]))[0])
         x, y = np.concatenate(truth), np.concatenate(simulated)
-        expected = pearsonr(x, y)[0] if row["status"] == "scored" else 0
+        correlate = spearmanr if row["metric"] == "anthropic" else pearsonr
+        expected = correlate(x, y)[0] if row["status"] == "scored" else 0
         assert row["score"] == pytest.approx(expected, abs=1e-6)
         assert row["low"] <= row["high"]
+        assert row["excerpts"] == len(truth)
+
+
+def scores_of(study: Path, model: str) -> list[dict]:
+    return [
+        row
+        for path in sorted((study / "scores" / model).glob("units-*.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
 
 
 def test_a_layers_mean_counts_units_that_cannot_be_scored_as_zero(study) -> None:
     table = json.loads((study / "report" / "table.json").read_text())
-    scored = pq.read_table(study / "scores" / "crate" / "units.parquet").to_pylist()
+    scored = scores_of(study, "crate")
     for row in (row for row in table["rows"] if row["model"] == "crate" and row["layer"] != "all"):
         mine = [
             unit

@@ -1,9 +1,11 @@
 """Where a command's settings come from: the command line, then a TOML file, then a preset, then the defaults."""
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 from cyclopts import App, ArgumentCollection
-from cyclopts.config import Dict, Toml
+from cyclopts.config import Dict
 
 from cratelm.artifacts import as_plain
 from cratelm.errors import InputError
@@ -13,16 +15,21 @@ from cratelm.presets import preset
 def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Fill what the command line left open from `--config FILE`, then from `--preset NAME`."""
     names = {name: argument for argument in arguments for name in argument.names}
+
+    def fill(values: dict[str, Any], source: str) -> None:
+        # Below the command's own name: cyclopts takes no key there for the name of another command, such as `score`.
+        for command in reversed(commands):
+            values = {command: values}
+        Dict(values, source=source)(app, commands, arguments)
+
     if "--config" in names and (path := _value(names["--config"])):
         try:
-            Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)(app, commands, arguments)
+            fill(tomllib.loads(Path(path).read_text(encoding="utf-8")), path)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read the settings in {path}: {error}") from error
     if "--preset" in names:
         name = _value(names["--preset"]) or names["--preset"].field_info.default
-        Dict(_flat(as_plain(preset(name))), source=f"preset {name}", use_commands_as_keys=False)(
-            app, commands, arguments
-        )
+        fill(_flat(as_plain(preset(name))), f"preset {name}")
 
 
 def _value(argument: Any) -> str | None:

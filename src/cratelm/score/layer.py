@@ -153,7 +153,7 @@ class ScoredLayer:
         """A row a unit: score, its interval over excerpts, status, and the score of another unit's explanation."""
         slots = scored.own.document.shape[1]
         weights = draw_weights(slots, self.config.replicates, derive_seed(self.config.seed, "excerpts"))
-        low, high = interval(scored.own.scores(weights[:, None, :]))
+        low, high = interval(np.where(scored.status == 0, scored.own.scores(weights[:, None, :]), 0))
         policy = self._policy(metric)
         values = {"score": scored.own.scores(), "low": low, "high": high, "shuffled": scored.shuffled.scores()}
         values = {name: np.where(scored.status == 0, value, policy) for name, value in values.items()}
