@@ -37,7 +37,7 @@ def main() -> None:
         model = train(TrainConfig(training=TrainingConfig(tokens=0)), tokens, folder / "model", progress)
         records = record(RecordConfig(), model, tokens, folder / "records", progress)
         began = time.monotonic()
-        explanations = explain(ExplainConfig(), records, tokens, folder / "explanations", progress)
+        explanations = explain(ExplainConfig(), records, folder / "explanations", progress)
         explained = time.monotonic()
         score(ScoreConfig(), records, explanations, folder / "scores", progress)
         scored = time.monotonic()

@@ -28,6 +28,7 @@ from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
 from cratelm.score.config import ScoreConfig
+from cratelm.study import run_study
 from cratelm.training.config import TrainingConfig
 from tests import language_models
 
@@ -122,3 +123,11 @@ def folder(tmp_path: Path) -> Path:
     language_models.random_gpt2().save_pretrained(tmp_path / "model")
     language_models.bytes_tokenizer().save_pretrained(tmp_path / "model")
     return tmp_path / "model"
+
+
+@pytest.fixture(scope="session")
+def study(small_study, tmp_path_factory, quiet) -> Path:
+    """A finished small study."""
+    out = tmp_path_factory.mktemp("study") / "study"
+    run_study(small_study, out, quiet)
+    return out

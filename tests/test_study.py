@@ -20,14 +20,6 @@ from cratelm.study import run_study
 HOSTILE = "<script>alert(1)</script>\u202e<img onerror=x>\x1b[31m"
 
 
-@pytest.fixture(scope="module")
-def study(small_study, tmp_path_factory, quiet) -> Path:
-    """A finished small study."""
-    out = tmp_path_factory.mktemp("study") / "study"
-    run_study(small_study, out, quiet)
-    return out
-
-
 def files_of(study: Path) -> dict[str, bytes]:
     return {
         path.relative_to(study).as_posix(): path.read_bytes()

@@ -56,6 +56,6 @@ def _measure(config: StudyConfig, model: str, name: str, tokens: Artifact, out: 
     training = TrainConfig(model=model, shape=config.shape, training=recipe, seed=config.seed)
     trained = train(training, tokens, out / "models" / name, progress)
     records = record(config.records, trained, tokens, out / "records" / name, progress)
-    explanations = explain(config.explain, records, tokens, out / "explanations" / name, progress)
+    explanations = explain(config.explain, records, out / "explanations" / name, progress)
     scores = score(config.score, records, explanations, out / "scores" / name, progress)
     return Measured(model=trained, records=records, explanations=explanations, scores=scores)

@@ -12,22 +12,20 @@ def explain(
     records: Path,
     /,
     *,
-    tokens: Path,
     out: Path,
+    protocol: str | None = None,
     settings: Annotated[ExplainConfig, Parameter(name="*")] = ExplainConfig(),
 ) -> None:
     """Explain every unit of a recording, without a language model.
-
-    The protocol is that of the records.
 
     Parameters
     ----------
     records
         A folder that `cratelm record` or a study made.
-    tokens
-        The folder of tokens that was recorded, for its tokenizer.
     out
         The folder to write.
+    protocol
+        `strict` or `paper`: refuse records of the other protocol. By default, whichever they were made by.
     """
     from rich.console import Console
 
@@ -35,14 +33,14 @@ def explain(
     from cratelm.explain.explain import explain as explain_records
     from cratelm.explain.explain import read_sentences
     from cratelm.progress import Progress
-    from cratelm.records.store import read_layers
+    from cratelm.records.store import read_layers, require_protocol
 
     with Progress() as progress:
-        made = explain_records(
-            settings, open_artifact(records, "records"), open_artifact(tokens, "tokens"), out, progress
-        )
-    units = sum(read_layers(open_artifact(records, "records")))
+        opened = open_artifact(records, "records")
+        require_protocol(opened, protocol)
+        made = explain_records(settings, opened, out, progress)
+    units = sum(read_layers(opened))
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{units:,} units explained by {settings.explainers}. For example, unit 0/0:")
+    console.print(f"{units:,} units explained by {settings.explainer}. For example, unit 0/0:")
     for explainer in settings.with_sentences:
         console.print(f"  {explainer}: {read_sentences(made, 0, explainer)[0]}")

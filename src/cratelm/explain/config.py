@@ -16,7 +16,7 @@ EXPLAINERS = (*WITHOUT_TEXT, "table-full")
 class ExplainConfig:
     """Who explains."""
 
-    explainers: str = "table,graph,table-full,random"
+    explainer: str = "table,graph,table-full,random"
     """`table`, `graph`, `table-full`, `random` or `constant`, with commas between them."""
     seed: int = 0
     """Seed of `random`."""
@@ -28,8 +28,8 @@ class ExplainConfig:
 
     @property
     def names(self) -> list[str]:
-        """The names in `explainers`."""
-        return [name.strip() for name in self.explainers.split(",")]
+        """The names in `explainer`."""
+        return [name.strip() for name in self.explainer.split(",")]
 
     @property
     def with_sentences(self) -> list[str]:

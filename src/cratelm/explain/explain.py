@@ -37,16 +37,14 @@ class Explanations(Protocol):
         ...
 
 
-def explain(config: ExplainConfig, records: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
+def explain(config: ExplainConfig, records: Artifact, out: Path, progress: Progress) -> Artifact:
     """Make the explanations of all units of `records` in `out`."""
-    inputs = {"records": records, "tokens": tokens}
-    return run_stage(
-        out, "explanations", config, inputs, lambda folder: _explain(config, records, tokens, folder, progress)
-    )
+    inputs = {"records": records}
+    return run_stage(out, "explanations", config, inputs, lambda folder: _explain(config, records, folder, progress))
 
 
-def _explain(config: ExplainConfig, records: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
-    texts = token_texts(read_tokenizer(tokens))
+def _explain(config: ExplainConfig, records: Artifact, folder: Path, progress: Progress) -> None:
+    texts = token_texts(read_tokenizer(records))
     layers = read_layers(records)
     with progress.task(f"explaining {records.path.name}", total=len(layers)) as bar:
         for layer, units in enumerate(layers):

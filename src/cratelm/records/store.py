@@ -195,6 +195,16 @@ def read_protocol(records: Artifact) -> str:
     return read_json(records.path / "records.json")["protocol"]
 
 
+def require_protocol(records: Artifact, protocol: str | None) -> None:
+    """Raise InputError where the records are of another protocol than the one asked for."""
+    found = read_protocol(records)
+    if protocol is not None and protocol != found:
+        raise InputError(
+            f"{records.path} was recorded for the protocol {found}, not {protocol!r}: the two cut and choose excerpts "
+            f"differently. Record again with --protocol {protocol}."
+        )
+
+
 def read_units(records: Artifact, layer: int, half: str) -> dict[str, np.ndarray]:
     """One layer's unit statistics in one half: a column a name, NaN where there is no value."""
     filters = [("layer", "=", layer), ("half", "=", half)]

@@ -14,13 +14,24 @@ PRIMARY_METRIC = "random-only"
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
-    """How uncertainty is drawn."""
+    """What is measured, and how uncertainty is drawn."""
 
+    metric: str = ",".join(METRICS)
+    """What is measured, with commas between: the three correlations and what goes beyond them. The paper's protocol
+    has the correlations alone."""
     replicates: int = 1000
     """Bootstrap replicates."""
     seed: int = 0
     """Seed of the bootstrap and of the shuffled control."""
 
     def __post_init__(self) -> None:
+        for name in self.metrics:
+            if name not in METRICS:
+                raise InputError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}.")
         if self.replicates < 100:
             raise InputError("score: replicates must be 100 or more.")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names in `metric`."""
+        return [name.strip() for name in self.metric.split(",")]

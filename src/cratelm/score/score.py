@@ -22,7 +22,7 @@ from cratelm.explain.explain import Explanations, read_explanations, require_sam
 from cratelm.explain.selection import PROTOCOLS
 from cratelm.progress import Progress
 from cratelm.records.store import read_layers, read_protocol, read_tables
-from cratelm.score.config import CORRELATIONS, METRICS, ScoreConfig
+from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.context import context_gains
 from cratelm.score.layer import ScoredLayer
 from cratelm.seeds import derive_seed
@@ -68,11 +68,11 @@ class _LayerWork:
         rows: list[pa.Table] = []
         replicates: dict[str, np.ndarray] = {}
         for explainer in ExplainConfig(**self.explanations.config).names:
-            metrics = METRICS if protocol == "strict" else CORRELATIONS
-            if explainer == "table-full":
-                if protocol != "strict":
-                    continue
-                metrics = ("top-and-random", "random-only")
+            metrics = [name for name in self.config.metrics if protocol == "strict" or name in CORRELATIONS]
+            if explainer == "table-full":  # which has seen the explain half, and speaks of 64 tokens
+                metrics = [
+                    name for name in metrics if protocol == "strict" and name in ("top-and-random", "random-only")
+                ]
             scored_layer = self._open(layer, explainer, protocol)
             for metric in metrics:
                 scored = scored_layer.scored(metric)

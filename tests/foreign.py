@@ -1,0 +1,25 @@
+"""Other projects in environments of their own, where their requirements clash with ours."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def environment(config: pytest.Config, *requirements: str) -> Path:
+    """The Python of an environment that holds these packages, made once and kept in pytest's cache.
+
+    Skips the test, saying so, where the packages cannot be had.
+    """
+    folder = config.cache.mkdir(requirements[0].replace("=", "-"))
+    python, done = folder / "bin" / "python", folder / "installed"
+    if done.is_file() and done.read_text() == str(requirements):
+        return python
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+    result = subprocess.run(pip, capture_output=True, text=True)
+    if result.returncode:
+        pytest.skip(f"{requirements[0]} cannot be installed: {result.stderr.strip().splitlines()[-1]}")
+    done.write_text(str(requirements))
+    return python
