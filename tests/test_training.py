@@ -32,7 +32,7 @@ from cratelm.training.train import train
 @pytest.fixture
 def config(small_study: StudyConfig) -> TrainConfig:
     training = replace(small_study.training, tokens=40 * 4 * 64, evaluations=4)
-    return TrainConfig(model="crate", shape=small_study.shape, training=training)
+    return TrainConfig(model="crate", shape=replace(small_study.shape, context=64), training=training)
 
 
 def outputs(model: Artifact) -> dict[str, dict]:

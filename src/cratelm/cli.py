@@ -41,6 +41,7 @@ app.command("cratelm.commands.score:score")
 app.command("cratelm.commands.steer:steer")
 app.command("cratelm.commands.study:study")
 app.command("cratelm.commands.tokenize:tokenize")
+app.command("cratelm.commands.train:train")
 app.command("cratelm.commands.validate:validate")
 
 

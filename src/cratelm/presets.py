@@ -1,5 +1,6 @@
 """Named configurations of a study: a preset is data, and every field of it can be overridden."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Annotated
@@ -13,7 +14,7 @@ from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
 from cratelm.score.config import ScoreConfig
-from cratelm.training.config import TrainingConfig
+from cratelm.training.config import TrainConfig, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +58,45 @@ PRESETS = {
 }
 
 
+def _paper(layers: int, width: int, heads: int) -> TrainConfig:
+    """The recipe of the paper's code: 2,000 steps of warm-up among 300,000, half a million tokens a step."""
+    return TrainConfig(
+        shape=ShapeConfig(layers=layers, width=width, heads=heads, context=1024),
+        training=TrainingConfig(
+            tokens=300_000 * 512 * 1024,
+            batch=512,
+            at_once=16,
+            learning_rate=6e-4,
+            warmup=2_000 / 300_000,
+            evaluations=150,
+            snapshots="0.1,0.5",
+        ),
+    )
+
+
+TRAIN_PRESETS = {name: TrainConfig(shape=study.shape, training=study.training) for name, study in PRESETS.items()} | {
+    "paper-1l": _paper(1, 128, 4),
+    "paper-2l": _paper(2, 128, 4),
+    "paper-3l": _paper(3, 128, 4),
+    "paper-6l": _paper(6, 768, 12),
+    "paper-12l": _paper(12, 768, 12),
+}
+
+
 def preset(name: str) -> StudyConfig:
-    """The preset of that name; raises InputError with the nearest name where there is none."""
-    if name not in PRESETS:
-        near = get_close_matches(name, PRESETS, n=1)
+    """The study of that name; raises InputError with the nearest name where there is none."""
+    return PRESETS[_known(name, PRESETS)]
+
+
+def train_preset(name: str) -> TrainConfig:
+    """The training of that name; raises InputError with the nearest name where there is none."""
+    return TRAIN_PRESETS[_known(name, TRAIN_PRESETS)]
+
+
+def _known(name: str, presets: Iterable[str]) -> str:
+    names = list(presets)
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise InputError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}.{hint}")
-    return PRESETS[name]
+        raise InputError(f"unknown preset {name!r}: choose from {', '.join(names)}.{hint}")
+    return name

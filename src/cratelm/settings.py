@@ -9,7 +9,7 @@ from cyclopts.config import Dict
 
 from cratelm.artifacts import as_plain
 from cratelm.errors import InputError
-from cratelm.presets import preset
+from cratelm.presets import preset, train_preset
 
 
 def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -29,7 +29,8 @@ def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -
             raise InputError(f"cannot read the settings in {path}: {error}") from error
     if "--preset" in names:
         name = _value(names["--preset"]) or names["--preset"].field_info.default
-        fill(_flat(as_plain(preset(name))), f"preset {name}")
+        values = as_plain(train_preset(name)) if commands == ("train",) else as_plain(preset(name))
+        fill(_flat(values), f"preset {name}")
 
 
 def _value(argument: Any) -> str | None:
@@ -38,7 +39,7 @@ def _value(argument: Any) -> str | None:
 
 def _flat(plain: dict[str, Any]) -> dict[str, Any]:
     """A preset's plain form without the fields that are None, which TOML cannot say, the corpus's fields on top."""
-    corpus = plain.pop("corpus")
+    corpus = plain.pop("corpus", {})
     return {
         key: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
         for key, value in (corpus | plain).items()

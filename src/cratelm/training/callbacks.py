@@ -1,4 +1,13 @@
-"""What the Trainer calls between steps: a stop at a bad gradient, and the progress line."""
+"""What the Trainer calls between steps: stops, snapshots, logs, the progress line."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Self
 
 import torch
 from torch import nn
@@ -32,6 +41,71 @@ class ShowProgress(TrainerCallback):
     def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
         """One step on."""
         self.bar.advance(1, self.loss, self.batch_tokens)
+
+
+class CommitAtTermination(TrainerCallback):
+    """On SIGTERM, as a cluster sends it before it takes a node away, finishes the step, saves once and leaves."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        # A signal reaches the main thread alone; elsewhere it is somebody else's to handle.
+        if threading.current_thread() is threading.main_thread():
+            self.before = signal.signal(signal.SIGTERM, self._ask)
+        return self
+
+    def __exit__(self, *error) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.before)
+            if self.asked:
+                signal.raise_signal(signal.SIGTERM)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+    def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
+        """The last moment at which all of a step is done."""
+        if self.asked:
+            control.should_save = True
+            control.should_training_stop = True
+
+
+class Snapshots(TrainerCallback):
+    """Keeps the model as it is after some of the steps."""
+
+    def __init__(self, steps: Mapping[int, str], save: Callable[[str], None]):
+        self.steps, self.save = steps, save
+
+    def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
+        """A run that goes on from an earlier step writes the same again."""
+        if state.global_step in self.steps and state.is_world_process_zero:
+            self.save(self.steps[state.global_step])
+
+
+class WriteMetrics(TrainerCallback):
+    """Appends what is measured to a JSONL file, a line a logged step: no step is missing, and none is there twice."""
+
+    def __init__(self, path: Path, done: int, batch_tokens: int, flops_per_token: float, parameters: int):
+        self.path, self.batch_tokens, self.seen = path, batch_tokens, (done, time.monotonic())
+        self.flops_per_token, self.parameters = flops_per_token, parameters
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        kept = [line for line in before if json.loads(line)["step"] <= done]
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+    def on_log(self, args, state: TrainerState, control: TrainerControl, logs: dict | None = None, **kwargs) -> None:
+        """A line for each training loss; speed counts both as true operations and as 6 for each weight."""
+        if not logs or "loss" not in logs or not state.is_world_process_zero:
+            return
+        step, now = state.global_step, time.monotonic()
+        speed = (step - self.seen[0]) * self.batch_tokens / max(now - self.seen[1], 1e-9)
+        self.seen = step, now
+        row = {"step": step, "tokens": step * self.batch_tokens, "tokens_per_second": speed}
+        row |= {key: logs[key] for key in ("loss", "learning_rate", "grad_norm") if key in logs}
+        row |= {"flops_per_second": speed * self.flops_per_token, "flops_per_second_by_6N": 6 * self.parameters * speed}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def require_finite(value: torch.Tensor, what: str, step: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from cratelm.errors import InputError
 from cratelm.training.config import TrainingConfig
 
 
@@ -17,6 +18,13 @@ def use_bf16(config: TrainingConfig) -> bool:
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def use_fp16(config: TrainingConfig) -> bool:
+    """Whether to train in fp16, which takes a GPU."""
+    if config.precision == "fp16" and not torch.cuda.is_available():
+        raise InputError("--training.precision fp16 needs a GPU: choose bf16, fp32 or auto.")
+    return config.precision == "fp16"
 
 
 def use_compile(config: TrainingConfig) -> bool:

@@ -12,6 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from cratelm.artifacts import hash_file, read_json, write_json
 from cratelm.errors import InputError
 from cratelm.progress import Progress
+from cratelm.training.ranks import processes
 
 COMMIT = "COMMITTED.json"
 
@@ -20,7 +21,10 @@ class CommitCheckpoints(TrainerCallback):
     """Commits each checkpoint when the Trainer has written it."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs) -> None:
-        """Flush the files to the disk, then write the list that makes them count."""
+        """Flush the files to the disk, then write the list that makes them count, when every process has its own."""
+        processes().wait_for_everyone()
+        if not state.is_world_process_zero:
+            return
         commit(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
 

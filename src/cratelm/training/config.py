@@ -14,17 +14,26 @@ class TrainingConfig:
     tokens: int = 7_500_000
     """Tokens that each model sees; rounded up to whole batches. 0 leaves the random weights as they are."""
     batch: int = 8
-    """Windows of one context length in a batch."""
+    """Windows of one context length in a batch, over all processes: an optimizer step."""
+    at_once: int | None = None
+    """Windows that one process computes at once; gradients are added up until the batch is full. The batch divided by
+    the number of processes where nothing is said."""
     learning_rate: float = 2e-3
     """The peak of the schedule."""
     warmup: float = 0.05
     """Share of the steps over which the learning rate rises."""
     weight_decay: float = 0.1
     """AdamW's decay of matrices; biases and norms have none."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """`auto` is bf16 where the processor computes in it (avx512_bf16), fp32 elsewhere."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """`auto` is bf16 where the processor computes in it (avx512_bf16), fp32 elsewhere; fp16 needs a GPU."""
     compile: Literal["auto", "yes", "no"] = "auto"
     """`auto` compiles the model where a C++ compiler is installed."""
+    activation_checkpointing: bool = False
+    """Keep each layer's input alone for the backward pass, and compute the rest again: less memory, a third slower."""
+    snapshots: str = ""
+    """Shares of the training, with commas, at which the model is kept as it then is: `0.1,0.5`."""
+    track: Literal["none", "trackio", "wandb", "tensorboard"] = "none"
+    """Where losses are sent, beside log/metrics.jsonl."""
     evaluations: int = 10
     """Points of the validation curve."""
     evaluation_documents: int = 100
@@ -33,8 +42,35 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.tokens < 0 or self.batch < 1 or self.evaluations < 1 or self.evaluation_documents < 1:
             raise InputError("training: tokens must be 0 or more; batch and the evaluations 1 or more.")
+        if self.at_once is not None and self.at_once < 1:
+            raise InputError(f"training: at_once must be 1 or more, not {self.at_once}.")
+        try:
+            bad = [share for share in self.snapshot_shares if not 0 < share < 1]
+        except ValueError as error:
+            raise InputError(f"training: snapshots {self.snapshots!r} are no numbers with commas between.") from error
+        if bad:
+            raise InputError(f"training: a snapshot is taken at a share between 0 and 1, not at {bad[0]}.")
         if self.learning_rate <= 0 or not 0 <= self.warmup < 1:
             raise InputError("training: learning_rate must be above 0, and warmup from 0 to below 1.")
+
+    @property
+    def snapshot_shares(self) -> list[float]:
+        """The numbers in `snapshots`."""
+        return [float(share) for share in self.snapshots.split(",") if share.strip()]
+
+    def rows_at_once(self, processes: int) -> int:
+        """Windows that each of so many processes computes at once; InputError where the batch can't be dealt out."""
+        rows = self.at_once or self.batch // processes
+        if not rows or self.batch % (rows * processes):
+            raise InputError(
+                f"a batch of {self.batch} windows cannot be dealt out to {processes} processes, {rows or 1} windows at "
+                "once each. Choose --training.batch as a multiple of processes times --training.at-once."
+            )
+        return rows
+
+    def accumulation(self, processes: int) -> int:
+        """How many times gradients are added up before a step."""
+        return self.batch // (self.rows_at_once(processes) * processes)
 
 
 @dataclass(frozen=True, kw_only=True)

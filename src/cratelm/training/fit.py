@@ -4,8 +4,9 @@ What is ours is what the Trainer leaves open: the order of the data (corpus/wind
 or ignored (checkpoints.py), a held-out loss in our own terms, and a stop before a step that is not finite.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -18,13 +19,22 @@ from cratelm.corpus.tokens import read_train
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.decoder import DecoderForCausalLM
+from cratelm.models.flops import forward_flops, meta_model
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
-from cratelm.training.callbacks import ShowProgress, StopAtBadGradient, require_finite
-from cratelm.training.capabilities import missing_for_compile, use_bf16, use_compile
+from cratelm.training.callbacks import (
+    CommitAtTermination,
+    ShowProgress,
+    Snapshots,
+    StopAtBadGradient,
+    WriteMetrics,
+    require_finite,
+)
+from cratelm.training.capabilities import missing_for_compile, use_bf16, use_compile, use_fp16
 from cratelm.training.checkpoints import CommitCheckpoints, newest_committed
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import Validation
+from cratelm.training.ranks import processes, rank, world_size
 
 LOG_EVERY = 10
 
@@ -35,22 +45,33 @@ def fit(
     tokens: Artifact,
     validation: Validation,
     checkpoints: Path,
+    snapshot: Callable[[str], None],
     progress: Progress,
 ) -> list[dict[str, float]]:
     """Train `model` in place, from the newest whole checkpoint if there is one; gives its loss curve.
+
+    `snapshot` is called with the share of the training that is done, where the recipe asks for it.
 
     Raises InputError where the text fills no context, RunError where a loss or gradient is not finite.
     """
     if not config.steps:
         return []
     windows = _windows(config, tokens)
-    resumed = newest_committed(checkpoints, progress)
+    with processes().main_process_first():  # which sets aside what is damaged
+        resumed = newest_committed(checkpoints, progress)
     done = int(resumed.name.removeprefix("checkpoint-")) if resumed else 0
     if done:
         progress.say(f"{config.model}: going on from step {done} of {config.steps}.")
     if config.training.compile == "auto" and not use_compile(config.training):
         progress.say(f"Training runs uncompiled, which is slower: torch.compile needs {missing_for_compile()}.")
-    with progress.task(f"training {config.model}", total=config.steps, done=done) as bar, _deterministic():
+    cost = forward_flops(meta_model(config.model, config.shape, model.config.vocab_size), config.shape.context)
+    metrics = checkpoints.parent / "log" / "metrics.jsonl"
+    steps = {max(1, round(share * config.steps)): f"{share:g}" for share in config.training.snapshot_shares}
+    if config.training.activation_checkpointing:
+        model.activation_checkpointing_enable()
+    terminate = CommitAtTermination()
+    showing = progress.task(f"training {config.model}", total=config.steps, done=done)
+    with showing as bar, _deterministic(), terminate:
         trainer = StudyTrainer(
             validation,
             config.training.evaluation_documents,
@@ -58,8 +79,16 @@ def fit(
             args=_arguments(config, checkpoints),
             train_dataset=windows,
             eval_dataset=windows,
-            callbacks=[CommitCheckpoints(), StopAtBadGradient(), ShowProgress(bar, config.batch_tokens)],
+            callbacks=[
+                CommitCheckpoints(),
+                StopAtBadGradient(),
+                ShowProgress(bar, config.batch_tokens),
+                Snapshots(steps, snapshot),
+                terminate,
+            ],
         )
+        if not rank():
+            trainer.add_callback(WriteMetrics(metrics, done, config.batch_tokens, 3 * cost, model.num_parameters()))
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     return _curve(trainer.state.log_history, config.batch_tokens)
@@ -102,7 +131,8 @@ def _arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=config.steps,
-        per_device_train_batch_size=recipe.batch,
+        per_device_train_batch_size=recipe.rows_at_once(world_size()),
+        gradient_accumulation_steps=recipe.accumulation(world_size()),
         train_sampling_strategy="sequential",  # the order is in Windows
         learning_rate=recipe.learning_rate,
         lr_scheduler_type="cosine_with_min_lr",
@@ -113,6 +143,7 @@ def _arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
         bf16=use_bf16(recipe),
+        fp16=use_fp16(recipe),
         torch_compile=use_compile(recipe),
         logging_steps=LOG_EVERY,
         logging_nan_inf_filter=False,  # it would log a NaN as 0 and go on
@@ -125,8 +156,15 @@ def _arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
         remove_unused_columns=False,
         dataloader_drop_last=True,
         disable_tqdm=True,
-        report_to="none",
+        report_to=_tracker(recipe.track),
+        ddp_find_unused_parameters=False,
     )
+
+
+def _tracker(name: str) -> str:
+    if name != "none" and find_spec(name) is None:
+        raise InputError(f"--training.track {name} needs a package: pip install {name}.")
+    return name
 
 
 @contextmanager

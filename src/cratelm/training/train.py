@@ -1,6 +1,7 @@
 """The training stage: tokens in, a trained model out.
 
 OUT/model            weights, configuration, tokenizer, card: a transformers folder
+OUT/snapshots/SHARE  the same after a share of the training, where the recipe asks for it
 OUT/losses.jsonl     the loss curve
 OUT/training.json    what training came to
 """
@@ -10,9 +11,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from cratelm.artifacts import Artifact, run_stage, write_json
+from cratelm.artifacts import MANIFEST, Artifact, open_artifact, run_stage, write_json
 from cratelm.bootstrap import ratio_interval
 from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id
 from cratelm.corpus.tokens import read_tokenizer
@@ -25,28 +27,66 @@ from cratelm.training.capabilities import use_bf16, use_compile
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import Validation
 from cratelm.training.fit import fit
+from cratelm.training.ranks import processes, rank, world_size
 
 
 def train(config: TrainConfig, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
-    """Make the trained model of `config` on `tokens` in `out`; a killed run goes on from its last checkpoint."""
-    return run_stage(out, "model", config, {"tokens": tokens}, lambda folder: _train(config, tokens, folder, progress))
+    """Make the trained model of `config` on `tokens` in `out`; a killed run goes on from its last checkpoint.
+
+    Of several processes the first one writes, and the others only train.
+    """
+    config.training.rows_at_once(world_size())
+    inputs = {"tokens": tokens}
+    if rank():
+        if not (out / MANIFEST).is_file():
+            _follow(config, tokens, out.with_name(out.name + ".partial"), progress)
+    else:
+        run_stage(out, "model", config, inputs, lambda folder: _train(config, tokens, folder, progress))
+    if world_size() > 1:
+        processes().wait_for_everyone()
+    return open_artifact(out, "model")
+
+
+def _follow(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> None:
+    """The part of a process that is not the first."""
+    model = _begin(config, read_tokenizer(tokens))
+    fit(config, model, tokens, Validation(tokens), folder / "checkpoints", lambda share: None, progress)
+
+
+def _begin(config: TrainConfig, tokenizer: Tokenizer) -> DecoderForCausalLM:
+    seed = derive_seed(config.seed, "weights")
+    return build_model(config.model, config.shape, tokenizer.get_vocab_size(), end_of_text_id(tokenizer), seed)
 
 
 def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> None:
+    if (folder / "training.json").is_file():  # written when all else is whole; the last run died while tidying up
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        return
     tokenizer = read_tokenizer(tokens)
-    seed = derive_seed(config.seed, "weights")
-    model = build_model(config.model, config.shape, tokenizer.get_vocab_size(), end_of_text_id(tokenizer), seed)
+    model = _begin(config, tokenizer)
     validation = Validation(tokens)
-    history = fit(config, model, tokens, validation, folder / "checkpoints", progress)
+
+    def snapshot(share: str) -> None:
+        facts = {"Snapshot": f"after {share} of the training on {config.steps * config.batch_tokens:,} tokens"}
+        _save(config, model, tokenizer, folder / "snapshots" / share, facts)
+
+    history = fit(config, model, tokens, validation, folder / "checkpoints", snapshot, progress)
     (folder / "losses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history), encoding="utf-8")
     with progress.task(f"validation loss of {config.model}"):
         summary = _summary(config, model, validation)
+    _save(config, model, tokenizer, folder / "model", _card(config, tokens, summary))
     write_json(folder / "training.json", summary)
-    save_model(model, folder / "model", _card(config, tokens, summary))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def _save(
+    config: TrainConfig, model: DecoderForCausalLM, tokenizer: Tokenizer, folder: Path, facts: dict[str, str]
+) -> None:
+    """Write a model with its tokenizer and its card."""
+    save_model(model, folder, facts)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, model_max_length=config.shape.context
-    ).save_pretrained(folder / "model")
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    ).save_pretrained(folder)
 
 
 def _summary(config: TrainConfig, model: DecoderForCausalLM, validation: Validation) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""`cratelm train`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from cratelm.training.config import TrainConfig
+
+
+def train(
+    *,
+    tokens: Path,
+    out: Path | None = None,
+    preset: str = "laptop",
+    config: Path | None = None,
+    plan: bool = False,
+    json: bool = False,
+    settings: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
+) -> None:
+    """Train one model on tokens; alone, or in every process that torchrun, accelerate or srun starts.
+
+    Parameters
+    ----------
+    tokens
+        The folder that `cratelm tokenize` made.
+    out
+        The model's folder. The same command with the same folder goes on where it stopped.
+    preset
+        Where the settings begin: `smoke`, `laptop`, or the paper's `paper-1l`, `paper-2l`, `paper-3l`, `paper-6l`,
+        `paper-12l`.
+    config
+        A TOML file of settings; the command line has the last word.
+    plan
+        Say what it would take, and train nothing.
+    json
+        Print the result as JSON on stdout.
+    """
+    import json as printer
+    import sys
+
+    from rich.console import Console
+
+    from cratelm.artifacts import open_artifact, read_json
+    from cratelm.corpus.tokens import read_tokenizer
+    from cratelm.errors import InputError
+    from cratelm.progress import Progress
+    from cratelm.training.plan import plan as plan_training
+    from cratelm.training.ranks import rank, world_size
+    from cratelm.training.train import train as train_model
+
+    text = open_artifact(tokens, "tokens")
+    if plan:
+        result = plan_training(settings, read_tokenizer(text).get_vocab_size(), world_size())
+    else:
+        if out is None:
+            raise InputError("where shall the model go? Give --out DIR, or --plan to train nothing.")
+        with Progress(Console(quiet=True) if rank() else None) as progress:
+            model = train_model(settings, text, out, progress)
+        result = read_json(model.path / "training.json")
+    if rank():
+        return
+    if json:
+        sys.stdout.write(printer.dumps(result, indent=2) + "\n")
+    else:
+        _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for name, value in result.items():
+        if isinstance(value, dict):
+            console.print(f"{name.replace('_', ' ')}, by the assumptions in docs/training.md:")
+            for key, hours in value.items():
+                console.print(f"  {key}: {hours:,.2f}")
+        else:
+            shown = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+            console.print(f"{name.replace('_', ' ')}: {shown}")

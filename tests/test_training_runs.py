@@ -1,0 +1,205 @@
+"""Training as a command: by several processes, ended by a signal, planned, logged, kept along the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cratelm.artifacts import Artifact
+from cratelm.cli import run
+from cratelm.errors import InputError
+from cratelm.models.build import build_model
+from cratelm.models.flops import activation_bytes, forward_flops, meta_model
+from cratelm.models.load import load_causal_lm
+from cratelm.models.shapes import ShapeConfig
+from cratelm.presets import train_preset
+from cratelm.training.config import TrainConfig, TrainingConfig
+from cratelm.training.train import train
+from tests.ddp_worker import CONFIG
+
+
+def losses(model: Artifact, name: str = "losses.jsonl") -> dict[int, float]:
+    rows = [json.loads(line) for line in (model.path / name).read_text().splitlines()]
+    return {row["step"]: row["loss"] for row in rows if "loss" in row}
+
+
+def test_two_processes_have_the_losses_of_one_over_50_steps(tokens, tmp_path, quiet) -> None:
+    alone = train(CONFIG, tokens, tmp_path / "alone", quiet)
+    worker = Path(__file__).with_name("ddp_worker.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(worker)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(worker.parent.parent), *sys.path])}
+    subprocess.run([*command, str(tokens.path), str(tmp_path / "two")], env=environment, check=True, timeout=300)
+    both = train(CONFIG, tokens, tmp_path / "two", quiet)  # it is finished: nothing is trained
+    one, two = losses(alone), losses(both)
+    assert list(one) == list(two) == [10, 20, 30, 40, 50]
+    assert list(two.values()) == pytest.approx(list(one.values()), abs=1e-5)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(tokens, tmp_path, quiet) -> None:
+    parts = train(CONFIG, tokens, tmp_path / "parts", quiet)
+    whole = train(replace(CONFIG, training=replace(CONFIG.training, at_once=None)), tokens, tmp_path / "whole", quiet)
+    assert list(losses(parts).values()) == pytest.approx(list(losses(whole).values()), abs=1e-5)
+
+
+def command(tokens: Artifact, out: Path) -> list[str]:
+    shape = ["--shape.width", "16", "--shape.heads", "2", "--shape.context", "64"]
+    recipe = ["--training.tokens", str(4000 * 4 * 64), "--training.batch", "4", "--training.evaluation-documents", "2"]
+    return ["train", "--preset", "smoke", "--tokens", str(tokens.path), "--out", str(out), *shape, *recipe]
+
+
+def test_a_terminated_training_commits_its_step_and_goes_on_from_it(tokens, tmp_path) -> None:
+    main = [sys.executable, "-c", "from cratelm.cli import main; main()"]
+    process = subprocess.Popen([*main, *command(tokens, tmp_path / "a")], stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "a.partial" / "log" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.is_file() and metrics.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for _ in range(2):  # as an impatient cluster does
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert "To go on:" in process.stderr.read()
+    checkpoints = list((tmp_path / "a.partial" / "checkpoints").glob("checkpoint-*/COMMITTED.json"))
+    assert len(checkpoints) == 1
+    step = int(checkpoints[0].parent.name.removeprefix("checkpoint-"))
+    assert 10 <= step < 4000
+
+
+def test_the_log_has_every_step_once_after_a_stop(tokens, tmp_path, quiet, monkeypatch) -> None:
+    config = replace(CONFIG, training=replace(CONFIG.training, evaluations=5))
+    stopped = []
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_the_fourth(*arguments):
+        stopped.append(1)
+        if len(stopped) == 4:
+            raise Stop
+        return honest(*arguments)
+
+    from cratelm.training import evaluate
+
+    honest = evaluate.document_losses
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(evaluate, "document_losses", stop_at_the_fourth)
+        train(config, tokens, tmp_path / "a", quiet)
+    model = train(config, tokens, tmp_path / "a", quiet)
+    rows = [json.loads(line) for line in (model.path / "log" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [10, 20, 30, 40, 50]
+    assert {row["step"]: row["loss"] for row in rows} == losses(model)
+    assert all(row["flops_per_second"] > row["flops_per_second_by_6N"] * 0.5 > 0 for row in rows)
+
+
+def test_snapshots_are_the_model_on_its_way_and_a_whole_transformers_folder(tokens, tmp_path, quiet) -> None:
+    config = replace(CONFIG, training=replace(CONFIG.training, snapshots="0.2,0.9999"))
+    model = train(config, tokens, tmp_path / "a", quiet)
+    early, late = (load_causal_lm(model.path / "snapshots" / name).state_dict() for name in ("0.2", "0.9999"))
+    final = load_causal_lm(model.path / "model").state_dict()
+    assert all(torch.equal(late[name], final[name]) for name in final)  # the last step is the whole training
+    assert any(not torch.equal(early[name], final[name]) for name in final)
+    assert "snapshots/0.2/model.safetensors" in model.manifest["outputs"]
+
+
+def test_a_run_that_died_before_its_commit_is_not_trained_again(tokens, tmp_path, quiet, monkeypatch) -> None:
+    def die(*arguments) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("cratelm.artifacts._commit", die)
+        train(CONFIG, tokens, tmp_path / "a", quiet)
+    with monkeypatch.context() as patch:
+        patch.setattr("cratelm.training.train.fit", die)
+        assert train(CONFIG, tokens, tmp_path / "a", quiet).path == tmp_path / "a"
+
+
+@pytest.mark.parametrize(("name", "products"), [("crate", 2 + 16), ("gpt2", 4 + 8)])
+def test_operations_are_counted_for_each_use_of_a_weight(name: str, products: int) -> None:
+    width, context, vocabulary, layers = 32, 64, 500, 3
+    model = meta_model(name, ShapeConfig(layers=layers, width=width, heads=2, context=context), vocabulary)
+    attention = 2 * context * width
+    expected = 2 * (layers * (products * width**2 + attention) + vocabulary * width)
+    assert forward_flops(model, context) == expected
+
+
+def test_activations_are_counted_as_autograd_keeps_them() -> None:
+    shape = ShapeConfig(layers=2, width=32, heads=2, context=64)
+    kept, seen = 0, set()
+
+    def pack(tensor):
+        nonlocal kept
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            kept += storage.nbytes()
+        return tensor
+
+    model = build_model("crate", shape, 500, 0, 0).train()
+    model.set_attn_implementation("eager")
+    seen |= {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    ids = torch.zeros(4, 64, dtype=torch.long)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+    assert torch.isfinite(loss)
+    assert activation_bytes(meta_model("crate", shape, 500), 4, 64) == pytest.approx(kept, rel=0.02)
+
+
+@pytest.mark.parametrize("size", ["1l", "2l", "3l", "6l", "12l"])
+def test_the_papers_presets_are_its_recipe(size: str) -> None:
+    config = train_preset(f"paper-{size}")
+    assert config.steps == 300_000
+    assert config.batch_tokens == 524_288
+    assert round(config.training.warmup * config.steps) == 2_000
+    assert config.training.learning_rate == 6e-4
+    assert config.training.accumulation(8) == 4
+
+
+def test_a_plan_says_what_training_takes_and_trains_nothing(tokens, tmp_path, capsys) -> None:
+    asked = ["train", "--tokens", str(tokens.path), "--preset", "paper-12l", "--plan", "--json"]
+    assert run(asked) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["steps"] == 300_000
+    assert found["training_flops"] > found["training_flops_by_6N"]
+    assert found["checkpoint_bytes"] == 12 * found["parameters"]
+    assert found["hours"]["A100"] > found["hours"]["H100"] > found["hours"]["8 x H100"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "paper-2"], "Did you mean paper-2l"),
+        (["--training.batch", "6", "--training.at-once", "4"], "cannot be dealt out"),
+        (["--training.snapshots", "0.1,1"], "at a share between 0 and 1"),
+        (["--training.snapshots", "half"], "no numbers with commas"),
+        (["--training.precision", "fp16"], "needs a GPU"),
+        (["--training.track", "trackio"], "pip install trackio"),
+        (["--model", "crat"], "unknown model"),
+    ],
+)
+def test_bad_input_is_answered_by_one_line_and_status_2(tokens, tmp_path, arguments, message, capsys) -> None:
+    base = ["train", "--tokens", str(tokens.path), "--out", str(tmp_path / "a")]
+    assert run([*base, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_a_changed_recipe_does_not_go_on_with_an_old_run_and_is_shown(tokens, tmp_path, quiet) -> None:
+    train(CONFIG, tokens, tmp_path / "a", quiet)
+    changed = replace(CONFIG, training=replace(CONFIG.training, learning_rate=1e-3))
+    with pytest.raises(InputError, match=r"learning_rate: 0.002 there, 0.001 asked for"):
+        train(changed, tokens, tmp_path / "a", quiet)
+
+
+def test_processes_that_do_not_divide_the_batch_are_refused() -> None:
+    with pytest.raises(InputError, match="cannot be dealt out to 3 processes"):
+        TrainingConfig(batch=8).rows_at_once(3)
+    assert TrainingConfig(batch=8).rows_at_once(4) == 2
+    assert TrainConfig().training.accumulation(1) == 1
