@@ -203,3 +203,21 @@ def test_processes_that_do_not_divide_the_batch_are_refused() -> None:
         TrainingConfig(batch=8).rows_at_once(3)
     assert TrainingConfig(batch=8).rows_at_once(4) == 2
     assert TrainConfig().training.accumulation(1) == 1
+
+
+def test_a_compiled_run_that_was_stopped_ends_with_the_same_bytes(tokens, tmp_path, quiet, monkeypatch) -> None:
+    config = replace(CONFIG, training=replace(CONFIG.training, at_once=None, compile="yes", precision="auto"))
+    whole = train(config, tokens, tmp_path / "whole", quiet)
+
+    class Stop(Exception):
+        pass
+
+    def stop(self, args, state, control, **kwargs) -> None:
+        if state.global_step == 27:
+            raise Stop
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr("cratelm.training.callbacks.Snapshots.on_step_end", stop)
+        train(config, tokens, tmp_path / "a", quiet)
+    assert list((tmp_path / "a.partial" / "checkpoints").glob("checkpoint-20"))
+    assert train(config, tokens, tmp_path / "a", quiet).manifest["outputs"] == whole.manifest["outputs"]
