@@ -1,5 +1,6 @@
 """Training as a command: by several processes, ended by a signal, planned, logged, kept along the way."""
 
+import csv
 import json
 import os
 import signal
@@ -221,3 +222,29 @@ def test_a_compiled_run_that_was_stopped_ends_with_the_same_bytes(tokens, tmp_pa
         train(config, tokens, tmp_path / "a", quiet)
     assert list((tmp_path / "a.partial" / "checkpoints").glob("checkpoint-20"))
     assert train(config, tokens, tmp_path / "a", quiet).manifest["outputs"] == whole.manifest["outputs"]
+
+
+def test_the_loss_curve_is_the_same_in_every_file(tokens, tmp_path, quiet) -> None:
+    model = train(CONFIG, tokens, tmp_path / "a", quiet)
+    with (model.path / "losses.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {int(row["step"]): float(row["loss"]) for row in rows if row["loss"]} == losses(model)
+    assert (model.path / "losses.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["crate", "gpt2"])
+def test_a_loss_in_chunks_has_the_gradients_of_the_whole(name: str) -> None:
+    model = build_model(name, ShapeConfig(width=16, heads=2, context=32), 500, 0, 0).train()
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(500, (3, 32), generator=generator)
+    labels = torch.where(torch.rand(3, 32, generator=generator) < 0.2, -100, ids)
+
+    def step(chunk: int | None) -> list[torch.Tensor]:
+        model.zero_grad()
+        model.loss_chunk = chunk
+        loss = model(input_ids=ids, labels=labels, num_items_in_batch=77).loss
+        loss.backward()
+        return [loss.detach(), *(parameter.grad.clone() for parameter in model.parameters())]
+
+    for whole, parts in zip(step(None), step(10), strict=True):
+        torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)

@@ -217,9 +217,18 @@ class DecoderForCausalLM(DecoderPreTrainedModel, GenerationMixin):
             attentions=out.attentions,
         )
 
+    loss_chunk: int | None = None
+    """Positions whose logits are in memory at once while the loss is computed; all of them with None."""
+
     def lm_loss(self, hidden_states, targets, num_items_in_batch=None):
         """Cross-entropy in nats: the mean over targets that are not -100, or their sum / num_items_in_batch."""
-        logits = self.lm_head(hidden_states).float().flatten(0, 1)  # (B * T, V)
         reduction = "mean" if num_items_in_batch is None else "sum"
-        loss = F.cross_entropy(logits, targets.flatten(), ignore_index=-100, reduction=reduction)
+        how = {"ignore_index": -100, "reduction": reduction}
+        if self.loss_chunk is None:
+            logits = self.lm_head(hidden_states).float().flatten(0, 1)  # (B * T, V)
+            loss = F.cross_entropy(logits, targets.flatten(), **how)
+        else:
+            options = nn.LinearCrossEntropyOptions(batch_chunk_size=self.loss_chunk)
+            flat, head = hidden_states.flatten(0, 1), self.lm_head.weight  # (B * T, d), (V, d)
+            loss = F.linear_cross_entropy(flat, head, targets.flatten(), options=options, **how)
         return loss if num_items_in_batch is None else loss / num_items_in_batch

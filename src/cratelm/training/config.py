@@ -30,6 +30,8 @@ class TrainingConfig:
     """`auto` compiles the model where a C++ compiler is installed."""
     activation_checkpointing: bool = False
     """Keep each layer's input alone for the backward pass, and compute the rest again: less memory, a third slower."""
+    loss_chunk: int | None = None
+    """Compute the loss for so many positions at once: less memory for logits, and slower; the head runs uncompiled."""
     snapshots: str = ""
     """Shares of the training, with commas, at which the model is kept as it then is: `0.1,0.5`."""
     track: Literal["none", "trackio", "wandb", "tensorboard"] = "none"
@@ -42,8 +44,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.tokens < 0 or self.batch < 1 or self.evaluations < 1 or self.evaluation_documents < 1:
             raise InputError("training: tokens must be 0 or more; batch and the evaluations 1 or more.")
-        if self.at_once is not None and self.at_once < 1:
-            raise InputError(f"training: at_once must be 1 or more, not {self.at_once}.")
+        for name, value in (("at_once", self.at_once), ("loss_chunk", self.loss_chunk)):
+            if value is not None and value < 1:
+                raise InputError(f"training: {name} must be 1 or more, not {value}.")
         try:
             bad = [share for share in self.snapshot_shares if not 0 < share < 1]
         except ValueError as error:

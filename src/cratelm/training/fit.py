@@ -69,6 +69,7 @@ def fit(
     steps = {max(1, round(share * config.steps)): f"{share:g}" for share in config.training.snapshot_shares}
     if config.training.activation_checkpointing:
         model.activation_checkpointing_enable()
+    model.loss_chunk = config.training.loss_chunk
     terminate = CommitAtTermination()
     showing = progress.task(f"training {config.model}", total=config.steps, done=done)
     with showing as bar, _deterministic(), terminate:

@@ -2,11 +2,10 @@
 
 OUT/model            weights, configuration, tokenizer, card: a transformers folder
 OUT/snapshots/SHARE  the same after a share of the training, where the recipe asks for it
-OUT/losses.jsonl     the loss curve
+OUT/losses.*         the loss curve, as JSON lines, CSV and a picture
 OUT/training.json    what training came to
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.training.capabilities import use_bf16, use_compile
 from cratelm.training.config import TrainConfig
+from cratelm.training.curve import write_curve
 from cratelm.training.evaluate import Validation
 from cratelm.training.fit import fit
 from cratelm.training.ranks import processes, rank, world_size
@@ -71,7 +71,7 @@ def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progre
         _save(config, model, tokenizer, folder / "snapshots" / share, facts)
 
     history = fit(config, model, tokens, validation, folder / "checkpoints", snapshot, progress)
-    (folder / "losses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in history), encoding="utf-8")
+    write_curve(folder, history)
     with progress.task(f"validation loss of {config.model}"):
         summary = _summary(config, model, validation)
     _save(config, model, tokenizer, folder / "model", _card(config, tokens, summary))
