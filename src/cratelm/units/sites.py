@@ -67,9 +67,9 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
 def is_signed(model: nn.Module, name: str) -> bool:
     """Whether the outputs of a site can be negative.
 
-    Not after ReLU and its like, nor in a code of ours, which is a non-negative code by definition.
+    Not after ReLU and its like, nor in a code of ours or the latents of an autoencoder: not negative by definition.
     """
     module = model.get_submodule(name)
     if isinstance(module, nn.Identity):
-        return not {"code", "earlier_codes", "hidden"} & set(name.split("."))
+        return not {"code", "earlier_codes", "hidden", "latents"} & set(name.split("."))
     return not isinstance(module, nn.ReLU | nn.ReLU6 | nn.Sigmoid | nn.Softplus)

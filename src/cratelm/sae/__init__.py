@@ -1,0 +1,1 @@
+"""The post-hoc rival: sparse autoencoders on a model's sites, trained by SAELens; their latents are units."""

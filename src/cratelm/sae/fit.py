@@ -1,0 +1,119 @@
+"""Several sparse autoencoders trained in step on one stream, each by a SAETrainer of SAELens.
+
+The steps are SAELens's own: `SAETrainer.step` is its door for whoever drives several trainers. What is ours is the
+stream, progress, and checkpoints that are whole or ignored.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cratelm.errors import InputError, RunError
+from cratelm.progress import Progress
+from cratelm.sae.config import SaeConfig
+from cratelm.sae.extra import require_sae_lens
+from cratelm.sae.stream import ActivationStream
+from cratelm.seeds import derive_seed
+from cratelm.training.checkpoints import commit, newest_committed
+
+BLOCKS_BETWEEN = 8
+"""Blocks of the stream between two checkpoints."""
+
+
+def make_trainers(config: SaeConfig, stream: ActivationStream, steps: int, name: str) -> dict[str, Any]:
+    """A SAETrainer for each site.
+
+    Raises InputError where a site's activations are all zero, or k is more than there are latents.
+    """
+    lens = require_sae_lens()
+    from sae_lens.config import LoggingConfig, SAETrainerConfig
+    from sae_lens.saes.sae import SAEMetadata
+    from sae_lens.training.sae_trainer import SAETrainer
+
+    device = str(stream.model.device)
+    settings = SAETrainerConfig(
+        total_training_samples=steps * config.batch,
+        train_batch_size_samples=config.batch,
+        lr=config.learning_rate,
+        lr_end=config.learning_rate,
+        lr_warm_up_steps=min(config.warmup, steps // 10),
+        device=device,
+        logger=LoggingConfig(log_to_wandb=False),
+    )
+    trainers = {}
+    for site, activations in stream.block(0).items():
+        if not activations.any():
+            raise InputError(f"{site} is zero everywhere: there is nothing to reconstruct. Name other modules.")
+        coordinates = activations.shape[-1]
+        common: dict[str, Any] = {
+            "d_in": coordinates,
+            "d_sae": config.latents(coordinates),
+            "device": device,
+            "metadata": SAEMetadata(model_name=name, hook_name=site),
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(config.seed, "sae", site))
+            if config.arch == "topk":
+                sae: Any = lens.TopKTrainingSAE(lens.TopKTrainingSAEConfig(k=config.k, **common))
+            else:
+                penalty = l1_coefficient(config.l1, activations)
+                sae = lens.StandardTrainingSAE(lens.StandardTrainingSAEConfig(l1_coefficient=penalty, **common))
+        trainers[site] = SAETrainer(cfg=settings, sae=sae, data_provider=iter(()))
+    return trainers
+
+
+def l1_coefficient(l1: float, activations: torch.Tensor) -> float:
+    """The paper's penalty in SAELens's terms, at the mean norm of activations (N, d).
+
+    The paper's loss is mean_d (x - x')^2 / |x| + l1 sum|f|; SAELens's is sum_d (x - x')^2 + c sum|f|. Times d |x|
+    the first becomes the second, with c = l1 d |x|.
+    """
+    return l1 * activations.shape[-1] * activations.norm(dim=-1).double().mean().item()
+
+
+def fit(
+    config: SaeConfig, stream: ActivationStream, trainers: dict[str, Any], blocks: int, folder: Path, progress: Progress
+) -> None:
+    """Train in place over so many blocks, from the newest whole checkpoint in `folder` if there is one.
+
+    Raises RunError, naming the site, where a loss is not finite.
+    """
+    done = _resume(trainers, folder, progress)
+    names = f"{len(trainers)} sparse autoencoder{'s' if len(trainers) > 1 else ''}"
+    with progress.task(f"training {names}", total=blocks, done=done) as bar:
+        for number in range(done, blocks):
+            for batch in stream.batches(number, config.batch):
+                for site, trainer in trainers.items():
+                    loss = trainer.step(batch[site]).loss
+                    trainer.n_training_steps += 1
+                    if not torch.isfinite(loss):
+                        raise RunError(f"the loss of the autoencoder of {site} is not finite: lower --learning-rate.")
+            if (number + 1) % BLOCKS_BETWEEN == 0:
+                _save(trainers, folder, number + 1)
+            bar.advance(tokens=stream.rows * stream.windows.context)
+    for trainer in trainers.values():
+        trainer.set_final_sae_metadata()
+
+
+def _save(trainers: dict[str, Any], folder: Path, blocks: int) -> None:
+    checkpoint = folder / f"checkpoint-{blocks}"
+    for place, trainer in enumerate(trainers.values()):
+        trainer.save_checkpoint(str(place), base_path=checkpoint)
+    commit(checkpoint)
+    for older in folder.glob("checkpoint-*"):
+        if older != checkpoint:
+            shutil.rmtree(older)
+
+
+def _resume(trainers: dict[str, Any], folder: Path, progress: Progress) -> int:
+    checkpoint = newest_committed(folder, progress)
+    if checkpoint is None:
+        return 0
+    for place, trainer in enumerate(trainers.values()):
+        trainer.load_trainer_state(checkpoint / str(place))
+        trainer.sae.load_weights_from_checkpoint(checkpoint / str(place))
+    blocks = int(checkpoint.name.removeprefix("checkpoint-"))
+    progress.say(f"going on behind block {blocks}.")
+    return blocks

@@ -1,0 +1,84 @@
+"""The sae stage: a trained model and its train text in, sparse autoencoders on its sites and their quality out.
+
+DIR/NUMBER       a site's autoencoder, as `SAE.load_from_disk` of SAELens reads it
+DIR/sae.json     the model and its sites, by number
+DIR/quality.json what quality.py measures, on validation documents
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from cratelm.artifacts import Artifact, read_json, run_stage, write_json
+from cratelm.corpus.tokenizer import end_of_text_id
+from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
+from cratelm.corpus.windows import Windows
+from cratelm.errors import InputError
+from cratelm.models.load import load_model
+from cratelm.progress import Progress
+from cratelm.sae.config import SaeConfig
+from cratelm.sae.extra import require_sae_lens
+from cratelm.sae.fit import fit, make_trainers
+from cratelm.sae.quality import HeldOut, measure
+from cratelm.sae.stream import ActivationStream
+from cratelm.seeds import derive_seed
+from cratelm.training.text_losses import context_length
+from cratelm.units.sites import find_sites
+
+
+def train_saes(config: SaeConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
+    """Train and measure the autoencoders of `model` in `out`."""
+    require_sae_lens()
+    inputs = {"model": model, "tokens": tokens}
+    return run_stage(out, "sae", config, inputs, lambda folder: _train(config, model, tokens, folder, progress))
+
+
+def load_saes(sae: Artifact, model: Artifact) -> dict[str, Any]:
+    """The autoencoders of a finished stage, by site; InputError where they were made for another model."""
+    lens = require_sae_lens()
+    if sae.manifest["inputs"]["model"] != model.sha256:
+        raise InputError(f"the autoencoders in {sae.path} were made for another model than {model.path}.")
+    return _loaded(lens, sae.path)
+
+
+def _loaded(lens: Any, folder: Path) -> dict[str, Any]:
+    sites = read_json(folder / "sae.json")["sites"]
+    return {site: lens.SAE.load_from_disk(folder / str(number)).eval() for number, site in enumerate(sites)}
+
+
+def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
+    network = load_model(model).requires_grad_(False)
+    sites = find_sites(network, config.sites)
+    start = end_of_text_id(read_tokenizer(tokens))
+    checkpoints = folder / "checkpoints"
+    if not (folder / "sae.json").is_file():  # written when all autoencoders are whole
+        stream, blocks = _stream(config, network, sites, tokens)
+        steps = blocks * (stream.rows * stream.windows.context // config.batch)
+        checkpoints.mkdir(exist_ok=True)
+        trainers = make_trainers(config, stream, steps, model.path.name)
+        fit(config, stream, trainers, blocks, checkpoints, progress)
+        for number, trainer in enumerate(trainers.values()):
+            trainer.sae.save_inference_model(folder / str(number))
+        write_json(folder / "sae.json", {"model": os.path.relpath(model.path, folder.parent), "sites": sites})
+    saes = _loaded(require_sae_lens(), folder)
+    for sae in saes.values():
+        sae.to(network.device)
+    held_out = HeldOut(network, read_side(tokens, "validation"), start, config.documents)
+    write_json(folder / "quality.json", measure(held_out, saes, progress))
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _stream(config: SaeConfig, network: Any, sites: list[str], tokens: Artifact) -> tuple[ActivationStream, int]:
+    """The stream, and how many of its blocks hold the tokens that were asked for."""
+    train, context = read_train(tokens), context_length(network)
+    if train.vocabulary > network.config.get_text_config().vocab_size:
+        raise InputError(f"{tokens.path} was made with another tokenizer than the model's: it has more tokens.")
+    if len(train) <= context:
+        raise InputError(f"too little text: the train side's {len(train)} tokens fill no window of {context}.")
+    rows = max(1, config.buffer // context)
+    if rows * context < config.batch:
+        raise InputError(f"--buffer {config.buffer} holds no batch of {config.batch} in whole windows of {context}.")
+    blocks = -(-config.tokens // (rows * context))
+    windows = Windows(train, context, blocks * rows, derive_seed(config.seed, "sae windows"))
+    return ActivationStream(network, sites, windows, config.buffer, config.seed), blocks

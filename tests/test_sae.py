@@ -1,0 +1,307 @@
+"""Sparse autoencoders: trained as SAELens would, measured as it does, and units like any other."""
+
+import builtins
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sae_lens import SAE, TopKTrainingSAE, TopKTrainingSAEConfig
+from sae_lens.config import LoggingConfig, SAETrainerConfig
+from sae_lens.evals import ExplainedVarianceCalculator, get_recons_loss
+from sae_lens.load_model import HookedProxyLM
+from sae_lens.training.activation_scaler import ActivationScaler
+from sae_lens.training.sae_trainer import SAETrainer
+
+from cratelm.artifacts import Artifact, open_artifact, read_json
+from cratelm.cli import run
+from cratelm.corpus.tokenizer import end_of_text_id
+from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
+from cratelm.corpus.windows import Windows
+from cratelm.errors import InputError
+from cratelm.models.load import load_model
+from cratelm.models.shapes import ShapeConfig
+from cratelm.sae import fit as fitting
+from cratelm.sae.attach import LATENTS, attach_saes
+from cratelm.sae.config import SaeConfig
+from cratelm.sae.fit import l1_coefficient, make_trainers
+from cratelm.sae.quality import HeldOut, Reconstruction, measure
+from cratelm.sae.stream import ActivationStream
+from cratelm.sae.train import load_saes, train_saes
+from cratelm.training.config import TrainConfig, TrainingConfig
+from cratelm.training.train import train
+from cratelm.units.clamp import Clamp, clamped
+from cratelm.units.sites import at_sites, find_sites, is_signed
+
+CONFIG = SaeConfig(width="2x", k=4, tokens=4000, batch=100, buffer=400, documents=6, learning_rate=3e-3)
+
+
+@pytest.fixture(scope="module", params=["crate", "gpt2"])
+def model(request, tokens, tmp_path_factory, quiet) -> Artifact:
+    shape = ShapeConfig(layers=2, width=16, heads=2, context=80)
+    recipe = TrainingConfig(tokens=8_000, batch=4, compile="no", evaluations=1, evaluation_documents=2)
+    out = tmp_path_factory.mktemp("sae") / request.param
+    return train(TrainConfig(model=request.param, shape=shape, training=recipe, seed=0), tokens, out, quiet)
+
+
+@pytest.fixture(scope="module")
+def made(model, tokens, tmp_path_factory, quiet) -> Artifact:
+    return train_saes(CONFIG, model, tokens, tmp_path_factory.mktemp("saes") / "sae", quiet)
+
+
+def stream_of(model: Artifact, tokens: Artifact, **changes) -> ActivationStream:
+    network = load_model(model)
+    windows = Windows(read_train(tokens), 80, 50, 0)
+    return ActivationStream(**{"model": network, "sites": find_sites(network), "windows": windows} | changes)
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.safetensors")}
+
+
+def test_the_stream_gives_each_window_s_activations_once_in_mixed_order(model, tokens):
+    stream = stream_of(model, tokens, buffer=400, seed=3)
+    network, sites, seen = stream.model, stream.sites, {}
+    inputs = torch.stack([stream.windows[row]["input_ids"] for row in range(5, 10)])
+    with torch.no_grad(), at_sites(network, sites, lambda site, x: seen.update({site: x.flatten(0, 1)})):
+        network(input_ids=inputs)
+    batches = list(stream.batches(1, 100))
+    assert [len(batch[sites[0]]) for batch in batches] == [100] * 4
+    mixed = {site: torch.cat([batch[site] for batch in batches]) for site in sites}
+    assert not torch.equal(mixed[sites[0]], seen[sites[0]])
+    distance = torch.cdist(mixed[sites[0]].double(), seen[sites[0]].double())
+    order = distance.argmin(1)  # the same shuffle at every site: rows are tokens
+    for site in sites:
+        torch.testing.assert_close(mixed[site].sort(0).values, seen[site].sort(0).values)
+        torch.testing.assert_close(mixed[site], seen[site][order], atol=1e-5, rtol=1e-5)
+
+
+def test_several_autoencoders_on_one_stream_are_what_saelens_makes_of_each_alone(model, tokens, quiet, tmp_path):
+    stream = stream_of(model, tokens, buffer=400, seed=3)
+    trainers = make_trainers(CONFIG, stream, 8, "tiny")
+    alone = {}
+    for site, trainer in trainers.items():
+        sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=64, d_sae=128, k=4))
+        sae.load_state_dict(trainer.sae.state_dict())
+        settings = SAETrainerConfig(
+            total_training_samples=800,
+            train_batch_size_samples=100,
+            lr=3e-3,
+            lr_end=3e-3,
+            logger=LoggingConfig(log_to_wandb=False),
+        )
+        batches = (batch[site] for block in range(2) for batch in stream.batches(block, 100))
+        alone[site] = SAETrainer(cfg=settings, sae=sae, data_provider=batches).fit()
+    fitting.fit(CONFIG, stream, trainers, 2, tmp_path, quiet)
+    for site, trainer in trainers.items():
+        for name, value in trainer.sae.state_dict().items():
+            assert torch.equal(value, alone[site].state_dict()[name]), name
+
+
+def test_the_paper_s_penalty_becomes_saelens_s():
+    x, reconstruction, latents = torch.randn(1, 8), torch.randn(1, 8), torch.rand(1, 32)
+    norm = x.norm()
+    paper = (x - reconstruction).square().mean() / norm + 8e-5 * latents.sum()
+    lens = (x - reconstruction).square().sum() + l1_coefficient(8e-5, x) * latents.sum()
+    torch.testing.assert_close(paper * 8 * norm, lens)
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(model, tokens, made, quiet, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "BLOCKS_BETWEEN", 2)
+    whole, calls = ActivationStream.batches, []
+
+    def dies(self, number, size):
+        calls.append(number)
+        if number == 5:
+            raise KeyboardInterrupt
+        return whole(self, number, size)
+
+    monkeypatch.setattr(ActivationStream, "batches", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train_saes(CONFIG, model, tokens, tmp_path / "sae", quiet)
+    calls.clear()
+    monkeypatch.setattr(ActivationStream, "batches", lambda *given: calls.append(given[1]) or whole(*given))
+    resumed = train_saes(CONFIG, model, tokens, tmp_path / "sae", quiet)
+    assert calls[0] == 4
+    assert weights(resumed.path) == weights(made.path)
+    assert not list(resumed.path.rglob("checkpoint*"))
+
+
+def test_saelens_reads_what_is_saved(made, model):
+    read = SAE.load_from_disk(made.path / "0")
+    assert read.cfg.architecture() == "topk"
+    assert (read.cfg.d_in, read.cfg.d_sae, read.cfg.k) == (64, 128, 4)
+    assert read.cfg.metadata.hook_name == find_sites(load_model(model))[0]
+
+
+def test_quality_equals_saelens_s_own_evaluation(made, model, tokens, quiet):
+    network = load_model(model)
+    tokenizer = read_tokenizer(tokens)
+    held_out = HeldOut(network, read_side(tokens, "validation"), end_of_text_id(tokenizer), 3)
+    batches = [inputs for inputs, _ in held_out.batches()]
+    quality = measure(held_out, load_saes(made, model), quiet)
+    for site, sae in load_saes(made, model).items():
+        explained, fired, losses = ExplainedVarianceCalculator(), 0.0, {}
+        for inputs in batches:
+            seen = []
+            with (
+                torch.no_grad(),
+                at_sites(network, [site], lambda _, x, seen=seen: seen.append(x[:, 1:].flatten(0, 1))),
+            ):
+                network(input_ids=inputs)
+            latents = sae.encode(seen[0])
+            explained.add_batch(sae.decode(latents), seen[0])
+            fired += latents.bool().sum().item()
+            lens = HookedProxyLM(network, None)
+            with torch.no_grad():
+                theirs = get_recons_loss(sae, lens, ActivationScaler(), inputs, False, True, hook_name=site)
+            for name, value in theirs.items():
+                losses.setdefault(name, []).append(value.flatten())
+        mean = {name: torch.cat(values).double().mean().item() for name, values in losses.items()}
+        ours = quality["sites"][site]
+        assert ours["l0"] == pytest.approx(fired / explained.num_samples, abs=1e-4)
+        assert ours["explained_variance"] == pytest.approx(explained.compute(), abs=1e-4)
+        assert quality["clean_loss"] == pytest.approx(mean["ce_loss_without_sae"], abs=1e-4)
+        assert ours["sae_loss"] == pytest.approx(mean["ce_loss_with_sae"], abs=1e-4)
+        assert ours["zero_loss"] == pytest.approx(mean["ce_loss_with_ablation"], abs=1e-4)
+        assert ours["delta_loss"]["mean"] == pytest.approx(ours["sae_loss"] - quality["clean_loss"], abs=1e-6)
+        gap = mean["ce_loss_with_ablation"] - mean["ce_loss_without_sae"]
+        recovered = (mean["ce_loss_with_ablation"] - mean["ce_loss_with_sae"]) / gap
+        assert ours["loss_recovered"] * gap == pytest.approx(recovered * gap, abs=1e-4)
+        assert sum(ours["density"]["latents"]) == round(128 * (1 - ours["dead_share"]))
+
+
+def test_sums_over_batches_are_those_over_all_tokens():
+    x, latents, guess = torch.randn(50, 3) + 5, torch.randn(50, 7).relu(), torch.randn(50, 3) + 5
+    latents[:, 2] = 0
+    sums = Reconstruction(3, 7)
+    for rows in torch.arange(50).split(20):
+        sums.update(x[rows], latents[rows], guess[rows])
+    figures = sums.figures()
+    error = (x - guess).square().sum() / (x - x.mean(0)).square().sum()
+    assert figures["explained_variance"] == pytest.approx(1 - error.item(), abs=1e-5)
+    assert figures["l0"] == pytest.approx((latents > 0).sum().item() / 50)
+    assert figures["dead_share"] == pytest.approx(np.mean([(latents[:, unit] == 0).all() for unit in range(7)]))
+    assert sum(figures["density"]["latents"]) == 6
+
+
+def test_latents_are_a_site_that_is_read_without_a_change_to_the_model(made, model):
+    network, ids = load_model(model), torch.arange(12)[None]
+    saes, seen = load_saes(made, model), {}
+    expected, inner = network(input_ids=ids).logits, {}
+    with at_sites(network, list(saes), lambda site, x: inner.update({site: x})):
+        network(input_ids=ids)
+    attach_saes(network, saes)
+    sites = find_sites(network, LATENTS)
+    assert sites == [f"{site}.sae.latents" for site in saes]
+    assert not any(is_signed(network, site) for site in sites)
+    with at_sites(network, sites, lambda site, x: seen.update({site: x})):
+        assert torch.equal(network(input_ids=ids).logits, expected)
+    for site, sae in saes.items():
+        assert torch.equal(seen[f"{site}.sae.latents"], sae.encode(inner[site]))
+
+
+@pytest.mark.parametrize("substitute", [True, False], ids=["without its error", "with its error"])
+def test_a_clamped_latent_moves_the_site_along_its_decoder_row(made, model, substitute):
+    network, ids, site = load_model(model), torch.arange(12)[None], find_sites(load_model(model))[0]
+    sae, seen = load_saes(made, model)[site], []
+    with at_sites(network, [site], lambda _, x: seen.append(x)):
+        network(input_ids=ids)
+    attach_saes(network, {site: sae}, substitute)
+    clamp = Clamp(layer=0, unit=7, operation="set", value=2.5)
+    with (
+        torch.no_grad(),
+        clamped(network, find_sites(network, LATENTS), [clamp]),
+        at_sites(network, [site], lambda _, x: seen.append(x)),
+    ):
+        network(input_ids=ids)
+    latents = sae.encode(seen[0])
+    step = sae.decode(torch.eye(128)[7]) - sae.decode(torch.zeros(128))
+    moved = (2.5 - latents[..., 7:8]) * step
+    base = sae.decode(latents) if substitute else seen[0]
+    torch.testing.assert_close(seen[1], base + moved, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"width": "0x"}, "1x as many"),
+        ({"width": "0.5x"}, "whole number"),
+        ({"width": "16"}, "whole number"),
+        ({"arch": "gated"}, "standard, topk"),
+        ({"k": 0}, "1 or more"),
+        ({"batch": 500, "buffer": 400}, "holds no batch"),
+        ({"learning_rate": 0.0}, "above 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, reason):
+    with pytest.raises(InputError, match=reason):
+        SaeConfig(**changes)
+
+
+def test_k_above_the_width_is_refused(model, tokens, quiet, tmp_path):
+    with pytest.raises(InputError, match="has 64 latents"):
+        train_saes(SaeConfig(width="1x", k=65, batch=100, buffer=400), model, tokens, tmp_path / "sae", quiet)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_site_that_gives_nothing_is_refused(model, tokens):
+    stream = stream_of(model, tokens, buffer=400, seed=0, sites=["lm_head"])
+    with pytest.raises(InputError, match="lm_head gives no activations"):
+        stream.block(0)
+
+
+def test_a_stream_of_zeros_is_refused(model, tokens):
+    stream = stream_of(model, tokens, buffer=400, seed=0)
+    with (
+        at_sites(stream.model, stream.sites[:1], lambda site, x: torch.zeros_like(x)),
+        pytest.raises(InputError, match="zero everywhere"),
+    ):
+        make_trainers(CONFIG, stream, 8, "tiny")
+
+
+def test_autoencoders_of_another_model_or_site_are_refused(made, model, tokens, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(model.path, other)
+    manifest = (other / "manifest.json").read_text().replace('"seed": 0', '"seed": 1')
+    (other / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match="another model"):
+        load_saes(made, open_artifact(other, "model"))
+    network = load_model(model)
+    sae = load_saes(made, model)[find_sites(network)[0]]
+    attach_saes(network, {"model.layers.0.attention": sae})
+    with pytest.raises(InputError, match="another model or site"):
+        network(input_ids=torch.arange(4)[None])
+
+
+def test_the_command_trains_prints_and_does_nothing_twice(model, tokens, tmp_path, capsys):
+    sizes = "--width 1x --arch standard --tokens 800 --batch 100 --buffer 400 --documents 3 --json"
+    command = ["sae", str(model.path), "--text", str(tokens.path), "--out", str(tmp_path / "sae"), *sizes.split()]
+    assert run(command) == 0
+    printed = capsys.readouterr().out
+    assert len(read_json(tmp_path / "sae" / "quality.json")["sites"]) == 2
+    assert run(command) == 0
+    assert capsys.readouterr().out == printed
+    assert run([*command[:-1]]) == 0
+    assert "loss" in capsys.readouterr().out
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch, tmp_path):
+    real = builtins.__import__
+
+    def missing(name, *given, **named):
+        if name.partition(".")[0] == "sae_lens":
+            raise ImportError(name)
+        return real(name, *given, **named)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(InputError, match=r"pip install 'cratelm\[sae\]'"):
+        train_saes(CONFIG, Artifact(tmp_path, {}), Artifact(tmp_path, {}), tmp_path / "sae", None)
+
+
+def test_nothing_of_saelens_is_imported_before_it_is_asked_for():
+    code = "import sys, cratelm.cli, cratelm.commands.sae, cratelm.sae.train; sys.exit('sae_lens' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
