@@ -1,6 +1,7 @@
 """The first pass over a shard: sums, maxima and the places of top excerpts, so much a unit and nothing a token."""
 
 import mmap
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -69,8 +70,14 @@ class TableSums:
 class FirstPass(Step):
     """Writes `first-SHARD`, all sites' sums and places, and for the explain half each site's `table-SHARD-LAYER`."""
 
+    def result(self, number: int) -> Path:
+        """The file that is there once a shard is done."""
+        return self.file("first", number)
+
     def __call__(self, number: int) -> None:
-        """Work on one shard."""
+        """Work on one shard, unless it is done."""
+        if self.result(number).is_file():
+            return
         recording = self.recording
         shard = recording.shards[number]
         half, device = shard.half, recording.network.device
@@ -90,7 +97,7 @@ class FirstPass(Step):
         recording.run(shard, see, self.advance(number))
         states = [site.state() for site in sites]
         save_state(
-            self.file("first", number),
+            self.result(number),
             {f"{layer}/{name}": value for layer, state in enumerate(states) for name, value in state.items()},
         )
 

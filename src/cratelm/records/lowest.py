@@ -18,6 +18,7 @@ class LowestPriorities:
         self.key = np.full((groups, count), EMPTY)
         """Priority and excerpt in one number, ascending."""
         self.activations = np.zeros((groups, count, tokens), np.float32)
+        self._waiting: list[tuple[np.ndarray, ...]] = []
 
     @property
     def threshold(self) -> np.ndarray:
@@ -26,7 +27,16 @@ class LowestPriorities:
 
     def update(self, group: np.ndarray, priority: np.ndarray, excerpt: np.ndarray, activations: np.ndarray) -> None:
         """See excerpts (rows,) of groups (rows,), with their priorities and activations (rows, tokens)."""
-        self._keep_lowest(group, priority.astype(np.int64) << 32 | excerpt, activations)
+        self._waiting.append((group, priority.astype(np.int64) << 32 | excerpt, activations))
+        # Sorting costs as much for few new rows as for many, so they wait for each other.
+        if sum(len(rows[0]) for rows in self._waiting) > self.key.size // 2:
+            self.settle()
+
+    def settle(self) -> None:
+        """Take in what was seen and still waits; needed before anything is read."""
+        if self._waiting:
+            self._keep_lowest(*(np.concatenate(column) for column in zip(*self._waiting, strict=True)))
+            self._waiting = []
 
     def add(self, state: Mapping[str, torch.Tensor]) -> None:
         """See what another stretch of text kept."""
@@ -35,10 +45,12 @@ class LowestPriorities:
 
     def state(self) -> dict[str, torch.Tensor]:
         """What is kept, by name."""
+        self.settle()
         return {"key": torch.from_numpy(self.key), "activations": torch.from_numpy(self.activations)}
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Group, rank, excerpt and activations of all that is kept, sorted by group and rank."""
+        self.settle()
         group, rank = np.nonzero(self.key != EMPTY)
         return group, rank, self.key[group, rank] & 0xFFFFFFFF, self.activations[group, rank]
 

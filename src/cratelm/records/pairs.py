@@ -1,5 +1,7 @@
 """Pairs of places in different documents that share something: a token, or their place in the context."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -32,7 +34,7 @@ def same_value_pairs(values: np.ndarray, documents: np.ndarray) -> tuple[np.ndar
 
 
 Pairs = tuple[torch.Tensor, torch.Tensor]
-"""The two ends of a batch's pairs, (2, pairs) each: contexts, and places in them."""
+"""The two ends of a batch's pairs: places (pairs,), context by context."""
 
 
 def batch_pairs(tokens: np.ndarray, documents: np.ndarray, device: torch.device) -> dict[str, Pairs]:
@@ -40,11 +42,10 @@ def batch_pairs(tokens: np.ndarray, documents: np.ndarray, device: torch.device)
     contexts, length = tokens.shape
     by_token = same_value_pairs(tokens.ravel(), np.repeat(documents, length))
     by_context = same_value_pairs(np.zeros(contexts, dtype=np.int64), documents)
-    places = np.arange(length)
-    by_position = tuple((end[:, None] * length + places).ravel() for end in by_context)
+    by_position = [(end[:, None] * length + np.arange(length)).ravel() for end in by_context]
 
-    def ends(pairs: tuple[np.ndarray, ...]) -> Pairs:
-        one, other = (torch.from_numpy(np.stack(np.divmod(end, length))).to(device) for end in pairs)
+    def ends(pairs: Sequence[np.ndarray]) -> Pairs:
+        one, other = (torch.from_numpy(end).to(device) for end in pairs)
         return one, other
 
     return {"token": ends(by_token), "position": ends(by_position)}

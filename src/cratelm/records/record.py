@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch.distributed as dist
+
 from cratelm.artifacts import Artifact, run_stage, write_json
 from cratelm.errors import RunError
 from cratelm.progress import Bar, Progress
@@ -20,9 +22,11 @@ from cratelm.records.config import RecordConfig
 from cratelm.records.first_pass import FirstPass
 from cratelm.records.halves import Half
 from cratelm.records.plan import Planner
+from cratelm.records.ranks import run_on_ranks
 from cratelm.records.recording import Recording, Step
 from cratelm.records.second_pass import SecondPass
 from cratelm.records.store import SCHEMA
+from cratelm.records.subject import model_folder
 from cratelm.shards import EngineConfig, run_shards
 
 
@@ -40,11 +44,6 @@ def record(
     return run_stage(
         out, "records", config, inputs, lambda folder: _record(config, model, tokens, folder, progress, engine)
     )
-
-
-def model_folder(model: Artifact) -> Path:
-    """Where a model's weights lie: a training stage has them in a folder of their own."""
-    return model.path / "model" if (model.path / "model").is_dir() else model.path
 
 
 def _record(
@@ -80,8 +79,13 @@ def _run_pass(
     shards = work.recording.shards
     for ticks in work.folder.glob("ticks-*"):
         ticks.unlink()
-    with progress.task(description, total=sum(len(shard.batches) for shard in shards)) as bar, _watched(work, bar):
-        run_shards(work, len(shards), engine, log)
+    left = [number for number in range(len(shards)) if not work.result(number).is_file()]
+    batches = sum(len(shards[number].batches) for number in left)
+    with progress.task(description, total=batches) as bar, _watched(work, bar):
+        if dist.is_initialized():
+            run_on_ranks(work, left)
+        else:
+            run_shards(work, len(shards), engine, log)
 
 
 @contextmanager

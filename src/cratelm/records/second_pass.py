@@ -1,6 +1,7 @@
 """The second pass over a shard: the chosen excerpts' activations, and what could only be chosen after the first."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -110,14 +111,15 @@ class SecondStatistics:
         context, within = np.nonzero(np.isin(excerpt, self.pool))
         if not len(context):
             return
-        values = (
-            blocks[torch.from_numpy(context), torch.from_numpy(within)].flatten(0, 1).cpu().numpy()
-        )  # (tokens, units)
-        bins, finite = self.config.histogram, self.plan["finite"]
-        place, unit = np.nonzero((values > 0) & finite)
-        share = values[place, unit] / self.plan["maximum"][unit]
-        cell = unit * bins + np.minimum((share * bins).astype(np.int64), bins - 1)
-        self.histogram += np.bincount(cell, minlength=self.units * bins).reshape(self.units, bins)
+        device, bins, units = activations.device, self.config.histogram, self.units
+        at = [torch.from_numpy(index).to(device) for index in (context, within)]
+        values = blocks[at[0], at[1]].flatten(0, 1)  # (tokens, units)
+        maximum, finite = (torch.from_numpy(self.plan[name]).to(device) for name in ("maximum", "finite"))
+        cell = (values / maximum).mul_(bins).nan_to_num_(0, 0, 0).long().clamp_(max=bins - 1)
+        cell += torch.arange(units, device=device) * bins
+        cell.masked_fill_(~((values > 0) & finite), units * bins)  # a cell of its own for what is not counted
+        counts = torch.bincount(cell.flatten(), minlength=units * bins + 1)[:-1]
+        self.histogram += counts.view(units, bins).cpu().numpy()
 
     def state(self) -> dict[str, torch.Tensor]:
         """All of it, by name."""
@@ -136,8 +138,14 @@ def _take(blocks: torch.Tensor, context: np.ndarray, within: np.ndarray, unit: n
 class SecondPass(Step):
     """Writes `second-SHARD`, all sites' late choices, and each site's `spill-LENGTH-SHARD-LAYER`."""
 
+    def result(self, number: int) -> Path:
+        """The file that is there once a shard is done."""
+        return self.file("second", number)
+
     def __call__(self, number: int) -> None:
-        """Work on one shard."""
+        """Work on one shard, unless it is done."""
+        if self.result(number).is_file():
+            return
         recording = self.recording
         shard = recording.shards[number]
         half = shard.half
@@ -165,6 +173,6 @@ class SecondPass(Step):
             file.close()
         states = [site.state() for site in sites]
         save_state(
-            self.file("second", number),
+            self.result(number),
             {f"{layer}/{name}": value for layer, state in enumerate(states) for name, value in state.items()},
         )

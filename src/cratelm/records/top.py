@@ -22,6 +22,7 @@ class TopExcerpts:
         self.peak: np.ndarray = np.empty(0, np.int8)
         """The place of the maximum within the excerpt."""
         self.threshold = np.zeros(units, np.float32)
+        self._waiting: list[tuple[np.ndarray, ...]] = []
 
     def update(self, blocks: torch.Tensor, maxima: torch.Tensor, first: np.ndarray, document: np.ndarray) -> None:
         """See a batch of contexts of one length.
@@ -41,7 +42,16 @@ class TopExcerpts:
         peak = tokens.argmax(1)
         context, unit = context.cpu().numpy(), unit.cpu().numpy()
         value = tokens[np.arange(len(peak)), peak]
-        self._keep_best(unit, value, first[context] + within, document[context], peak)
+        self._waiting.append((unit, value, first[context] + within, document[context], peak))
+        # Sorting costs as much for few new rows as for many, so they wait for each other.
+        if sum(len(rows[0]) for rows in self._waiting) > self.units * self.count // 2:
+            self.settle()
+
+    def settle(self) -> None:
+        """Take in what was seen and still waits; needed before anything is read."""
+        if self._waiting:
+            self._keep_best(*(np.concatenate(column) for column in zip(*self._waiting, strict=True)))
+            self._waiting = []
 
     def add(self, state: Mapping[str, torch.Tensor]) -> None:
         """See what another stretch of text kept."""
@@ -49,6 +59,7 @@ class TopExcerpts:
 
     def state(self) -> dict[str, torch.Tensor]:
         """What is kept, by name, (rows,) each, sorted by unit and rank."""
+        self.settle()
         names = ("unit", "value", "excerpt", "document", "peak")
         return {name: torch.from_numpy(getattr(self, name)) for name in names}
 

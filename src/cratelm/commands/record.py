@@ -1,0 +1,42 @@
+"""`cratelm record`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cratelm.records.config import RecordConfig
+from cratelm.shards import EngineConfig
+
+
+def record(
+    model: str,
+    /,
+    settings: Annotated[RecordConfig, Parameter(name="*")] = RecordConfig(),
+    *,
+    text: str,
+    out: Path,
+    engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
+) -> None:
+    """Record every unit of a model: what it fires on, in two passes over text that it was not trained on.
+
+    Parameters
+    ----------
+    model
+        A trained model's folder; any transformers folder with a causal language model and its tokenizer; or the name
+        of one on the hub, which is off unless HF_HUB_OFFLINE=0. Nothing in it is executed.
+    text
+        A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes.
+    out
+        The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
+    """
+    from cratelm.progress import Progress
+    from cratelm.records.ranks import on_ranks
+    from cratelm.records.record import record as make_records
+    from cratelm.records.subject import open_subject, tokens_for
+
+    with Progress() as progress, on_ranks() as leads:
+        if leads:
+            subject = open_subject(model)
+            tokens = tokens_for(subject, text, out.with_name(out.name + "-tokens"), progress)
+            make_records(settings, subject, tokens, out, progress, engine)
