@@ -1,5 +1,6 @@
 """Records are exact: compared with keeping everything and sorting."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from cratelm.errors import InputError
 from cratelm.models.build import build_model
 from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import StudyConfig
-from cratelm.records import halves
 from cratelm.records.config import LONG, SHORT
 from cratelm.records.draws import draw_pool, draw_random, priorities
 from cratelm.records.halves import cut_batches, cut_half, cut_shards
@@ -170,15 +170,14 @@ def test_excerpts_tile_contexts_and_a_token_limit_takes_whole_documents() -> Non
         assert tiling.document_of(np.arange(tiling.count)).tolist() == [0 if row[0] < 300 else 2 for row in expected]
 
 
-def test_batches_and_shards_hold_every_context_once_and_equally_long_within_a_batch(monkeypatch) -> None:
+def test_batches_and_shards_hold_every_context_once_and_equally_long_within_a_batch() -> None:
     generator = np.random.default_rng(0)
     ends = np.cumsum(generator.integers(30, 700, 80))
     half = cut_half("score", Side(np.zeros(ends[-1], np.uint16), ends), context=257)
     batches = cut_batches(half, 1000, seed=0)
     assert sorted(np.concatenate(batches)) == list(range(len(half.contexts.start)))
     assert all(len(set(half.contexts.length[batch])) == 1 for batch in batches)
-    monkeypatch.setattr(halves, "SHARD_TOKENS", 4000)
-    shards = list(cut_shards(half, batches))
+    shards = list(cut_shards(half, batches, 4000))
     assert len(shards) > 3
     assert [batch.tolist() for shard in shards for batch in shard.batches] == [batch.tolist() for batch in batches]
 
@@ -377,12 +376,9 @@ def test_one_unit_can_be_read_alone(recorded) -> None:
     assert np.array_equal(alone.tokens, expected.tokens)
 
 
-def test_any_cut_into_shards_keeps_the_same_excerpts(
-    recorded, tokens, small_study, tmp_path, quiet, monkeypatch
-) -> None:
+def test_any_cut_into_shards_keeps_the_same_excerpts(recorded, tokens, small_study, tmp_path, quiet) -> None:
     model, records = recorded
-    monkeypatch.setattr(halves, "SHARD_TOKENS", 1500)
-    again = record(small_study.records, model, tokens, tmp_path / "again", quiet)
+    again = record(dataclasses.replace(small_study.records, shard=1500), model, tokens, tmp_path / "again", quiet)
     for layer in range(2):
         name = f"layer-{layer}.parquet"
         assert pq.read_table(again.path / name).equals(pq.read_table(records.path / name))

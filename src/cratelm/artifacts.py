@@ -166,6 +166,8 @@ def _claimed(partial: Path, identity: dict[str, Any]) -> Iterator[None]:
         lock = (partial / ".lock").open("w")
     except OSError as error:
         raise InputError(f"cannot write to {partial} ({error.strerror}). Choose another folder.") from error
+    # A child that outlives a killed stage must not go on holding its lock.
+    os.register_at_fork(after_in_child=lock.close)
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

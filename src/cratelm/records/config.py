@@ -42,14 +42,25 @@ class RecordConfig:
     """Units a layer, drawn by seed, whose full token table is kept for the ceiling `table-full`."""
     batch: int = 8192
     """Tokens in a batch."""
+    shard: int = 2**17
+    """Tokens in a shard, and a batch's more: what workers share out, and what is lost when one dies."""
     seed: int = 0
     """Seed of all that is drawn: the pools, each unit's excerpts, the units with a full table."""
 
     def __post_init__(self) -> None:
-        counts = (self.top, self.random, self.short_random, self.interval, self.other, self.histogram, self.batch)
+        counts = (
+            self.top,
+            self.random,
+            self.short_random,
+            self.interval,
+            self.other,
+            self.histogram,
+            self.batch,
+            self.shard,
+        )
         if min(counts) < 1 or self.table_units < 0:
             raise InputError(
-                "records: top, random, short_random, interval, other, histogram and batch must be 1 or more."
+                "records: top, random, short_random, interval, other, histogram, batch and shard must be 1 or more."
             )
         if self.top > NEAR_TOP:
             raise InputError(f"records: top is {self.top}; at most {NEAR_TOP} can be kept.")

@@ -12,9 +12,6 @@ from cratelm.records.config import LONG, SHORT
 from cratelm.records.draws import mix
 from cratelm.seeds import derive_seed
 
-SHARD_TOKENS = 2**17
-"""Tokens in a shard of work, and a batch's more: what is lost when a worker dies."""
-
 
 @dataclass(frozen=True)
 class Tiling:
@@ -123,9 +120,9 @@ class Shard:
         return np.concatenate(self.batches)
 
 
-def cut_shards(half: Half, batches: list[np.ndarray]) -> Iterator[Shard]:
-    """Consecutive batches that come to SHARD_TOKENS; the text alone decides where a shard ends."""
+def cut_shards(half: Half, batches: list[np.ndarray], tokens: int) -> Iterator[Shard]:
+    """Consecutive batches that come to about `tokens` tokens; the text alone decides where a shard ends."""
     sizes = np.array([half.contexts.length[batch].sum() for batch in batches])
-    number = (np.cumsum(sizes) - sizes) // SHARD_TOKENS
+    number = (np.cumsum(sizes) - sizes) // tokens
     for value in np.unique(number):
         yield Shard(half, [batches[index] for index in np.flatnonzero(number == value)])

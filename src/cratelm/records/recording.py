@@ -79,7 +79,7 @@ class Recording:
         return [
             shard
             for half in self.halves.values()
-            for shard in cut_shards(half, cut_batches(half, self.config.batch, self.config.seed))
+            for shard in cut_shards(half, cut_batches(half, self.config.batch, self.config.seed), self.config.shard)
         ]
 
     @cached_property
