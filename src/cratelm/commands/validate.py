@@ -4,19 +4,49 @@ from pathlib import Path
 from typing import Any
 
 
-def validate(explainer: str, /, *, puzzles: Path | None = None, seed: int = 0, json: bool = False) -> None:
-    """Try an explainer on units whose explanation is known: planted ones in real text, and puzzles.
+def validate(
+    explainer: str,
+    /,
+    *,
+    puzzles: Path | None = None,
+    seed: int = 0,
+    json: bool = False,
+    llm: str | None = None,
+    llm_model: str | None = None,
+    answers: Path = Path("answers.sqlite"),
+    concurrency: int = 8,
+    timeout: float = 120,
+    plan: bool = False,
+    price: float = 0,
+) -> None:
+    """Try an explainer or a judge on units whose explanation is known: planted ones in real text, and puzzles.
 
     Parameters
     ----------
     explainer
-        `table`, `graph`, or one of the controls `random` and `constant`.
+        `table`, `graph`, or one of the controls `random` and `constant`; with --llm a simulator: `all-at-once`,
+        `token-by-token`, `log-probability-free` or `listing`.
     puzzles
         A file of puzzles instead of the package's own.
     seed
         Seed of the random excerpts of the planted units.
     json
         Print the result as JSON on stdout.
+    llm
+        The judge: a server's address, such as http://localhost:8000/v1, or a model's folder or GGUF file. A server's
+        key is read from the environment, CRATELM_LLM_KEY.
+    llm_model
+        Which of a server's models; its first unless said otherwise.
+    answers
+        The file that keeps every answer of the judge, from which a run that was stopped goes on.
+    concurrency
+        Requests under way at a server.
+    timeout
+        Seconds that one answer of a server may take.
+    plan
+        Print requests, tokens and price, and send nothing.
+    price
+        The price of a million tokens, for the plan.
     """
     import dataclasses
     import json as printer
@@ -28,6 +58,12 @@ def validate(explainer: str, /, *, puzzles: Path | None = None, seed: int = 0, j
     from cratelm.validate.planted import find_planted
     from cratelm.validate.puzzles import read_puzzles, solve_puzzles
 
+    if llm is not None or plan:
+        from cratelm.commands.validate_judge import validate_judge
+
+        judge = {"llm": llm, "llm_model": llm_model, "answers": answers, "concurrency": concurrency, "timeout": timeout}
+        validate_judge(explainer, read_puzzles(puzzles), judge, price if plan else None, json)
+        return
     if explainer not in WITHOUT_TEXT:
         raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(WITHOUT_TEXT)}.")
     with Progress() as progress, progress.task(f"validating {explainer}"):

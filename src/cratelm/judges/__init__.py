@@ -1,0 +1,1 @@
+"""Language models as explainers, simulators and classifiers of units."""

@@ -1,0 +1,88 @@
+"""Whether a judge can judge: on puzzles it has to rank the true explanation above its false rivals."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from cratelm.judges.simulators import Failure, Question, Simulated, simulate
+from cratelm.llm.model import LanguageModel
+from cratelm.progress import Progress
+from cratelm.validate.puzzles import Puzzle, correlate
+
+PASSES = 0.8
+"""A judge passes where it ranks the true explanation first in this share of the puzzles, or more."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a judge made of one puzzle; a correlation is None where too few of its answers could be used."""
+
+    name: str
+    rank: int | None
+    """Of the true explanation among its rivals by correlation; 1 is the first, and ties count against it."""
+    correlation: float | None
+    control: float | None
+    """The same with the true explanation of another puzzle."""
+    failures: int
+    answers: int
+
+
+def questions_of(puzzles: Sequence[Puzzle]) -> list[Question]:
+    """Of each puzzle: the true explanation, the false ones, another's; each on all sentences."""
+    return [
+        Question(explanation, tuple(sentence.tokens))
+        for number, puzzle in enumerate(puzzles)
+        for explanation in _explanations(puzzles, number)
+        for sentence in puzzle.sentences
+    ]
+
+
+def _explanations(puzzles: Sequence[Puzzle], number: int) -> list[str]:
+    puzzle = puzzles[number]
+    return [puzzle.explanation, *puzzle.false_explanations, puzzles[number - 1].explanation]
+
+
+def judge_puzzles(
+    simulator: str, model: LanguageModel, puzzles: Sequence[Puzzle], progress: Progress
+) -> tuple[list[Judged], Counter[str]]:
+    """Each puzzle as judged, and how often each reason made an answer useless."""
+    questions = questions_of(puzzles)
+    answers: dict[int, Simulated] = {}
+    with progress.task(f"{simulator} by {model.name}", total=len(questions)) as bar:
+        for number, answer in simulate(simulator, model, questions):
+            answers[number] = answer
+            bar.advance()
+    reasons = Counter(answer.reason.split(":")[0] for answer in answers.values() if isinstance(answer, Failure))
+    judged, first = [], 0
+    for number, puzzle in enumerate(puzzles):
+        count = len(_explanations(puzzles, number)) * len(puzzle.sentences)
+        judged.append(_judged(puzzle, [answers[k] for k in range(first, first + count)]))
+        first += count
+    return judged, reasons
+
+
+def _judged(puzzle: Puzzle, answers: list[Simulated]) -> Judged:
+    size = len(puzzle.sentences)
+    scores = [_score(puzzle, answers[begin : begin + size]) for begin in range(0, len(answers), size)]
+    true, rivals, control = scores[0], scores[1:-1], scores[-1]
+    rank = None if true is None else 1 + sum(rival is not None and rival >= true for rival in rivals)
+    failures = sum(isinstance(answer, Failure) for answer in answers)
+    return Judged(puzzle.name, rank, true, control, failures, len(answers))
+
+
+def _score(puzzle: Puzzle, answers: list[Simulated]) -> float | None:
+    """The correlation over the sentences whose answers could be used; None where half of them or more could not."""
+    pairs = [
+        (sentence.activations, answer)
+        for sentence, answer in zip(puzzle.sentences, answers, strict=True)
+        if not isinstance(answer, Failure)
+    ]
+    if 2 * len(pairs) <= len(answers):
+        return None
+    return correlate([x for truth, _ in pairs for x in truth], [x for _, answer in pairs for x in answer])
+
+
+def passes(judged: Sequence[Judged]) -> bool:
+    """Whether the judge's numbers may stand unmarked."""
+    return mean(row.rank == 1 for row in judged) >= PASSES

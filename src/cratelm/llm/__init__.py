@@ -1,0 +1,1 @@
+"""Language models that judge: servers, models in this process, and a cache of what they said."""

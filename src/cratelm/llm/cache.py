@@ -1,0 +1,87 @@
+"""Every answer on disk: what was asked once is never paid for again, and a killed run goes on where it was."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cratelm.errors import InputError, RunError
+from cratelm.llm.model import LanguageModel, Shares
+
+
+class Answers:
+    """An SQLite file of answers, keyed by model, prompt and parameters."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file; InputError where that cannot be done."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = sqlite3.connect(path, isolation_level=None)
+            self._file.execute("PRAGMA journal_mode=WAL")
+            # A crash of the machine may lose the last answers, never the file.
+            self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.execute("CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer TEXT) WITHOUT ROWID")
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                f"{path} cannot hold the judge's answers ({error}). Remove it or choose another."
+            ) from error
+
+    def get(self, *key: Any) -> Any:
+        """The answer to a question, None where it was never asked."""
+        try:
+            row = self._file.execute("SELECT answer FROM answers WHERE key = ?", (_key(key),)).fetchone()
+        except sqlite3.Error as error:
+            raise InputError(f"{self.path} is damaged ({error}). Remove it and ask again.") from error
+        return None if row is None else json.loads(row[0])
+
+    def put(self, answer: Any, *key: Any) -> None:
+        """Keep an answer; RunError where the disk does not take it."""
+        try:
+            self._file.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (_key(key), json.dumps(answer)))
+        except sqlite3.Error as error:
+            raise RunError(
+                f"writing to {self.path} failed: {error}. Mend that, then run the same command again to go on."
+            ) from error
+
+
+def _key(parts: Sequence[Any]) -> bytes:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "surrogatepass")).digest()
+
+
+class Cached:
+    """A judge that is asked only what it has not answered before."""
+
+    def __init__(self, model: LanguageModel, answers: Answers) -> None:
+        self.model, self.answers = model, answers
+        self.name, self.cannot = model.name, model.cannot
+
+    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
+        """As LanguageModel.texts."""
+        keys = [("text", self.name, prompt, limit) for prompt in prompts]
+        return self._each(keys, lambda missing: self.model.texts([prompts[k] for k in missing], limit))
+
+    def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
+        """As LanguageModel.digits."""
+        keys = [("digits", self.name, prompt, list(at)) for prompt, at in zip(prompts, places, strict=True)]
+        return self._each(
+            keys, lambda missing: self.model.digits([prompts[k] for k in missing], [places[k] for k in missing])
+        )
+
+    def _each(
+        self, keys: Sequence[tuple], ask: Callable[[list[int]], Iterator[tuple[int, Any]]]
+    ) -> Iterator[tuple[int, Any]]:
+        missing: dict[tuple, list[int]] = {}
+        for number, key in enumerate(keys):
+            answer = self.answers.get(*key)
+            if answer is None:
+                missing.setdefault(tuple(map(str, key)), []).append(number)
+            else:
+                yield number, answer
+        same = list(missing.values())  # one question asked twice is sent once
+        for place, answer in ask([numbers[0] for numbers in same]) if same else ():
+            self.answers.put(answer, *keys[same[place][0]])
+            for number in same[place]:
+                yield number, answer

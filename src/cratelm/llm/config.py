@@ -1,0 +1,65 @@
+"""Which judge, and what it may cost."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cratelm.errors import InputError
+from cratelm.llm.cache import Answers, Cached
+from cratelm.llm.model import Shares
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """A language model as a judge."""
+
+    llm: str
+    """A server's address, such as http://localhost:8000/v1, or a model's folder or GGUF file."""
+    llm_model: str | None = None
+    """Which of a server's models; its first unless said otherwise."""
+    concurrency: int = 8
+    """Requests under way at a server."""
+    timeout: float = 120
+    """Seconds that one answer of a server may take."""
+    answers: Path = Path("answers.sqlite")
+    """The file that keeps every answer."""
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1 or self.timeout <= 0:
+            raise InputError("--concurrency must be 1 or more, --timeout above 0.")
+
+
+def open_judge(config: JudgeConfig) -> Cached:
+    """The judge behind its cache. Where a server is gone, what it answered before is still at hand."""
+    answers = Answers(config.answers)
+    if not config.llm.startswith(("http://", "https://")):
+        from cratelm.llm.local import LocalModel
+
+        return Cached(LocalModel(Path(config.llm)), answers)
+    from cratelm.llm.server import Server, Unreachable
+
+    key = ("probe", config.llm, config.llm_model)
+    try:
+        server = Server(config.llm, config.llm_model, config.concurrency, config.timeout)
+    except Unreachable as error:
+        known = answers.get(*key)
+        if known is None:
+            raise
+        return Cached(Gone(known["name"], known["cannot"], error), answers)
+    answers.put({"name": server.name, "cannot": server.cannot}, *key)
+    return Cached(server, answers)
+
+
+class Gone:
+    """A server that no longer answers; whoever asks it anything new is told."""
+
+    def __init__(self, name: str, cannot: dict[str, str], error: Exception) -> None:
+        self.name, self.cannot, self._error = name, cannot, error
+
+    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
+        """Raises what went wrong."""
+        raise self._error
+
+    def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
+        """Raises what went wrong."""
+        raise self._error

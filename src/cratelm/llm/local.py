@@ -1,0 +1,140 @@
+"""A judge in this process: any causal language model that transformers loads, GGUF files included.
+
+The prefix that a batch's prompts share is run once and its key-value cache kept; prompts go in batches; and the head
+is applied to the digits alone, at the places that are read.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from cratelm.errors import InputError, first_line
+from cratelm.llm.model import DIGITS, STOP, Shares
+
+BATCH = 16
+"""Prompts at a time."""
+
+
+class LocalModel:
+    """A model's folder, or a GGUF file."""
+
+    def __init__(self, path: Path) -> None:
+        """Load it; InputError where it is no model, or splits the digits."""
+        where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+        folder = path
+        if path.suffix == ".gguf":
+            folder, where["gguf_file"] = path.parent, path.name
+        try:
+            tokenizer: Any = AutoTokenizer.from_pretrained(folder, **where)
+            safe = {} if path.suffix == ".gguf" else {"use_safetensors": True}
+            network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **where, **safe)
+        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+            raise InputError(f"the judge in {path} cannot be loaded: {first_line(error)}") from error
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network, self.tokenizer = network.to(self.device).eval(), tokenizer
+        self.name = f"{path.name} {sum(weight.numel() for weight in network.parameters())}"
+        self.cannot = {} if self._whole_digits() else dict.fromkeys(("places", "next"), _SPLIT)
+        self._prefix: tuple[list[int], DynamicCache] | None = None
+
+    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
+        """As LanguageModel.texts; the likeliest token each time."""
+        tokenizer = self.tokenizer
+        for number, prompt in enumerate(prompts):
+            ids = torch.tensor([tokenizer(prompt)["input_ids"]], device=self.device)
+            self._require_room(ids.shape[1] + limit)
+            with torch.inference_mode():
+                said = self.network.generate(
+                    ids, max_new_tokens=limit, do_sample=False, stop_strings=[STOP], tokenizer=tokenizer
+                )
+            yield number, tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True).partition(STOP)[0]
+
+    def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
+        """As LanguageModel.digits."""
+        encoded = [self.tokenizer(prompt, return_offsets_mapping=True) for prompt in prompts]
+        ids = [list(one["input_ids"]) for one in encoded]
+        self._require_room(max(map(len, ids), default=0))
+        reads = [
+            [token_before(one["offset_mapping"], place, len(prompt)) for place in at]
+            for one, prompt, at in zip(encoded, prompts, places, strict=True)
+        ]
+        shared = self._keep_prefix(ids, reads)
+        order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
+        for begin in range(0, len(order), BATCH):
+            numbers = order[begin : begin + BATCH]
+            found = self._batch([ids[k][shared:] for k in numbers], [[r - shared for r in reads[k]] for k in numbers])
+            yield from zip(numbers, found, strict=True)
+
+    def _require_room(self, tokens: int) -> None:
+        room = getattr(self.network.config, "max_position_embeddings", None)
+        if room is not None and tokens > room:
+            raise InputError(f"a prompt and its answer take {tokens} tokens, and {self.name} has room for {room}.")
+
+    def _keep_prefix(self, ids: list[list[int]], reads: list[list[int]]) -> int:
+        """Run what all prompts begin with, up to the first place that is read; its length."""
+        begin = _common(ids)
+        first = min((read for row in reads for read in row if read >= 0), default=0)
+        begin = begin[: min(first, len(begin), min(map(len, ids)) - 1)]
+        if begin and (self._prefix is None or self._prefix[0] != begin):
+            cache = DynamicCache(config=self.network.config)
+            with torch.inference_mode():
+                self.network.base_model(torch.tensor([begin], device=self.device), past_key_values=cache)
+            self._prefix = begin, cache
+        if not begin:
+            self._prefix = None
+        return len(begin)
+
+    def _batch(self, ids: list[list[int]], reads: list[list[int]]) -> list[Shares]:
+        """The shares at tokens `reads` of prompts without their shared prefix; -1 or less stands for no such place."""
+        width = max(map(len, ids))
+        # Filled up on the right, where causal attention lets nothing back.
+        rows = torch.tensor([row + [row[-1]] * (width - len(row)) for row in ids], device=self.device)
+        with torch.inference_mode():
+            cache = _copies(self._prefix[1], len(ids)) if self._prefix else None
+            hidden = self.network.base_model(rows, past_key_values=cache, use_cache=cache is not None)[0]
+            likely = self._digit_shares(hidden)
+        return [[likely[k, read].tolist() if read >= 0 else None for read in row] for k, row in enumerate(reads)]
+
+    def _digit_shares(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The probabilities among DIGITS, (..., 10), behind hidden states (..., width)."""
+        scores = hidden @ self.network.get_output_embeddings().weight[self._digit_ids].T
+        cap = getattr(self.network.config, "final_logit_softcapping", None)
+        scores = cap * torch.tanh(scores / cap) if cap else scores
+        return scores.double().softmax(-1)
+
+    def _whole_digits(self) -> bool:
+        """Whether each digit behind a tab is one token; remembers which."""
+        behind = [self.tokenizer(f"a\t{digit}")["input_ids"] for digit in DIGITS]
+        bare = self.tokenizer("a\t")["input_ids"]
+        self._digit_ids = [row[-1] for row in behind]
+        return all(row[:-1] == bare for row in behind) and len(set(self._digit_ids)) == len(DIGITS)
+
+
+_SPLIT = "its tokenizer does not keep the digits 0 to 9 as single tokens behind a tab"
+
+
+def token_before(offsets: Sequence[tuple[int, int]], place: int, length: int) -> int:
+    """The number of the token behind which the character at `place` follows; -1 where a token lies across it."""
+    if place == length:
+        return len(offsets) - 1
+    for number, (begin, end) in enumerate(offsets):
+        if begin == place and end > begin:
+            return number - 1
+    return -1
+
+
+def _common(rows: list[list[int]]) -> list[int]:
+    """What all rows begin with."""
+    lowest, highest = min(rows), max(rows)  # whatever these two share, all between them share
+    length = next((k for k, (a, b) in enumerate(zip(lowest, highest, strict=False)) if a != b), len(lowest))
+    return lowest[:length]
+
+
+def _copies(kept: DynamicCache, count: int) -> DynamicCache:
+    """The cache of one row for `count` rows; the kept one stays as it is."""
+    cache = deepcopy(kept)
+    cache.batch_repeat_interleave(count)
+    return cache
