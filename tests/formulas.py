@@ -51,3 +51,66 @@ def official_logits(w: Tensors, ids: torch.Tensor, layers: int, heads: int) -> t
             x = x + linear(attend(q, k, v, heads), w, h + "attn.c_proj")
             x = x + linear(torch.relu(linear(norm(x, w, h + "ln_2"), w, h + "mlp.c_fc")), w, h + "mlp.c_proj")
     return norm(x, w, "transformer.ln_f") @ w["transformer.wte.weight"].T
+
+
+def sparse_code(y: torch.Tensor, w: torch.Tensor, eta, lam, steps: int, start: torch.Tensor | None = None) -> list:
+    """The codes of the proximal steps, one after another, from 0 or from `start`; w is (h, d), eta and lam numbers or
+    (h,)."""
+    code = y.new_zeros(len(y), len(w)) if start is None else start
+    codes = []
+    for _ in range(steps):
+        code = (code - eta * ((code @ w - y) @ w.T) - eta * lam).clamp(min=0)
+        codes.append(code)
+    return codes
+
+
+def variant_attention(x: torch.Tensor, w: Tensors, name: str, heads: int) -> torch.Tensor:
+    """MSSA and its untied relatives: what has no projection of its own is w; a query may have a low-rank addition."""
+    u = linear(x, w, f"{name}.subspace_proj")
+    q = linear(x, w, f"{name}.query_proj") if f"{name}.query_proj.weight" in w else u
+    k = linear(x, w, f"{name}.key_proj") if f"{name}.key_proj.weight" in w else u
+    if f"{name}.query_up_proj.weight" in w:
+        q = u + x @ (w[f"{name}.query_up_proj.weight"] @ w[f"{name}.query_down_proj.weight"]).T
+    return linear(attend(q, k, u, heads), w, f"{name}.output_proj")
+
+
+def variant_coding(y: torch.Tensor, w: Tensors, name: str, complete: bool = False, steps: int = 2, **numbers):
+    """The sparse block: ISTA from 0 over an overcomplete dictionary, or from y over a complete one."""
+    dictionary = w[f"{name}.dictionary"]
+    eta = numbers.get("eta", 0.1) * w.get(f"{name}.step_size_log_ratio", torch.zeros(1)).exp()
+    lam = numbers.get("lam", 0.1) * w.get(f"{name}.threshold_log_ratio", torch.zeros(1)).exp()
+    if complete:
+        return sparse_code(y, dictionary, eta, lam, steps, start=y)[-1]
+    return sparse_code(y, dictionary, eta, lam, steps)[-1] @ w.get(f"{name}.decoding_dictionary", dictionary)
+
+
+def rival_mlp(y: torch.Tensor, w: Tensors, name: str, k: int | None = None) -> torch.Tensor:
+    """A ReLU MLP, or one of which the k largest hidden values of a token remain."""
+    hidden = linear(y, w, f"{name}.up_proj")
+    if k is not None:
+        keep = torch.zeros_like(hidden)
+        for token, places in enumerate(hidden.argsort(-1, descending=True)[:, :k]):
+            keep[token, places] = 1
+        hidden = hidden * keep
+    return linear(hidden.clamp(min=0), w, f"{name}.down_proj")
+
+
+def variant_logits(
+    w: Tensors, ids: torch.Tensor, layers: int, heads: int, residual: bool = False, k: int | None = None, **coding
+) -> torch.Tensor:
+    """The logits of any of our models from its own tensors: (T, V)."""
+    x = w["model.embed_tokens.weight"][ids] + w["model.embed_positions.weight"][: len(ids)]
+    for i in range(layers):
+        h = f"model.layers.{i}."
+        y = norm(x, w, h + "attention_norm")
+        if h + "attention.subspace_proj.weight" in w:
+            x = x + variant_attention(y, w, h + "attention", heads)
+        else:
+            q, key, v = (linear(y, w, f"{h}attention.{part}_proj") for part in ("query", "key", "value"))
+            x = x + linear(attend(q, key, v, heads), w, h + "attention.output_proj")
+        if h + "mlp.up_proj.weight" in w:
+            x = x + rival_mlp(norm(x, w, h + "mlp_norm"), w, h + "mlp", k)
+        else:
+            coded = variant_coding(norm(x, w, h + "coding_norm"), w, h + "coding", **coding)
+            x = x + coded if residual else coded
+    return norm(x, w, "model.norm") @ w["model.embed_tokens.weight"].T

@@ -23,7 +23,8 @@ class StudyConfig:
 
     corpus: Annotated[CorpusConfig, Parameter(name="*")] = field(default_factory=CorpusConfig)
     models: str = "crate,gpt2"
-    """The models that are compared, by name, with commas between them."""
+    """The models that are compared, by name, with commas between them, such as
+    `crate,gpt2,crate-alpha,crate+ista_threshold=0.4` (see docs/models.md)."""
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     records: RecordConfig = field(default_factory=RecordConfig)

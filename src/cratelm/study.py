@@ -14,6 +14,7 @@ from cratelm.artifacts import Artifact, claim_study, require_same_study
 from cratelm.corpus.tokens import read_side, read_train, tokenize
 from cratelm.errors import InputError
 from cratelm.explain.explain import explain
+from cratelm.models.build import build_config
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
 from cratelm.records.halves import cut_half
@@ -27,8 +28,13 @@ from cratelm.training.train import train
 
 
 def run_study(config: StudyConfig, out: Path, progress: Progress) -> Artifact:
-    """Train, record, explain, score and report in `out`; what is there already is not made again."""
+    """Train, record, explain, score and report in `out`; what is there already is not made again.
+
+    Raises InputError, before anything is made, where a model's name makes no model.
+    """
     require_same_study(out, config)
+    for name in config.model_names:
+        build_config(name, config.shape, vocabulary=1, end_of_text=0)
     tokens = tokenize(config.corpus, out / "tokens", progress)
     require_enough_text(config, tokens)
     claim_study(out, config)

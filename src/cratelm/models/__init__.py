@@ -4,8 +4,10 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from cratelm.models.configuration_baseline import BaselineConfig
 from cratelm.models.configuration_crate import CrateConfig
+from cratelm.models.configuration_crate_variant import CrateVariantConfig
 from cratelm.models.modeling_baseline import BaselineForCausalLM, BaselineModel
 from cratelm.models.modeling_crate import CrateForCausalLM, CrateModel
+from cratelm.models.modeling_crate_variant import CrateVariantForCausalLM, CrateVariantModel
 
 __all__ = [
     "BaselineConfig",
@@ -14,10 +16,14 @@ __all__ = [
     "CrateConfig",
     "CrateForCausalLM",
     "CrateModel",
+    "CrateVariantConfig",
+    "CrateVariantForCausalLM",
+    "CrateVariantModel",
 ]
 
 for config, model, causal_lm in (
     (CrateConfig, CrateModel, CrateForCausalLM),
+    (CrateVariantConfig, CrateVariantModel, CrateVariantForCausalLM),
     (BaselineConfig, BaselineModel, BaselineForCausalLM),
 ):
     AutoConfig.register(config.model_type, config, exist_ok=True)

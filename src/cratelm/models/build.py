@@ -1,26 +1,70 @@
 """A new model from a name, a shape and a seed."""
 
+from dataclasses import fields
+
 import torch
+from huggingface_hub.errors import StrictDataclassError
 
-from cratelm.models import BaselineConfig, BaselineForCausalLM, CrateConfig, CrateForCausalLM
+from cratelm.errors import InputError
+from cratelm.models import (
+    BaselineConfig,
+    BaselineForCausalLM,
+    CrateConfig,
+    CrateForCausalLM,
+    CrateVariantConfig,
+    CrateVariantForCausalLM,
+)
+from cratelm.models.configuration_decoder import DecoderConfig
 from cratelm.models.decoder import DecoderForCausalLM
-from cratelm.models.shapes import ShapeConfig, require_model
+from cratelm.models.shapes import Settings, ShapeConfig, model_settings
 
-CLASSES = {"crate": (CrateConfig, CrateForCausalLM), "gpt2": (BaselineConfig, BaselineForCausalLM)}
+CLASSES: dict[type[DecoderConfig], type[DecoderForCausalLM]] = {
+    CrateConfig: CrateForCausalLM,
+    CrateVariantConfig: CrateVariantForCausalLM,
+    BaselineConfig: BaselineForCausalLM,
+}
 
 
 def build_model(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: int, seed: int) -> DecoderForCausalLM:
     """A model with random weights, which are a function of the arguments alone."""
-    config_class, model_class = CLASSES[require_model(name)]
-    config = config_class(
-        vocab_size=vocabulary,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        max_position_embeddings=shape.context,
-        bos_token_id=end_of_text,
-        eos_token_id=end_of_text,
-    )
+    return untrained(build_config(name, shape, vocabulary, end_of_text), seed)
+
+
+def build_config(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: int) -> DecoderConfig:
+    """The configuration of a model; raises InputError, with the reason, where the name's settings make none."""
+    base, settings = model_settings(name)
+    sizes = {
+        "vocab_size": vocabulary,
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "max_position_embeddings": shape.context,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+    }
+    if given := sorted(settings.keys() & sizes.keys()):
+        raise InputError(f"model {name!r}: {given[0]} belongs to the shape, which all models of a comparison share.")
+    config_class = _config_class(base, settings)
+    numbers = {field.name for field in fields(config_class) if field.type is float}
+    settings = {
+        key: float(value) if key in numbers and type(value) is int else value for key, value in settings.items()
+    }
+    try:
+        return config_class(**sizes | settings)
+    except (StrictDataclassError, ValueError, TypeError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
+        raise InputError(f"model {name!r}: {reason}.") from error
+
+
+def untrained(config: DecoderConfig, seed: int) -> DecoderForCausalLM:
+    """A model as it begins: random weights, a function of the configuration and the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return model_class(config)
+        return CLASSES[type(config)](config)
+
+
+def _config_class(base: str, settings: Settings) -> type[DecoderConfig]:
+    """CRATE's own class as long as it knows all the settings, so that the paper's model stays itself."""
+    if base == "gpt2":
+        return BaselineConfig
+    return CrateConfig if settings.keys() <= {field.name for field in fields(CrateConfig)} else CrateVariantConfig

@@ -3,7 +3,8 @@
     Z = Z + W_o Attention(LN(Z))
     Z = Z + W_down ReLU(W_up LN(Z))
 
-The post-ReLU hidden layer passes through `mlp.hidden`, where its units are read or clamped.
+The post-ReLU hidden layer passes through `mlp.hidden`, where its units are read or clamped. Its rivals of ISTA, TopK
+and an L1 penalty, are in sparse_activations.py.
 """
 
 from typing import cast
@@ -15,6 +16,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_baseline import BaselineConfig
 from .decoder import CausalAttention, DecoderForCausalLM, DecoderModel, DecoderPreTrainedModel
+from .modeling_crate import CrateAttention
+from .sparse_activations import PenalisedReLU, TopK
 
 
 class BaselineAttention(CausalAttention):
@@ -36,14 +39,21 @@ class BaselineAttention(CausalAttention):
         )
 
 
+def hidden_activation(config: BaselineConfig) -> nn.Module:
+    """What the hidden layer's values pass through."""
+    if config.activation == "topk":
+        return TopK(cast(int, config.topk))
+    return PenalisedReLU() if config.l1_penalty else ACT2FN[config.activation]
+
+
 class BaselineMLP(nn.Module):
-    """Two linear maps with a ReLU (or GELU) between them: (B, T, d) to (B, T, 4d) to (B, T, d)."""
+    """Two linear maps with a ReLU (or GELU, or TopK) between them: (B, T, d) to (B, T, 4d) to (B, T, d)."""
 
     def __init__(self, config: BaselineConfig):
         super().__init__()
         width = cast(int, config.intermediate_size)
         self.up_proj = nn.Linear(config.hidden_size, width, bias=config.bias)
-        self.hidden = ACT2FN[config.activation]
+        self.hidden = hidden_activation(config)
         self.down_proj = nn.Linear(width, config.hidden_size, bias=config.bias)
 
     def forward(self, hidden_states):
@@ -57,7 +67,8 @@ class BaselineLayer(GradientCheckpointingLayer):
     def __init__(self, config: BaselineConfig, layer_idx: int):
         super().__init__()
         self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.bias)
-        self.attention = BaselineAttention(config, layer_idx)
+        attention_class = CrateAttention if config.attention == "mssa" else BaselineAttention
+        self.attention = attention_class(config, layer_idx)
         self.mlp_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.bias)
         self.mlp = BaselineMLP(config)
 
@@ -79,7 +90,7 @@ class BaselinePreTrainedModel(DecoderPreTrainedModel):
     config: BaselineConfig
     config_class = BaselineConfig
     _no_split_modules = ["BaselineLayer"]
-    _can_record_outputs = {"hidden_states": BaselineLayer, "attentions": BaselineAttention}
+    _can_record_outputs = {"hidden_states": BaselineLayer, "attentions": CausalAttention}
 
     @torch.no_grad()
     def _init_weights(self, module):
@@ -98,3 +109,11 @@ class BaselineForCausalLM(BaselinePreTrainedModel, DecoderForCausalLM):
     """The baseline language model."""
 
     model_class = BaselineModel
+
+    def lm_loss(self, hidden_states, targets, num_items_in_batch=None):
+        """Cross-entropy as everywhere; in training with the L1 penalty, if there is one, a token's share as there."""
+        loss = super().lm_loss(hidden_states, targets, num_items_in_batch)
+        if not (self.training and self.config.l1_penalty):
+            return loss
+        share = 1 if num_items_in_batch is None else (targets != -100).sum() / num_items_in_batch
+        return loss + self.config.l1_penalty * share * sum(layer.mlp.hidden.take_norm() for layer in self.model.layers)

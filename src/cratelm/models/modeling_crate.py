@@ -91,7 +91,7 @@ class CratePreTrainedModel(DecoderPreTrainedModel):
     config: CrateConfig
     config_class = CrateConfig
     _no_split_modules = ["CrateLayer"]
-    _can_record_outputs = {"hidden_states": CrateLayer, "attentions": CrateAttention}
+    _can_record_outputs = {"hidden_states": CrateLayer, "attentions": CausalAttention}
 
     @torch.no_grad()
     def _init_weights(self, module):

@@ -13,6 +13,7 @@ import torch
 
 from cratelm.errors import InputError, first_line
 from cratelm.models import BaselineConfig, BaselineForCausalLM, CrateConfig, CrateForCausalLM
+from cratelm.models.configuration_decoder import DecoderConfig
 from cratelm.models.decoder import DecoderForCausalLM
 
 Tensors = dict[str, torch.Tensor]
@@ -62,8 +63,12 @@ def import_official(path: Path) -> DecoderForCausalLM:
 
 
 def export_official(model: DecoderForCausalLM, path: Path) -> None:
-    """Write a model as an official checkpoint holds it, without optimizer state."""
+    """Write a model as an official checkpoint holds it, without optimizer state.
+
+    Raises InputError for a model that the official code would compute differently.
+    """
     config = model.config
+    require_official(config)
     arguments = {
         "n_layer": config.num_hidden_layers,
         "n_head": config.num_attention_heads,
@@ -74,6 +79,23 @@ def export_official(model: DecoderForCausalLM, path: Path) -> None:
         "dropout": 0.0,
     }
     torch.save({"model_args": arguments, "model": _to_official(dict(model.state_dict()))}, path)
+
+
+def require_official(config: DecoderConfig) -> None:
+    """Refuse what an official checkpoint cannot say: its code has these numbers built in."""
+    sizes = {"hidden_size": config.hidden_size, "num_attention_heads": config.num_attention_heads}
+    if isinstance(config, BaselineConfig):
+        published: DecoderConfig = BaselineConfig(**sizes)
+        fixed = ("intermediate_size", "activation", "attention", "l1_penalty")
+    elif type(config) is CrateConfig:
+        published = CrateConfig(**sizes)
+        fixed = ("dictionary_size", "ista_steps", "ista_step_size", "ista_threshold")
+    else:
+        raise InputError(f"a {config.model_type} model has no place in the official repository's format.")
+    for name in (*fixed, "layer_norm_eps"):
+        ours, theirs = getattr(config, name), getattr(published, name)
+        if ours != theirs:
+            raise InputError(f"the official repository's code has {name} {theirs}; this model has {ours}.")
 
 
 def load_exactly(model: DecoderForCausalLM, tensors: Tensors, source: str) -> None:

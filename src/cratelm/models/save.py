@@ -29,6 +29,8 @@ or without, trusting the code in this folder:
 PURPOSE = {
     "crate": "CRATE-LM (Bai & Ma, arXiv 2410.16443): a language model with sparse coding in every layer. The units of "
     "layer N pass through the module `model.layers.N.coding.code`.",
+    "crate-variant": "A relative of CRATE-LM (Bai & Ma, arXiv 2410.16443), with sparse coding in every layer; "
+    "`config.json` says what differs. The units of layer N pass through the module `model.layers.N.coding.code`.",
     "gpt2-baseline": "GPT-2 as a baseline for CRATE-LM (Bai & Ma, arXiv 2410.16443). The units of layer N pass through "
     "the module `model.layers.N.mlp.hidden`.",
 }

@@ -1,10 +1,39 @@
-"""Models by name and size."""
+"""Models by name and size.
 
+A name is a base and the settings in which it differs: `crate-alpha` is short for `crate+residual=true+decoupled=true`.
+Further settings of the base's configuration follow a `+` each: `crate-alpha+ista_threshold=0.4`. What is written after
+`--models` is the model's name everywhere, in folders too.
+"""
+
+import json
+import re
 from dataclasses import dataclass
 
 from cratelm.errors import InputError
 
-MODELS = ("crate", "gpt2")
+Settings = dict[str, bool | int | float | str]
+
+ALPHA: Settings = {"residual": True, "decoupled": True}
+MODELS: dict[str, Settings] = {
+    "crate": {},
+    "crate-1step": {"ista_steps": 1},
+    "crate-4step": {"ista_steps": 4},
+    "crate-learned": {"learned": True},
+    "crate-residual": {"residual": True},
+    "crate-decoupled": {"decoupled": True},
+    "crate-alpha": ALPHA,
+    "crate-query": {"attention": "low-rank-query"},
+    "crate-untied": {"attention": "separate-query"},
+    "crate-separate": {"attention": "separate"},
+    "crate-alpha-query": ALPHA | {"attention": "low-rank-query"},
+    "crate-alpha-separate": ALPHA | {"attention": "separate"},
+    "crate-complete": {"complete": True, "ista_steps": 1},
+    "gpt2": {},
+    "gpt2-topk": {"activation": "topk"},
+    "gpt2-l1": {"l1_penalty": 1e-3},
+    "gpt2-mssa": {"attention": "mssa"},
+}
+"""Each name's settings; its base is the part before the first hyphen, `crate` or `gpt2`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +58,31 @@ class ShapeConfig:
 
 
 def require_model(name: str) -> str:
-    """Refuse a model name that there is none of."""
-    if name not in MODELS:
-        raise InputError(f"unknown model {name!r}: choose from {', '.join(MODELS)}.")
+    """Refuse a model name that there is none of, or that is not written as names are."""
+    model_settings(name)
     return name
+
+
+def model_settings(name: str) -> tuple[str, Settings]:
+    """The base of a model's name, `crate` or `gpt2`, and the settings in which the model differs from it."""
+    known, *further = name.split("+")
+    if known not in MODELS:
+        raise InputError(f"unknown model {known!r}: choose from {', '.join(MODELS)}.")
+    settings = dict(MODELS[known])
+    for setting in further:
+        key, value = _parse(name, setting)
+        settings[key] = value
+    return known.split("-")[0], settings
+
+
+def _parse(name: str, setting: str) -> tuple[str, bool | int | float | str]:
+    """A setting's key and value: a number, true, false or a word."""
+    match = re.fullmatch(r"([a-z][a-z0-9_]*)=([A-Za-z0-9.-]+)", setting)
+    if match is None:
+        raise InputError(
+            f"model {name!r}: {setting!r} is no setting. Write NAME+KEY=VALUE, such as crate+ista_threshold=0.4."
+        )
+    try:
+        return match[1], json.loads(match[2])
+    except ValueError:
+        return match[1], match[2]

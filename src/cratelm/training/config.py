@@ -81,7 +81,7 @@ class TrainConfig:
     """One model's training: which model, how large, by which recipe, from which seed."""
 
     model: str = "crate"
-    """`crate` or `gpt2`."""
+    """A model's name, such as `crate`, `gpt2`, `crate-alpha` or `crate+ista_threshold=0.4` (see docs/models.md)."""
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0

@@ -16,6 +16,7 @@ from cratelm.errors import InputError
 
 DEFAULT_SITES = {
     "crate": "model.layers.*.coding.code",
+    "crate-variant": "model.layers.*.coding.code",
     "gpt2-baseline": "model.layers.*.mlp.hidden",
     "gpt2": "transformer.h.*.mlp.act",
 }
