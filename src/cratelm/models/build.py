@@ -50,7 +50,7 @@ def build_config(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: in
         key: float(value) if key in numbers and type(value) is int else value for key, value in settings.items()
     }
     try:
-        return config_class(**sizes | settings)
+        return config_class(**sizes | settings)  # type: ignore[bad-argument-type]
     except (StrictDataclassError, ValueError, TypeError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
         raise InputError(f"model {name!r}: {reason}.") from error

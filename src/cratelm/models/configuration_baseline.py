@@ -1,5 +1,7 @@
 """The configuration of the black-box rival."""
 
+from typing import cast
+
 from huggingface_hub.dataclasses import strict
 
 from .configuration_decoder import DecoderConfig
@@ -40,13 +42,15 @@ class BaselineConfig(DecoderConfig):
     def __post_init__(self, **kwargs):
         if self.intermediate_size is None:
             self.intermediate_size = 4 * self.hidden_size
+        plan = dict(type(self).base_model_tp_plan or {})
         if self.activation == "topk":
             if self.topk is None:
                 self.topk = max(1, self.intermediate_size // 16)
             # The k largest of a layer are not the largest of its shards.
-            self.base_model_tp_plan = {k: v for k, v in self.base_model_tp_plan.items() if ".mlp." not in k}
+            plan = {name: how for name, how in plan.items() if ".mlp." not in name}
         if self.attention == "mssa":
-            self.base_model_tp_plan = self.base_model_tp_plan | {"layers.*.attention.subspace_proj": "colwise"}
+            plan["layers.*.attention.subspace_proj"] = "colwise"
+        self.base_model_tp_plan = plan  # type: ignore[read-only]
         super().__post_init__(**kwargs)
 
     def validate_architecture(self):
@@ -67,5 +71,5 @@ class BaselineConfig(DecoderConfig):
     def _require_topk(self, k: int):
         if self.activation != "topk":
             raise ValueError(f"topk {k} means nothing with activation {self.activation!r}; it is for 'topk'")
-        if not 1 <= k <= self.intermediate_size:
+        if not 1 <= k <= cast(int, self.intermediate_size):
             raise ValueError(f"topk {k} is not from 1 to the hidden layer's {self.intermediate_size} units")

@@ -18,7 +18,7 @@ class CrateVariantConfig(CrateConfig):
     """
 
     model_type = "crate-variant"
-    base_model_tp_plan = CrateConfig.base_model_tp_plan | {
+    base_model_tp_plan = (CrateConfig.base_model_tp_plan or {}) | {
         "layers.*.attention.query_proj": "colwise",
         "layers.*.attention.key_proj": "colwise",
         "layers.*.attention.query_up_proj": "colwise",

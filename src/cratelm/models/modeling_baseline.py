@@ -68,7 +68,7 @@ class BaselineLayer(GradientCheckpointingLayer):
         super().__init__()
         self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.bias)
         attention_class = CrateAttention if config.attention == "mssa" else BaselineAttention
-        self.attention = attention_class(config, layer_idx)
+        self.attention = attention_class(config, layer_idx)  # type: ignore[bad-argument-type]
         self.mlp_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.bias)
         self.mlp = BaselineMLP(config)
 

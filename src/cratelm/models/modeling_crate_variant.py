@@ -161,9 +161,9 @@ class CrateVariantPreTrainedModel(DecoderPreTrainedModel):
         if isinstance(module, VariantSparseCoding):
             if module.decoding_dictionary is not None:  # begins tied, so that training alone sets the two apart
                 init.copy_(module.decoding_dictionary, module.dictionary)
-            if module.step_size_log_ratio is not None:
-                init.zeros_(module.step_size_log_ratio)
-                init.zeros_(module.threshold_log_ratio)
+            for learned in (module.step_size_log_ratio, module.threshold_log_ratio):
+                if learned is not None:
+                    init.zeros_(learned)
 
 
 class CrateVariantModel(CrateVariantPreTrainedModel, DecoderModel):

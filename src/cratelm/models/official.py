@@ -7,7 +7,7 @@ can run. Every tensor of it must be known, present and of its right shape.
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -68,7 +68,7 @@ def export_official(model: DecoderForCausalLM, path: Path) -> None:
     Raises InputError for a model that the official code would compute differently.
     """
     config = model.config
-    require_official(config)
+    require_official(cast(DecoderConfig, config))
     arguments = {
         "n_layer": config.num_hidden_layers,
         "n_head": config.num_attention_heads,
