@@ -20,10 +20,10 @@ from cratelm.cli import run
 from cratelm.corpus.tokenizer import train_bpe
 from cratelm.errors import InputError, RunError
 from cratelm.models.load import load_causal_lm
+from cratelm.models.subject import ForeignModel, open_subject, tokens_for
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.records.store import read_excerpts, read_units
-from cratelm.records.subject import ForeignModel, open_subject, tokens_for
 from cratelm.shards import EngineConfig
 from cratelm.units.sites import at_sites
 from tests.conftest import sentences

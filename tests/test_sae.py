@@ -25,7 +25,7 @@ from cratelm.errors import InputError
 from cratelm.models.load import load_model
 from cratelm.models.shapes import ShapeConfig
 from cratelm.sae import fit as fitting
-from cratelm.sae.attach import LATENTS, attach_saes
+from cratelm.sae.attach import attach_saes
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.fit import l1_coefficient, make_trainers
 from cratelm.sae.quality import HeldOut, Reconstruction, measure
@@ -34,7 +34,7 @@ from cratelm.sae.train import load_saes, train_saes
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 from cratelm.units.clamp import Clamp, clamped
-from cratelm.units.sites import at_sites, find_sites, is_signed
+from cratelm.units.sites import LATENTS, at_sites, find_sites, is_signed
 
 CONFIG = SaeConfig(width="2x", k=4, tokens=4000, batch=100, buffer=400, documents=6, learning_rate=3e-3)
 

@@ -30,10 +30,10 @@ def record(
     out
         The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
     """
+    from cratelm.models.subject import open_subject, tokens_for
     from cratelm.progress import Progress
     from cratelm.records.ranks import on_ranks
     from cratelm.records.record import record as make_records
-    from cratelm.records.subject import open_subject, tokens_for
 
     with Progress() as progress, on_ranks() as leads:
         if leads:

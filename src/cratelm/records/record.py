@@ -16,6 +16,7 @@ import torch.distributed as dist
 
 from cratelm.artifacts import Artifact, run_stage, write_json
 from cratelm.errors import RunError
+from cratelm.models.subject import model_folder
 from cratelm.progress import Bar, Progress
 from cratelm.records.assemble import Assembler
 from cratelm.records.config import RecordConfig
@@ -26,7 +27,6 @@ from cratelm.records.ranks import run_on_ranks
 from cratelm.records.recording import Recording, Step
 from cratelm.records.second_pass import SecondPass
 from cratelm.records.store import SCHEMA
-from cratelm.records.subject import model_folder
 from cratelm.shards import EngineConfig, run_shards
 
 

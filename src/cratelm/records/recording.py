@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
 from transformers import PreTrainedModel
 
 from cratelm.artifacts import Artifact
@@ -17,9 +16,9 @@ from cratelm.corpus.contexts import context_tokens
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
-from cratelm.models.load import load_causal_lm
 from cratelm.records.config import RecordConfig
 from cratelm.records.halves import Half, Shard, cut_batches, cut_half, cut_shards
+from cratelm.sae.open import load_network
 from cratelm.training.text_losses import context_length
 from cratelm.units.sites import at_sites, find_sites, is_signed
 
@@ -51,10 +50,8 @@ class Recording:
 
     @cached_property
     def network(self) -> PreTrainedModel:
-        """The model, on the GPU if there is one."""
-        network = load_causal_lm(self.model).eval()
-        nn.Module.to(network, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        return network
+        """The model, with its autoencoders if it has some, on the GPU if there is one."""
+        return load_network(self.model)
 
     @cached_property
     def start(self) -> int:

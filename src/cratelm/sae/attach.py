@@ -13,9 +13,6 @@ from transformers import PreTrainedModel
 
 from cratelm.errors import InputError
 
-LATENTS = "*.sae.latents"
-"""The sites of an attached model."""
-
 
 class AttachedSae(nn.Module):
     """An autoencoder behind a site; not a part of the model's weights."""

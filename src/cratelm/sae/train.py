@@ -2,6 +2,7 @@
 
 DIR/NUMBER       a site's autoencoder, as `SAE.load_from_disk` of SAELens reads it
 DIR/sae.json     the model and its sites, by number
+DIR/tokenizer.json  the model's own
 DIR/quality.json what quality.py measures, on validation documents
 """
 
@@ -10,16 +11,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cratelm.artifacts import Artifact, read_json, run_stage, write_json
+from cratelm.artifacts import Artifact, run_stage, write_json
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError
-from cratelm.models.load import load_model
+from cratelm.models.subject import SAES, model_folder, tokenizer_file
 from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.extra import require_sae_lens
 from cratelm.sae.fit import fit, make_trainers
+from cratelm.sae.open import load_network, read_saes, require_made_for
 from cratelm.sae.quality import HeldOut, measure
 from cratelm.sae.stream import ActivationStream
 from cratelm.seeds import derive_seed
@@ -30,29 +32,24 @@ from cratelm.units.sites import find_sites
 def train_saes(config: SaeConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
     """Train and measure the autoencoders of `model` in `out`."""
     require_sae_lens()
+    if (model.path / SAES).is_file():
+        raise InputError(f"{model.path} holds sparse autoencoders. Give the model that they were made for.")
     inputs = {"model": model, "tokens": tokens}
     return run_stage(out, "sae", config, inputs, lambda folder: _train(config, model, tokens, folder, progress))
 
 
 def load_saes(sae: Artifact, model: Artifact) -> dict[str, Any]:
     """The autoencoders of a finished stage, by site; InputError where they were made for another model."""
-    lens = require_sae_lens()
-    if sae.manifest["inputs"]["model"] != model.sha256:
-        raise InputError(f"the autoencoders in {sae.path} were made for another model than {model.path}.")
-    return _loaded(lens, sae.path)
-
-
-def _loaded(lens: Any, folder: Path) -> dict[str, Any]:
-    sites = read_json(folder / "sae.json")["sites"]
-    return {site: lens.SAE.load_from_disk(folder / str(number)).eval() for number, site in enumerate(sites)}
+    require_made_for(sae, model)
+    return read_saes(sae.path, "cpu")
 
 
 def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
-    network = load_model(model).requires_grad_(False)
+    network = load_network(model_folder(model)).requires_grad_(False)
     sites = find_sites(network, config.sites)
     start = end_of_text_id(read_tokenizer(tokens))
     checkpoints = folder / "checkpoints"
-    if not (folder / "sae.json").is_file():  # written when all autoencoders are whole
+    if not (folder / SAES).is_file():  # written when all autoencoders are whole
         stream, blocks = _stream(config, network, sites, tokens)
         steps = blocks * (stream.rows * stream.windows.context // config.batch)
         checkpoints.mkdir(exist_ok=True)
@@ -60,10 +57,9 @@ def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, p
         fit(config, stream, trainers, blocks, checkpoints, progress)
         for number, trainer in enumerate(trainers.values()):
             trainer.sae.save_inference_model(folder / str(number))
-        write_json(folder / "sae.json", {"model": os.path.relpath(model.path, folder.parent), "sites": sites})
-    saes = _loaded(require_sae_lens(), folder)
-    for sae in saes.values():
-        sae.to(network.device)
+        shutil.copyfile(tokenizer_file(model), folder / "tokenizer.json")
+        write_json(folder / SAES, {"model": os.path.relpath(model.path, folder.parent), "sites": sites})
+    saes = read_saes(folder, str(network.device))
     held_out = HeldOut(network, read_side(tokens, "validation"), start, config.documents)
     write_json(folder / "quality.json", measure(held_out, saes, progress))
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -21,19 +21,25 @@ DEFAULT_SITES = {
     "gpt2": "transformer.h.*.mlp.act",
 }
 
+LATENTS = "*.sae.latents"
+"""Where sparse autoencoders are attached: their latents (sae/attach.py)."""
+
 Visit = Callable[[str, torch.Tensor], torch.Tensor | None]
 """Called with a site's name and its output (batch, tokens, units); gives what to put in its place, or None."""
 
 
 def find_sites(model: PreTrainedModel, pattern: str | None = None) -> list[str]:
-    """The names of the modules that match `pattern`, in the model's order: a layer's code by default.
+    """The names of the modules that match `pattern`, in the model's order.
+
+    By default a layer's code, or the latents of the autoencoders where there are some.
 
     Raises InputError, naming what there is, where nothing matches.
     """
-    pattern = pattern or DEFAULT_SITES.get(model.config.model_type)
+    names = [name for name, _ in model.named_modules() if name]
+    latents = any(fnmatchcase(name, LATENTS) for name in names)
+    pattern = pattern or (LATENTS if latents else DEFAULT_SITES.get(model.config.model_type))
     if pattern is None:
         raise InputError(f"a {model.config.model_type} model has no default sites: name them, such as '*.mlp.act'.")
-    names = [name for name, _ in model.named_modules() if name]
     found = [name for name in names if fnmatchcase(name, pattern)]
     if not found:
         raise InputError(f"no site matches {pattern!r}. The model's modules are: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""What is recorded: any model with its tokenizer, and text cut into tokens by that tokenizer."""
+"""What is measured: any model with its tokenizer, and text cut into tokens by that tokenizer."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ from cratelm.errors import InputError, first_line
 from cratelm.progress import Progress
 
 NEEDED = ("*.json", "*.safetensors", "merges.txt", "vocab.txt")
+SAES = "sae.json"
+"""The file that tells a folder of sparse autoencoders, which counts as a model: the one that they were made for, read
+through them (sae/open.py)."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ class ForeignModel(Artifact):
 
 
 def open_subject(model: str) -> Artifact:
-    """A finished training stage, any transformers folder, or a model of the hub, by its folder or name.
+    """A finished training or sae stage, any transformers folder, or a model of the hub, by its folder or name.
 
     Raises InputError where there is none, or it has no tokenizer.
     """
     path = Path(model)
     if (path / MANIFEST).is_file():
-        found = open_artifact(path, "model")
+        found = open_artifact(path, "sae" if (path / SAES).is_file() else "model")
     else:
         found = ForeignModel(path if path.is_dir() else _from_hub(model), {})
     if not tokenizer_file(found).is_file():
@@ -50,7 +53,8 @@ def open_subject(model: str) -> Artifact:
 
 def model_folder(model: Artifact) -> Path:
     """Where a model's weights lie: a training stage has them in a folder of their own."""
-    return model.path / "model" if (model.path / MANIFEST).is_file() else model.path
+    own = model.path / "model"
+    return own if (model.path / MANIFEST).is_file() and own.is_dir() else model.path
 
 
 def tokenizer_file(model: Artifact) -> Path:

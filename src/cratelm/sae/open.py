@@ -1,0 +1,63 @@
+"""A model with the autoencoders of a finished sae stage on it, or without: whatever is recorded and steered."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from cratelm.artifacts import Artifact, open_artifact, read_json
+from cratelm.errors import InputError
+from cratelm.models.load import load_causal_lm
+from cratelm.models.subject import SAES, model_folder, open_subject
+from cratelm.sae.attach import attach_saes
+from cratelm.sae.extra import require_sae_lens
+from cratelm.training.evaluation import open_language_model
+
+
+def load_network(folder: Path, substitute: bool = False) -> PreTrainedModel:
+    """A model ready to be measured, on the GPU if there is one, by the folder that `model_folder` gives.
+
+    Of an sae stage's folder, the model that it was made for with the autoencoders attached (`substitute`: see
+    `attach_saes`); InputError where that model is gone, or has become another one.
+    """
+    if not (folder / SAES).is_file():
+        network = load_causal_lm(folder).eval()
+        nn.Module.to(network, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        return network
+    network = load_network(model_folder(base_of(open_artifact(folder, "sae"))))
+    attach_saes(network, read_saes(folder, str(network.device)), substitute)
+    return network
+
+
+def open_with_latents(folder: Path, substitute: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """`open_language_model` of a model's folder or of an sae stage's, with the autoencoders attached."""
+    if not (folder / SAES).is_file():
+        if substitute:
+            raise InputError(f"{folder} holds no sparse autoencoders: there is no reconstruction to put in.")
+        return open_language_model(folder)
+    base = base_of(open_artifact(folder, "sae"))
+    network, tokenizer = open_language_model(base.path)
+    attach_saes(network, read_saes(folder, str(network.device)), substitute)
+    return network, tokenizer
+
+
+def base_of(sae: Artifact) -> Artifact:
+    """The model that a stage's autoencoders were made for; InputError where it is gone, or has become another."""
+    base = open_subject(str(sae.path.parent / read_json(sae.path / SAES)["model"]))
+    require_made_for(sae, base)
+    return base
+
+
+def require_made_for(sae: Artifact, model: Artifact) -> None:
+    """Refuse autoencoders that were made for another model."""
+    if sae.manifest["inputs"]["model"] != model.sha256:
+        raise InputError(f"the autoencoders in {sae.path} were made for another model than {model.path}.")
+
+
+def read_saes(folder: Path, device: str) -> dict[str, Any]:
+    """The autoencoders in a folder, by site, in the order of the model's sites."""
+    lens = require_sae_lens()
+    sites = read_json(folder / SAES)["sites"]
+    return {site: lens.SAE.load_from_disk(folder / str(number)).eval().to(device) for number, site in enumerate(sites)}
