@@ -16,7 +16,7 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 import torch
 from rich.console import Console
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import IDENTITY, Artifact, write_json
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.tokens import read_train, tokenize
 from cratelm.corpus.windows import Windows
@@ -61,6 +61,7 @@ def trained(tokens: Artifact, steps: int, folder: Path) -> float:
     config = replace(config, training=recipe)
     model = build_model("crate", config.shape, 4096, 0, 0)
     validation = Validation(tokens)
+    write_json(folder.parent / IDENTITY, {})  # which names the run
     times = []
 
     class Clock(Progress):
@@ -98,7 +99,7 @@ def checkpoint(folder: Path) -> float:
     began = time.perf_counter()
     model.save_pretrained(folder / "checkpoint-1")
     torch.save(optimizer.state_dict(), folder / "checkpoint-1" / "optimizer.pt")
-    commit(folder / "checkpoint-1")
+    commit(folder / "checkpoint-1", "benchmark")
     return time.perf_counter() - began
 
 

@@ -2,11 +2,6 @@
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,35 +74,6 @@ def test_an_untrained_model_is_the_one_that_training_starts_from(config, tokens,
     assert all(torch.allclose(one[name], other[name], atol=1e-9) for name in one)
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from cratelm.artifacts import open_artifact
-from cratelm.progress import Progress
-from cratelm.training.config import TrainConfig, TrainingConfig
-from cratelm.training.train import train
-from cratelm.models.shapes import ShapeConfig
-shape = ShapeConfig(layers=2, width=16, heads=2, context=64)
-training = TrainingConfig(tokens=40 * 4 * 64, batch=4, compile="no", evaluations=4, evaluation_documents=5)
-config = TrainConfig(model="crate", shape=shape, training=training)
-train(config, open_artifact(Path(sys.argv[1]), "tokens"), Path(sys.argv[2]), Progress())
-"""
-
-
-def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bytes(config, tokens, tmp_path, quiet) -> None:
-    whole = train(config, tokens, tmp_path / "whole", quiet)
-    out = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tokens.path), str(out)], stderr=subprocess.DEVNULL)
-    checkpoints = out.with_name("killed.partial") / "checkpoints"
-    deadline = time.monotonic() + 120
-    while not list(checkpoints.glob(f"checkpoint-*/{COMMIT}")) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not out.exists()
-    assert outputs(train(config, tokens, out, quiet)) == outputs(whole)
-
-
 class Stop(Exception):
     """Stands for the end of the process, where a real kill could not be timed."""
 
@@ -141,8 +107,8 @@ def test_a_checkpoint_without_a_commit_does_not_exist(tmp_path: Path, quiet: Pro
     for step in (5, 10):
         (tmp_path / f"checkpoint-{step}").mkdir()
         (tmp_path / f"checkpoint-{step}" / "model.safetensors").write_bytes(b"weights")
-    commit(tmp_path / "checkpoint-5")
-    assert newest_committed(tmp_path, quiet) == tmp_path / "checkpoint-5"
+    commit(tmp_path / "checkpoint-5", "run")
+    assert newest_committed(tmp_path, "run", quiet) == tmp_path / "checkpoint-5"
     assert not (tmp_path / "checkpoint-10").exists()
     assert list(tmp_path.glob("damaged-checkpoint-10-*"))
 

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from cratelm.errors import InputError, RunError
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
 IDENTITY = "stage.json"
 STUDY = "study.json"
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 VERSIONED = ("cratelm", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
 
@@ -207,11 +211,34 @@ def require_disk(folder: Path, needed: int, what: str) -> None:
 
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
+    """Say what the disk is at fault for, whoever noticed it: torch and safetensors have errors of their own."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        if error.errno not in DISK_FAULTS:
             raise
-        raise RunError(
-            f"writing to {folder} failed: {error.strerror}. Mend that, then run the same command again to go on."
-        ) from error
+        reason, cause = error.strerror, error
+    except (RuntimeError, SafetensorError) as error:
+        reason, cause = _write_fault(folder, error), error
+        if reason is None:
+            raise
+    else:
+        return
+    raise RunError(
+        f"writing to {folder} failed: {reason}. Mend that, then run the same command again to go on."
+    ) from cause
+
+
+def _write_fault(folder: Path, error: Exception) -> str | None:
+    """Why nothing can be written to the folder, or None: torch's error does not say it."""
+    said = [os.strerror(number) for number in DISK_FAULTS if os.strerror(number) in str(error)]
+    if said:
+        return said[0]
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(2**20))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as fault:
+        return fault.strerror
+    return None

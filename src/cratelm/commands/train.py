@@ -46,9 +46,10 @@ def train(
     from cratelm.errors import InputError
     from cratelm.progress import Progress
     from cratelm.training.plan import plan as plan_training
-    from cratelm.training.ranks import rank, world_size
+    from cratelm.training.ranks import join_slurm, rank, world_size
     from cratelm.training.train import train as train_model
 
+    join_slurm()
     text = open_artifact(tokens, "tokens")
     if plan:
         result = plan_training(settings, read_tokenizer(text).get_vocab_size(), world_size())

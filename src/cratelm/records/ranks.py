@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from cratelm.errors import RunError
+from cratelm.training.ranks import join_slurm, world_size
 
 A_WEEK = datetime.timedelta(days=7)
 """How long a rank waits for another: longer than any stage takes."""
@@ -18,7 +19,8 @@ A_WEEK = datetime.timedelta(days=7)
 @contextmanager
 def on_ranks() -> Iterator[bool]:
     """Whether this process leads: rank 0, or the only process. Any other works here until the leader is done."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    join_slurm()
+    if world_size() == 1:
         yield True
         return
     if torch.cuda.is_available():

@@ -16,7 +16,7 @@ from cratelm.sae.config import SaeConfig
 from cratelm.sae.extra import require_sae_lens
 from cratelm.sae.stream import ActivationStream
 from cratelm.seeds import derive_seed
-from cratelm.training.checkpoints import commit, newest_committed
+from cratelm.training.checkpoints import commit, name_of_run, newest_committed
 
 BLOCKS_BETWEEN = 8
 """Blocks of the stream between two checkpoints."""
@@ -101,14 +101,14 @@ def _save(trainers: dict[str, Any], folder: Path, blocks: int) -> None:
     checkpoint = folder / f"checkpoint-{blocks}"
     for place, trainer in enumerate(trainers.values()):
         trainer.save_checkpoint(str(place), base_path=checkpoint)
-    commit(checkpoint)
+    commit(checkpoint, name_of_run(folder.parent))
     for older in folder.glob("checkpoint-*"):
         if older != checkpoint:
             shutil.rmtree(older)
 
 
 def _resume(trainers: dict[str, Any], folder: Path, progress: Progress) -> int:
-    checkpoint = newest_committed(folder, progress)
+    checkpoint = newest_committed(folder, name_of_run(folder.parent), progress)
     if checkpoint is None:
         return 0
     for place, trainer in enumerate(trainers.values()):

@@ -15,6 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from cratelm.errors import RunError
 from cratelm.progress import Bar
+from cratelm.training.ranks import any_process
 
 
 class StopAtBadGradient(TrainerCallback):
@@ -65,21 +66,37 @@ class CommitAtTermination(TrainerCallback):
         self.asked = True
 
     def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
-        """The last moment at which all of a step is done."""
-        if self.asked:
+        """The last moment at which all of a step is done. One process that is asked is enough."""
+        if any_process(self.asked):
             control.should_save = True
             control.should_training_stop = True
 
 
-class Snapshots(TrainerCallback):
-    """Keeps the model as it is after some of the steps."""
+class CommitInTime(TrainerCallback):
+    """Saves where the last checkpoint is older than so many minutes, so that a crash costs no more than them."""
 
-    def __init__(self, steps: Mapping[int, str], save: Callable[[str], None]):
+    def __init__(self, minutes: float):
+        self.seconds, self.saved = 60 * minutes, time.monotonic()
+
+    def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
+        """The processes' clocks need not agree."""
+        if any_process(time.monotonic() - self.saved > self.seconds):
+            control.should_save = True
+
+    def on_save(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
+        """Any checkpoint counts."""
+        self.saved = time.monotonic()
+
+
+class Snapshots(TrainerCallback):
+    """Keeps the model as it is after some of the steps. Every process calls `save`: a sharded model needs them all."""
+
+    def __init__(self, steps: Mapping[int, str], save: Callable[[str], object]):
         self.steps, self.save = steps, save
 
     def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
         """A run that goes on from an earlier step writes the same again."""
-        if state.global_step in self.steps and state.is_world_process_zero:
+        if state.global_step in self.steps:
             self.save(self.steps[state.global_step])
 
 

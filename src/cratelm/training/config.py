@@ -32,6 +32,11 @@ class TrainingConfig:
     """Keep each layer's input alone for the backward pass, and compute the rest again: less memory, a third slower."""
     loss_chunk: int | None = None
     """Compute the loss for so many positions at once: less memory for logits, and slower; the head runs uncompiled."""
+    sharded: bool = False
+    """Share weights, gradients and the optimizer's moments out over the processes (FSDP2), where a copy in each would
+    not fit; needs several GPUs."""
+    checkpoint_minutes: float = 10
+    """A checkpoint is also written where the last one is older than this."""
     snapshots: str = ""
     """Shares of the training, with commas, at which the model is kept as it then is: `0.1,0.5`."""
     track: Literal["none", "trackio", "wandb", "tensorboard"] = "none"
@@ -53,6 +58,8 @@ class TrainingConfig:
             raise InputError(f"training: snapshots {self.snapshots!r} are no numbers with commas between.") from error
         if bad:
             raise InputError(f"training: a snapshot is taken at a share between 0 and 1, not at {bad[0]}.")
+        if self.checkpoint_minutes <= 0:
+            raise InputError(f"training: checkpoint_minutes must be above 0, not {self.checkpoint_minutes}.")
         if self.learning_rate <= 0 or not 0 <= self.warmup < 1:
             raise InputError("training: learning_rate must be above 0, and warmup from 0 to below 1.")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import nn
@@ -17,13 +18,14 @@ from transformers.trainer_callback import PrinterCallback
 from cratelm.artifacts import Artifact
 from cratelm.corpus.tokens import read_train
 from cratelm.corpus.windows import Windows
-from cratelm.errors import InputError
+from cratelm.errors import InputError, first_line
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.models.flops import forward_flops, meta_model
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.training.callbacks import (
     CommitAtTermination,
+    CommitInTime,
     ShowProgress,
     Snapshots,
     StopAtBadGradient,
@@ -31,10 +33,12 @@ from cratelm.training.callbacks import (
     require_finite,
 )
 from cratelm.training.capabilities import missing_for_compile, use_bf16, use_compile, use_fp16
-from cratelm.training.checkpoints import CommitCheckpoints, newest_committed
+from cratelm.training.checkpoints import CommitCheckpoints, name_of_run, newest_committed
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import Validation
+from cratelm.training.mean_loss import MeanLoss
 from cratelm.training.ranks import processes, rank, world_size
+from cratelm.training.sharding import RequireSharded, sharding_arguments
 
 LOG_EVERY = 10
 
@@ -45,7 +49,7 @@ def fit(
     tokens: Artifact,
     validation: Validation,
     checkpoints: Path,
-    snapshot: Callable[[str], None],
+    snapshot: Callable[[str], object],
     progress: Progress,
 ) -> list[dict[str, float]]:
     """Train `model` in place, from the newest whole checkpoint if there is one; gives its loss curve.
@@ -57,8 +61,9 @@ def fit(
     if not config.steps:
         return []
     windows = _windows(config, tokens)
-    with processes().main_process_first():  # which sets aside what is damaged
-        resumed = newest_committed(checkpoints, progress)
+    with processes().main_process_first():  # which has claimed the folder, and sets aside what is damaged
+        run = name_of_run(checkpoints.parent)
+        resumed = newest_committed(checkpoints, run, progress)
     done = int(resumed.name.removeprefix("checkpoint-")) if resumed else 0
     if done:
         progress.say(f"{config.model}: going on from step {done} of {config.steps}.")
@@ -70,18 +75,21 @@ def fit(
     if config.training.activation_checkpointing:
         model.activation_checkpointing_enable()
     model.loss_chunk = config.training.loss_chunk
-    terminate = CommitAtTermination()
+    terminate, mean_loss = CommitAtTermination(), MeanLoss(resumed)
     showing = progress.task(f"training {config.model}", total=config.steps, done=done)
     with showing as bar, _deterministic(), terminate:
         trainer = StudyTrainer(
             validation,
             config.training.evaluation_documents,
+            mean_loss,
             model=model,
             args=_arguments(config, checkpoints),
             train_dataset=windows,
             eval_dataset=windows,
             callbacks=[
-                CommitCheckpoints(),
+                mean_loss,
+                CommitCheckpoints(run),
+                CommitInTime(config.training.checkpoint_minutes),
                 StopAtBadGradient(),
                 ShowProgress(bar, config.batch_tokens),
                 Snapshots(steps, snapshot),
@@ -90,23 +98,32 @@ def fit(
         )
         if not rank():
             trainer.add_callback(WriteMetrics(metrics, done, config.batch_tokens, 3 * cost, model.num_parameters()))
+        if config.training.sharded:
+            trainer.add_callback(RequireSharded())
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        with _hostile_objects(resumed):
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     return _curve(trainer.state.log_history, config.batch_tokens)
 
 
 class StudyTrainer(Trainer):
     """The Trainer, with our held-out loss and a stop at a loss that is not finite."""
 
-    def __init__(self, validation: Validation, evaluation_documents: int, **kwargs):
+    def __init__(self, validation: Validation, evaluation_documents: int, mean_loss: MeanLoss, **kwargs):
         super().__init__(**kwargs)
-        self.validation, self.evaluation_documents = validation, evaluation_documents
+        self.validation, self.evaluation_documents, self.mean_loss = validation, evaluation_documents, mean_loss
 
     def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch=None) -> torch.Tensor:
         """One forward and backward pass; raises RunError before the optimizer could spread a NaN."""
         loss = super().training_step(model, inputs, num_items_in_batch)
         require_finite(loss, "the loss", self.state.global_step)
+        self.mean_loss.add(loss)
         return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """A line of the log, with our mean of the losses."""
+        ours = {"loss": self.mean_loss.take()} if "loss" in logs else {}
+        super().log(logs | ours, start_time)
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """A point of the validation curve."""
@@ -159,6 +176,7 @@ def _arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
         disable_tqdm=True,
         report_to=_tracker(recipe.track),
         ddp_find_unused_parameters=False,
+        **sharding_arguments(recipe),
     )
 
 
@@ -166,6 +184,17 @@ def _tracker(name: str) -> str:
     if name != "none" and find_spec(name) is None:
         raise InputError(f"--training.track {name} needs a package: pip install {name}.")
     return name
+
+
+@contextmanager
+def _hostile_objects(resumed: Path | None) -> Iterator[None]:
+    """torch reads a checkpoint's tensors alone, and refuses whatever else a file asks it to make."""
+    try:
+        yield
+    except UnpicklingError as error:
+        raise InputError(
+            f"{resumed} holds more than tensors, and was not read: remove it ({first_line(error)})"
+        ) from error
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from cratelm.training.curve import write_curve
 from cratelm.training.evaluate import Validation
 from cratelm.training.fit import fit
 from cratelm.training.ranks import processes, rank, world_size
+from cratelm.training.sharding import whole
 
 
 def train(config: TrainConfig, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
@@ -50,7 +51,8 @@ def train(config: TrainConfig, tokens: Artifact, out: Path, progress: Progress) 
 def _follow(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> None:
     """The part of a process that is not the first."""
     model = _begin(config, read_tokenizer(tokens))
-    fit(config, model, tokens, Validation(tokens), folder / "checkpoints", lambda share: None, progress)
+    fit(config, model, tokens, Validation(tokens), folder / "checkpoints", lambda share: whole(model), progress)
+    whole(model)
 
 
 def _begin(config: TrainConfig, tokenizer: Tokenizer) -> DecoderForCausalLM:
@@ -68,9 +70,10 @@ def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progre
 
     def snapshot(share: str) -> None:
         facts = {"Snapshot": f"after {share} of the training on {config.steps * config.batch_tokens:,} tokens"}
-        _save(config, model, tokenizer, folder / "snapshots" / share, facts)
+        _save(config, whole(model), tokenizer, folder / "snapshots" / share, facts)
 
     history = fit(config, model, tokens, validation, folder / "checkpoints", snapshot, progress)
+    model = whole(model)
     write_curve(folder, history)
     with progress.task(f"validation loss of {config.model}"):
         summary = _summary(config, model, validation)
