@@ -127,7 +127,7 @@ def test_a_pickle_in_a_checkpoint_runs_nothing(file, tokens, tmp_path, quiet, mo
     if file == "training_args.bin":  # which nothing reads
         train(CONFIG, tokens, tmp_path / "a", quiet)
     else:
-        with pytest.raises(RunError, match="more than tensors, and was not read"):
+        with pytest.raises(RunError, match="more than tensors, and was not obeyed"):
             train(CONFIG, tokens, tmp_path / "a", quiet)
     assert not canary.exists()
 

@@ -192,8 +192,9 @@ def _hostile_objects(resumed: Path | None) -> Iterator[None]:
     try:
         yield
     except UnpicklingError as error:
-        raise InputError(
-            f"{resumed} holds more than tensors, and was not read: remove it ({first_line(error)})"
+        raise RunError(
+            f"a file in {resumed} asks for more than tensors, and was not obeyed. Remove that folder, and run the same "
+            "command again to go on from an earlier checkpoint."
         ) from error
 
 
