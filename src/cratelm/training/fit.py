@@ -18,7 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 from cratelm.artifacts import Artifact
 from cratelm.corpus.tokens import read_train
 from cratelm.corpus.windows import Windows
-from cratelm.errors import InputError, first_line
+from cratelm.errors import InputError, RunError
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.models.flops import forward_flops, meta_model
 from cratelm.progress import Progress
