@@ -1,0 +1,38 @@
+"""`cratelm show`."""
+
+from pathlib import Path
+
+
+def show(folder: Path, unit: str, /, *, half: str | None = None, count: int = 3, json: bool = False) -> None:
+    """One unit: its statistics, what was said of it, and the excerpts that it fires on, coloured by activation.
+
+    Parameters
+    ----------
+    folder
+        A study, or a folder that `cratelm record` made.
+    unit
+        model/layer/index in a study, such as crate/1/37; layer/index in a recording.
+    half
+        The half of the text that excerpts are shown of; by default the one that explanations are scored on.
+    count
+        Excerpts of each kind that are shown.
+    json
+        Print all that is known as JSON on stdout, every excerpt included.
+    """
+    import json as printer
+    import sys
+
+    from cratelm.errors import InputError
+    from cratelm.report.unit import read_unit
+    from cratelm.report.unit_terminal import print_unit
+
+    if count < 1:
+        raise InputError(f"--count {count}: give 1 or more.")
+    known = read_unit(folder, unit)
+    halves = list(known["statistics"])
+    if half is not None and half not in halves:
+        raise InputError(f"--half {half}: the recording has {' and '.join(halves)}.")
+    if json:  # in ASCII, so that no character of data can act on a terminal
+        sys.stdout.write(printer.dumps(known, indent=2) + "\n")
+    else:
+        print_unit(known, half or halves[-1], count)

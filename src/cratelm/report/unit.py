@@ -1,0 +1,93 @@
+"""All that is known of one unit, from a recording or a study, as plain data."""
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_artifact, read_json
+from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.tokens import read_tokenizer
+from cratelm.errors import InputError
+from cratelm.records.one_unit import Group, find_unit, read_groups, read_statistics
+
+SCORES = ("explainer", "metric", "score", "low", "high", "shuffled", "status")
+
+
+def read_unit(folder: Path, address: str) -> dict[str, Any]:
+    """A unit of a study, by `model/layer/index`, or of a recording, by `layer/index`.
+
+    Raises InputError where the folder is neither, or there is no such unit.
+    """
+    model = None
+    if (folder / STUDY).is_file():
+        model, _, address = address.partition("/")
+        records = _of_study(folder, "records", model)
+    elif (folder / MANIFEST).is_file():
+        records = open_artifact(folder, "records")
+    else:
+        raise InputError(f"{folder} is neither a study nor a recording. Give the folder of one.")
+    layer, unit = find_unit(records, address)
+    summary = read_json(records.path / "records.json")
+    known = {
+        "unit": f"{model}/{layer}/{unit}" if model else f"{layer}/{unit}",
+        "model": summary["model"],
+        "site": summary["sites"][layer]["site"],
+        "protocol": summary["protocol"],
+        "statistics": read_statistics(records, layer, unit),
+        "excerpts": _excerpts(read_groups(records, layer, unit), token_texts(read_tokenizer(records))),
+    }
+    judged = _judged(folder, model, layer, unit) if model else {"explanations": {}, "scores": []}
+    return _plain(known | judged)
+
+
+def _of_study(folder: Path, stage: str, model: str) -> Artifact:
+    """A model's stage in a study."""
+    names = sorted(path.parent.name for path in (folder / stage).glob(f"*/{MANIFEST}"))
+    if model not in names:
+        raise InputError(
+            f"the study {folder} has no {stage} of a model {model!r}, but of: {', '.join(names) or 'none yet'}. "
+            "Name a unit as model/layer/index."
+        )
+    return open_artifact(folder / stage / model, stage)
+
+
+def _judged(folder: Path, model: str, layer: int, unit: int) -> dict[str, Any]:
+    explanations, scores = (_of_study(folder, stage, model) for stage in ("explanations", "scores"))
+    (sentences,) = _rows(explanations.path / f"sentences-{layer}.parquet", unit)
+    sentences.pop("unit")
+    rows = _rows(scores.path / f"units-{layer}.parquet", unit)
+    return {"explanations": sentences, "scores": [{name: row.get(name) for name in SCORES} for row in rows]}
+
+
+def _rows(path: Path, unit: int) -> list[dict[str, Any]]:
+    return pq.read_table(path, filters=[("unit", "=", unit)]).to_pylist()
+
+
+def _excerpts(groups: Sequence[Group], texts: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "half": group.half,
+            "kind": group.kind,
+            "interval": int(found.interval[row]) if found.interval[row] >= 0 else None,
+            "rank": int(found.rank[row]),
+            "document": int(found.document[row]),
+            "start": int(found.start[row]),
+            "tokens": [texts[token] for token in found.tokens[row]],
+            "activations": found.activations[row].tolist(),
+        }
+        for group in groups
+        for found in [group.excerpts]
+        for row in range(len(found.rank))
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """The same with None for what is no number."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -1,0 +1,89 @@
+"""One unit in the terminal: its statistics, what is said of it, and its excerpts, coloured by activation."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cratelm.report.text import visible
+
+BARS = " ▁▂▃▄▅▆▇█"
+FAINT, STRONG = (255, 243, 214), (226, 88, 34)
+"""The backgrounds of a token on which the unit hardly fires, and of one on which it fires most: paper to ember."""
+
+
+def print_unit(known: dict[str, Any], half: str, count: int) -> None:
+    """Print what `read_unit` found: `count` excerpts of each kind of one half, an interval's best alone."""
+    # A pipe has no width of its own. Text of data is never read as markup.
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
+    console.print(Text(known["unit"], "bold") + Text(visible(f"  {known['site']} of {known['model']}"), "dim"))
+    console.print(_statistics(known["statistics"]))
+    for name, sentence in known["explanations"].items():
+        console.print(Text(f"{name}: ", "bold") + Text(visible(sentence)), soft_wrap=True)
+    if known["scores"]:
+        console.print(_scores(known["scores"]))
+    mine = [excerpt for excerpt in known["excerpts"] if excerpt["half"] == half]
+    highest = max((max(excerpt["activations"]) for excerpt in mine), default=0)
+    shown = [excerpt for excerpt in mine if excerpt["rank"] < (count if excerpt["interval"] is None else 1)]
+    for excerpt in shown:
+        console.print(_heading(excerpt))
+        console.print(_heatmap(excerpt, highest), soft_wrap=True)
+    if not shown:
+        console.print(f"No excerpts of the {half} half: the unit never fires in it, or is not finite.")
+
+
+def _statistics(by_half: dict[str, dict[str, Any]]) -> Table:
+    names = ("firing rate", "maximum", "mean", "variance", "skewness", "kurtosis", "token share", "position share")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("half", *names, "histogram"):
+        table.add_column(name, justify="left" if name in ("half", "histogram") else "right")
+    for half, values in by_half.items():
+        cells = [_number(values[name.replace(" ", "_")]) for name in names]
+        table.add_row(half, *cells, _bars(values["histogram"] or []))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _bars(counts: Sequence[int]) -> str:
+    """A histogram in a line, on the scale of logarithms: activations of most units fall off fast."""
+    highest = max(counts, default=0)
+    return "".join(BARS[-(-(len(BARS) - 1) * count.bit_length() // max(highest.bit_length(), 1))] for count in counts)
+
+
+def _scores(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("explainer", "metric", "score [95%]", "shuffled", "status"):
+        table.add_column(name, justify="right" if name in ("score [95%]", "shuffled") else "left")
+    for row in rows:
+        low, high = _number(row["low"]), _number(row["high"])
+        cells = f"{_number(row['score'])} [{low}, {high}]", _number(row["shuffled"]), str(row["status"] or "–")
+        table.add_row(row["explainer"], row["metric"], *cells)
+    return table
+
+
+def _heading(excerpt: dict[str, Any]) -> Text:
+    """Where an excerpt is from; its peak in words too, for terminals without colours."""
+    peak = max(range(len(excerpt["activations"])), key=excerpt["activations"].__getitem__)
+    kind = excerpt["kind"] if excerpt["interval"] is None else f"interval {excerpt['interval']}"
+    where = f", {len(excerpt['tokens'])} tokens, document {excerpt['document']}, from {excerpt['start']}"
+    said = f": {excerpt['activations'][peak]:.3g} on '{visible(excerpt['tokens'][peak])}'"
+    return Text(f"\n{kind} {excerpt['rank']}", "bold") + Text(where + said, "dim")
+
+
+def _heatmap(excerpt: dict[str, Any], highest: float) -> Text:
+    text = Text()
+    for token, activation in zip(excerpt["tokens"], excerpt["activations"], strict=True):
+        text.append(visible(token), _style(activation / highest) if activation > 0 else None)
+    return text
+
+
+def _style(share: float) -> str:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(FAINT, STRONG, strict=True))
+    return f"black on rgb({red},{green},{blue})"
