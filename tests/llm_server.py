@@ -1,6 +1,6 @@
 """A stand-in for an LLM server that speaks OpenAI's protocol: it judges by rule, and misbehaves when told to.
 
-Tokens are single characters. Its rule: a digit is 9 behind a token that the line's own text marks with "hot", else 0.
+Tokens are single characters. Its rule: a digit is 9 behind a token that holds `word`, else 0.
 """
 
 import json
@@ -16,9 +16,11 @@ class StandIn(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, able: tuple[str, ...] = ("chat", "echo", "logprobs"), delay: float = 0.0) -> None:
+    def __init__(
+        self, able: tuple[str, ...] = ("chat", "echo", "logprobs"), delay: float = 0.0, word: str = "hot"
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.able, self.delay = able, delay
+        self.able, self.delay, self.word = able, delay, word
         self.faults: list[str] = []
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.lock = threading.Lock()
@@ -51,7 +53,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.misbehave(fault)
         elif self.path.endswith("/chat/completions"):
             if "chat" in self.server.able:
-                self.send(200, {"choices": [{"message": {"content": says(body["messages"][0]["content"])}}]})
+                self.send(
+                    200, {"choices": [{"message": {"content": says(body["messages"][0]["content"], self.server.word)}}]}
+                )
             else:
                 self.send(404, {"error": "no chat"})
         elif body.get("logprobs") and "logprobs" not in self.server.able:
@@ -59,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("echo") and "echo" not in self.server.able:
             self.send(400, {"error": "echo is not supported"})
         else:
-            self.send(200, {"choices": [completion(body)]})
+            self.send(200, {"choices": [completion(body, self.server.word)]})
 
     def misbehave(self, fault: str) -> None:
         if fault == "429":
@@ -93,24 +97,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def says(prompt: str) -> str:
-    """The words of the last text that hold `hot`."""
+def says(prompt: str, hot: str) -> str:
+    """The words of the last text that hold the word."""
     text = prompt.rpartition("Text: ")[2].partition("\n")[0]
-    return " | ".join(word for word in text.split() if "hot" in word) or "none"
+    return " | ".join(word for word in text.split() if hot in word) or "none"
 
 
-def completion(body: dict[str, Any]) -> dict[str, Any]:
+def completion(body: dict[str, Any], hot: str) -> dict[str, Any]:
     """A choice with the log-probabilities of characters."""
     prompt = body["prompt"]
     if not body.get("logprobs"):
-        return {"text": says(prompt)}
+        return {"text": says(prompt, hot)}
     begins = range(len(prompt)) if body.get("echo") else [len(prompt)]
-    top = [likely(prompt[:begin]) for begin in begins]
+    top = [likely(prompt[:begin], hot) for begin in begins]
     return {"text": "", "logprobs": {"text_offset": list(begins), "top_logprobs": top}}
 
 
-def likely(before: str) -> dict[str, float]:
+def likely(before: str, hot: str) -> dict[str, float]:
     """The log-probabilities of the digits behind a text: 9 for sure behind a hot token, else 0."""
     token = before.rpartition("\n")[2]
-    digit = "9" if "hot" in token else "0"
+    digit = "9" if hot in token else "0"
     return {digit: math.log(0.75), "x": math.log(0.25)}

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from cratelm.cli import run
 from cratelm.errors import InputError
 from cratelm.judges import prompts
-from cratelm.judges.simulators import SIMULATORS, Failure, Question, parse_listing, parse_table, plan, simulate
+from cratelm.judges.simulators import Failure, Question, parse_listing, parse_table, simulate
 from cratelm.judges.validation import judge_puzzles, passes
-from cratelm.progress import Progress
+from cratelm.llm.plan import CHARACTERS, Planned
+from cratelm.progress import Bar, Progress
 from cratelm.validate.puzzles import read_puzzles
 from tests.llm_server import StandIn
 
@@ -101,6 +102,13 @@ def test_a_simulator_that_a_server_cannot_serve_is_refused_with_the_reason_and_w
     server.shutdown()
 
 
+@pytest.fixture
+def bar(quiet: Progress):
+    """A bar that nobody sees."""
+    with quiet.task("test") as bar:
+        yield bar
+
+
 class Oracle:
     """A judge that knows which words each true explanation of the puzzles means, or says nothing of use."""
 
@@ -130,16 +138,16 @@ class Oracle:
             yield number, [None] * len(at)
 
 
-def test_a_judge_that_knows_passes_and_one_that_does_not_fails_with_its_failures_counted(quiet: Progress) -> None:
+def test_a_judge_that_knows_passes_and_one_that_does_not_fails_with_its_failures_counted(bar: Bar) -> None:
     puzzles = read_puzzles()
-    judged, reasons = judge_puzzles("listing", Oracle(), puzzles, quiet)
+    judged, reasons = judge_puzzles("listing", Oracle(), puzzles, bar)
     assert passes(judged)
     assert not reasons
-    judged, reasons = judge_puzzles("listing", Oracle(broken=True), puzzles, quiet)
+    judged, reasons = judge_puzzles("listing", Oracle(broken=True), puzzles, bar)
     assert not passes(judged)
     assert all(row.rank is None and row.correlation is None and row.failures == row.answers for row in judged)
     assert sum(reasons.values()) == sum(row.answers for row in judged)
-    judged, reasons = judge_puzzles("all-at-once", Oracle(), puzzles, quiet)
+    judged, reasons = judge_puzzles("all-at-once", Oracle(), puzzles, bar)
     assert not passes(judged)
     assert all(row.failures == row.answers for row in judged)
 
@@ -153,13 +161,17 @@ def test_text_that_instructs_the_judge_stays_data_on_its_own_lines() -> None:
     assert len(own) == len(canary), "each token has one line, whatever it holds"
 
 
-def test_a_plan_counts_what_is_sent() -> None:
-    questions = [Question("x", ("a", "b", "c")), Question("y", ("d",))]
-    assert plan("all-at-once", questions, 0).requests == 2
-    assert plan("token-by-token", questions, 0).requests == 4
-    planned = plan("listing", questions, 2.0)
-    assert planned.price == pytest.approx(planned.tokens * 2e-6)
-    assert set(SIMULATORS) == {"all-at-once", "token-by-token", "log-probability-free", "listing"}
+def test_a_plan_counts_each_question_once_and_what_it_holds() -> None:
+    questions = [Question("x", ("a", "b", "c")), Question("y", ("d",)), Question("y", ("d",))]
+    for simulator, requests in (("all-at-once", 2), ("token-by-token", 4), ("listing", 2)):
+        planned = Planned()
+        assert all(isinstance(answer, Failure) for _, answer in simulate(simulator, planned, questions))
+        assert planned.plan(0).requests == requests
+    planned = Planned()
+    list(simulate("listing", planned, questions[1:]))
+    tokens = len(prompts.listing("y", ("d",))) // CHARACTERS + 48
+    assert planned.plan(2.0).tokens == tokens
+    assert planned.plan(2.0).price == pytest.approx(tokens * 2e-6)
 
 
 def test_the_command_plans_judges_and_says_who_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

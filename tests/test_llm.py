@@ -12,7 +12,7 @@ from cratelm.errors import InputError, RunError
 from cratelm.judges import prompts
 from cratelm.llm import server as servers
 from cratelm.llm.cache import Answers, Cached
-from cratelm.llm.config import JudgeConfig, open_judge
+from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
 from cratelm.llm.local import LocalModel, token_before
 from cratelm.llm.server import KEY, Server, shares
 from tests import language_models
@@ -106,7 +106,7 @@ def test_the_key_reaches_the_server_and_nothing_else(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(KEY, "sk-very-secret")
-    judge = open_judge(JudgeConfig(llm=stand_in.url, answers=tmp_path / "answers.sqlite"))
+    judge = open_judge(JudgeConfig(llm=stand_in.url), AskingConfig(answers=tmp_path / "answers.sqlite"))
     dict(judge.texts(["Text: hot"], 5))
     assert all(headers["Authorization"] == "Bearer sk-very-secret" for _, _, headers in stand_in.seen)
     stand_in.faults = ["echoes the key"]
@@ -188,16 +188,16 @@ def test_answers_replay_with_no_server_and_new_questions_say_that_it_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = StandIn()
-    config = JudgeConfig(llm=server.url, answers=tmp_path / "answers.sqlite")
-    assert dict(open_judge(config).texts(["Text: hot"], 5)) == {0: "hot"}
+    config = JudgeConfig(llm=server.url), AskingConfig(answers=tmp_path / "answers.sqlite")
+    assert dict(open_judge(*config).texts(["Text: hot"], 5)) == {0: "hot"}
     server.shutdown()
     server.server_close()
     monkeypatch.setattr(servers, "LONGEST_WAIT", 0.01)
-    judge = open_judge(config)
+    judge = open_judge(*config)
     assert dict(judge.texts(["Text: hot"], 5)) == {0: "hot"}
     with pytest.raises(RunError, match="did not answer"):
         dict(judge.texts(["Text: hotter"], 5))
-    with sqlite3.connect(config.answers) as file:
+    with sqlite3.connect(config[1].answers) as file:
         assert all(json.loads(row[0]) for row in file.execute("SELECT answer FROM answers"))
 
 

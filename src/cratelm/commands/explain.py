@@ -5,7 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cratelm.explain.config import ExplainConfig
+from cratelm.explain.config import LLM, ExplainConfig
+from cratelm.llm.config import AskingConfig, JudgeConfig
 
 
 def explain(
@@ -14,9 +15,13 @@ def explain(
     *,
     out: Path,
     protocol: str | None = None,
+    plan: bool = False,
+    price: float = 0,
     settings: Annotated[ExplainConfig, Parameter(name="*")] = ExplainConfig(),
+    judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
+    asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
 ) -> None:
-    """Explain every unit of a recording, without a language model.
+    """Explain every unit of a recording, without a language model; and a sample of them with one.
 
     Parameters
     ----------
@@ -26,21 +31,34 @@ def explain(
         The folder to write.
     protocol
         `strict` or `paper`: refuse records of the other protocol. By default, whichever they were made by.
+    plan
+        Print what would be asked of the language model, and what it costs; send nothing.
+    price
+        The price of a million tokens, for the plan.
     """
     from rich.console import Console
 
     from cratelm.artifacts import open_artifact
     from cratelm.explain.explain import explain as explain_records
-    from cratelm.explain.explain import read_sentences
+    from cratelm.explain.explain import plan_explain, read_sentences
+    from cratelm.llm.config import open_judge
     from cratelm.progress import Progress
     from cratelm.records.store import read_layers, require_protocol
+    from cratelm.report.text import visible
 
     with Progress() as progress:
         opened = open_artifact(records, "records")
         require_protocol(opened, protocol)
-        made = explain_records(settings, opened, out, progress)
+        if plan:
+            from cratelm.commands.validate_judge import print_plan
+
+            print_plan(plan_explain(settings, opened, price), json=False)
+            return
+        model = open_judge(judge, asking) if LLM in settings.names else None
+        made = explain_records(settings, opened, out, progress, judge, model)
     units = sum(read_layers(opened))
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{units:,} units explained by {settings.explainer}. For example, unit 0/0:")
+    console.print(f"{units:,} units explained by {settings.explainer}. For example, the first unit:")
     for explainer in settings.with_sentences:
-        console.print(f"  {explainer}: {read_sentences(made, 0, explainer)[0]}")
+        said = next(one for one in read_sentences(made, 0, explainer) if one is not None)
+        console.print(f"  {explainer}: {visible(said)}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cratelm.llm.config import AskingConfig, JudgeConfig
 from cratelm.score.config import ScoreConfig
 from cratelm.shards import EngineConfig
 
@@ -17,8 +18,12 @@ def score(
     out: Path,
     protocol: str | None = None,
     json: bool = False,
+    plan: bool = False,
+    price: float = 0,
     settings: Annotated[ScoreConfig, Parameter(name="*")] = ScoreConfig(),
     engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
+    judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
+    asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
 ) -> None:
     """Score explanations on text that their explainers have not seen.
 
@@ -34,15 +39,28 @@ def score(
         `strict` or `paper`: refuse records of the other protocol. By default, whichever they were made by.
     json
         Print the means as JSON on stdout.
+    plan
+        Print what would be asked of the language model, and what it costs; send nothing.
+    price
+        The price of a million tokens, for the plan.
     """
     from cratelm.artifacts import open_artifact
+    from cratelm.explain.config import LLM
+    from cratelm.llm.config import open_judge
     from cratelm.progress import Progress
     from cratelm.records.store import require_protocol
     from cratelm.report.means import print_means
+    from cratelm.score.score import explainers_of, plan_score
     from cratelm.score.score import score as score_records
 
     with Progress() as progress:
         opened = open_artifact(records, "records"), open_artifact(explanations, "explanations")
         require_protocol(opened[0], protocol)
-        made = score_records(settings, *opened, out, progress, engine)
+        if plan:
+            from cratelm.commands.validate_judge import print_plan
+
+            print_plan(plan_score(settings, *opened, price, progress), json)
+            return
+        model = open_judge(judge, asking) if LLM in explainers_of(opened[1]) else None
+        made = score_records(settings, *opened, out, progress, engine, judge, model)
     print_means(made, opened[0], json)

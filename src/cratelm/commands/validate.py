@@ -1,7 +1,11 @@
 """`cratelm validate`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from cratelm.llm.config import AskingConfig, JudgeConfig
 
 
 def validate(
@@ -11,11 +15,8 @@ def validate(
     puzzles: Path | None = None,
     seed: int = 0,
     json: bool = False,
-    llm: str | None = None,
-    llm_model: str | None = None,
-    answers: Path = Path("answers.sqlite"),
-    concurrency: int = 8,
-    timeout: float = 120,
+    judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
+    asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
     plan: bool = False,
     price: float = 0,
 ) -> None:
@@ -32,17 +33,6 @@ def validate(
         Seed of the random excerpts of the planted units.
     json
         Print the result as JSON on stdout.
-    llm
-        The judge: a server's address, such as http://localhost:8000/v1, or a model's folder or GGUF file. A server's
-        key is read from the environment, CRATELM_LLM_KEY.
-    llm_model
-        Which of a server's models; its first unless said otherwise.
-    answers
-        The file that keeps every answer of the judge, from which a run that was stopped goes on.
-    concurrency
-        Requests under way at a server.
-    timeout
-        Seconds that one answer of a server may take.
     plan
         Print requests, tokens and price, and send nothing.
     price
@@ -58,11 +48,13 @@ def validate(
     from cratelm.validate.planted import find_planted
     from cratelm.validate.puzzles import read_puzzles, solve_puzzles
 
-    if llm is not None or plan:
-        from cratelm.commands.validate_judge import validate_judge
+    if judge.llm is not None or plan:
+        from cratelm.commands.validate_judge import plan_judge, validate_judge
 
-        judge = {"llm": llm, "llm_model": llm_model, "answers": answers, "concurrency": concurrency, "timeout": timeout}
-        validate_judge(explainer, read_puzzles(puzzles), judge, price if plan else None, json)
+        if plan:
+            plan_judge(explainer, read_puzzles(puzzles), price, json)
+        else:
+            validate_judge(explainer, read_puzzles(puzzles), judge, asking, json)
         return
     if explainer not in WITHOUT_TEXT:
         raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(WITHOUT_TEXT)}.")

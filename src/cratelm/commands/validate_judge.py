@@ -5,35 +5,48 @@ import json as printer
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from cratelm.errors import InputError
-from cratelm.judges.simulators import SIMULATORS, plan
+from cratelm.judges.simulators import SIMULATORS
 from cratelm.judges.validation import Judged, judge_puzzles, passes, questions_of
-from cratelm.llm.config import JudgeConfig, open_judge
+from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
+from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Progress
 from cratelm.validate.puzzles import Puzzle
 
 
-def validate_judge(
-    simulator: str, puzzles: Sequence[Puzzle], judge: dict[str, Any], price: float | None, json: bool
-) -> None:
-    """Let a judge simulate the puzzles, or with a price say what that would take."""
+def plan_judge(simulator: str, puzzles: Sequence[Puzzle], price: float, json: bool) -> None:
+    """Say what it would take to let a judge simulate the puzzles."""
+    _require(simulator)
+    planned = Planned()
+    with Progress() as progress, progress.task("planning") as bar:
+        judge_puzzles(simulator, planned, puzzles, bar)
+    print_plan(planned.plan(price), json)
+
+
+def print_plan(plan: Plan, json: bool) -> None:
+    """Print what would be sent on stdout."""
+    sys.stdout.write(printer.dumps(dataclasses.asdict(plan)) + "\n" if json else f"{plan}\n")
+
+
+def _require(simulator: str) -> None:
     if simulator not in SIMULATORS:
         raise InputError(f"unknown simulator {simulator!r}: choose from {', '.join(SIMULATORS)}.")
-    if price is not None:
-        planned = plan(simulator, questions_of(puzzles), price)
-        cost = f", price {planned.price:.2f}" if price else ""
-        text = f"{planned.requests:,} requests, about {planned.tokens:,} tokens{cost}. Nothing was sent."
-        sys.stdout.write(printer.dumps(dataclasses.asdict(planned)) + "\n" if json else text + "\n")
-        return
+
+
+def validate_judge(
+    simulator: str, puzzles: Sequence[Puzzle], judge: JudgeConfig, asking: AskingConfig, json: bool
+) -> None:
+    """Let a judge simulate the puzzles."""
+    _require(simulator)
     with Progress() as progress:
-        model = open_judge(JudgeConfig(**judge))
-        judged, reasons = judge_puzzles(simulator, model, puzzles, progress)
+        model = open_judge(judge, asking)
+        with progress.task(f"{simulator} by {model.name}", total=len(questions_of(puzzles))) as bar:
+            judged, reasons = judge_puzzles(simulator, model, puzzles, bar)
     if json:
         result = {"simulator": simulator, "judge": model.name, "passes": passes(judged), "failures": reasons}
         rows = [dataclasses.asdict(row) for row in judged]

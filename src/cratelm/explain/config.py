@@ -6,9 +6,11 @@ from cratelm.errors import InputError
 
 WITHOUT_TEXT = ("table", "graph", "random", "constant")
 """The explainers that need a unit's excerpts alone; the last two are controls, which do not even look at them."""
-SENTENCES = ("table", "graph")
+SENTENCES = ("table", "graph", "llm")
 """The explainers whose explanations are kept as text."""
-EXPLAINERS = (*WITHOUT_TEXT, "table-full")
+LLM = "llm"
+"""A language model; what it says is words, which a judge has to read before it can be scored."""
+EXPLAINERS = (*WITHOUT_TEXT, "table-full", LLM)
 """`table-full` sees the whole explain half, and is a ceiling."""
 
 
@@ -17,14 +19,18 @@ class ExplainConfig:
     """Who explains."""
 
     explainer: str = "table,graph,table-full,random"
-    """`table`, `graph`, `table-full`, `random` or `constant`, with commas between them."""
+    """`table`, `graph`, `table-full`, `random`, `constant` or `llm`, with commas between them."""
+    llm_units: int = 20
+    """Units a layer that `llm` explains, drawn uniformly by seed."""
     seed: int = 0
-    """Seed of `random`."""
+    """Seed of `random`, and of the units that `llm` explains."""
 
     def __post_init__(self) -> None:
         for name in self.names:
             if name not in EXPLAINERS:
                 raise InputError(f"unknown explainer {name!r}: choose from {', '.join(EXPLAINERS)}.")
+        if self.llm_units < 2:
+            raise InputError("explain: llm_units must be 2 or more, so that one can be the other's control.")
 
     @property
     def names(self) -> list[str]:

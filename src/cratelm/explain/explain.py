@@ -5,6 +5,7 @@ but the ceiling of what any table can say, and is kept for the sample of units t
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,15 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cratelm.artifacts import Artifact, read_json, run_stage
+from cratelm.artifacts import Artifact, as_plain, read_json, run_stage
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
-from cratelm.explain.config import ExplainConfig
+from cratelm.explain.config import LLM, ExplainConfig
 from cratelm.explain.controls import Constant, RandomNumbers
 from cratelm.explain.graph import PatternGraphs
 from cratelm.explain.selection import PROTOCOLS, select
 from cratelm.explain.table import OTHER, TokenTables
+from cratelm.explain.words import drawn_units, explain_in_words, write_words
+from cratelm.judges.simulators import Failure
+from cratelm.llm.config import JudgeConfig
+from cratelm.llm.model import LanguageModel
+from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Progress
 from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
 
@@ -37,37 +43,89 @@ class Explanations(Protocol):
         ...
 
 
-def explain(config: ExplainConfig, records: Artifact, out: Path, progress: Progress) -> Artifact:
-    """Make the explanations of all units of `records` in `out`."""
+def explain(
+    config: ExplainConfig,
+    records: Artifact,
+    out: Path,
+    progress: Progress,
+    judge: JudgeConfig | None = None,
+    model: LanguageModel | None = None,
+) -> Artifact:
+    """Make the explanations of all units of `records` in `out`; `llm` is `model`, which `judge` names.
+
+    Raises InputError where `llm` is to explain and there is no model.
+    """
+    if LLM in config.names and model is None:
+        raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
     inputs = {"records": records}
-    return run_stage(out, "explanations", config, inputs, lambda folder: _explain(config, records, folder, progress))
+    settings = as_plain(config) | ({"judge": as_plain(judge)} if LLM in config.names else {})
+    work = _Work(config, records, token_texts(read_tokenizer(records)), model)
+    return run_stage(out, "explanations", settings, inputs, lambda folder: _explain(work, folder, progress))
 
 
-def _explain(config: ExplainConfig, records: Artifact, folder: Path, progress: Progress) -> None:
-    texts = token_texts(read_tokenizer(records))
-    layers = read_layers(records)
-    with progress.task(f"explaining {records.path.name}", total=len(layers)) as bar:
+@dataclass(frozen=True)
+class _Work:
+    """What the layers of one recording share."""
+
+    config: ExplainConfig
+    records: Artifact
+    texts: list[str]
+    model: LanguageModel | None
+
+
+def _explain(work: _Work, folder: Path, progress: Progress) -> None:
+    layers = read_layers(work.records)
+    with progress.task(f"explaining {work.records.path.name}", total=len(layers)) as bar:
         for layer, units in enumerate(layers):
             if not (folder / f"sentences-{layer}.parquet").is_file():  # the layer's last: a killed run goes on here
-                _explain_layer(config, records, folder, layer, units, texts)
+                _explain_layer(work, folder, layer, units)
             bar.advance()
 
 
-def _explain_layer(
-    config: ExplainConfig, records: Artifact, folder: Path, layer: int, units: int, texts: list[str]
-) -> None:
-    protocol = PROTOCOLS[read_protocol(records)]
+def _explain_layer(work: _Work, folder: Path, layer: int, units: int) -> None:
+    config, protocol = work.config, PROTOCOLS[read_protocol(work.records)]
     if "table-full" in config.names and protocol.explained_on == "explain":
-        _write_table(folder / f"table-full-{layer}.parquet", _from_half(records, layer))
+        _write_table(folder / f"table-full-{layer}.parquet", _from_half(work.records, layer))
     sentences: dict[str, pa.Array] = {"unit": pa.array(range(units), pa.int32())}
     for evidence, draws in protocol.shown.items():
-        shown = Excerpts.concatenate(select(records, layer, protocol.explained_on, draws, protocol.once))
+        shown = Excerpts.concatenate(select(work.records, layer, protocol.explained_on, draws, protocol.once))
         for name in config.with_sentences:
-            made = make_explanations(name, shown, len(texts), config.seed)
-            _write(folder / f"{name}-{evidence}-{layer}.parquet", made)
+            path = folder / f"{name}-{evidence}-{layer}.parquet"
+            said = _say(work, shown, path, layer, units) if name == LLM else _make(work, name, shown, path, units)
             if evidence == "openai":
-                sentences[name] = pa.array([made.describe(unit, texts) for unit in range(units)])
+                sentences[name] = pa.array(said, pa.string())
     pq.write_table(pa.table(sentences), folder / f"sentences-{layer}.parquet", compression="zstd")
+
+
+def _make(work: _Work, name: str, shown: Excerpts, path: Path, units: int) -> list[str]:
+    """Keep one LLM-free explainer's explanations; as sentences, a unit each."""
+    made = make_explanations(name, shown, len(work.texts), work.config.seed)
+    _write(path, made)
+    return [made.describe(unit, work.texts) for unit in range(units)]
+
+
+def _say(work: _Work, shown: Excerpts, path: Path, layer: int, units: int) -> list[str | None]:
+    """Keep what the language model says of the drawn units; None for all others."""
+    assert work.model is not None
+    drawn = drawn_units(units, work.config.llm_units, work.config.seed, layer)
+    said = explain_in_words(work.model, shown, drawn, work.texts)
+    write_words(path, drawn, said)
+    found: list[str | None] = [None] * units
+    for unit, one in zip(drawn.tolist(), said, strict=True):
+        found[unit] = f"failed: {one.reason}" if isinstance(one, Failure) else one
+    return found
+
+
+def plan_explain(config: ExplainConfig, records: Artifact, price: float) -> Plan:
+    """What explaining by `llm` would send."""
+    planned, texts = Planned(), token_texts(read_tokenizer(records))
+    protocol = PROTOCOLS[read_protocol(records)]
+    for layer, units in enumerate(read_layers(records) if LLM in config.names else []):
+        drawn = drawn_units(units, config.llm_units, config.seed, layer)
+        for draws in protocol.shown.values():
+            shown = select(records, layer, protocol.explained_on, draws, protocol.once, drawn.tolist())
+            explain_in_words(planned, Excerpts.concatenate(shown), drawn, texts)
+    return planned.plan(price)
 
 
 def make_explanations(name: str, shown: Excerpts, vocabulary: int, seed: int) -> Explanations:
@@ -135,7 +193,7 @@ def read_explanations(
 
 
 def read_sentences(explanations: Artifact, layer: int, explainer: str = "table") -> list[str]:
-    """One layer's explanations as sentences, a unit each."""
+    """One layer's explanations as sentences, a unit each; of `llm`, None for a unit that it was not asked about."""
     return pq.read_table(explanations.path / f"sentences-{layer}.parquet")[explainer].to_pylist()
 
 

@@ -139,37 +139,3 @@ def simulate(name: str, model: LanguageModel, questions: Sequence[Question]) -> 
             + (f"It can serve {', '.join(fit)}." if fit else "It can serve no simulator.")
         )
     return ask(model, questions)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be sent, before anything is."""
-
-    requests: int
-    tokens: int
-    """Of prompts and answers, at CHARACTERS each."""
-    price: float
-    """In the currency of the price that was given."""
-
-
-CHARACTERS = 4
-"""Characters in a token of English, about."""
-
-
-def plan(name: str, questions: Sequence[Question], price: float) -> Plan:
-    """Requests and tokens of a simulation; `price` is that of a million tokens."""
-    texts, answers = [], 0
-    for question in questions:
-        if name == "all-at-once":
-            texts.append(prompts.all_at_once(question.explanation, question.tokens)[0])
-        elif name == "token-by-token":
-            texts += [prompt for prompt, _ in prompts.token_by_token(question.explanation, question.tokens)]
-            answers += len(question.tokens)
-        elif name == "listing":
-            texts.append(prompts.listing(question.explanation, question.tokens))
-            answers += 48
-        else:
-            texts.append(prompts.log_probability_free(question.explanation, question.tokens))
-            answers += TOKENS_A_LINE * (len(question.tokens) + 1)
-    tokens = sum(map(len, texts)) // CHARACTERS + answers
-    return Plan(len(texts), tokens, tokens * price / 1e6)

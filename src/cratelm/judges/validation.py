@@ -7,7 +7,7 @@ from statistics import mean
 
 from cratelm.judges.simulators import Failure, Question, Simulated, simulate
 from cratelm.llm.model import LanguageModel
-from cratelm.progress import Progress
+from cratelm.progress import Bar
 from cratelm.validate.puzzles import Puzzle, correlate
 
 PASSES = 0.8
@@ -44,15 +44,14 @@ def _explanations(puzzles: Sequence[Puzzle], number: int) -> list[str]:
 
 
 def judge_puzzles(
-    simulator: str, model: LanguageModel, puzzles: Sequence[Puzzle], progress: Progress
+    simulator: str, model: LanguageModel, puzzles: Sequence[Puzzle], bar: Bar
 ) -> tuple[list[Judged], Counter[str]]:
     """Each puzzle as judged, and how often each reason made an answer useless."""
     questions = questions_of(puzzles)
     answers: dict[int, Simulated] = {}
-    with progress.task(f"{simulator} by {model.name}", total=len(questions)) as bar:
-        for number, answer in simulate(simulator, model, questions):
-            answers[number] = answer
-            bar.advance()
+    for number, answer in simulate(simulator, model, questions):
+        answers[number] = answer
+        bar.advance(note="puzzles")
     reasons = Counter(answer.reason.split(":")[0] for answer in answers.values() if isinstance(answer, Failure))
     judged, first = [], 0
     for number, puzzle in enumerate(puzzles):
@@ -83,6 +82,37 @@ def _score(puzzle: Puzzle, answers: list[Simulated]) -> float | None:
     return correlate([x for truth, _ in pairs for x in truth], [x for _, answer in pairs for x in answer])
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What a judge made of all puzzles."""
+
+    puzzles: int
+    first: int
+    """In how many of them it put the true explanation first."""
+    correlation: float | None
+    """The mean over the puzzles that have one, and likewise `control`."""
+    control: float | None
+    passes: bool
+    """Whether the judge's numbers may stand unmarked."""
+
+
+def summary(judged: Sequence[Judged]) -> Summary:
+    """The puzzles together."""
+    first = sum(row.rank == 1 for row in judged)
+    known, controls = ([value for value in values if value is not None] for values in _columns(judged))
+    return Summary(
+        puzzles=len(judged),
+        first=first,
+        correlation=mean(known) if known else None,
+        control=mean(controls) if controls else None,
+        passes=first >= PASSES * len(judged),
+    )
+
+
+def _columns(judged: Sequence[Judged]) -> tuple[list[float | None], list[float | None]]:
+    return [row.correlation for row in judged], [row.control for row in judged]
+
+
 def passes(judged: Sequence[Judged]) -> bool:
     """Whether the judge's numbers may stand unmarked."""
-    return mean(row.rank == 1 for row in judged) >= PASSES
+    return summary(judged).passes

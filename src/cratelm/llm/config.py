@@ -11,27 +11,39 @@ from cratelm.llm.model import Shares
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
-    """A language model as a judge."""
+    """Which language model judges."""
 
-    llm: str
-    """A server's address, such as http://localhost:8000/v1, or a model's folder or GGUF file."""
+    llm: str | None = None
+    """A server's address, such as http://localhost:8000/v1, or a model's folder or GGUF file. A server's key is read
+    from the environment, CRATELM_LLM_KEY."""
     llm_model: str | None = None
     """Which of a server's models; its first unless said otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskingConfig:
+    """How a judge is asked; no number depends on it."""
+
     concurrency: int = 8
     """Requests under way at a server."""
     timeout: float = 120
     """Seconds that one answer of a server may take."""
     answers: Path = Path("answers.sqlite")
-    """The file that keeps every answer."""
+    """The file that keeps every answer, from which a run that was stopped goes on."""
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.timeout <= 0:
             raise InputError("--concurrency must be 1 or more, --timeout above 0.")
 
 
-def open_judge(config: JudgeConfig) -> Cached:
-    """The judge behind its cache. Where a server is gone, what it answered before is still at hand."""
-    answers = Answers(config.answers)
+def open_judge(config: JudgeConfig, asking: AskingConfig) -> Cached:
+    """The judge behind its cache. Where a server is gone, what it answered before is still at hand.
+
+    Raises InputError where no judge is named, or it cannot be loaded.
+    """
+    if config.llm is None:
+        raise InputError("a language model is needed: name a server's address or a model's path with --llm.")
+    answers = Answers(asking.answers)
     if not config.llm.startswith(("http://", "https://")):
         from cratelm.llm.local import LocalModel
 
@@ -40,7 +52,7 @@ def open_judge(config: JudgeConfig) -> Cached:
 
     key = ("probe", config.llm, config.llm_model)
     try:
-        server = Server(config.llm, config.llm_model, config.concurrency, config.timeout)
+        server = Server(config.llm, config.llm_model, asking.concurrency, asking.timeout)
     except Unreachable as error:
         known = answers.get(*key)
         if known is None:

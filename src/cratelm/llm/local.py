@@ -4,8 +4,10 @@ The prefix that a batch's prompts share is run once and its key-value cache kept
 is applied to the digits alone, at the places that are read.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +38,38 @@ class LocalModel:
             raise InputError(f"the judge in {path} cannot be loaded: {first_line(error)}") from error
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network, self.tokenizer = network.to(self.device).eval(), tokenizer
-        self.name = f"{path.name} {sum(weight.numel() for weight in network.parameters())}"
+        self.name = f"{path.name} {_fingerprint(network)}"
         self.cannot = {} if self._whole_digits() else dict.fromkeys(("places", "next"), _SPLIT)
         self._prefix: tuple[list[int], DynamicCache] | None = None
 
     def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
         """As LanguageModel.texts; the likeliest token each time."""
-        tokenizer = self.tokenizer
-        for number, prompt in enumerate(prompts):
-            ids = torch.tensor([tokenizer(prompt)["input_ids"]], device=self.device)
-            self._require_room(ids.shape[1] + limit)
-            with torch.inference_mode():
-                said = self.network.generate(
-                    ids, max_new_tokens=limit, do_sample=False, stop_strings=[STOP], tokenizer=tokenizer
-                )
-            yield number, tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True).partition(STOP)[0]
+        ids = [list(self.tokenizer(prompt)["input_ids"]) for prompt in prompts]
+        self._require_room(max(map(len, ids), default=0) + limit)
+        shared = self._keep_prefix(ids, [[len(row) - 1] for row in ids])
+        # Prompts of one length go together: filling others up would put them elsewhere than a model expects.
+        order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
+        for _, same in groupby(order, key=lambda number: len(ids[number])):
+            numbers = list(same)
+            for begin in range(0, len(numbers), BATCH):
+                batch = numbers[begin : begin + BATCH]
+                yield from zip(batch, self._continued([ids[k] for k in batch], shared, limit), strict=True)
+
+    def _continued(self, ids: list[list[int]], shared: int, limit: int) -> list[str]:
+        """What follows prompts of one length, whose first `shared` tokens are the kept prefix."""
+        rows = torch.tensor(ids, device=self.device)
+        with torch.inference_mode():
+            said = self.network.generate(
+                rows,
+                attention_mask=torch.ones_like(rows),
+                past_key_values=_copies(self._prefix[1], len(ids)) if shared and self._prefix else None,
+                max_new_tokens=limit,
+                do_sample=False,
+                stop_strings=[STOP],
+                tokenizer=self.tokenizer,
+            )
+        texts = self.tokenizer.batch_decode(said[:, rows.shape[1] :], skip_special_tokens=True)
+        return [text.partition(STOP)[0] for text in texts]
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
         """As LanguageModel.digits."""
@@ -114,6 +133,14 @@ class LocalModel:
 
 
 _SPLIT = "its tokenizer does not keep the digits 0 to 9 as single tokens behind a tab"
+
+
+def _fingerprint(network: torch.nn.Module) -> str:
+    """Tells two models of one file name apart: a hash of a piece of every weight."""
+    found = hashlib.sha256()
+    for name, weight in network.named_parameters():
+        found.update(f"{name} {tuple(weight.shape)}".encode() + weight.detach().flatten()[:64].cpu().numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def token_before(offsets: Sequence[tuple[int, int]], place: int, length: int) -> int:

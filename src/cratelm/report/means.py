@@ -11,11 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from cratelm.artifacts import Artifact
+from cratelm.explain.config import LLM
 from cratelm.records.store import read_layers, read_protocol
+from cratelm.report.judged import FAILS, told
 from cratelm.report.measured import Estimate
 from cratelm.report.report import estimate, number
 from cratelm.report.rows import plain
+from cratelm.score.layer import STATUS
 from cratelm.score.score import read_replicates, read_scores, replicates_key
+from cratelm.score.trial import read_trial
 
 LEFT_OUT = (6, 12)
 """Numbers of layers at which the paper leaves the last layer out, without saying why."""
@@ -54,7 +58,8 @@ def _row(
         "score": asdict(Estimate.of(float(np.mean([np.nanmean(units["score"][row]) for row in rows])), drawn)),
         "shuffled": float(np.mean([np.nanmean(units["shuffled"][row]) for row in rows])),
         "units": int(every.sum()),
-        **{status: float((units["status"][every] == status).mean()) for status in ("dead", "silent", "constant")},
+        **{status: float((units["status"][every] == status).mean()) for status in STATUS[1:]},
+        "failed_excerpts": int(units["failed"][every].sum()),
     }
 
 
@@ -69,13 +74,19 @@ def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
     if protocol == "paper":
         title += ": different text, size and judge than published; compare signs only"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("explainer", "metric", "layer", "mean [95%]", "shuffled", "dead/silent/\nconstant, %"):
+    trial = read_trial(scores)
+    for name in ("explainer", "metric", "layer", "units", "mean [95%]", "shuffled", "dead/silent/\nconstant, %"):
         table.add_column(name, justify="left" if name in ("explainer", "metric") else "right")
     for row in rows:
         shares = "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant"))
-        table.add_row(
-            row["explainer"], row["metric"], str(row["layer"]), estimate(row["score"]), number(row["shuffled"]), shares
-        )
+        mark = FAILS if trial and row["explainer"] == LLM and not trial["passes"] else ""
+        named = (row["explainer"] + mark, row["metric"], str(row["layer"]), str(row["units"]))
+        table.add_row(*named, estimate(row["score"]), number(row["shuffled"]), shares)
     Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
     dropped = "left out of the mean" if protocol == "paper" else "count as 0 (AUROC: 0.5)"
     sys.stdout.write(f"Dead, silent and constant units {dropped}.\n")
+    if trial:
+        sys.stdout.write(told(trial) + "\n")
+        lost = sum(row["failed_excerpts"] for row in rows if row["layer"] == "all" and row["explainer"] == LLM)
+        if lost:
+            sys.stdout.write(f"Excerpts left out because their answers could not be used, all metrics: {lost:,}.\n")

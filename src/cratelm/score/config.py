@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cratelm.errors import InputError
+from cratelm.judges.simulators import SIMULATORS
 
 CORRELATIONS = ("top-and-random", "random-only", "anthropic")
 """The metrics of the paper: correlations of simulated and true activations."""
@@ -19,6 +20,11 @@ class ScoreConfig:
     metric: str = ",".join(METRICS)
     """What is measured, with commas between: the three correlations and what goes beyond them. The paper's protocol
     has the correlations alone."""
+    simulator: str = "all-at-once"
+    """How a language model reads the explanations of `llm`: `all-at-once`, `token-by-token`, `log-probability-free` or
+    `listing`."""
+    puzzles: str | None = None
+    """A file of puzzles that the language model is tried on first, instead of the package's own."""
     replicates: int = 1000
     """Bootstrap replicates."""
     seed: int = 0
@@ -28,6 +34,8 @@ class ScoreConfig:
         for name in self.metrics:
             if name not in METRICS:
                 raise InputError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}.")
+        if self.simulator not in SIMULATORS:
+            raise InputError(f"unknown simulator {self.simulator!r}: choose from {', '.join(SIMULATORS)}.")
         if self.replicates < 100:
             raise InputError("score: replicates must be 100 or more.")
 

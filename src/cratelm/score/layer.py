@@ -16,9 +16,11 @@ from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.sums import CHANCE, ExcerptSums, Series, ratio
 from cratelm.seeds import derive_seed
 
-STATUS = ("scored", "dead", "silent", "constant")
+STATUS = ("scored", "dead", "silent", "constant", "failed")
 """`dead`: the unit never fires in the score half; `silent`: not in its scored excerpts; `constant`: the simulation
-does not vary on them. Under the strict protocol the last three score 0 (AUROC: 0.5), under the paper's nothing."""
+does not vary on them. Under the strict protocol these three score 0 (AUROC: 0.5), under the paper's nothing.
+`failed`: half of a judge's answers or more could not be used; the unit has no score."""
+FAILED = STATUS.index("failed")
 SAYS = 0.1
 """An explanation names a position where it expects more than this share of the unit's maximum; a unit fires strongly
 where it is above it."""
@@ -75,18 +77,22 @@ class ScoredLayer:
         explanation = self.explanations[evidence]
         numbered = list(zip(parts, slots(parts), strict=True))
         document = np.zeros((len(self.units), 1 + max((int(slot.max(initial=0)) for _, slot in numbered))), np.int64)
-        columns = []
+        columns, failed = [], np.zeros(len(self.units), np.int64)
         for part, slot in numbered:
             row = np.searchsorted(self.units, part.unit)
             document[row, slot] = part.document
             by = self.other[part.unit] if shuffled else part.unit
             simulated = explanation.simulate(by, part.tokens, part.place)
+            known = ~np.isnan(simulated).any(1)
+            failed += np.bincount(row[~known], minlength=len(failed))
             width = part.tokens.shape[1]
-            truth = part.activations.ravel().astype(np.float64)
-            columns.append((np.repeat(row, width), np.repeat(slot, width), truth, simulated.ravel()))
+            truth = part.activations[known].ravel().astype(np.float64)
+            columns.append(
+                (np.repeat(row[known], width), np.repeat(slot[known], width), truth, simulated[known].ravel())
+            )
         unit, slot, truth, expected = (np.concatenate(column) for column in zip(*columns, strict=True))
         order = np.argsort(unit, kind="stable")
-        return Series(unit[order], slot[order], truth[order], expected[order], document)
+        return Series(unit[order], slot[order], truth[order], expected[order], document, failed)
 
     @cached_property
     def _long(self) -> tuple[Series, Series]:
@@ -107,17 +113,17 @@ class ScoredLayer:
         }
         if metric == "anthropic" and self.name == "strict":  # Spearman's rho; the paper takes Pearson's r
             own, other = own.ranked(), other.ranked()
-        return Scored(own.pearson(), other.pearson(), status, columns)
+        return Scored(own.pearson(), other.pearson(), status, columns | _failures(own))
 
     def _auroc(self) -> Scored:
         own, other = self._long
-        return Scored(own.auroc(), other.auroc(), self._status(own), {})
+        return Scored(own.auroc(), other.auroc(), self._status(own), _failures(own))
 
     def _consistency(self) -> Scored:
         """The share of a unit's activation on top excerpts that falls where its explanation says that it fires."""
         top = self._excerpts("top-and-random")[self._kinds().index("top")]
         own, other = (self._series([top], "openai", shuffled) for shuffled in (False, True))
-        return Scored(self._named(own), self._named(other), self._status(own), {})
+        return Scored(self._named(own), self._named(other), self._status(own), _failures(own))
 
     def _named(self, series: Series) -> ExcerptSums:
         said = series.simulated > self.strong[self.units][series.unit]
@@ -128,7 +134,7 @@ class ScoredLayer:
         """One less the share of random excerpts in which a unit fires strongly and its explanation says nothing."""
         random = self._excerpts("random-only")
         own, other = (self._series(random, "openai", shuffled) for shuffled in (False, True))
-        return Scored(self._unsaid(own), self._unsaid(other), self._status(own), {})
+        return Scored(self._unsaid(own), self._unsaid(other), self._status(own), _failures(own))
 
     def _unsaid(self, series: Series) -> ExcerptSums:
         strong = self.strong[self.units][series.unit]
@@ -147,14 +153,21 @@ class ScoredLayer:
         lowest, highest = np.full(len(self.units), np.inf), np.full(len(self.units), -np.inf)
         np.minimum.at(lowest, series.unit, series.simulated)
         np.maximum.at(highest, series.unit, series.simulated)
-        return np.select([self.dead, ~fires, lowest >= highest], [1, 2, 3], 0)
+        lost = self._lost(series) if series.failed is not None and series.failed.any() else np.False_
+        return np.select([self.dead, lost, ~fires, lowest >= highest], [1, FAILED, 2, 3], 0)
+
+    def _lost(self, series: Series) -> np.ndarray:
+        """The units half of whose excerpts or more have no simulation: (units,)."""
+        assert series.failed is not None
+        kept = (series.by_excerpt(np.ones(len(series.unit))) > 0).sum((1, 2))
+        return (series.failed > 0) & (series.failed >= kept)
 
     def table(self, explainer: str, metric: str, scored: Scored) -> pa.Table:
         """A row a unit: score, its interval over excerpts, status, and the score of another unit's explanation."""
         slots = scored.own.document.shape[1]
         weights = draw_weights(slots, self.config.replicates, derive_seed(self.config.seed, "excerpts"))
         low, high = interval(np.where(scored.status == 0, scored.own.scores(weights[:, None, :]), 0))
-        policy = self._policy(metric)
+        policy = self._policy(metric, scored.status)
         values = {"score": scored.own.scores(), "low": low, "high": high, "shuffled": scored.shuffled.scores()}
         values = {name: np.where(scored.status == 0, value, policy) for name, value in values.items()}
         names = ("pearson", "rsquared", "absolute_deviation_explained")
@@ -168,15 +181,16 @@ class ScoredLayer:
                 "metric": [metric] * len(self.units),
                 **{name: pa.array(value, pa.float64(), from_pandas=True) for name, value in values.items()},
                 "excerpts": pa.array((scored.own.sums != 0).any(-1).sum(1), pa.int16()),
+                "failed": pa.array(scored.columns.get("failed", np.zeros(len(self.units), int)), pa.int16()),
                 "status": pa.DictionaryArray.from_arrays(pa.array(scored.status, pa.int8()), list(STATUS)),
             }
         )
 
-    def _policy(self, metric: str) -> float:
-        """The score of a unit that cannot be scored: NaN is none."""
+    def _policy(self, metric: str, status: np.ndarray) -> np.ndarray:
+        """The score of each unit that cannot be scored, (units,): NaN is none."""
         if self.name == "paper":
-            return np.nan
-        return CHANCE if metric == "auroc" else 0.0
+            return np.full(len(status), np.nan)
+        return np.where(status == FAILED, np.nan, CHANCE if metric == "auroc" else 0.0)
 
     def replicates(self, metric: str, scored: Scored, drawn: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         """The layer's mean score in each replicate, of its own explanations and of shuffled ones.
@@ -185,7 +199,7 @@ class ScoredLayer:
         drawn for each layer. Excerpts follow their documents.
         """
         unit_weights = draw_weights(len(self.units), len(drawn), seed)
-        policy = self._policy(metric)
+        policy = self._policy(metric, scored.status)
 
         def under_policy(sums: ExcerptSums) -> ExcerptSums:
             # A unit without excerpts stays NaN in a replicate; one that cannot be scored has the policy's value.
@@ -197,3 +211,7 @@ class ScoredLayer:
 
         pairs = (("own", scored.own), ("shuffled", scored.shuffled))
         return {name: under_policy(sums).layer_means(drawn, unit_weights) for name, sums in pairs}
+
+
+def _failures(series: Series) -> dict[str, np.ndarray]:
+    return {} if series.failed is None else {"failed": series.failed}

@@ -3,6 +3,9 @@
 By the records' protocol. Strict: explained from one half of the text, scored on the other; truth is the raw
 activation; units that cannot be scored count as 0 and their shares are shown. Each layer's mean comes with a
 bootstrap over documents and units together, and with the score that another unit's explanation would get.
+
+Explanations in words are read by a language model, which is tried on puzzles first: what it made of them stands in
+judge.json, beside how its answers failed.
 """
 
 from dataclasses import dataclass
@@ -14,17 +17,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
-from cratelm.artifacts import Artifact, read_json, run_stage
+from cratelm.artifacts import Artifact, as_plain, read_json, run_stage, write_json
 from cratelm.bootstrap import draw_weights
+from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
-from cratelm.explain.config import ExplainConfig
+from cratelm.explain.config import LLM, ExplainConfig
 from cratelm.explain.explain import Explanations, read_explanations, require_same_records, vocabulary_of
 from cratelm.explain.selection import PROTOCOLS
-from cratelm.progress import Progress
+from cratelm.explain.words import read_words
+from cratelm.judges.sentences import Reader
+from cratelm.llm.config import JudgeConfig
+from cratelm.llm.model import LanguageModel
+from cratelm.llm.plan import Plan, Planned
+from cratelm.progress import Bar, Progress
 from cratelm.records.store import read_layers, read_protocol, read_tables
 from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.context import context_gains
 from cratelm.score.layer import ScoredLayer
+from cratelm.score.trial import JUDGE, try_on_puzzles
 from cratelm.seeds import derive_seed
 from cratelm.shards import EngineConfig, run_shards
 
@@ -36,54 +47,111 @@ def score(
     out: Path,
     progress: Progress,
     engine: EngineConfig | None = None,
+    judge: JudgeConfig | None = None,
+    model: LanguageModel | None = None,
 ) -> Artifact:
     """Make the scores of `explanations` on `records` in `out`; a layer is a shard.
 
-    Raises InputError for explanations of other records.
+    `model`, which `judge` names, reads explanations in words. Raises InputError for explanations of other records,
+    and where there are explanations in words and no model.
     """
+    engine = engine or EngineConfig()
     require_same_records(records, explanations)
+    in_words = LLM in explainers_of(explanations)
+    if in_words and model is None:
+        raise InputError(f"the explanations in {explanations.path} are in words: name who reads them with --llm.")
+    if in_words and engine != EngineConfig():
+        raise InputError("a language model is not asked by several workers: say --concurrency instead of --workers.")
     inputs = {"records": records, "explanations": explanations}
+    settings = as_plain(config) | ({"judge": as_plain(judge)} if in_words else {})
 
     def work(folder: Path) -> None:
         layers = len(read_layers(records))
-        with progress.task(f"scoring {records.path.name}"):
+        with progress.task(f"scoring {records.path.name}") as bar:
+            if in_words and model is not None:
+                _score_words(_LayerWork(config, records, explanations, folder, _reader(config, records, model, bar)))
+                return
             layer = _LayerWork(config, records, explanations, folder)
-            run_shards(layer, layers, engine or EngineConfig(), folder / "log" / "score")
+            run_shards(layer, layers, engine, folder / "log" / "score")
 
-    return run_stage(out, "scores", config, inputs, work)
+    return run_stage(out, "scores", settings, inputs, work)
+
+
+def explainers_of(explanations: Artifact) -> list[str]:
+    """The names of those who explained."""
+    return ExplainConfig(explainer=explanations.config["explainer"]).names
+
+
+def _reader(config: ScoreConfig, records: Artifact, model: LanguageModel, bar: Bar) -> Reader:
+    return Reader(config.simulator, model, token_texts(read_tokenizer(records)), bar)
+
+
+def _score_words(work: "_LayerWork") -> None:
+    """All layers in turn; a run that was stopped goes on from the file of answers."""
+    reader = work.reader
+    assert reader is not None
+    tried = try_on_puzzles(reader, work.config.puzzles)
+    for layer in range(len(read_layers(work.records))):
+        work(layer)
+    write_json(work.out / JUDGE, tried | {"answers": reader.answers, "failures": dict(reader.failures)})
+
+
+def plan_score(
+    config: ScoreConfig, records: Artifact, explanations: Artifact, price: float, progress: Progress
+) -> Plan:
+    """What scoring explanations in words would send."""
+    require_same_records(records, explanations)
+    planned = Planned()
+    with progress.task("planning") as bar:
+        reader = _reader(config, records, planned, bar)
+        try_on_puzzles(reader, config.puzzles)
+        if LLM in explainers_of(explanations):
+            work = _LayerWork(config, records, explanations, Path(), reader)
+            for layer in range(len(read_layers(records))):
+                opened = work.open(layer, LLM)
+                for metric in work.metrics(LLM):
+                    opened.scored(metric)
+    return planned.plan(price)
 
 
 @dataclass(frozen=True)
 class _LayerWork:
-    """The scores of one layer, by its number; picklable, so that any engine can carry it."""
+    """The scores of one layer, by its number; picklable without a reader, so that any engine can carry it."""
 
     config: ScoreConfig
     records: Artifact
     explanations: Artifact
     out: Path
+    reader: Reader | None = None
 
     def __call__(self, layer: int) -> None:
         """Write units-LAYER.parquet and replicates-LAYER.safetensors."""
-        protocol = read_protocol(self.records)
         rows: list[pa.Table] = []
         replicates: dict[str, np.ndarray] = {}
-        for explainer in ExplainConfig(**self.explanations.config).names:
-            metrics = [name for name in self.config.metrics if protocol == "strict" or name in CORRELATIONS]
-            if explainer == "table-full":  # which has seen the explain half, and speaks of 64 tokens
-                metrics = [
-                    name for name in metrics if protocol == "strict" and name in ("top-and-random", "random-only")
-                ]
-            scored_layer = self._open(layer, explainer, protocol)
-            for metric in metrics:
+        for explainer in explainers_of(self.explanations):
+            scored_layer = self.open(layer, explainer)
+            for metric in self.metrics(explainer):
                 scored = scored_layer.scored(metric)
                 rows.append(scored_layer.table(explainer, metric, scored))
                 seed = derive_seed(self.config.seed, "units", layer, explainer)
                 found = scored_layer.replicates(metric, scored, self._drawn, seed)
                 replicates |= {replicates_key(layer, explainer, metric, name): found[name] for name in found}
-            if explainer == "graph" and protocol == "strict":
+            if explainer == "graph" and self.protocol == "strict":
                 rows.append(context_gains(self.records, layer, scored_layer.explanations["openai"]))
         save_file(replicates, self.out / f"replicates-{layer}.safetensors")
         pq.write_table(_together(rows), self.out / f"units-{layer}.parquet", compression="zstd")
+
+    @property
+    def protocol(self) -> str:
+        """That of the records."""
+        return read_protocol(self.records)
+
+    def metrics(self, explainer: str) -> list[str]:
+        """What can be measured of an explainer, of what was asked for."""
+        found = [name for name in self.config.metrics if self.protocol == "strict" or name in CORRELATIONS]
+        if explainer == "table-full":  # which has seen the explain half, and speaks of 64 tokens
+            return [name for name in found if self.protocol == "strict" and name in ("top-and-random", "random-only")]
+        return found
 
     @property
     def _drawn(self) -> np.ndarray:
@@ -92,15 +160,21 @@ class _LayerWork:
         documents = read_json(self.records.path / "records.json")["halves"][half]["documents"]
         return draw_weights(documents, self.config.replicates, derive_seed(self.config.seed, "documents"))
 
-    def _open(self, layer: int, explainer: str, protocol: str) -> ScoredLayer:
+    def open(self, layer: int, explainer: str) -> ScoredLayer:
+        """A layer's units with what an explainer says of them."""
         vocabulary = vocabulary_of(self.records)
-        explanations: dict[str, Explanations] = {
-            evidence: read_explanations(self.explanations, explainer, evidence, layer, vocabulary)
-            for evidence in PROTOCOLS[protocol].shown
-        }
-        every = np.arange(read_layers(self.records)[layer])
-        units = read_tables(self.records, layer)["units"] if explainer == "table-full" else every
-        return ScoredLayer(self.config, self.records, layer, protocol, explanations, units)
+        units = np.arange(read_layers(self.records)[layer])
+        explanations: dict[str, Explanations] = {}
+        for evidence in PROTOCOLS[self.protocol].shown:
+            if explainer == LLM:
+                assert self.reader is not None
+                found = read_words(self.explanations, self.records, evidence, layer, self.reader)
+                explanations[evidence], units = found
+            else:
+                explanations[evidence] = read_explanations(self.explanations, explainer, evidence, layer, vocabulary)
+        if explainer == "table-full":
+            units = read_tables(self.records, layer)["units"]
+        return ScoredLayer(self.config, self.records, layer, self.protocol, explanations, units)
 
 
 def _together(rows: list[pa.Table]) -> pa.Table:

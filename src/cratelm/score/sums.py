@@ -4,7 +4,7 @@ Everything that a metric needs of an excerpt is a handful of sums; an interval w
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +68,8 @@ class Series:
     """(positions,) float64."""
     document: np.ndarray
     """(units, excerpts) int64: the document of each excerpt, 0 where it is missing."""
+    failed: np.ndarray | None = None
+    """(units,): excerpts that are left out because their simulation failed; None stands for nowhere."""
 
     def by_excerpt(self, *values: np.ndarray) -> np.ndarray:
         """Sums of values (positions,) over each excerpt: (units, excerpts, values)."""
@@ -95,7 +97,7 @@ class Series:
         Ranks are those of the whole series: a replicate weights them, and does not rank again.
         """
         truth, simulated = (ranks(self.unit, series) for series in (self.truth, self.simulated))
-        return Series(self.unit, self.slot, truth, simulated, self.document)
+        return replace(self, truth=truth, simulated=simulated)
 
     def auroc(self) -> ExcerptSums:
         """The chance that a unit's simulation is higher where it fires than where it does not, ties counting half.
@@ -141,6 +143,8 @@ class Series:
 
 def ranks(group: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Each value's rank within its group, from 1; equal values share the mean of theirs. (positions,) float64."""
+    if not len(values):  # every simulation failed
+        return np.empty(0)
     order = np.lexsort((values, group))
     g, v = group[order], values[order]
     begins = np.r_[True, g[1:] != g[:-1]]

@@ -1,0 +1,73 @@
+"""Explanations in words, and the judge that reads them: what the LLM-free explainers are, as far as scoring can see."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cratelm.judges.simulators import Failure, Question, simulate
+from cratelm.llm.model import LanguageModel
+from cratelm.progress import Bar
+
+SILENT = "never fires on the text it was shown"
+AT_ONCE = 1024
+"""Questions handed to the judge together."""
+
+
+@dataclass
+class Reader:
+    """A judge that simulates by one of SIMULATORS, and how its answers failed so far."""
+
+    simulator: str
+    model: LanguageModel
+    texts: Sequence[str]
+    """The text of each token of the vocabulary."""
+    bar: Bar
+    failures: Counter[str] = field(default_factory=Counter)
+    """How often each reason made an answer useless."""
+    answers: int = 0
+
+    def read(self, questions: Sequence[Question]) -> dict[int, list[float] | None]:
+        """The simulation of each question by its number; None where it failed."""
+        found: dict[int, list[float] | None] = {}
+        for begin in range(0, len(questions), AT_ONCE):
+            for number, answer in simulate(self.simulator, self.model, questions[begin : begin + AT_ONCE]):
+                if isinstance(answer, Failure):
+                    self.failures[answer.reason.split(":")[0]] += 1
+                found[begin + number] = None if isinstance(answer, Failure) else answer
+                self.answers += 1
+                self.bar.advance(note=f"{self.failures.total()} failed" if self.failures else "")
+        return found
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """What a language model says of some units of a layer, read by a judge."""
+
+    sentence: dict[int, str | None]
+    """By unit; None where its explanation failed."""
+    silent: frozenset[int]
+    """Units that were shown nothing because they never fired."""
+    highest: np.ndarray
+    """(units,): the explain half's maximum, which a strength of 9 stands for."""
+    reader: Reader
+
+    def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The activations expected of units (rows,) on tokens (rows, T): (rows, T); NaN in a row that failed."""
+        simulated = np.full(tokens.shape, np.nan)
+        simulated[np.isin(unit, list(self.silent))] = 0
+        asked = [row for row, number in enumerate(unit.tolist()) if self.sentence.get(number) is not None]
+        questions = [
+            Question(str(self.sentence[int(unit[row])]), tuple(self.reader.texts[token] for token in tokens[row]))
+            for row in asked
+        ]
+        for number, answer in self.reader.read(questions).items():
+            if answer is not None:
+                row = asked[number]
+                simulated[row] = np.array(answer) / 9 * self.highest[unit[row]]
+        return simulated
+
+    def describe(self, unit: int, texts: Sequence[str]) -> str:
+        """One unit's explanation."""
+        return SILENT if unit in self.silent else self.sentence.get(unit) or "an explanation that failed"
