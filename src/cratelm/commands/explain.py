@@ -58,7 +58,7 @@ def explain(
         made = explain_records(settings, opened, out, progress, judge, model)
     units = sum(read_layers(opened))
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{units:,} units explained by {settings.explainer}. For example, the first unit:")
+    console.print(f"{units:,} units explained by {settings.explainer}. For example:")
     for explainer in settings.with_sentences:
-        said = next(one for one in read_sentences(made, 0, explainer) if one is not None)
-        console.print(f"  {explainer}: {visible(said)}")
+        unit, said = next((unit, one) for unit, one in enumerate(read_sentences(made, 0, explainer)) if one is not None)
+        console.print(f"  {explainer}, unit 0/{unit}: {visible(said)}")
