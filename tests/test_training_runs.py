@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -71,6 +73,22 @@ def test_a_checkpoint_is_written_when_its_minutes_are_over(tokens, tmp_path, qui
     recipe = replace(CONFIG.training, tokens=12 * 4 * 64, checkpoint_minutes=1e-9)
     train(replace(CONFIG, training=recipe), tokens, tmp_path / "a", quiet)
     assert saved == list(range(1, 13))
+
+
+@pytest.mark.parametrize("tracker", ["trackio", "wandb"])
+def test_a_tracker_is_sent_the_losses_and_no_network_is_needed(tracker: str, tokens, tmp_path) -> None:
+    asked = [*command(tokens, tmp_path / "a"), "--training.tokens", str(20 * 4 * 64), "--training.track", tracker]
+    environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "WANDB_MODE": "offline"}
+    main = [sys.executable, "-c", "from cratelm.cli import main; main()"]
+    subprocess.run([*main, *asked], env=environment, check=True, capture_output=True, timeout=120)
+    if tracker == "wandb":
+        (run_file,) = (tmp_path / "a" / "log" / "wandb").glob("offline-run-*/*.wandb")
+        assert run_file.stat().st_size > 1000
+        return
+    with sqlite3.connect(tmp_path / "trackio" / "cratelm.db") as database:
+        sent = [json.loads(row) for (row,) in database.execute("select metrics from metrics where run_name = 'a'")]
+    found = [row["train/loss"] for row in sent if "train/loss" in row]
+    assert found == pytest.approx(list(losses(open_artifact(tmp_path / "a", "model")).values()))
 
 
 GOLDEN = {
@@ -194,7 +212,9 @@ def test_a_plan_says_what_training_takes_and_trains_nothing(tokens, tmp_path, ca
         (["--training.snapshots", "0.1,1"], "at a share between 0 and 1"),
         (["--training.snapshots", "half"], "no numbers with commas"),
         (["--training.precision", "fp16"], "needs a GPU"),
-        (["--training.track", "trackio"], "pip install trackio"),
+        (["--training.track", "tensorboard"], "pip install tensorboard"),
+        (["--training.checkpoint-minutes", "0"], "must be above 0"),
+        (["--training.sharded"], "over several GPUs"),
         (["--model", "crat"], "unknown model"),
     ],
 )

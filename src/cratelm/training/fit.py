@@ -6,7 +6,6 @@ or ignored (checkpoints.py), a held-out loss in our own terms, and a stop before
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -39,6 +38,7 @@ from cratelm.training.evaluate import Validation
 from cratelm.training.mean_loss import MeanLoss
 from cratelm.training.ranks import processes, rank, world_size
 from cratelm.training.sharding import RequireSharded, sharding_arguments
+from cratelm.training.tracking import tracking_arguments
 
 LOG_EVERY = 10
 
@@ -174,16 +174,10 @@ def _arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
         remove_unused_columns=False,
         dataloader_drop_last=True,
         disable_tqdm=True,
-        report_to=_tracker(recipe.track),
         ddp_find_unused_parameters=False,
         **sharding_arguments(recipe),
+        **tracking_arguments(recipe.track, checkpoints.parent / "log", checkpoints.parent.stem),
     )
-
-
-def _tracker(name: str) -> str:
-    if name != "none" and find_spec(name) is None:
-        raise InputError(f"--training.track {name} needs a package: pip install {name}.")
-    return name
 
 
 @contextmanager
