@@ -38,9 +38,9 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tokens, tmp_path, qu
     assert list(losses(parts).values()) == pytest.approx(list(losses(whole).values()), abs=1e-5)
 
 
-def command(tokens: Artifact, out: Path) -> list[str]:
+def command(tokens: Artifact, out: Path, steps: int = 400) -> list[str]:
     shape = ["--shape.width", "16", "--shape.heads", "2", "--shape.context", "64"]
-    recipe = ["--training.tokens", str(400 * 4 * 64), "--training.batch", "4", "--training.evaluation-documents", "2"]
+    recipe = ["--training.tokens", str(steps * 4 * 64), "--training.batch", "4", "--training.evaluation-documents", "2"]
     return ["train", "--preset", "smoke", "--tokens", str(tokens.path), "--out", str(out), *shape, *recipe]
 
 
@@ -77,7 +77,7 @@ def test_a_checkpoint_is_written_when_its_minutes_are_over(tokens, tmp_path, qui
 
 @pytest.mark.parametrize("tracker", ["trackio", "wandb"])
 def test_a_tracker_is_sent_the_losses_and_no_network_is_needed(tracker: str, tokens, tmp_path) -> None:
-    asked = [*command(tokens, tmp_path / "a"), "--training.tokens", str(20 * 4 * 64), "--training.track", tracker]
+    asked = [*command(tokens, tmp_path / "a", 20), "--training.track", tracker]
     environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "WANDB_MODE": "offline"}
     main = [sys.executable, "-c", "from cratelm.cli import main; main()"]
     subprocess.run([*main, *asked], env=environment, check=True, capture_output=True, timeout=120)
