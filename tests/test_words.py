@@ -1,6 +1,7 @@
 """Explanations in words: explained, read, scored, planned, resumed, with judges by rule."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from cratelm.progress import Progress
 from cratelm.records.store import read_units
 from cratelm.score.config import ScoreConfig
 from cratelm.score.score import read_scores, score
+from cratelm.study import run_study
+from cratelm.study_plan import plan_study
 from tests.llm_server import StandIn
 from tests.test_study import drawn_excerpts
 
@@ -211,3 +214,38 @@ def test_words_without_anybody_to_say_or_to_read_them_are_refused(study, tmp_pat
     assert "--concurrency" in capsys.readouterr().err
     assert run([*scored, "--simulator", "lisping"]) == 2
     server.shutdown()
+
+
+def test_a_study_with_a_judge_reports_it_beside_its_controls_and_goes_on_without_asking(
+    small_study, tmp_path, quiet
+) -> None:
+    settings = {"explain": ExplainConfig(llm_units=UNITS), "judge": NAMED}
+    scoring = ScoreConfig(replicates=100, puzzles=str(puzzles(tmp_path)))
+    config, model = replace(small_study, **settings, score=scoring), ByRule(broken="awful")
+    artifact = run_study(config, tmp_path / "study", quiet, model)
+    table = json.loads((artifact.path / "table.json").read_text())
+    found = [(row["model"], row["metric"], row["layer"]) for row in table["judged"]]
+    metrics = ("top-and-random", "random-only")
+    assert found == [(name, metric, at) for name in ("crate", "gpt2") for metric in metrics for at in (0, 1, "all")]
+    for row in table["judged"]:
+        scores = open_artifact(tmp_path / "study" / "judged" / "scores" / row["model"], "scores")
+        mine = read_scores(scores)
+        rows = (mine["metric"] == row["metric"]) & (mine["layer"] == row["layer"])
+        assert row["units"] == UNITS * (2 if row["layer"] == "all" else 1)
+        assert row["judge"] == "by rule (FAILS)"
+        if row["layer"] != "all" and row["score"]["mean"] is not None:
+            assert row["score"]["mean"] == pytest.approx(np.nanmean(mine["score"][rows]))
+            assert row["failed_excerpts"] == mine["failed"][rows].sum()
+    page = (artifact.path / "report.html").read_text()
+    assert "by rule (FAILS)" in page
+    assert "could not be used" in page
+    asked = model.asked
+    run_study(config, tmp_path / "study", quiet, model)
+    assert model.asked == asked
+
+
+def test_the_plan_of_a_study_is_the_most_that_it_asks(small_study, tmp_path, quiet) -> None:
+    config = replace(small_study, explain=ExplainConfig(llm_units=UNITS))
+    config = replace(config, score=ScoreConfig(puzzles=str(puzzles(tmp_path))))
+    per_unit = 2 + 2 * 10  # two evidences; 5 top and 5 random excerpts, read with the unit's own words and another's
+    assert plan_study(config, 0, quiet).requests == 4 * 3 + 2 * 2 * 2 * UNITS * per_unit

@@ -1,7 +1,7 @@
 """Named configurations of a study: a preset is data, and every field of it can be overridden."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cratelm.corpus.config import CorpusConfig
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
+from cratelm.llm.config import JudgeConfig
 from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
@@ -30,6 +31,10 @@ class StudyConfig:
     records: RecordConfig = field(default_factory=RecordConfig)
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    judge: Annotated[JudgeConfig, Parameter(name="*")] = field(default_factory=JudgeConfig)
+    judge_metric: str = "top-and-random,random-only"
+    """What is measured by the language model of --llm, with commas between; of a sample of units (explain.llm_units),
+    which it explains, and reads by score.simulator."""
     report: ReportConfig = field(default_factory=ReportConfig)
     seed: int = 0
     """Seed of the weights and of the order of training. The samples of text have seeds of their own (records.seed,
@@ -40,6 +45,7 @@ class StudyConfig:
             raise InputError(f"models: {self.models} names one twice.")
         for name in self.model_names:
             require_model(name)
+        replace(self.score, metric=self.judge_metric)  # refuses what is no metric
 
     @property
     def model_names(self) -> list[str]:

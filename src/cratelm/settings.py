@@ -38,8 +38,8 @@ def _value(argument: Any) -> str | None:
 
 
 def _flat(plain: dict[str, Any]) -> dict[str, Any]:
-    """A preset's plain form without the fields that are None, which TOML cannot say, the corpus's fields on top."""
-    corpus = plain.pop("corpus", {})
+    """A preset's plain form without the fields that are None, which TOML cannot say; corpus and judge on top."""
+    corpus = plain.pop("corpus", {}) | plain.pop("judge", {})
     return {
         key: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
         for key, value in (corpus | plain).items()

@@ -4,6 +4,7 @@ DIR/study.json                  what was asked for
 DIR/tokens                      the corpus stage
 DIR/models/NAME[-untrained]     the training stage, and the same networks before training
 DIR/records/…, explanations/…, scores/…
+DIR/judged/…                    explanations and scores by a language model, where one was named
 DIR/report                      report.html, table.json, table.csv
 """
 
@@ -13,7 +14,9 @@ from pathlib import Path
 from cratelm.artifacts import Artifact, claim_study, require_same_study
 from cratelm.corpus.tokens import read_side, read_train, tokenize
 from cratelm.errors import InputError
+from cratelm.explain.config import LLM
 from cratelm.explain.explain import explain
+from cratelm.llm.model import LanguageModel
 from cratelm.models.build import build_config
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
@@ -22,13 +25,16 @@ from cratelm.records.record import record
 from cratelm.records.recording import HALVES
 from cratelm.report.measured import Measured
 from cratelm.report.report import report
+from cratelm.report.rows import Pair
 from cratelm.score.score import score
 from cratelm.training.config import TrainConfig
 from cratelm.training.train import train
 
 
-def run_study(config: StudyConfig, out: Path, progress: Progress) -> Artifact:
+def run_study(config: StudyConfig, out: Path, progress: Progress, model: LanguageModel | None = None) -> Artifact:
     """Train, record, explain, score and report in `out`; what is there already is not made again.
+
+    `model`, which `config.judge` names, explains and scores a sample of units once more.
 
     Raises InputError, before anything is made, where a model's name makes no model.
     """
@@ -43,7 +49,12 @@ def run_study(config: StudyConfig, out: Path, progress: Progress) -> Artifact:
         trained = _measure(config, name, name, tokens, out, progress)
         untrained = _measure(config, name, f"{name}-untrained", tokens, out, progress)
         measured.append((trained, untrained))
-    return report(config.report, measured, tokens, out / "report", progress)
+    judged: list[Pair] = []
+    if model is not None:
+        for trained, untrained in measured:
+            own = _judge(config, trained, model, out, progress)
+            judged.append((own, _judge(config, untrained, model, out, progress)))
+    return report(config.report, measured, tokens, out / "report", progress, judged)
 
 
 def require_enough_text(config: StudyConfig, tokens: Artifact) -> None:
@@ -65,3 +76,14 @@ def _measure(config: StudyConfig, model: str, name: str, tokens: Artifact, out: 
     explanations = explain(config.explain, records, out / "explanations" / name, progress)
     scores = score(config.score, records, explanations, out / "scores" / name, progress)
     return Measured(model=trained, records=records, explanations=explanations, scores=scores)
+
+
+def _judge(config: StudyConfig, measured: Measured, model: LanguageModel, out: Path, progress: Progress) -> Measured:
+    """The same model's units, a sample of them, explained and scored by a language model."""
+    records, folder = measured.records, out / "judged"
+    explaining, scoring = replace(config.explain, explainer=LLM), replace(config.score, metric=config.judge_metric)
+    explanations = explain(explaining, records, folder / "explanations" / measured.name, progress, config.judge, model)
+    scores = score(
+        scoring, records, explanations, folder / "scores" / measured.name, progress, judge=config.judge, model=model
+    )
+    return replace(measured, explanations=explanations, scores=scores)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cratelm.llm.config import AskingConfig
 from cratelm.presets import StudyConfig
 
 
@@ -14,7 +15,10 @@ def study(
     preset: str = "laptop",
     config: Path | None = None,
     json: bool = False,
+    plan: bool = False,
+    price: float = 0,
     settings: Annotated[StudyConfig, Parameter(name="*")] = StudyConfig(),
+    asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
 ) -> None:
     """Train a white-box model and its black-box rival on the same text, and measure whose neurons can be read.
 
@@ -28,15 +32,27 @@ def study(
         A TOML file of settings; the command line has the last word.
     json
         Print the table as JSON on stdout.
+    plan
+        Print what would be asked of the language model of --llm, at most, and what it costs; do nothing.
+    price
+        The price of a million tokens, for the plan.
     """
     from rich.console import Console
 
+    from cratelm.llm.config import open_judge
     from cratelm.progress import Progress
     from cratelm.report.terminal import print_table
     from cratelm.study import run_study
 
     with Progress() as progress:
-        report = run_study(settings, out, progress)
+        if plan:
+            from cratelm.commands.validate_judge import print_plan
+            from cratelm.study_plan import plan_study
+
+            print_plan(plan_study(settings, price, progress), json)
+            return
+        model = open_judge(settings.judge, asking) if settings.judge.llm is not None else None
+        report = run_study(settings, out, progress, model)
     print_table(report, json)
     if not json:
         Console().print(

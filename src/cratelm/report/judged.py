@@ -1,8 +1,15 @@
 """What a language model makes of the units that it was asked about, and what the model itself is worth."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from cratelm.explain.config import LLM
+from cratelm.report.measured import Measured
+from cratelm.report.rows import Pair, plain
 from cratelm.report.text import visible
+from cratelm.score.config import ScoreConfig
+from cratelm.score.trial import read_trial
 
 FAILS = " (FAILS)"
 """Stands wherever the numbers of a judge stand that failed its puzzles."""
@@ -17,3 +24,50 @@ def told(trial: dict[str, Any]) -> str:
         f"Judge: {visible(trial['judge'])}, {trial['simulator']}; the truth is first in {trial['first']} of "
         f"{trial['puzzles']} puzzles{mark}{lost}."
     )
+
+
+def trials(judged: Sequence[Pair]) -> list[dict[str, Any]]:
+    """What is known of the judges, each once; failed answers of all models together."""
+    found: dict[tuple, dict[str, Any]] = {}
+    for trial in (_trial(model) for pair in judged for model in pair):
+        known = found.setdefault((trial["judge"], trial["simulator"]), trial | {"answers": 0, "failures": {}})
+        known["answers"] += trial["answers"]
+        for reason, count in trial["failures"].items():
+            known["failures"][reason] = known["failures"].get(reason, 0) + count
+    return list(found.values())
+
+
+def _trial(model: Measured) -> dict[str, Any]:
+    trial = read_trial(model.scores)
+    assert trial is not None, "judged scores are written with their judge"
+    return trial
+
+
+def judged_rows(judged: Sequence[Pair]) -> list[dict[str, Any]]:
+    """A row for each model, metric and layer, and for the mean over layers, by the judge on its sample of units."""
+    return [
+        plain(_row(trained, untrained, metric, layer))
+        for trained, untrained in judged
+        for metric in ScoreConfig(metric=trained.scores.config["metric"]).metrics
+        for layer in [*range(len(trained.layers)), None]
+    ]
+
+
+def _row(trained: Measured, untrained: Measured, metric: str, layer: int | None) -> dict[str, Any]:
+    where, trial = (LLM, metric, layer), _trial(trained)
+    rows = trained.rows(*where)
+    return {
+        "model": trained.name,
+        "layer": "all" if layer is None else layer,
+        "metric": metric,
+        "judge": visible(trial["judge"]) + ("" if trial["passes"] else FAILS),
+        "passes": trial["passes"],
+        "simulator": trial["simulator"],
+        "units": int(rows.sum()),
+        "score": asdict(trained.score(*where)),
+        "shuffled": asdict(trained.shuffled(*where)),
+        "random_weights": asdict(untrained.score(*where)),
+        "failed_units": trained.share(*where, "failed"),
+        "failed_excerpts": int(trained.units["failed"][rows].sum()),
+        **{status: trained.share(*where, status) for status in ("dead", "silent", "constant")},
+    }

@@ -27,6 +27,8 @@ class Estimate:
         A replicate holds some excerpts twice and others not at all, so a correlation over it is a little lower
         than over as many different excerpts. That is a property of drawing again, not of the estimate.
         """
+        if np.isnan(replicates).all():  # nothing could be scored
+            return cls(float(mean), float("nan"), float("nan"))
         low, high = interval(replicates - np.nanmean(replicates) + mean)
         return cls(float(mean), float(low), float(high))
 

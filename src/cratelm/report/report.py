@@ -17,23 +17,46 @@ from cratelm.report.cards import random_cards
 from cratelm.report.comparison import differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
+from cratelm.report.judged import judged_rows, told, trials
 from cratelm.report.rows import Pair, detail_rows, model_rows, table_rows
 
 ONE_SEED = "One training seed: the intervals cover the choice of text and of units, and leave training noise out."
 
 
-def report(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, out: Path, progress: Progress) -> Artifact:
-    """Make report.html, table.json and table.csv in `out`."""
+def report(
+    config: ReportConfig,
+    pairs: Sequence[Pair],
+    tokens: Artifact,
+    out: Path,
+    progress: Progress,
+    judged: Sequence[Pair] = (),
+) -> Artifact:
+    """Make report.html, table.json and table.csv in `out`; `judged` are the same models by a language model."""
     inputs = {"tokens": tokens} | {
         f"{stage}/{model.name}": getattr(model, stage)
         for pair in pairs
         for model in pair
         for stage in ("model", "records", "explanations", "scores")
     }
-    return run_stage(out, "report", config, inputs, lambda folder: _report(config, pairs, tokens, folder, progress))
+    inputs |= {
+        f"judged/{stage}/{model.name}": getattr(model, stage)
+        for pair in judged
+        for model in pair
+        for stage in ("explanations", "scores")
+    }
+    return run_stage(
+        out, "report", config, inputs, lambda folder: _report(config, pairs, tokens, folder, progress, judged)
+    )
 
 
-def _report(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, folder: Path, progress: Progress) -> None:
+def _report(
+    config: ReportConfig,
+    pairs: Sequence[Pair],
+    tokens: Artifact,
+    folder: Path,
+    progress: Progress,
+    judged: Sequence[Pair],
+) -> None:
     with progress.task("writing the report"):
         table = {
             "note": ONE_SEED,
@@ -43,6 +66,8 @@ def _report(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, folde
             "details": detail_rows(pairs),
             "firing_rates": rate_bins(pairs),
             "steadiness": steadiness(pairs),
+            "judged": judged_rows(judged),
+            "judge": [told(trial) for trial in trials(judged)],
         }
         write_json(folder / "table.json", table)
         _write_csv(folder / "table.csv", table["rows"])
@@ -94,7 +119,7 @@ def estimate(value: dict[str, float] | None, digits: int = 3) -> str:
     """A mean with its interval, as text."""
     return (
         "–"
-        if value is None
+        if value is None or value["mean"] is None
         else f"{value['mean']:z.{digits}f} [{value['low']:z.{digits}f}, {value['high']:z.{digits}f}]"
     )
 

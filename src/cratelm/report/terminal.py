@@ -7,6 +7,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.report.report import estimate, number
@@ -34,6 +35,8 @@ def print_table(report: Artifact, as_json: bool) -> None:
             console.print(
                 f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {estimate(row['difference'])} ({said})"
             )
+    if table["judged"]:
+        console.print(_judged(table), *map(Text, table["judge"]), sep="\n")
     console.print(table["note"])
 
 
@@ -69,4 +72,14 @@ def _scores(table: dict[str, Any], metric: str) -> Table:
             "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant")),
             style="bold" if row["layer"] == "all" else None,
         )
+    return shown
+
+
+def _judged(table: dict[str, Any]) -> Table:
+    columns = ("model", "metric", "judge", "units", "mean [95%]", "shuffled", "random\nweights", "failed\nexcerpts")
+    shown = _table("By a language model, mean over layers", columns)
+    for row in (row for row in table["judged"] if row["layer"] == "all"):
+        mark = "fails" if not row["passes"] else "passes"
+        scores = estimate(row["score"]), estimate(row["shuffled"]), estimate(row["random_weights"])
+        shown.add_row(row["model"], row["metric"], mark, str(row["units"]), *scores, str(row["failed_excerpts"]))
     return shown
