@@ -34,6 +34,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command("cratelm.commands.agree:agree")
+app.command("cratelm.commands.analyze:analyze")
 app.command("cratelm.commands.evaluate:evaluate", name="eval")
 app.command("cratelm.commands.explain:explain")
 app.command("cratelm.commands.import_model:import_model", name="import")

@@ -26,14 +26,16 @@ STYLE = {
 }
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as SVG text without a date."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
-def _figure(columns: int, rows: int = 1, height: float = 3.2) -> tuple[Figure, np.ndarray]:
+def new_figure(columns: int, rows: int = 1, height: float = 3.2) -> tuple[Figure, np.ndarray]:
+    """An empty figure and its axes, (rows, columns)."""
     figure = Figure(figsize=(4.4 * columns, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -41,7 +43,7 @@ def _figure(columns: int, rows: int = 1, height: float = 3.2) -> tuple[Figure, n
 def layer_curves(pairs: Sequence[Pair]) -> str:
     """The mean score by layer and metric with its interval; dashed: before training; dotted: the ceiling."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(len(CORRELATIONS))
+        figure, axes = new_figure(len(CORRELATIONS))
         for axis, metric in zip(axes[0], CORRELATIONS, strict=True):
             for (trained, untrained), colour in zip(pairs, COLOURS, strict=False):
                 layers = list(range(len(trained.layers)))
@@ -65,7 +67,7 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
                 ylim=(0, 1),
             )
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
-        return _svg(figure)
+        return svg(figure)
 
 
 def loss_curves(pairs: Sequence[Pair]) -> str:
@@ -82,14 +84,14 @@ def loss_curves(pairs: Sequence[Pair]) -> str:
                     axis.plot(*zip(*points, strict=True), style, color=colour, linewidth=0.8, markersize=4, label=label)
         axis.set(xlabel="million tokens", ylabel="nats a token")
         axis.legend(fontsize=8)
-        return _svg(figure)
+        return svg(figure)
 
 
 def score_histograms(models: Sequence[Measured]) -> str:
     """How the scores of a model's units are spread, by layer and metric."""
     with matplotlib.rc_context(STYLE):
         layers = max(len(model.layers) for model in models)
-        figure, axes = _figure(layers, len(CORRELATIONS), height=2.4)
+        figure, axes = new_figure(layers, len(CORRELATIONS), height=2.4)
         bins = np.linspace(-1, 1, 41)
         for row, metric in zip(axes, CORRELATIONS, strict=True):
             for layer, axis in enumerate(row):
@@ -99,4 +101,4 @@ def score_histograms(models: Sequence[Measured]) -> str:
                         axis.hist(scores, bins, histtype="stepfilled", color=colour, alpha=0.45, label=model.name)
                 axis.set(title=f"{metric}, layer {layer}", xlabel="score", ylabel="units")
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
-        return _svg(figure)
+        return svg(figure)

@@ -1,0 +1,90 @@
+"""The analysis stage: a model and text in, what the theory speaks of by layer out, the untrained model beside it.
+
+OUT/analysis.json  all numbers     OUT/analysis.csv  those that are single     OUT/analysis.svg  figures by layer
+"""
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from cratelm.analysis.config import AnalysisConfig
+from cratelm.analysis.figures import draw
+from cratelm.analysis.measures import layer_numbers
+from cratelm.analysis.observe import observe
+from cratelm.analysis.parts import layer_parts
+from cratelm.artifacts import Artifact, run_stage, write_json
+from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
+from cratelm.corpus.tokenizer import end_of_text_id
+from cratelm.corpus.tokens import Side, read_side, read_tokenizer
+from cratelm.errors import InputError
+from cratelm.models.build import untrained
+from cratelm.models.load import load_causal_lm
+from cratelm.models.subject import model_folder
+from cratelm.progress import Progress
+from cratelm.seeds import derive_seed
+from cratelm.training.text_losses import context_length
+
+
+def analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
+    """Measure `model` on validation text of `tokens`."""
+    inputs = {"model": model, "tokens": tokens}
+    return run_stage(out, "analysis", config, inputs, lambda folder: _analyze(config, model, tokens, folder, progress))
+
+
+def _analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
+    network = load_causal_lm(model_folder(model)).eval()
+    layer_parts(network)  # what cannot be analysed is refused before anything is read
+    rows = _measured("trained", network, config, tokens, progress)
+    beside = untrained(network.config, derive_seed(config.seed, "weights")).eval()  # type: ignore[arg-type]
+    rows += _measured("untrained", beside, config, tokens, progress)
+    facts = {"model": model.path.name, "model_type": network.config.model_type, "epsilon": config.epsilon}
+    write_json(folder / "analysis.json", facts | {"rows": rows})
+    _write_csv(folder / "analysis.csv", rows)
+    (folder / "analysis.svg").write_text(draw(model.path.name, rows), encoding="utf-8")
+
+
+def _measured(
+    weights: str, network: PreTrainedModel, config: AnalysisConfig, tokens: Artifact, progress: Progress
+) -> list[dict[str, Any]]:
+    network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+    side = _text(read_side(tokens, "validation"), config.tokens)
+    start, context = end_of_text_id(read_tokenizer(tokens)), context_length(network)
+    if start >= network.config.vocab_size or side.tokens.max() >= network.config.vocab_size:
+        raise InputError(f"{tokens.path} was made with another tokenizer than the model's: it has more tokens.")
+    with progress.task(f"analysing the {weights} model", total=len(side.tokens) - len(side.ends)) as bar:
+        batches = _batches(side, start, context - 1, config.batch)
+        layers, final = observe(network, batches, config.sample, bar.advance)
+    rows = layer_numbers(layers, final, network.config.num_attention_heads, config)
+    return [{"weights": weights, "tokens": layers[0].tokens} | {k: _plain(v) for k, v in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: a number that does not exist is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(side: Side, tokens: int) -> Side:
+    """Whole documents from the start, up to so many tokens, the first one in any case."""
+    documents = max(1, int((side.ends <= tokens).sum()))
+    return Side(side.tokens[: side.ends[documents - 1]], side.ends[:documents])
+
+
+def _batches(side: Side, start: int, longest: int, batch: int) -> Iterator[torch.Tensor]:
+    """Token ids (B, 1 + T) of contexts of one length, each behind the start token."""
+    contexts = cut_contexts(side, longest)
+    for members in equal_batches(contexts, max(1, batch // longest)):
+        ids = torch.from_numpy(context_tokens(side, contexts, members))
+        yield torch.cat([torch.full((len(ids), 1), start), ids], dim=1)
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    single = [name for name, value in rows[0].items() if not isinstance(value, list)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, single, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)

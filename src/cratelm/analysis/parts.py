@@ -1,0 +1,73 @@
+"""Where a layer of each of our architectures has what the theory speaks of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from cratelm.errors import InputError
+from cratelm.models.decoder import DecoderForCausalLM
+from cratelm.models.modeling_crate_variant import VariantSparseCoding
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One layer's modules and weights."""
+
+    first_norm: nn.Module
+    """It reads Z, the stream before the layer."""
+    second_norm: nn.Module
+    """It reads Z', the stream between the two half-blocks."""
+    projection: torch.Tensor
+    """(K p, d): the subspaces U; where queries, keys and values differ, the values' projection."""
+    code: nn.Module
+    """It puts out the units."""
+    atoms: torch.Tensor
+    """(h, d): what each unit adds to the stream."""
+    coding: Any
+    """CRATE's sparse block; None for an MLP."""
+
+
+def layer_parts(model: PreTrainedModel) -> list[Parts]:
+    """The parts of every layer; raises InputError for a model that is not of our architectures."""
+    if not isinstance(model, DecoderForCausalLM):
+        raise InputError(
+            f"a {model.config.model_type} model has no subspaces or dictionaries that are known here. analyze takes "
+            "CRATE, its variants and the GPT-2 baseline; `cratelm import` brings OpenAI's GPT-2 into the last."
+        )
+    return [_parts(layer) for layer in model.model.layers]
+
+
+def _parts(layer: Any) -> Parts:
+    if hasattr(layer, "coding"):
+        coding = layer.coding
+        atoms = getattr(coding, "decoding_dictionary", None)
+        return Parts(
+            first_norm=layer.attention_norm,
+            second_norm=layer.coding_norm,
+            projection=layer.attention.subspace_proj.weight,
+            code=coding.code,
+            atoms=coding.dictionary if atoms is None else atoms,
+            coding=coding,
+        )
+    attention = layer.attention
+    values = attention.value_proj if hasattr(attention, "value_proj") else attention.subspace_proj
+    return Parts(
+        first_norm=layer.attention_norm,
+        second_norm=layer.mlp_norm,
+        projection=values.weight,
+        code=layer.mlp.hidden,
+        atoms=layer.mlp.down_proj.weight.T,
+        coding=None,
+    )
+
+
+def step_and_threshold(coding: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """eta and lambda of a sparse block: a number each, () or, where they are learned, one a unit, (h,)."""
+    if isinstance(coding, VariantSparseCoding):
+        step, threshold = coding.step_sizes_and_thresholds()
+    else:
+        step, threshold = coding.step_size, coding.threshold
+    return torch.as_tensor(step), torch.as_tensor(threshold)

@@ -1,0 +1,90 @@
+"""`cratelm analyze`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from cratelm.analysis.config import AnalysisConfig
+
+
+def analyze(
+    model: str,
+    /,
+    settings: Annotated[AnalysisConfig, Parameter(name="*")] = AnalysisConfig(),
+    *,
+    text: str,
+    out: Path,
+    json: bool = False,
+) -> None:
+    """What CRATE's theory speaks of, by layer: coding rates, ISTA's objective, sparsity, dictionaries, subspaces.
+
+    Parameters
+    ----------
+    model
+        The folder of a CRATE model, a variant or a GPT-2 baseline. The same network before training stands beside it.
+    text
+        A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes.
+    out
+        The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
+    json
+        Print all numbers as JSON on stdout.
+    """
+    import sys
+
+    from cratelm.analysis.analyze import analyze as run_analysis
+    from cratelm.artifacts import read_json
+    from cratelm.models.subject import open_subject, tokens_for
+    from cratelm.progress import Progress
+
+    with Progress() as progress:
+        subject = open_subject(model)
+        tokens = tokens_for(subject, text, out.with_name(out.name + "-tokens"), progress)
+        analysis = run_analysis(settings, subject, tokens, out, progress)
+    if json:
+        sys.stdout.write((analysis.path / "analysis.json").read_text(encoding="utf-8"))
+    else:
+        _print(read_json(analysis.path / "analysis.json"), analysis.path)
+
+
+COLUMNS = {
+    "R before": "rate_before",
+    "between": "rate_between",
+    "after": "rate_after",
+    "R^c before": "compression_before",
+    "between ": "compression_between",
+    "after ": "compression_after",
+    "active, %": "active_share",
+    "Hoyer": "hoyer",
+    "lasso reached": "objective_reached",
+    "stability": "stability",
+    "coherence": "coherence",
+    "overlap": "subspace_overlap",
+}
+
+
+def _print(analysis: dict[str, Any], folder: Path) -> None:
+    import sys
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{analysis['model']}, {analysis['rows'][0]['tokens']:,} tokens, epsilon {analysis['epsilon']}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for name in ("weights", "layer", *COLUMNS):
+        table.add_column(name, justify="left" if name == "weights" else "right")
+    for row in analysis["rows"]:
+        values = [_shown(row[key], 100 if key == "active_share" else 1) for key in COLUMNS.values()]
+        table.add_row(row["weights"], str(row["layer"]), *values)
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console.print(table)
+    console.print(f"Figures and every number: {folder.resolve()}", soft_wrap=True)
+
+
+def _shown(value: float | None, times: float) -> str:
+    return "–" if value is None else f"{value * times:.3g}"
