@@ -46,6 +46,10 @@ class StudyConfig:
         for name in self.model_names:
             require_model(name)
         replace(self.score, metric=self.judge_metric)  # refuses what is no metric
+        if self.records.protocol != "strict":
+            raise InputError(
+                "a study's claims rest on the protocol strict. For the paper's, use cratelm record --protocol paper."
+            )
 
     @property
     def model_names(self) -> list[str]:

@@ -1,6 +1,7 @@
 """What recording can be told."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cratelm.errors import InputError
 
@@ -18,10 +19,14 @@ BEST = 10
 class RecordConfig:
     """Which text is read, at which sites, and which excerpts of each unit are kept."""
 
+    protocol: Literal["strict", "paper"] = "strict"
+    """`strict`: two halves, excerpts within documents; `paper`: the windows and selections of the paper's code, faults
+    included, whose own numbers take the place of top, random, short_random, interval, other and table_units."""
     sites: str | None = None
     """A glob over the model's modules, such as '*.mlp.act'; the layers' codes where nothing is said."""
     tokens: int | None = None
-    """Read so many tokens of each half at most, whole documents from its start; all where nothing is said."""
+    """Read so many tokens of each half at most, whole documents from its start; all where nothing is said. Under the
+    paper's protocol so many in all, 8,192,000 where nothing is said."""
     context: int = 1024
     """Tokens that the model reads at once, the end-of-text token included; the model's own limit where that is less."""
     top: int = 20

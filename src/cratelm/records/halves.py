@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,13 +57,15 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Half:
-    """The `explain` or the `score` side."""
+    """The `explain` or the `score` side; the one text of the paper's protocol."""
 
     name: str
     side: Side
     contexts: Contexts
-    tilings: dict[int, Tiling]
-    """By the length of their excerpts: LONG and SHORT."""
+    tilings: dict[int, Any]
+    """By the length of their excerpts: LONG and SHORT, or the windows of the paper's protocol."""
+    own_start: bool = True
+    """Whether the model reads the end-of-text token before each context."""
 
 
 def cut_half(name: str, side: Side, context: int, tokens: int | None = None) -> Half:

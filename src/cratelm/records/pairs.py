@@ -43,9 +43,16 @@ def batch_pairs(tokens: np.ndarray, documents: np.ndarray, device: torch.device)
     by_token = same_value_pairs(tokens.ravel(), np.repeat(documents, length))
     by_context = same_value_pairs(np.zeros(contexts, dtype=np.int64), documents)
     by_position = [(end[:, None] * length + np.arange(length)).ravel() for end in by_context]
+    return {"token": _ends(by_token, device), "position": _ends(by_position, device)}
 
-    def ends(pairs: Sequence[np.ndarray]) -> Pairs:
-        one, other = (torch.from_numpy(end).to(device) for end in pairs)
-        return one, other
 
-    return {"token": ends(by_token), "position": ends(by_position)}
+def flat_pairs(tokens: np.ndarray, documents: np.ndarray, device: torch.device) -> dict[str, Pairs]:
+    """The same of rows that documents run through: tokens and documents (rows, T)."""
+    place = np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape)
+    shared = {"token": tokens, "position": place}
+    return {name: _ends(same_value_pairs(values.ravel(), documents.ravel()), device) for name, values in shared.items()}
+
+
+def _ends(pairs: Sequence[np.ndarray], device: torch.device) -> Pairs:
+    one, other = (torch.from_numpy(end).to(device) for end in pairs)
+    return one, other

@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch.distributed as dist
@@ -22,12 +23,33 @@ from cratelm.records.assemble import Assembler
 from cratelm.records.config import RecordConfig
 from cratelm.records.first_pass import FirstPass
 from cratelm.records.halves import Half
+from cratelm.records.paper.assemble import PaperAssembler
+from cratelm.records.paper.passes import PaperFirstPass, PaperSecondPass
+from cratelm.records.paper.plan import PaperPlanner
 from cratelm.records.plan import Planner
 from cratelm.records.ranks import run_on_ranks
 from cratelm.records.recording import Recording, Step
 from cratelm.records.second_pass import SecondPass
 from cratelm.records.store import SCHEMA
 from cratelm.shards import EngineConfig, run_shards
+
+AnyPass = FirstPass | SecondPass | PaperFirstPass | PaperSecondPass
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a protocol's recording consists of, in this order."""
+
+    first: type[FirstPass | PaperFirstPass]
+    planner: type[Planner | PaperPlanner]
+    second: type[SecondPass | PaperSecondPass]
+    assembler: type[Assembler | PaperAssembler]
+
+
+STEPS = {
+    "strict": Steps(FirstPass, Planner, SecondPass, Assembler),
+    "paper": Steps(PaperFirstPass, PaperPlanner, PaperSecondPass, PaperAssembler),
+}
 
 
 def record(
@@ -58,24 +80,23 @@ def _record(
     recording = Step(*given).recording
     recording.require_sense()
     name, log = model.path.name, folder / "log"
-    _run_pass(FirstPass(*given), f"recording {name}, first pass", engine, log / "first", progress)
-    planner = Planner(*given)
+    steps = STEPS[config.protocol]
+    _run_pass(steps.first(*given), f"recording {name}, first pass", engine, log / "first", progress)
+    planner = steps.planner(*given)
     if not (shards / "planned").is_file():
         with progress.task(f"choosing excerpts of {name}"):
             planner.write()
         (shards / "planned").touch()
-    _run_pass(SecondPass(*given), f"recording {name}, second pass", engine, log / "second", progress)
+    _run_pass(steps.second(*given), f"recording {name}, second pass", engine, log / "second", progress)
     with progress.task(f"writing the records of {name}"):
-        not_finite = Assembler(*given).write_store(folder)
+        not_finite = steps.assembler(*given).write_store(folder)
         shutil.copyfile(tokens.path / "tokenizer.json", folder / "tokenizer.json")
     _tell_not_finite(recording, not_finite, progress)
     write_json(folder / "records.json", _summary(recording, name, not_finite))
     shutil.rmtree(shards)
 
 
-def _run_pass(
-    work: FirstPass | SecondPass, description: str, engine: EngineConfig, log: Path, progress: Progress
-) -> None:
+def _run_pass(work: AnyPass, description: str, engine: EngineConfig, log: Path, progress: Progress) -> None:
     shards = work.recording.shards
     for ticks in work.folder.glob("ticks-*"):
         ticks.unlink()
@@ -123,7 +144,7 @@ def _tell_not_finite(recording: Recording, not_finite: list[int], progress: Prog
 def _summary(recording: Recording, model: str, not_finite: list[int]) -> dict:
     return {
         "schema": SCHEMA,
-        "protocol": "strict",
+        "protocol": recording.config.protocol,
         "model": model,
         "vocabulary": recording.vocabulary,
         "sites": [

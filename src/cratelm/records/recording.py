@@ -18,6 +18,7 @@ from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
 from cratelm.records.config import RecordConfig
 from cratelm.records.halves import Half, Shard, cut_batches, cut_half, cut_shards
+from cratelm.records.paper.windows import cut_rows, cut_stream
 from cratelm.sae.open import load_network
 from cratelm.training.text_losses import context_length
 from cratelm.units.sites import at_sites, find_sites, is_signed
@@ -65,14 +66,18 @@ class Recording:
 
     @cached_property
     def halves(self) -> dict[str, Half]:
-        """Both halves, cut for the model."""
+        """Both halves, cut for the model; under the paper's protocol the one text."""
         context = min(context_length(self.network), self.config.context)
         sides = {name: read_side(self.tokens, name) for name in HALVES}
+        if self.config.protocol == "paper":
+            return {"text": cut_stream(list(sides.values()), context, self.config.tokens)}
         return {name: cut_half(name, side, context, self.config.tokens) for name, side in sides.items()}
 
     @cached_property
     def shards(self) -> list[Shard]:
         """The work on both halves, the explain half's first."""
+        if self.config.protocol == "paper":
+            return list(cut_rows(self.halves["text"], self.config.batch, self.config.shard))
         return [
             shard
             for half in self.halves.values()
@@ -113,11 +118,12 @@ class Recording:
         layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
         for batch in shard.batches:
             tokens = torch.from_numpy(context_tokens(shard.half.side, shard.half.contexts, batch))
-            inputs = torch.nn.functional.pad(tokens, (1, 0), value=self.start).to(self.network.device)
+            before = int(shard.half.own_start)
+            inputs = torch.nn.functional.pad(tokens, (before, 0), value=self.start).to(self.network.device)
 
-            def visit(name: str, output: torch.Tensor, batch: np.ndarray = batch) -> None:
+            def visit(name: str, output: torch.Tensor, batch: np.ndarray = batch, before: int = before) -> None:
                 layer = layer_of[name]
-                see(batch, layer, self._units(self.sites[layer], output[:, 1:].float()))
+                see(batch, layer, self._units(self.sites[layer], output[:, before:].float()))
 
             with at_sites(self.network, list(layer_of), visit):
                 self.network.base_model(input_ids=inputs, use_cache=False)

@@ -16,8 +16,9 @@ from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
 from cratelm.records.config import LONG
 from cratelm.records.halves import Tiling
+from cratelm.records.paper.windows import Windows
 
-SCHEMA = 2
+SCHEMA = 3
 KINDS = ("top", "random", "interval", "other")
 UNITS_IN_ROW_GROUP = 32
 
@@ -27,7 +28,7 @@ class Block:
     """Excerpts of one site, half and length, on their way into the store."""
 
     half: str
-    tiling: Tiling
+    tiling: Tiling | Windows
     kind: np.ndarray
     """(rows,): a place in KINDS."""
     unit: np.ndarray

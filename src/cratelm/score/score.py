@@ -129,8 +129,11 @@ class _LayerWork:
         rows: list[pa.Table] = []
         replicates: dict[str, np.ndarray] = {}
         for explainer in explainers_of(self.explanations):
+            metrics = self.metrics(explainer)
+            if not metrics:
+                continue
             scored_layer = self.open(layer, explainer)
-            for metric in self.metrics(explainer):
+            for metric in metrics:
                 scored = scored_layer.scored(metric)
                 rows.append(scored_layer.table(explainer, metric, scored))
                 seed = derive_seed(self.config.seed, "units", layer, explainer)
