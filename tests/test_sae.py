@@ -1,9 +1,11 @@
 """Sparse autoencoders: trained as SAELens would, measured as it does, and units like any other."""
 
 import builtins
+import json
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,15 @@ from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError
-from cratelm.models.load import load_model
+from cratelm.models.load import load_causal_lm, load_model
 from cratelm.models.shapes import ShapeConfig
+from cratelm.presets import sae_preset
+from cratelm.records.store import read_excerpts
 from cratelm.sae import fit as fitting
 from cratelm.sae.attach import attach_saes
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.fit import l1_coefficient, make_trainers
+from cratelm.sae.open import load_network, read_saes
 from cratelm.sae.quality import HeldOut, Reconstruction, measure
 from cratelm.sae.stream import ActivationStream
 from cratelm.sae.train import load_saes, train_saes
@@ -35,6 +40,7 @@ from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.sites import LATENTS, at_sites, find_sites, is_signed
+from tests import language_models
 
 CONFIG = SaeConfig(width="2x", k=4, tokens=4000, batch=100, buffer=400, documents=6, learning_rate=3e-3)
 
@@ -84,16 +90,20 @@ def test_several_autoencoders_on_one_stream_are_what_saelens_makes_of_each_alone
     trainers = make_trainers(CONFIG, stream, 8, "tiny")
     alone = {}
     for site, trainer in trainers.items():
-        sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=64, d_sae=128, k=4))
+        scaled = {"normalize_activations": "expected_average_only_in"}
+        sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=64, d_sae=128, k=4, **scaled))
         sae.load_state_dict(trainer.sae.state_dict())
         settings = SAETrainerConfig(
             total_training_samples=800,
             train_batch_size_samples=100,
             lr=3e-3,
             lr_end=3e-3,
+            dead_feature_window=1,
+            n_batches_for_norm_estimate=1,
             logger=LoggingConfig(log_to_wandb=False),
         )
-        batches = (batch[site] for block in range(2) for batch in stream.batches(block, 100))
+        norm_from = stream.block(0)[site]  # SAELens takes what it scales by from the stream's start
+        batches = chain([norm_from], (batch[site] for block in range(2) for batch in stream.batches(block, 100)))
         alone[site] = SAETrainer(cfg=settings, sae=sae, data_provider=batches).fit()
     fitting.fit(CONFIG, stream, trainers, 2, tmp_path, quiet)
     for site, trainer in trainers.items():
@@ -232,7 +242,7 @@ def test_a_clamped_latent_moves_the_site_along_its_decoder_row(made, model, subs
         ({"width": "0.5x"}, "whole number"),
         ({"width": "16"}, "whole number"),
         ({"arch": "gated"}, "standard, topk"),
-        ({"k": 0}, "1 or more"),
+        ({"k": 0}, "1 latent or more"),
         ({"batch": 500, "buffer": 400}, "holds no batch"),
         ({"learning_rate": 0.0}, "above 0"),
     ],
@@ -305,3 +315,96 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch, tmp_path)
 def test_nothing_of_saelens_is_imported_before_it_is_asked_for():
     code = "import sys, cratelm.cli, cratelm.commands.sae, cratelm.sae.train; sys.exit('sae_lens' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory, corpus_file) -> tuple[Path, Path]:
+    """A GPT-2 of transformers' own, and autoencoders that the command trained on it from raw text."""
+    folder, out = tmp_path_factory.mktemp("foreign") / "model", tmp_path_factory.mktemp("foreign") / "gpt2+sae"
+    language_models.random_gpt2(n_positions=80).save_pretrained(folder)
+    language_models.bytes_tokenizer().save_pretrained(folder)
+    sizes = "--width 2x --k 3 --tokens 1000 --batch 100 --buffer 500 --documents 3"
+    assert run(["sae", str(folder), "--text", str(corpus_file), "--out", str(out), *sizes.split()]) == 0
+    return folder, out
+
+
+def test_latents_of_any_transformers_model_are_recorded_as_saelens_encodes_them(foreign, tmp_path):
+    folder, out = foreign
+    sizes = "--top 4 --random 4 --short-random 4 --pool 20 --histogram 4 --table-units 2"
+    tokens = str(out.with_name("gpt2+sae-tokens"))
+    command = ["record", str(out), "--text", tokens, "--out", str(tmp_path / "gpt2+sae"), *sizes.split()]
+    assert run(command) == 0
+    records = open_artifact(tmp_path / "gpt2+sae", "records")
+    summary = read_json(records.path / "records.json")
+    network, saes = load_causal_lm(folder).eval(), read_saes(out, "cpu")
+    assert summary["model"] == "gpt2+sae"
+    assert [site["site"] for site in summary["sites"]] == [f"{site}.sae.latents" for site in saes]
+    start = end_of_text_id(read_tokenizer(records))
+    for layer, (site, sae) in enumerate(saes.items()):
+        assert summary["sites"][layer]["units"] == sae.cfg.d_sae
+        seen = []
+        excerpts = read_excerpts(records, layer, "explain", "random", [0, 7])
+        first = np.flatnonzero(excerpts.place == 0)
+        assert len(first)
+        for row in first:
+            ids = torch.tensor([[start, *excerpts.tokens[row]]])
+            with torch.no_grad(), at_sites(network, [site], lambda _, x, seen=seen: seen.append(x)):
+                network(input_ids=ids)
+            latents = sae.encode(seen.pop()[0, 1:])[:, excerpts.unit[row]]
+            torch.testing.assert_close(torch.tensor(excerpts.activations[row]), latents, atol=1e-4, rtol=1e-4)
+
+
+def test_latents_are_steered_with_and_without_the_autoencoders_error(foreign, capsys, tmp_path):
+    folder, out = foreign
+    text = tmp_path / "text.txt"
+    text.write_text("the cat was very good\n\na dog was not so bad\n")
+    damage = {}
+    for name, model, flags in (("alone", folder, ()), ("kept", out, ()), ("left out", out, ("--without-error",))):
+        command = ["steer", str(model), "0/5=3", "--on", str(text), "--strengths", "1", "--json", *flags]
+        assert run(command) == 0
+        damage[name] = json.loads(capsys.readouterr().out)["damage"]
+    unsteered = {name: rows[0]["nats_per_token"]["mean"] for name, rows in damage.items()}
+    assert unsteered["kept"] == unsteered["alone"]
+    assert unsteered["left out"] != unsteered["alone"]
+    for name in ("kept", "left out"):
+        assert damage[name][1]["nats_per_token"]["mean"] != unsteered[name]
+
+
+def test_without_autoencoders_there_is_no_error_to_leave_out(foreign, capsys):
+    assert run(["steer", str(foreign[0]), "0/5=3", "--prompt", "a", "--without-error"]) == 2
+    assert "holds no sparse autoencoders" in capsys.readouterr().err
+
+
+def test_autoencoders_on_autoencoders_are_refused(foreign, tmp_path, capsys):
+    _, out = foreign
+    tokens = str(out.with_name("gpt2+sae-tokens"))
+    assert run(["sae", str(out), "--text", tokens, "--out", str(tmp_path / "again")]) == 2
+    assert "Give the model that they were made for" in capsys.readouterr().err
+
+
+def test_a_model_that_is_gone_or_another_one_now_is_refused(foreign, tmp_path, capsys):
+    folder, out = foreign
+    for name in ("model", "gpt2+sae"):
+        shutil.copytree(folder if name == "model" else out, tmp_path / "place" / name)
+    moved = tmp_path / "place" / "gpt2+sae"
+    kept = read_json(moved / "sae.json") | {"model": "model"}
+    (moved / "sae.json").write_text(json.dumps(kept))
+    with pytest.raises(InputError, match=r"sae\.json is missing or damaged"):
+        load_network(moved)
+    (folder / "config.json").rename(folder / "config.json.old")
+    try:
+        with pytest.raises(InputError, match="another model"):
+            load_network(out)
+    finally:
+        (folder / "config.json.old").rename(folder / "config.json")
+
+
+def test_the_paper_s_recipe_is_a_preset():
+    paper = sae_preset("paper")
+    assert (paper.arch, paper.width, paper.batch, paper.learning_rate, paper.l1) == (
+        "standard",
+        "16x",
+        4096,
+        4e-4,
+        8e-5,
+    )

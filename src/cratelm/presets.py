@@ -14,6 +14,7 @@ from cratelm.llm.config import JudgeConfig
 from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
+from cratelm.sae.config import SaeConfig, StudySaeConfig
 from cratelm.score.config import ScoreConfig
 from cratelm.training.config import TrainConfig, TrainingConfig
 
@@ -35,6 +36,9 @@ class StudyConfig:
     judge_metric: str = "top-and-random,random-only"
     """What is measured by the language model of --llm, with commas between; of a sample of units (explain.llm_units),
     which it explains, and reads by score.simulator."""
+    sae: bool = False
+    """Compare with sparse autoencoders too: train them on each model, and measure their latents as units."""
+    saes: StudySaeConfig = field(default_factory=StudySaeConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     seed: int = 0
     """Seed of the weights and of the order of training. The samples of text have seeds of their own (records.seed,
@@ -64,6 +68,7 @@ PRESETS = {
         training=TrainingConfig(tokens=200_000, compile="no", evaluations=4, evaluation_documents=20),
         records=RecordConfig(pool=200, table_units=32),
         score=ScoreConfig(replicates=200),
+        saes=StudySaeConfig(dictionaries="1x-k8", tokens=50_000, batch=512, buffer=8192, documents=20),
     ),
     "laptop": StudyConfig(),
 }
@@ -94,6 +99,13 @@ TRAIN_PRESETS = {name: TrainConfig(shape=study.shape, training=study.training) f
 }
 
 
+SAE_PRESETS = {
+    "topk": SaeConfig(),
+    "paper": SaeConfig(arch="standard", width="16x", learning_rate=4e-4),
+}
+"""The modern rival, and the paper's recipe as far as SAELens has it (docs/sae.md says what differs)."""
+
+
 def preset(name: str) -> StudyConfig:
     """The study of that name; raises InputError with the nearest name where there is none."""
     return PRESETS[_known(name, PRESETS)]
@@ -102,6 +114,11 @@ def preset(name: str) -> StudyConfig:
 def train_preset(name: str) -> TrainConfig:
     """The training of that name; raises InputError with the nearest name where there is none."""
     return TRAIN_PRESETS[_known(name, TRAIN_PRESETS)]
+
+
+def sae_preset(name: str) -> SaeConfig:
+    """The autoencoders of that name; raises InputError with the nearest name where there is none."""
+    return SAE_PRESETS[_known(name, SAE_PRESETS)]
 
 
 def _known(name: str, presets: Iterable[str]) -> str:

@@ -9,7 +9,10 @@ from cyclopts.config import Dict
 
 from cratelm.artifacts import as_plain
 from cratelm.errors import InputError
-from cratelm.presets import preset, train_preset
+from cratelm.presets import preset, sae_preset, train_preset
+
+PRESETS = {"train": train_preset, "sae": sae_preset}
+"""Where the presets of commands are that have their own."""
 
 
 def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -29,8 +32,8 @@ def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -
             raise InputError(f"cannot read the settings in {path}: {error}") from error
     if "--preset" in names:
         name = _value(names["--preset"]) or names["--preset"].field_info.default
-        values = as_plain(train_preset(name)) if commands == ("train",) else as_plain(preset(name))
-        fill(_flat(values), f"preset {name}")
+        values = PRESETS.get(commands[0], preset)(name)
+        fill(_flat(as_plain(values)), f"preset {name}")
 
 
 def _value(argument: Any) -> str | None:

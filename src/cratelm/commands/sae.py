@@ -9,37 +9,48 @@ from cratelm.sae.config import SaeConfig
 
 
 def sae(
-    model: Path,
+    model: str,
     /,
     settings: Annotated[SaeConfig, Parameter(name="*")] = SaeConfig(),
     *,
-    text: Path,
+    text: str,
     out: Path,
+    preset: str = "topk",
     json: bool = False,
 ) -> None:
     """Train sparse autoencoders on a model's sites, all on one stream, and measure what they cost the model.
 
+    Their folder then counts as a model of its own, whose units are the latents: `cratelm record` and `cratelm steer`
+    take it.
+
     Parameters
     ----------
     model
-        A trained model's folder.
+        A trained model's folder; any transformers folder with a causal language model and its tokenizer; or the name
+        of one on the hub, which is off unless HF_HUB_OFFLINE=0. Nothing in it is executed.
     text
-        The folder that `cratelm tokenize` made, with the model's own tokenizer: its train side trains, its validation
-        side measures.
+        A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes: its train side
+        trains, its validation side measures.
     out
-        The autoencoders' folder. The same command with the same folder goes on where it stopped.
+        The autoencoders' folder. The same command with the same folder goes on where it stopped. Tokens that have to
+        be made first lie beside it, in OUT-tokens.
+    preset
+        Where the settings begin: `topk`, or `paper`, the recipe of arXiv 2410.16443 as far as SAELens has it.
     json
         Print the quality as JSON on stdout.
     """
     import json as printer
     import sys
 
-    from cratelm.artifacts import open_artifact, read_json
+    from cratelm.artifacts import read_json
+    from cratelm.models.subject import open_subject, tokens_for
     from cratelm.progress import Progress
     from cratelm.sae.train import train_saes
 
     with Progress() as progress:
-        made = train_saes(settings, open_artifact(model, "model"), open_artifact(text, "tokens"), out, progress)
+        subject = open_subject(model)
+        tokens = tokens_for(subject, text, out.with_name(out.name + "-tokens"), progress)
+        made = train_saes(settings, subject, tokens, out, progress)
     quality = read_json(made.path / "quality.json")
     if json:
         sys.stdout.write(printer.dumps(quality, indent=2) + "\n")
@@ -54,7 +65,7 @@ def _print(quality: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from cratelm.report.report import number
+    from cratelm.report.report import estimate, number
 
     title = (
         f"Validation, {quality['tokens']:,} tokens; loss of the model alone {quality['clean_loss']:.4f} nats a token"
@@ -66,15 +77,9 @@ def _print(quality: dict[str, Any]) -> None:
     keys = ("l0", "explained_variance", "dead_share", "sae_loss", "zero_loss", "mean_loss")
     for site, row in quality["sites"].items():
         figures = [number(row[key]) for key in keys]
-        table.add_row(site, *figures, _interval(row["delta_loss"]), number(row["loss_recovered"]))
+        table.add_row(site, *figures, estimate(row["delta_loss"], 4), number(row["loss_recovered"]))
     together = quality["together"]
     blank = ["", "", ""]
-    table.add_row("all together", *blank, number(together["sae_loss"]), "", "", _interval(together["delta_loss"]), "")
+    table.add_row("all together", *blank, number(together["sae_loss"]), "", "", estimate(together["delta_loss"], 4), "")
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     console.print(table)
-
-
-def _interval(delta: dict[str, float | None]) -> str:
-    if delta["low"] is None or delta["high"] is None:
-        return f"{delta['mean']:.4f}"
-    return f"{delta['mean']:.4f} [{delta['low']:.4f}, {delta['high']:.4f}]"

@@ -10,6 +10,7 @@ def steer(
     *units: str,
     prompt: str | None = None,
     sites: str | None = None,
+    without_error: bool = False,
     count: int = 10,
     new_tokens: int = 20,
     on: str | None = None,
@@ -22,7 +23,8 @@ def steer(
     Parameters
     ----------
     model
-        A trained model's folder, or any transformers folder with a causal language model and its tokenizer.
+        A trained model's folder, any transformers folder with a causal language model and its tokenizer, or a folder
+        of sparse autoencoders, whose latents are the units then.
     units
         What to do to which unit: `1/37=8` sets unit 37 of layer 1 to 8, `1/37+=8` adds 8, `'1/37*=2'` doubles it,
         `1/37=0` ablates it; `1/37@0,-1=8` does so at the first and the last place alone. Several act together.
@@ -30,6 +32,9 @@ def steer(
         The text that the model goes on from.
     sites
         A glob over the model's modules that says what the layers are; a layer's code unless said otherwise.
+    without_error
+        Let the autoencoders' reconstructions take the place of what they read. Otherwise what they miss of it is added
+        again, and nothing but the clamps changes the model.
     count
         How many raised and lowered tokens are shown.
     new_tokens
@@ -50,7 +55,7 @@ def steer(
     from cratelm.corpus.evaluation_sets import read_evaluation_set
     from cratelm.errors import InputError
     from cratelm.progress import Progress
-    from cratelm.training.evaluation import open_language_model
+    from cratelm.sae.open import open_with_latents
     from cratelm.units.clamp import Clamp
     from cratelm.units.sites import find_sites
     from cratelm.units.steer import steer as steer_prompt
@@ -63,7 +68,7 @@ def steer(
         raise InputError("--count and --new-tokens must be 0 or more.")
     numbers = _numbers(strengths)
     with Progress() as progress:
-        network, tokenizer = open_language_model(model)
+        network, tokenizer = open_with_latents(model, without_error)
         found = find_sites(network, sites)
         result: dict[str, Any] = {"model": str(model), "units": list(units)}
         if prompt is not None:
@@ -134,7 +139,7 @@ def _damage(rows: list[dict[str, Any]]) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from cratelm.report.report import estimate, number
+    from cratelm.report.report import estimate
 
     title = f"Loss on {rows[0]['documents']:,} documents, nats a token"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -143,7 +148,7 @@ def _damage(rows: list[dict[str, Any]]) -> Any:
     unsteered = rows[0]["nats_per_token"]["mean"]
     for row in rows:
         loss = row["nats_per_token"]
-        shown = estimate(loss) if None not in loss.values() else number(loss["mean"])
+        shown = estimate(loss)
         name = "unsteered" if row["strength"] is None else f"{row['strength']:g}"
         table.add_row(name, shown, f"{loss['mean'] - unsteered:+.4f}")
     return table

@@ -14,16 +14,25 @@ from cratelm.score.config import CORRELATIONS, PRIMARY_METRIC
 
 RATES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Ends of the bins of firing rate; a bin holds its upper end."""
+PRIMARY = (EXPLAINER, PRIMARY_METRIC)
 ENDPOINTS = [(explainer, metric) for explainer in ("table", "graph") for metric in (*CORRELATIONS, "auroc")]
 
 
 def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """How much higher the first model scores than each other one, over all layers.
+    """How much higher the first model scores than each other one, over all layers, and each model than its latents.
 
-    The primary endpoint is marked and stands alone; the p-values of the others are corrected by Holm.
+    The primary endpoint, against the second model, is marked and stands alone; the p-values of the others are
+    corrected by Holm.
     """
-    first = pairs[0][0]
-    rows = [_difference(first, rival, *endpoint) for rival, _ in pairs[1:] for endpoint in ENDPOINTS]
+    first, *others = [trained for trained, _ in pairs]
+    compared = [(first, rival) for rival in others]
+    for one in others:
+        compared += [(one, rival) for rival in others if rival.saes and rival.model == one.model and not one.saes]
+    rows = [
+        _difference(one, rival, *endpoint) | {"primary": number == 0 and endpoint == PRIMARY}
+        for number, (one, rival) in enumerate(compared)
+        for endpoint in ENDPOINTS
+    ]
     secondary = [row for row in rows if not row["primary"]]
     for row, corrected in zip(secondary, holm([row["p"] for row in secondary]), strict=True):
         row["p_holm"] = corrected
@@ -38,7 +47,6 @@ def _difference(first: Measured, rival: Measured, explainer: str, metric: str) -
         "rival": rival.name,
         "explainer": explainer,
         "metric": metric,
-        "primary": (explainer, metric) == (EXPLAINER, PRIMARY_METRIC),
         "difference": asdict(found),
         "p": two_sided_p(found.mean, replicates),
         "p_holm": None,

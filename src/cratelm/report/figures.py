@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 
 import matplotlib
 import numpy as np
@@ -26,6 +27,11 @@ STYLE = {
 }
 
 
+def colours() -> Iterator[str]:
+    """A colour for each model, in the models' order; again from the first when they are used up."""
+    return cycle(COLOURS)
+
+
 def svg(figure: Figure) -> str:
     """A figure as SVG text without a date."""
     buffer = io.StringIO()
@@ -45,7 +51,7 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
     with matplotlib.rc_context(STYLE):
         figure, axes = new_figure(len(CORRELATIONS))
         for axis, metric in zip(axes[0], CORRELATIONS, strict=True):
-            for (trained, untrained), colour in zip(pairs, COLOURS, strict=False):
+            for (trained, untrained), colour in zip(pairs, colours(), strict=False):
                 layers = list(range(len(trained.layers)))
                 found = [trained.score(EXPLAINER, metric, layer) for layer in layers]
                 means = [estimate.mean for estimate in found]
@@ -75,7 +81,7 @@ def loss_curves(pairs: Sequence[Pair]) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         axis = figure.subplots()
-        for (trained, _), colour in zip(pairs, COLOURS, strict=False):
+        for (trained, _), colour in zip(pairs, colours(), strict=False):
             rows = [json.loads(line) for line in (trained.model.path / "losses.jsonl").read_text().splitlines()]
             for key, style in (("loss", "-"), ("validation_loss", "o")):
                 points = [(row["tokens"] / 1e6, row[key]) for row in rows if key in row]
@@ -95,7 +101,7 @@ def score_histograms(models: Sequence[Measured]) -> str:
         bins = np.linspace(-1, 1, 41)
         for row, metric in zip(axes, CORRELATIONS, strict=True):
             for layer, axis in enumerate(row):
-                for model, colour in zip(models, COLOURS, strict=False):
+                for model, colour in zip(models, colours(), strict=False):
                     if layer < len(model.layers):
                         scores = model.units["score"][model.rows(EXPLAINER, metric, layer)]
                         axis.hist(scores, bins, histtype="stepfilled", color=colour, alpha=0.45, label=model.name)

@@ -35,21 +35,37 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measured:
-    """The finished stages of one model."""
+    """The finished stages of one model, or of the sparse autoencoders on it."""
 
     model: Artifact
     records: Artifact
     explanations: Artifact
     scores: Artifact
+    saes: Artifact | None = None
+    """The autoencoders whose latents are the units, if they are."""
 
     @property
     def name(self) -> str:
         """The model's name in the study."""
-        return self.model.path.name
+        return (self.saes or self.model).path.name
+
+    @cached_property
+    def quality(self) -> dict[str, Any]:
+        """What the autoencoders cost the model, as sae/quality.py measured it."""
+        return read_json(self.saes.path / "quality.json") if self.saes else {}
+
+    @property
+    def loss(self) -> float:
+        """Validation loss, nats a token, of the model with its autoencoders' reconstructions in the place of its codes.
+
+        What the autoencoders add to it is measured on fewer documents than the model's own.
+        """
+        added = self.quality["together"]["delta_loss"]["mean"] if self.saes else 0.0
+        return self.training["nats_per_token"] + added
 
     @cached_property
     def training(self) -> dict[str, Any]:
-        """What training came to: parameters, tokens, validation loss."""
+        """What training the model came to: parameters, tokens, validation loss."""
         return read_json(self.model.path / "training.json")
 
     @cached_property

@@ -13,6 +13,7 @@ from cratelm.artifacts import Artifact, read_json, run_stage, write_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.progress import Progress
+from cratelm.report.autoencoders import autoencoder_rows, equal_delta_loss, loss_paid
 from cratelm.report.cards import random_cards
 from cratelm.report.comparison import differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
@@ -36,7 +37,8 @@ def report(
         f"{stage}/{model.name}": getattr(model, stage)
         for pair in pairs
         for model in pair
-        for stage in ("model", "records", "explanations", "scores")
+        for stage in ("model", "saes", "records", "explanations", "scores")
+        if getattr(model, stage) is not None
     }
     inputs |= {
         f"judged/{stage}/{model.name}": getattr(model, stage)
@@ -61,6 +63,8 @@ def _report(
         table = {
             "note": ONE_SEED,
             "models": model_rows(pairs),
+            "autoencoders": autoencoder_rows(pairs),
+            "equal_delta_loss": equal_delta_loss(pairs),
             "differences": differences(pairs),
             "rows": table_rows(pairs),
             "details": detail_rows(pairs),
@@ -106,22 +110,27 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
         counts=read_json(tokens.path / "counts.json"),
         training=models[0].model.config,
         halves=read_json(models[0].records.path / "records.json")["halves"],
-        figures={
-            "Score by layer": Markup(layer_curves(pairs)),
-            "Loss": Markup(loss_curves(pairs)),
-            "Spread of scores": Markup(score_histograms(models)),
-        },
+        figures={title: Markup(svg) for title, svg in _figures(pairs).items()},
         cards={model.name: random_cards(model, texts, config.cards, config.seed) for model in models},
     )
 
 
-def estimate(value: dict[str, float] | None, digits: int = 3) -> str:
-    """A mean with its interval, as text."""
-    return (
-        "–"
-        if value is None or value["mean"] is None
-        else f"{value['mean']:z.{digits}f} [{value['low']:z.{digits}f}, {value['high']:z.{digits}f}]"
-    )
+def _figures(pairs: Sequence[Pair]) -> dict[str, str]:
+    found = {"Score by layer": layer_curves(pairs)}
+    if any(trained.saes for trained, _ in pairs):
+        found["Interpretability against loss paid"] = loss_paid(pairs)
+    models = [pair for pair in pairs if not pair[0].saes]
+    return found | {
+        "Loss": loss_curves(models),
+        "Spread of scores": score_histograms([trained for trained, _ in pairs]),
+    }
+
+
+def estimate(value: dict[str, Any] | None, digits: int = 3) -> str:
+    """A mean with its interval, where it has one, as text."""
+    if value is None or value["low"] is None:
+        return number(None if value is None else value["mean"], digits)
+    return f"{value['mean']:z.{digits}f} [{value['low']:z.{digits}f}, {value['high']:z.{digits}f}]"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -99,6 +99,7 @@ def model_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
             }
         )
         for trained, untrained in pairs
+        if trained.saes is None
     ]
 
 

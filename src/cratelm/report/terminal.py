@@ -24,7 +24,8 @@ def print_table(report: Artifact, as_json: bool) -> None:
     table = read_json(path)
     # A pipe has no width of its own: give the tables the room they need.
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
-    console.print(_models(table), *(_scores(table, metric) for metric in CORRELATIONS), sep="\n")
+    autoencoders = [_autoencoders(table)] if table["autoencoders"] else []
+    console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in CORRELATIONS), sep="\n")
     console.print(
         "Correlations by the explainer `table` (and `graph` beside it), strict protocol: Pearson's, Spearman's for\n"
         "anthropic; `all` is the mean over layers."
@@ -53,6 +54,16 @@ def _models(table: dict[str, Any]) -> Table:
     for row in table["models"]:
         loss = estimate(row["validation_loss"])
         shown.add_row(row["model"], f"{row['parameters']:,}", f"{row['tokens']:,}", loss, number(row["bits_per_byte"]))
+    return shown
+
+
+def _autoencoders(table: dict[str, Any]) -> Table:
+    columns = ("model", "layer", "L0", "explained\nvariance", "dead, %", "delta loss\n(nats a token)")
+    shown = _table("Sparse autoencoders", columns)
+    for row in table["autoencoders"]:
+        dead = "–" if row["dead_share"] is None else f"{100 * row['dead_share']:.1f}"
+        figures = (number(row["l0"], 1), number(row["explained_variance"]), dead)
+        shown.add_row(row["model"], str(row["layer"]), *figures, estimate(row["delta_loss"], 4))
     return shown
 
 

@@ -1,6 +1,7 @@
 """What training sparse autoencoders can be told."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 
 from cratelm.errors import InputError
 
@@ -8,10 +9,36 @@ ARCHITECTURES = ("standard", "topk")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SaeConfig:
+class SaeTraining:
+    """How autoencoders are trained and measured, whatever their kind and size."""
+
+    tokens: int = 4_000_000
+    """Activations to train on, of each site."""
+    batch: int = 4096
+    """Activations in a step."""
+    buffer: int = 65_536
+    """Activations of each site that are read together and mixed."""
+    learning_rate: float = 1e-3
+    """Adam's, after the warm-up."""
+    warmup: int = 1000
+    """Steps in which the learning rate rises; a tenth of all steps where that is less."""
+    documents: int = 200
+    """Validation documents that the quality is measured on, from the first."""
+
+    def __post_init__(self) -> None:
+        if min(self.tokens, self.batch, self.documents) < 1 or self.warmup < 0:
+            raise InputError("sae: tokens, batch and documents must be 1 or more, warmup 0 or more.")
+        if self.buffer < self.batch:
+            raise InputError(f"--buffer {self.buffer} holds no batch of {self.batch}: give a larger one.")
+        if not self.learning_rate > 0:
+            raise InputError("sae: learning_rate must be above 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaeConfig(SaeTraining):
     """Sparse autoencoders of one kind, one a site, on one stream of activations.
 
-    With `arch standard` the defaults are the paper's recipe, as far as SAELens has it: docs/sae.md.
+    The defaults are TopK's, for codes of some hundred coordinates; the paper's recipe is a preset (docs/sae.md).
     """
 
     sites: str | None = None
@@ -24,32 +51,19 @@ class SaeConfig:
     """Latents that may fire at a token, of `topk`."""
     l1: float = 8e-5
     """The penalty of `standard`, in the paper's terms: beside |x - x'|^2 / |x| as a mean over coordinates."""
-    tokens: int = 4_000_000
-    """Activations to train on, of each site."""
-    batch: int = 4096
-    """Activations in a step."""
-    buffer: int = 65_536
-    """Activations of each site that are read together and mixed."""
-    learning_rate: float = 4e-4
-    """Adam's, after the warm-up."""
-    warmup: int = 1000
-    """Steps in which the learning rate rises; a tenth of all steps where that is less."""
-    documents: int = 200
-    """Validation documents that the quality is measured on, from the first."""
     seed: int = 0
     """Seed of the first weights and of the order of the text."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.arch not in ARCHITECTURES:
             raise InputError(f"--arch {self.arch}: choose from {', '.join(ARCHITECTURES)}.")
         if self.times < 1:
             raise InputError(f"--width {self.width}: an autoencoder has 1x as many latents as coordinates, or more.")
-        if min(self.k, self.tokens, self.batch, self.documents) < 1 or self.warmup < 0:
-            raise InputError("sae: k, tokens, batch and documents must be 1 or more, warmup 0 or more.")
-        if self.buffer < self.batch:
-            raise InputError(f"--buffer {self.buffer} holds no batch of {self.batch}: give a larger one.")
-        if not (self.l1 >= 0 and self.learning_rate > 0):
-            raise InputError("sae: l1 must be 0 or more, learning_rate above 0.")
+        if self.k < 1:
+            raise InputError(f"--k {self.k}: 1 latent or more has to fire.")
+        if not self.l1 >= 0:
+            raise InputError(f"--l1 {self.l1}: give 0 or more.")
 
     @property
     def times(self) -> int:
@@ -65,3 +79,38 @@ class SaeConfig:
         if self.arch == "topk" and self.k > latents:
             raise InputError(f"--k {self.k} is above the width: the autoencoder has {latents} latents.")
         return latents
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySaeConfig(SaeTraining):
+    """The TopK autoencoders of a study, the same for every model that is compared."""
+
+    dictionaries: str = "1x-k32,1x-k120"
+    """Their sizes, WIDTH-kK with commas between them: a model's latents for each of its units, and how many of them
+    may fire at a token. 1x is as many latents as the model has units."""
+    tokens: int = 1_000_000
+    """Activations to train on, of each layer."""
+    batch: int = 1024
+    """Activations in a step."""
+    learning_rate: float = 3e-3
+    """Adam's, after the warm-up."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.names)) < len(self.names):
+            raise InputError(f"saes: {self.dictionaries} names one twice.")
+        for name in self.names:
+            self.dictionary(name, 0)
+
+    @property
+    def names(self) -> list[str]:
+        """The names in `dictionaries`."""
+        return [name.strip() for name in self.dictionaries.split(",")]
+
+    def dictionary(self, name: str, seed: int) -> SaeConfig:
+        """What trains the dictionary of that name; InputError where it is none."""
+        found = re.fullmatch(r"(\d+x)-k(\d+)", name)
+        if found is None:
+            raise InputError(f"saes: there is no dictionary {name!r}: write WIDTH-kK, such as 1x-k32 or 4x-k64.")
+        shared = {key: value for key, value in asdict(self).items() if key != "dictionaries"}
+        return SaeConfig(width=found[1], k=int(found[2]), seed=seed, **shared)

@@ -25,6 +25,11 @@ BLOCKS_BETWEEN = 8
 def make_trainers(config: SaeConfig, stream: ActivationStream, steps: int, name: str) -> dict[str, Any]:
     """A SAETrainer for each site.
 
+    TopK is trained as the field does it (Gao et al., arXiv 2406.04093): activations scaled to a mean norm of sqrt(d),
+    which SAELens folds into the weights again, the decoder's bias starting at their mean, and an auxiliary loss on
+    latents that have been silent for a tenth of the run, 1,000 steps at most. Without these most latents of a short
+    run die (docs/log.md).
+
     Raises InputError where a site's activations are all zero, or k is more than there are latents.
     """
     lens = require_sae_lens()
@@ -39,6 +44,7 @@ def make_trainers(config: SaeConfig, stream: ActivationStream, steps: int, name:
         lr=config.learning_rate,
         lr_end=config.learning_rate,
         lr_warm_up_steps=min(config.warmup, steps // 10),
+        dead_feature_window=max(1, min(1000, steps // 10)),
         device=device,
         logger=LoggingConfig(log_to_wandb=False),
     )
@@ -56,12 +62,24 @@ def make_trainers(config: SaeConfig, stream: ActivationStream, steps: int, name:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(config.seed, "sae", site))
             if config.arch == "topk":
-                sae: Any = lens.TopKTrainingSAE(lens.TopKTrainingSAEConfig(k=config.k, **common))
+                scaled = {"normalize_activations": "expected_average_only_in"}
+                sae: Any = lens.TopKTrainingSAE(lens.TopKTrainingSAEConfig(k=config.k, **common, **scaled))
             else:
                 penalty = l1_coefficient(config.l1, activations)
                 sae = lens.StandardTrainingSAE(lens.StandardTrainingSAEConfig(l1_coefficient=penalty, **common))
         trainers[site] = SAETrainer(cfg=settings, sae=sae, data_provider=iter(()))
+        if config.arch == "topk":
+            _scale(trainers[site], activations)
     return trainers
+
+
+@torch.no_grad()
+def _scale(trainer: Any, activations: torch.Tensor) -> None:
+    """Begin from activations (N, d): their mean norm becomes sqrt(d), and the decoder's bias their mean."""
+    mean_norm = activations.norm(dim=-1).sum().item() / len(activations)
+    factor = activations.shape[-1] ** 0.5 / mean_norm
+    trainer.activation_scaler.scaling_factor = factor
+    trainer.sae.b_dec.copy_(activations.mean(0) * factor)
 
 
 def l1_coefficient(l1: float, activations: torch.Tensor) -> float:
@@ -94,6 +112,9 @@ def fit(
                 _save(trainers, folder, number + 1)
             bar.advance(tokens=stream.rows * stream.windows.context)
     for trainer in trainers.values():
+        factor = trainer.activation_scaler.scaling_factor
+        if factor is not None:
+            trainer.sae.fold_activation_norm_scaling_factor(factor)
         trainer.set_final_sae_metadata()
 
 

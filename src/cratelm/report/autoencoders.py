@@ -1,0 +1,123 @@
+"""Sparse autoencoders beside the models: what they cost, and how their latents score at equal cost."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from cratelm.report.figures import STYLE, colours, new_figure, svg
+from cratelm.report.measured import Estimate, Measured
+from cratelm.report.rows import EXPLAINER, Pair, plain
+from cratelm.score.config import CORRELATIONS
+
+FIGURES = ("l0", "explained_variance", "dead_share", "delta_loss", "loss_recovered")
+"""Of each site; together there is `delta_loss` alone."""
+
+
+def autoencoder_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """The quality of the autoencoders on each layer, and the loss with those of all layers in the model."""
+    rows = []
+    for trained, _ in pairs:
+        if trained.saes is None:
+            continue
+        training = trained.saes.config
+        named = {"model": trained.name, "width": training["width"], "k": training["k"], "tokens": training["tokens"]}
+        for layer, site in enumerate(trained.quality["sites"].values()):
+            rows.append(named | {"layer": layer} | {key: site[key] for key in FIGURES})
+        together = trained.quality["together"]["delta_loss"]
+        rows.append(named | {"layer": "all"} | dict.fromkeys(FIGURES) | {"delta_loss": together})
+    return [plain(row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The dictionaries on one model, by what they cost it."""
+
+    model: str
+    delta_loss: list[float]
+    """In nats a token, all layers' autoencoders together; rising."""
+    dictionaries: list[Measured]
+
+    def at(self, delta_loss: float, metric: str) -> tuple[float, np.ndarray]:
+        """The mean score at a delta loss and its replicates, on the straight line between the two neighbours."""
+        right = int(np.clip(np.searchsorted(self.delta_loss, delta_loss), 1, len(self.delta_loss) - 1))
+        low, high = self.delta_loss[right - 1 : right + 1]
+        share = (delta_loss - low) / (high - low)
+        left, after = self.dictionaries[right - 1 : right + 1]
+        mean = (1 - share) * left.mean(EXPLAINER, metric, None) + share * after.mean(EXPLAINER, metric, None)
+        replicates = [one.replicates(EXPLAINER, metric, None) for one in (left, after)]
+        return mean, (1 - share) * replicates[0] + share * replicates[1]
+
+
+def frontiers(pairs: Sequence[Pair]) -> list[Frontier]:
+    """A frontier for each model that has autoencoders."""
+    models = dict.fromkeys(trained.model.path.name for trained, _ in pairs if trained.saes)
+    found = []
+    for model in models:
+        mine = [trained for trained, _ in pairs if trained.saes and trained.model.path.name == model]
+        mine.sort(key=_delta_loss)
+        found.append(Frontier(model, [_delta_loss(one) for one in mine], mine))
+    return found
+
+
+def _delta_loss(one: Measured) -> float:
+    return one.quality["together"]["delta_loss"]["mean"]
+
+
+def equal_delta_loss(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """The latents' scores on two models at the same delta loss, where the costs of their dictionaries overlap.
+
+    At the middle of the overlap, by the explainer `table`, mean over layers. Empty where nothing overlaps.
+    """
+    rows = []
+    for one, other in combinations([frontier for frontier in frontiers(pairs) if len(frontier.delta_loss) > 1], 2):
+        low = max(one.delta_loss[0], other.delta_loss[0])
+        high = min(one.delta_loss[-1], other.delta_loss[-1])
+        if low > high:
+            continue
+        at = (low + high) / 2
+        for metric in CORRELATIONS:
+            (first, drawn), (second, drawn_again) = (frontier.at(at, metric) for frontier in (one, other))
+            rows.append(
+                {
+                    "model": f"{one.model}+sae",
+                    "rival": f"{other.model}+sae",
+                    "metric": metric,
+                    "delta_loss": at,
+                    "score": asdict(Estimate.of(first, drawn)),
+                    "rival_score": asdict(Estimate.of(second, drawn_again)),
+                    "difference": asdict(Estimate.of(first - second, drawn - drawn_again)),
+                }
+            )
+    return [plain(row) for row in rows]
+
+
+def loss_paid(pairs: Sequence[Pair]) -> str:
+    """The mean score against validation loss: each model, and along a line the dictionaries on it."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = new_figure(len(CORRELATIONS))
+        models = [trained for trained, _ in pairs if trained.saes is None]
+        by_model = {frontier.model: frontier for frontier in frontiers(pairs)}
+        for axis, metric in zip(axes[0], CORRELATIONS, strict=True):
+            for model, colour in zip(models, colours(), strict=False):
+                _points(axis, [model], metric, colour, "s", model.name)
+                _points(axis, by_model[model.name].dictionaries, metric, colour, "o--", f"{model.name}+sae")
+            axis.set(title=metric, xlabel="validation loss, nats a token", ylabel="mean score", ylim=(0, 1))
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
+        return svg(figure)
+
+
+def _points(axis: Any, found: Sequence[Measured], metric: str, colour: str, style: str, label: str) -> None:
+    """Scores with their intervals, by loss."""
+    scores = [one.score(EXPLAINER, metric, None) for one in found]
+    means = np.array([score.mean for score in scores])
+    reach = np.abs(np.array([[score.low for score in scores], [score.high for score in scores]]) - means)
+    losses = [one.loss for one in found]
+    axis.plot(losses, means, style, color=colour, label=label)
+    axis.errorbar(losses, means, reach, color=colour, capsize=3, fmt="none")
+    for one, loss, mean in zip(found, losses, means, strict=True):
+        if one.saes:
+            axis.annotate(one.name.partition("+sae-")[2], (loss, mean), xytext=(4, 4), textcoords="offset points")
