@@ -165,6 +165,7 @@ def _counts(half: Half) -> dict[str, int | dict[str, int]]:
     return {
         "documents": len(half.side.ends),
         "contexts": len(half.contexts.start),
+        "longest": int(half.contexts.length.max()),
         "excerpts": {str(length): tiling.count for length, tiling in half.tilings.items()},
         "tokens": int(half.contexts.length.sum()),
         "dropped_tokens": half.contexts.dropped,

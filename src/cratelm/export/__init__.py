@@ -1,0 +1,1 @@
+"""Records as the files of other projects."""

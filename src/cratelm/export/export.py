@@ -1,0 +1,58 @@
+"""The export stage: records in, a folder of another project's format out.
+
+A layer is written beside its place and moved there when it is whole, so a killed export goes on at the next one.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from cratelm.artifacts import Artifact, read_json, require_disk, run_stage
+from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.tokens import read_tokenizer
+from cratelm.errors import InputError
+from cratelm.export.config import ExportConfig
+from cratelm.export.layer import Layer
+from cratelm.export.neuron_record import write_neuron_records
+from cratelm.export.neuronpedia import write_dashboards
+from cratelm.progress import Progress
+
+BYTES = {"neuron-record": 60_000, "neuronpedia": 60_000}
+"""About what a unit takes: excerpts of 64 tokens as text and numbers, at the default settings of recording."""
+WRITERS: dict[str, tuple[str, Callable[[Layer, Path], None]]] = {
+    "neuron-record": ("collated-activations/{}", write_neuron_records),
+    "neuronpedia": ("{}", write_dashboards),
+}
+"""Where a layer's folder lies, and what writes it."""
+
+
+def export(config: ExportConfig, records: Artifact, out: Path, progress: Progress) -> Artifact:
+    """Write `records` in another project's format in `out`.
+
+    Raises InputError where the records have no such half.
+    """
+    return run_stage(
+        out, "export", config, {"records": records}, lambda folder: _export(config, records, folder, progress)
+    )
+
+
+def _export(config: ExportConfig, records: Artifact, folder: Path, progress: Progress) -> None:
+    summary = read_json(records.path / "records.json")
+    half = config.half or next(name for name in ("explain", "text") if name in summary["halves"])
+    if half not in summary["halves"]:
+        raise InputError(f"--half {half}: the recording has {' and '.join(summary['halves'])}.")
+    units = sum(site["units"] for site in summary["sites"])
+    require_disk(folder, BYTES[config.format] * units, "the exported units")
+    texts = token_texts(read_tokenizer(records))
+    place, write = WRITERS[config.format]
+    with progress.task(f"exporting {records.path.name}", total=len(summary["sites"])) as bar:
+        for site in summary["sites"]:
+            target = folder / place.format(site["layer"])
+            if not target.is_dir():
+                beside = folder / "beside"
+                shutil.rmtree(beside, ignore_errors=True)
+                beside.mkdir(parents=True)
+                write(Layer(records, summary, half, site["layer"], texts), beside)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                beside.rename(target)
+            bar.advance()
