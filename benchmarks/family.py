@@ -13,6 +13,7 @@ from collections.abc import Callable
 os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 import torch
+import torch._dynamo
 
 from cratelm.models.build import build_model
 from cratelm.models.flops import forward_flops, meta_model
@@ -31,6 +32,7 @@ NAMES = [
     "gpt2-l1",
     "gpt2-mssa",
 ]
+torch._dynamo.config.recompile_limit = 64  # all models pass through the same functions
 SHAPE, VOCABULARY, BATCH, ROUNDS, STEPS = ShapeConfig(), 4096, 8, 7, 6
 
 

@@ -39,18 +39,19 @@ def analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, out: Path
 def _analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
     network = load_causal_lm(model_folder(model)).eval()
     layer_parts(network)  # what cannot be analysed is refused before anything is read
-    rows = _measured("trained", network, config, tokens, progress)
+    rows = measure(network, config, tokens, progress)
     beside = untrained(network.config, derive_seed(config.seed, "weights")).eval()  # type: ignore[arg-type]
-    rows += _measured("untrained", beside, config, tokens, progress)
+    rows += measure(beside, config, tokens, progress, "untrained")
     facts = {"model": model.path.name, "model_type": network.config.model_type, "epsilon": config.epsilon}
     write_json(folder / "analysis.json", facts | {"rows": rows})
     _write_csv(folder / "analysis.csv", rows)
     (folder / "analysis.svg").write_text(draw(model.path.name, rows), encoding="utf-8")
 
 
-def _measured(
-    weights: str, network: PreTrainedModel, config: AnalysisConfig, tokens: Artifact, progress: Progress
+def measure(
+    network: PreTrainedModel, config: AnalysisConfig, tokens: Artifact, progress: Progress, weights: str = "trained"
 ) -> list[dict[str, Any]]:
+    """A row of numbers for each layer of a network on validation text; InputError where the two do not fit."""
     network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     side = _text(read_side(tokens, "validation"), config.tokens)
     start, context = end_of_text_id(read_tokenizer(tokens)), context_length(network)

@@ -1,0 +1,88 @@
+"""`cratelm reproduce`."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+
+def reproduce(
+    *,
+    out: Path | None = None,
+    scale: Literal["laptop", "paper"] = "laptop",
+    quick: bool = False,
+    only: str = "*",
+    plan: bool = False,
+    json: bool = False,
+) -> None:
+    """Make the paper's tables and figures again, ours beside theirs, with the ablations that its reviewers asked for.
+
+    Parameters
+    ----------
+    out
+        The folder of results. The same command with the same folder goes on where it stopped; cells that somebody
+        else has run can be laid into OUT/cells.
+    scale
+        `laptop`: small models of the matrix in src/cratelm/reproduce/matrix.py, on this machine. `paper`: its own
+        sizes, of which only the plan can be had here; recipes/ trains them.
+    quick
+        One pair, one seed, 3 million tokens: a look at what comes out, in under 20 minutes on two cores.
+    only
+        A glob over the names of cells, such as 'reviews-*-L2-*-s0': these alone are run.
+    plan
+        Say what it would take in hours and money, and run nothing.
+    json
+        With --plan: as JSON on stdout.
+    """
+    from cratelm.errors import InputError
+    from cratelm.progress import Progress
+    from cratelm.reproduce import matrix
+    from cratelm.reproduce.plan import plan_laptop, plan_paper
+
+    cells = matrix.quick() if quick else matrix.laptop()
+    if plan:
+        _print(plan_paper() if scale == "paper" else plan_laptop(cells), json)
+        return
+    if scale == "paper":
+        raise InputError(
+            "the paper's sizes take GPUs for days: see --plan. Train them by recipes/node-8gpu.sh, then record, explain "
+            "and score each by its own command."
+        )
+    if out is None:
+        raise InputError("where shall the results go? Give --out DIR, or --plan to run nothing.")
+    from rich.console import Console
+
+    from cratelm.reproduce.reproduce import reproduce as run_cells
+
+    with Progress() as progress:
+        page = run_cells(cells, out, only, progress)
+    Console(highlight=False).print(f"Results: {page.resolve()}", soft_wrap=True)
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
+    import json
+    import sys
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    flat = [_flat(row) for row in rows]
+    total = {key: sum(row[key] for row in flat) for key, value in flat[0].items() if isinstance(value, float)}
+    table = Table(title="Hours, by the assumptions in docs/training.md", title_justify="left", box=SIMPLE_HEAD)
+    for name in flat[0]:
+        table.add_column(name, justify="right" if isinstance(flat[0][name], int | float) else "left")
+    for row in [*flat, dict.fromkeys(flat[0], "") | total]:
+        table.add_row(*(f"{value:,.1f}" if isinstance(value, float) else f"{value}" for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Hours and dollars by hardware as columns of their own."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        flat |= (
+            {f"{name}, {key}": number for name, number in value.items()} if isinstance(value, dict) else {key: value}
+        )
+    return flat

@@ -1,0 +1,117 @@
+"""A cell: one model trained, and measured as it begins, on its way and in the end; what remains is a small JSON file.
+
+WORK/models/NAME  the trained model with its snapshots. Records, explanations and scores are removed when the result is
+whole: they are made again from the model within minutes, and are large.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cratelm.analysis.analyze import measure
+from cratelm.analysis.config import AnalysisConfig
+from cratelm.artifacts import Artifact, read_json, write_json
+from cratelm.corpus.tokens import tokenize
+from cratelm.explain.explain import explain
+from cratelm.models.load import load_causal_lm
+from cratelm.models.subject import model_folder, open_subject
+from cratelm.progress import Progress
+from cratelm.records.record import record
+from cratelm.report.measured import Measured
+from cratelm.report.rows import plain
+from cratelm.reproduce.matrix import Cell
+from cratelm.score.config import CORRELATIONS
+from cratelm.score.score import score
+from cratelm.training.config import TrainConfig
+from cratelm.training.evaluate import Validation
+from cratelm.training.train import train
+
+SCHEMA = 1
+EXPLAINERS = ("table", "graph")
+STATISTICS = ("token_share", "position_share", "firing_rate")
+BINS = np.linspace(-0.5, 1, 31)
+"""Of the histogram of units' scores: 0.05 wide, as the paper's."""
+
+
+def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str, Any]:
+    """The cell's result, made in `work` unless `out` has it."""
+    path = out / f"{cell.name}.json"
+    if path.is_file():
+        return read_json(path)
+    config = cell.study()
+    tokens = tokenize(config.corpus, work / "tokens" / cell.text, progress)
+    training = TrainConfig(model=cell.model, shape=config.shape, training=config.training, seed=cell.seed)
+    trained = train(training, tokens, work / "models" / cell.name, progress)
+    untrained = replace(training, training=replace(config.training, tokens=0, snapshots=""))
+    beginning = train(untrained, tokens, work / "models" / f"{cell.name}-untrained", progress)
+    measuring = work / "measured" / cell.name
+    stages = {
+        share: _measure(cell, model, tokens, measuring / share, progress)
+        for share, model in _on_its_way(trained, beginning)
+    }
+    summary = read_json(trained.path / "training.json")
+    result = {"schema": SCHEMA, "cell": asdict(cell), "training": summary, "stages": stages}
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, plain(result))
+    shutil.rmtree(measuring)
+    return result
+
+
+def _on_its_way(trained: Artifact, beginning: Artifact) -> Iterator[tuple[str, Artifact]]:
+    """The model by the share of the training that is done."""
+    yield "0", beginning
+    for folder in sorted((trained.path / "snapshots").iterdir(), key=lambda folder: float(folder.name)):
+        yield folder.name, open_subject(str(folder))
+    yield "1", trained
+
+
+def _measure(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> dict[str, Any]:
+    """Every layer of a model at one point of its training."""
+    config = cell.study()
+    records = record(config.records, model, tokens, out / "records", progress)
+    explanations = explain(config.explain, records, out / "explanations", progress)
+    scores = score(config.score, records, explanations, out / "scores", progress)
+    measured = Measured(model=model, records=records, explanations=explanations, scores=scores)
+    network = load_causal_lm(model_folder(model)).eval()
+    loss = Validation(tokens).losses(network)  # type: ignore[arg-type]
+    layers = [*range(len(measured.layers)), None]
+    return {
+        "nats_per_token": loss.nats_per_token,
+        "scores": [_score(measured, explainer, metric, at) for explainer, metric in _endpoints() for at in layers],
+        "statistics": [_statistics(measured, layer) for layer in layers],
+        "theory": measure(network, AnalysisConfig(), tokens, progress),
+        "histogram": [_histogram(measured, layer) for layer in range(len(measured.layers))],
+    }
+
+
+def _endpoints() -> Iterator[tuple[str, str]]:
+    for explainer in EXPLAINERS:
+        yield from ((explainer, metric) for metric in (*CORRELATIONS, "auroc", "consistency", "specificity"))
+    yield "graph", "context-gain"
+    yield from (("table-full", metric) for metric in CORRELATIONS[:2])
+
+
+def _score(measured: Measured, explainer: str, metric: str, layer: int | None) -> dict[str, Any]:
+    """A mean over units, its shuffled control, and its interval where there is one."""
+    row = {"explainer": explainer, "metric": metric, "layer": "all" if layer is None else layer}
+    row |= {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
+    if explainer in EXPLAINERS and metric in (*CORRELATIONS, "auroc"):
+        found = measured.score(explainer, metric, layer)
+        row |= {"low": found.low, "high": found.high}
+        row |= {status: measured.share(explainer, metric, layer, status) for status in ("dead", "silent", "constant")}
+    return row
+
+
+def _statistics(measured: Measured, layer: int | None) -> dict[str, Any]:
+    named: dict[str, Any] = {"layer": "all" if layer is None else layer}
+    return named | {name: measured.statistic(name, layer) for name in STATISTICS}
+
+
+def _histogram(measured: Measured, layer: int) -> list[int]:
+    """How many units have which random-only score by `table`."""
+    scores = measured.units["score"][measured.rows("table", "random-only", layer)]
+    return np.histogram(scores, BINS)[0].tolist()

@@ -1,0 +1,89 @@
+"""The figures of the reproduction, as SVG."""
+
+from itertools import product
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+
+from cratelm.report.figures import COLOURS, STYLE, new_figure, svg
+from cratelm.reproduce.cell import BINS
+from cratelm.reproduce.gather import END, Result, Results, loss, mean, score, stages, statistic
+from cratelm.reproduce.matrix import SIZES
+from cratelm.score.config import CORRELATIONS
+
+NUMBERS = {"random-only, table": score("table", "random-only"), "token share": statistic("token_share")}
+
+
+def draw_all(results: Results) -> dict[str, str]:
+    """Every figure that the cells are enough for, by name."""
+    with matplotlib.rc_context(STYLE):
+        return {
+            "frontier": _frontier(results),
+            "layers": _layers(results),
+            "progress": _progress(results),
+            "histograms": _histograms(results),
+        }
+
+
+def _frontier(results: Results) -> str:
+    """What is paid against what is got, at L = 2: the primary score and the token share over the loss."""
+    figure, axes = new_figure(columns=2, height=4.2)
+    for place, (label, number) in enumerate(NUMBERS.items()):
+        for colour, model in enumerate(results.values("model")):
+            cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
+            if cells:
+                x, y = mean(cells, loss), mean(cells, number)
+                axes[0][place].plot(x, y, "o", color=COLOURS[colour % len(COLOURS)])
+                axes[0][place].annotate(model, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+        axes[0][place].set(xlabel="validation loss, nats a token", ylabel=label)
+    return svg(figure)
+
+
+def _layers(results: Results) -> str:
+    """Scores by layer for each L and metric; mean over seeds."""
+    figure, axes = new_figure(columns=len(CORRELATIONS), rows=len(SIZES))
+    for (row, layers), (column, metric) in product(enumerate(SIZES), enumerate(CORRELATIONS)):
+        panel: Axes = axes[row][column]
+        for colour, model in zip(COLOURS, results.values("model"), strict=False):
+            cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+            if cells:
+                values = [mean(cells, score("table", metric, layer)) for layer in range(layers)]
+                panel.plot(values, marker="o", color=colour, label=model)
+        panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers))
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend()
+    return svg(figure)
+
+
+def _progress(results: Results) -> str:
+    """The primary score against the loss along the training, L = 2, a line a seed."""
+    figure, axes = new_figure(columns=2)
+    for place, (label, number) in enumerate(NUMBERS.items()):
+        for colour, model in zip(COLOURS, ("crate", "gpt2"), strict=False):
+            for cell in results.of(group="sizes", corpus="reviews", layers=2, model=model):
+                points = [(loss(cell, stage), number(cell, stage)) for stage in stages(cell) if stage != "0"]
+                axes[0][place].plot(*zip(*points, strict=True), marker="o", color=colour, label=model)
+        axes[0][place].set(xlabel="validation loss, nats a token (training goes left)", ylabel=label)
+    handles = {text: line for line, text in zip(*axes[0][0].get_legend_handles_labels(), strict=True)}
+    if handles:
+        axes[0][0].legend(handles.values(), handles.keys())
+    return svg(figure)
+
+
+def _histograms(results: Results) -> str:
+    """How the units' random-only scores are spread, at L = 2, all seeds together."""
+    figure, axes = new_figure(columns=2)
+    for place, model in enumerate(("crate", "gpt2")):
+        for colour, layer in zip(COLOURS, range(2), strict=False):
+            cells = results.of(group="sizes", corpus="reviews", layers=2, model=model)
+            if cells:
+                axes[0][place].stairs(_counts(cells, layer), BINS, color=colour, label=f"layer {layer}")
+        axes[0][place].set(xlabel=f"random-only score of a unit, {model}", ylabel="units")
+        if axes[0][place].get_legend_handles_labels()[0]:
+            axes[0][place].legend()
+    return svg(figure)
+
+
+def _counts(cells: list[Result], layer: int) -> np.ndarray:
+    return np.sum([cell["stages"][END]["histogram"][layer] for cell in cells], axis=0)

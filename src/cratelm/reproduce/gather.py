@@ -1,0 +1,114 @@
+"""Questions put to the cells' results: one number of each, its mean over seeds, differences paired by seed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cratelm.inference import paired_interval
+
+Result = dict[str, Any]
+Number = Callable[[Result, str], float]
+"""A number of a cell's model at a point of its training: the share of it that is done, as text."""
+END = "1"
+PRIMARY = ("table", "random-only")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of the cells that are there."""
+
+    cells: Sequence[Result]
+
+    def of(self, **wanted: Any) -> list[Result]:
+        """Those whose cell says so, by seed."""
+        found = [one for one in self.cells if all(one["cell"][key] == value for key, value in wanted.items())]
+        return sorted(found, key=lambda one: one["cell"]["seed"])
+
+    def values(self, name: str) -> list[Any]:
+        """The different values of one field of the cells, in the order in which they come."""
+        return list(dict.fromkeys(one["cell"][name] for one in self.cells))
+
+
+def score(explainer: str, metric: str, layer: int | str = "all") -> Number:
+    """A mean score over units."""
+
+    def number(result: Result, stage: str) -> float:
+        rows = result["stages"][stage]["scores"]
+        wanted = (explainer, metric, layer)
+        return next(_real(row["score"]) for row in rows if (row["explainer"], row["metric"], row["layer"]) == wanted)
+
+    return number
+
+
+def statistic(name: str, layer: int | str = "all") -> Number:
+    """A mean statistic over units: token_share, position_share, firing_rate."""
+
+    def number(result: Result, stage: str) -> float:
+        rows = result["stages"][stage]["statistics"]
+        return next(_real(row[name]) for row in rows if row["layer"] == layer)
+
+    return number
+
+
+def theory(name: str, layer: int) -> Number:
+    """A number of the analysis of one layer."""
+    return lambda result, stage: _real(result["stages"][stage]["theory"][layer][name])
+
+
+def loss(result: Result, stage: str) -> float:
+    """The validation loss in nats a token."""
+    return result["stages"][stage]["nats_per_token"]
+
+
+def variance(metric: str) -> Number:
+    """The population variance over layers of the layers' mean scores by `table`, the paper's measure."""
+
+    def number(result: Result, stage: str) -> float:
+        layers = range(result["cell"]["layers"])
+        return float(np.var([score("table", metric, layer)(result, stage) for layer in layers]))
+
+    return number
+
+
+def mean(cells: Sequence[Result], number: Number, stage: str = END) -> float:
+    """The mean over cells, which are seeds."""
+    return float(np.mean([number(cell, stage) for cell in cells]))
+
+
+def paired(one: Sequence[Result], other: Sequence[Result], number: Number) -> tuple[float, float, float, int]:
+    """The mean difference over the seeds that both have, its t interval, and how many there are."""
+    return _paired(one, other, lambda a, b: number(a, END) - number(b, END))
+
+
+def paired_at_loss(one: Sequence[Result], other: Sequence[Result], number: Number) -> tuple[float, float, float, int]:
+    """The same, the other at the point of its training where it loses as much as the one in the end."""
+    return _paired(one, other, lambda a, b: number(a, END) - at_loss(b, loss(a, END), number))
+
+
+def at_loss(result: Result, wanted: float, number: Number) -> float:
+    """A number of a model at the point of its training where its validation loss is `wanted`.
+
+    Between two points that were measured it is interpolated along the loss; NaN outside them.
+    """
+    points = sorted((loss(result, stage), number(result, stage)) for stage in stages(result))
+    losses, numbers = zip(*points, strict=True)
+    return float(np.interp(wanted, losses, numbers, left=np.nan, right=np.nan))
+
+
+def stages(result: Result) -> list[str]:
+    """The points of the training that were measured, from its beginning."""
+    return sorted(result["stages"], key=float)
+
+
+def _paired(
+    one: Sequence[Result], other: Sequence[Result], less: Callable[[Result, Result], float]
+) -> tuple[float, float, float, int]:
+    by_seed = {result["cell"]["seed"]: result for result in other}
+    found = [less(a, by_seed[a["cell"]["seed"]]) for a in one if a["cell"]["seed"] in by_seed]
+    return *paired_interval(found, np.zeros(len(found)).tolist()), len(found)
+
+
+def _real(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

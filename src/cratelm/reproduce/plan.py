@@ -1,0 +1,51 @@
+"""What a reproduction would take: hours and money, from operations, measurements and stated assumptions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cratelm.reproduce.matrix import SNAPSHOTS, Cell, paper
+from cratelm.training.config import TrainConfig
+from cratelm.training.plan import HARDWARE, plan
+
+VOCABULARY = {"bpe:4096": 4096, "gpt2": 50257}
+CORES = "2 cores with avx512_bf16"
+SECONDS_A_POINT = 75
+"""To record, explain and score a laptop model at one point of its training, on two cores: see docs/log.md."""
+PRICES = {"A100": 2.0, "H100": 3.0, "8 x H100": 24.0}
+"""Dollars an hour: an assumption, since clouds differ."""
+EVALUATED_TOKENS = 2 * 8_192_000
+"""Tokens that are recorded of each model, in two passes over as many as the paper's code reads."""
+
+
+def plan_laptop(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """A row for each group of cells: how many, and their hours on two cores."""
+    rows = []
+    for group in dict.fromkeys(cell.group for cell in cells):
+        members = [cell for cell in cells if cell.group == group]
+        training = sum(_planned(cell)["hours"][CORES] for cell in members)
+        points = len(members) * (2 + len(SNAPSHOTS.split(",")))  # the beginning and the end as well
+        measuring = points * SECONDS_A_POINT / 3600
+        rows.append({"group": group, "cells": len(members), "training": training, "measuring": measuring})
+    return rows
+
+
+def plan_paper() -> list[dict[str, Any]]:
+    """A row for each model of the paper: hours to train and to record it, and dollars, by hardware."""
+    rows = []
+    for size, model, shape, recipe in paper():
+        found = plan(TrainConfig(model=model, shape=shape, training=recipe), VOCABULARY["gpt2"], processes=1)
+        recording = found["forward_flops_per_token"] * EVALUATED_TOKENS
+        hours = {
+            name: found["hours"][name] + recording / (speed * share) / 3600
+            for name, (speed, share) in HARDWARE.items()
+            if name in PRICES
+        }
+        dollars = {name: hours[name] * price for name, price in PRICES.items()}
+        rows.append({"size": size, "model": model, "tokens": found["tokens"], "hours": hours, "dollars": dollars})
+    return rows
+
+
+def _planned(cell: Cell) -> dict[str, Any]:
+    study = cell.study()
+    config = TrainConfig(model=cell.model, shape=study.shape, training=study.training)
+    return plan(config, VOCABULARY[cell.tokenizer], processes=1)

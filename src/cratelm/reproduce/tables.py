@@ -1,0 +1,199 @@
+"""The tables of the reproduction: heads and rows of text, out of the cells' results and what the paper published."""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+from cratelm.models.flops import meta_model
+from cratelm.reproduce.gather import (
+    END,
+    Number,
+    Result,
+    Results,
+    loss,
+    mean,
+    paired,
+    paired_at_loss,
+    score,
+    stages,
+    statistic,
+    theory,
+    variance,
+)
+from cratelm.reproduce.matrix import ABLATIONS, SIZES, paper
+from cratelm.reproduce.published import LEFT_OUT, as_printed, published, with_every_layer
+from cratelm.score.config import CORRELATIONS
+
+Table = tuple[list[str], list[list[str]]]
+"""Its head and its rows."""
+VOCABULARY = 50304
+"""GPT-2's, padded as the official code pads it."""
+PRIMARY = score("table", "random-only")
+
+
+def configurations() -> Table:
+    """The paper's sizes: parameters without positions, counted on the meta device, beside its table's."""
+    rows = []
+    for size, model, shape, _ in paper():
+        network = meta_model(model, shape, VOCABULARY)
+        counted = network.num_parameters() - network.model.embed_positions.weight.numel()
+        printed = published()["parameters"][model][size]
+        rows.append([size, model, str(shape.layers), str(shape.width), str(shape.heads), f"{counted:,}", printed])
+    return ["size", "model", "L", "d", "K", "parameters, counted", "in the paper's table"], rows
+
+
+def losses(results: Results) -> Table:
+    """Validation loss by size, mean over seeds, beside the paper's."""
+    rows = []
+    for corpus, layers, model in product(results.values("corpus"), SIZES, results.values("model")):
+        cells = results.of(group="sizes", corpus=corpus, layers=layers, model=model)
+        if cells:
+            theirs = published()["validation_loss"].get(model, {}).get(f"{layers}L")
+            parameters = f"{cells[0]['training']['parameters']:,}"
+            rows.append([corpus, str(layers), model, parameters, *_over_seeds(cells, loss), _shown(theirs, 2)])
+    return ["corpus", "L", "model", "parameters", "nats a token", "seeds", "paper"], rows
+
+
+def differences(results: Results) -> Table:
+    """CRATE minus GPT-2 by each metric, paired by seed, and what may lie behind it."""
+    numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in CORRELATIONS}
+    numbers |= {"random-only, graph": score("graph", "random-only"), "loss, nats": loss}
+    numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
+    rows = [
+        [corpus, str(layers), *(_difference(paired(*pair, number)) for number in numbers.values())]
+        for corpus, layers, pair in _pairs(results)
+    ]
+    return ["corpus", "L", *numbers], rows
+
+
+def matched(results: Results) -> Table:
+    """The same against GPT-2 at the point of its training where it loses as much as CRATE does in the end."""
+    numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in CORRELATIONS}
+    numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
+    rows = [
+        [corpus, str(layers), *(_difference(paired_at_loss(*pair, number)) for number in numbers.values())]
+        for corpus, layers, pair in _pairs(results)
+    ]
+    return ["corpus", "L", *numbers], rows
+
+
+def over_layers(results: Results) -> Table:
+    """Mean and variance over layers by metric, ours and the paper's."""
+    rows = []
+    for layers, model, metric in product(SIZES, ("crate", "gpt2"), CORRELATIONS):
+        cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+        if cells:
+            ours = [f"{mean(cells, score('table', metric)):.3f}", f"{mean(cells, variance(metric)):.5f}"]
+            rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
+    for size, model, metric in product(LEFT_OUT, ("crate", "gpt2"), CORRELATIONS):
+        rows.append([size.rstrip("L"), model, metric, "–", "–", *_printed(metric, model, size)])
+    return ["L", "model", "metric", "mean r", "variance", "paper's mean, x 100", "paper's variance, x 100"], rows
+
+
+def by_layer(results: Results) -> Table:
+    """Every layer: scores, what the units depend on, how sparse they are; mean over seeds."""
+    rows = []
+    for layers, model in product(SIZES, results.values("model")):
+        cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+        for layer in range(layers) if cells else ():
+            numbers = [score("table", metric, layer) for metric in CORRELATIONS]
+            numbers += [statistic("token_share", layer), theory("active_share", layer), theory("hoyer", layer)]
+            rows.append([str(layers), model, str(layer), *(_shown(mean(cells, number)) for number in numbers)])
+    return ["L", "model", "layer", *CORRELATIONS, "token share", "active units", "Hoyer"], rows
+
+
+def progress(results: Results) -> Table:
+    """Along the training: loss, the primary score, token share; mean over seeds."""
+    rows = []
+    for layers, model in product(SIZES, results.values("model")):
+        cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+        for stage in stages(cells[0]) if cells else ():
+            numbers = (loss, PRIMARY, statistic("token_share"))
+            rows.append([str(layers), model, stage, *(_shown(mean(cells, number, stage)) for number in numbers)])
+    return ["L", "model", "share of training", "nats a token", "random-only, table", "token share"], rows
+
+
+def ablations(results: Results) -> Table:
+    """Every design at L = 2, by its loss: what is paid, and what is got."""
+    rows = []
+    for model in ("crate", "gpt2", *ABLATIONS, *results.values("model")):
+        cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
+        if cells and not any(row[0] == model for row in rows):
+            numbers = (PRIMARY, score("table", "top-and-random"), score("table", "anthropic"), statistic("token_share"))
+            shown = [_shown(mean(cells, number)) for number in numbers]
+            rows.append([model, *_over_seeds(cells, loss), *shown, *(_shown(d) for d in _dead(cells))])
+    rows.sort(key=lambda row: float(row[1].split()[0]))
+    return ["model", "nats a token", "seeds", "random-only", "top-and-random", "anthropic", "token share", "dead"], rows
+
+
+def on_the_edge(results: Results) -> list[str]:
+    """The designs at L = 2 that no other one beats in both loss and the primary score."""
+    points = {}
+    for model in results.values("model"):
+        cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
+        if cells:
+            points[model] = (mean(cells, loss), -mean(cells, PRIMARY))
+    return [
+        model
+        for model, (a, b) in points.items()
+        if not any((c, d) != (a, b) and c <= a and d <= b for c, d in points.values())
+    ]
+
+
+def vocabulary(results: Results) -> Table:
+    """CRATE minus GPT-2 at GPT-2's vocabulary beside the small one's: token share depends on it."""
+    numbers: dict[str, Number] = {"random-only, table": PRIMARY, "loss, nats": loss}
+    numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
+    rows = []
+    for tokenizer in results.values("tokenizer"):
+        found = [results.of(corpus="reviews", tokenizer=tokenizer, layers=2, model=m) for m in ("crate", "gpt2")]
+        if all(found):
+            for model, cells in zip(("crate", "gpt2"), found, strict=True):
+                rows.append([tokenizer, model, *(_shown(mean(cells, number)) for number in numbers.values())])
+    return ["tokenizer", "model", *numbers], rows
+
+
+def _pairs(results: Results) -> list[tuple[str, int, tuple[list[Result], list[Result]]]]:
+    """CRATE's and GPT-2's cells of each corpus and size that has both."""
+    found = []
+    for corpus, layers in product(results.values("corpus"), SIZES):
+        crate, gpt2 = (
+            results.of(group="sizes", corpus=corpus, layers=layers, model=model) for model in ("crate", "gpt2")
+        )
+        if crate and gpt2:
+            found.append((corpus, layers, (crate, gpt2)))
+    return found
+
+
+def _printed(metric: str, model: str, size: str) -> list[str]:
+    """The paper's mean and variance over layers, and what they are with the layer that it leaves out."""
+    shown = [f"{value:.2f}" for value in as_printed(metric, model, size)]
+    whole = with_every_layer(metric, model, size)
+    if size in LEFT_OUT and all(map(math.isfinite, whole)):
+        return [f"{one}; with the last layer {other:.2f}" for one, other in zip(shown, whole, strict=True)]
+    return shown
+
+
+def _over_seeds(cells: Sequence[Result], number: Number) -> list[str]:
+    """The mean with the least and the greatest, and how many there are."""
+    found = [number(cell, END) for cell in cells]
+    spread = f" [{min(found):.3f}, {max(found):.3f}]" if len(found) > 1 else ""
+    return [f"{sum(found) / len(found):.3f}{spread}", str(len(found))]
+
+
+def _dead(cells: Sequence[Result]) -> list[float]:
+    rows = [row for cell in cells for row in cell["stages"][END]["scores"] if row["layer"] == "all"]
+    dead = [row["dead"] for row in rows if (row["explainer"], row["metric"]) == ("table", "random-only")]
+    return [sum(dead) / len(dead)]
+
+
+def _difference(found: tuple[float, float, float, int]) -> str:
+    """A mean difference with its interval over seeds; one seed has none."""
+    value, low, high, seeds = found
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.3f} (one seed)" if seeds == 1 else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _shown(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
