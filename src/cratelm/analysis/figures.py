@@ -16,7 +16,7 @@ def draw(name: str, rows: list[dict[str, Any]]) -> str:
     with matplotlib.rc_context(STYLE):
         figure, axes = new_figure(columns=2, rows=2)
         _along(axes[0][0], rows, "rate", "coding rate R(Z), nats")
-        _along(axes[0][1], rows, "compression", "compression R^c(Z; U of the layer), nats")
+        _along(axes[0][1], rows, "compression", "compression R^c(Z; U), nats")
         _by_layer(axes[1][0], rows, {"active_share": "share of units active", "hoyer": "Hoyer sparsity"})
         _objectives(axes[1][1], rows)
         figure.suptitle(f"{name}: full lines trained, dashed lines untrained")

@@ -56,9 +56,9 @@ COLUMNS = {
     "after ": "compression_after",
     "active, %": "active_share",
     "Hoyer": "hoyer",
-    "lasso reached": "objective_reached",
-    "stability": "stability",
-    "coherence": "coherence",
+    "reached": "objective_reached",
+    "eta eig": "stability",
+    "cos": "coherence",
     "overlap": "subspace_overlap",
 }
 
@@ -81,7 +81,7 @@ def _print(analysis: dict[str, Any], folder: Path) -> None:
     for row in analysis["rows"]:
         values = [_shown(row[key], 100 if key == "active_share" else 1) for key in COLUMNS.values()]
         table.add_row(row["weights"], str(row["layer"]), *values)
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
     console.print(table)
     console.print(f"Figures and every number: {folder.resolve()}", soft_wrap=True)
 
