@@ -43,8 +43,8 @@ def reproduce(
         return
     if scale == "paper":
         raise InputError(
-            "the paper's sizes take GPUs for days: see --plan. Train them by recipes/node-8gpu.sh, then record, explain "
-            "and score each by its own command."
+            "the paper's sizes take GPUs for days: see --plan. Train them by recipes/node-8gpu.sh, then record, "
+            "explain and score each by its own command."
         )
     if out is None:
         raise InputError("where shall the results go? Give --out DIR, or --plan to run nothing.")

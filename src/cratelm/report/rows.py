@@ -107,4 +107,6 @@ def plain(value: Any) -> Any:
     """NaN as None, which JSON can say."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -41,7 +41,8 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
 
 
 _MATCHED = """GPT-2's numbers at the point of its training where it loses as much as CRATE does in the end, interpolated
-between the points that were measured. A model that was stopped early differs from a trained one in more than its loss."""
+between the points that were measured. A model that was stopped early differs from a trained one in more than its
+loss."""
 _EDGE = """![interpretability against loss](frontier.svg)
 
 No other design has both a lower loss and a higher random-only score than: {edge}. Differences between neighbours are

@@ -1,0 +1,160 @@
+"""The reproduction: a matrix of cells, each run once, and a page of what is there."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from cratelm.cli import run
+from cratelm.models.build import build_config
+from cratelm.reproduce import matrix
+from cratelm.reproduce.gather import Results, at_loss, loss, paired, paired_at_loss, score
+from cratelm.reproduce.matrix import ABLATIONS, Cell
+from cratelm.reproduce.page import write_page
+from cratelm.reproduce.plan import plan_laptop, plan_paper
+from cratelm.reproduce.reproduce import reproduce
+from cratelm.reproduce.tables import configurations, on_the_edge
+
+
+def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:
+    cells = matrix.laptop()
+    assert len({cell.name for cell in cells}) == len(cells) == 2 * 3 * 3 * 3 + 2 * len(ABLATIONS) + 2
+    for cell in cells:
+        build_config(cell.model, cell.study().shape, 1, 0)
+        assert cell.study().training.tokens == 8_000_000
+    assert all(cell.study().training.tokens == 3_000_000 for cell in matrix.quick())
+
+
+def test_the_papers_parameters_are_counted_as_they_are() -> None:
+    head, rows = configurations()
+    counted = {(row[0], row[1]): row[head.index("parameters, counted")] for row in rows}
+    assert counted["2L", "crate"] == "6,637,056"
+    assert counted["6L", "crate"] == "59,891,712"
+    assert counted["12L", "gpt2"] == "123,587,328"
+
+
+@pytest.fixture(scope="module")
+def results(small_study, tmp_path_factory, quiet) -> Path:
+    """Two cells, each of a second of training."""
+    out = tmp_path_factory.mktemp("reproduction")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cell, "study", lambda cell: of(small_study, cell))
+        reproduce(matrix.quick(), out, "*", quiet)
+    return out
+
+
+def of(small_study, cell: Cell):
+    training = replace(small_study.training, snapshots="0.5")
+    return replace(small_study, models=cell.model, training=training, seed=cell.seed)
+
+
+def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_up(results) -> None:
+    (path,) = (results / "cells").glob("*-crate-s0.json")
+    result = json.loads(path.read_text())
+    assert list(result["stages"]) == ["0", "0.5", "1"]
+    assert loss(result, "0") > loss(result, "0.5") > loss(result, "1")
+    # While it trains, a model computes in bf16 where the processor can.
+    assert loss(result, "1") == pytest.approx(result["training"]["nats_per_token"], abs=2e-3)
+    for stage in result["stages"]:
+        layers = [score("table", "random-only", layer)(result, stage) for layer in (0, 1)]
+        assert score("table", "random-only")(result, stage) == pytest.approx(np.mean(layers))
+        assert [sum(counts) for counts in result["stages"][stage]["histogram"]] == [64, 64]
+        assert len(result["stages"][stage]["theory"]) == 2
+    assert not list((results / "work" / "measured").iterdir())
+    assert path.stat().st_size < 100_000
+
+
+def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(results, quiet, monkeypatch) -> None:
+    def never(*arguments) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("cratelm.reproduce.cell.train", never)
+    page = reproduce(matrix.quick(), results, "*", quiet).read_text()
+    assert "2 of 2 cells" in page
+    assert "compare signs only" in page
+    for figure in ("frontier", "layers", "progress", "histograms"):
+        assert (results / f"{figure}.svg").read_text().startswith("<svg")
+    assert "55.9M" in page
+    assert "(one seed)" in page
+
+
+def test_a_page_without_cells_says_so() -> None:
+    page = write_page(Results([]), matrix.laptop())
+    assert f"0 of {len(matrix.laptop())} cells" in page
+    assert "No cell of this has been run." in page
+
+
+def made_up(model: str, seed: int, points: dict[str, tuple[float, float]]) -> dict:
+    """A result with losses and primary scores alone, by the share of the training."""
+    rows = {
+        stage: {
+            "nats_per_token": a,
+            "scores": [{"explainer": "table", "metric": "random-only", "layer": "all", "score": b}],
+        }
+        for stage, (a, b) in points.items()
+    }
+    cell = {"group": "sizes", "model": model, "seed": seed, "layers": 2, "corpus": "reviews", "tokenizer": "bpe:4096"}
+    return {"cell": cell, "stages": rows}
+
+
+NUMBER = score("table", "random-only")
+
+
+def test_differences_are_those_of_a_paired_t_test_over_the_seeds_that_both_have() -> None:
+    a, b = [0.6, 0.5, 0.7, 0.9], [0.5, 0.45, 0.62]
+    ones = [made_up("crate", seed, {"1": (5.0, value)}) for seed, value in enumerate(a)]
+    others = [made_up("gpt2", seed, {"1": (4.0, value)}) for seed, value in enumerate(b)]
+    mean, low, high, seeds = paired(ones, others, NUMBER)
+    expected = stats.ttest_rel(a[:3], b).confidence_interval(0.95)
+    assert (mean, low, high) == pytest.approx((np.mean(np.subtract(a[:3], b)), expected.low, expected.high))
+    assert seeds == 3
+
+
+def test_a_model_is_compared_at_the_point_where_it_loses_as_much() -> None:
+    gpt2 = made_up("gpt2", 0, {"0": (8.0, 0.1), "0.5": (6.0, 0.3), "1": (4.0, 0.5)})
+    assert at_loss(gpt2, 5.0, NUMBER) == pytest.approx(0.4)
+    assert math.isnan(at_loss(gpt2, 3.9, NUMBER))
+    crate = made_up("crate", 0, {"1": (5.0, 0.55)})
+    assert paired_at_loss([crate], [gpt2], NUMBER)[0] == pytest.approx(0.15)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6))
+def test_on_the_edge_is_every_design_that_no_other_beats_in_both(points) -> None:
+    found = on_the_edge(Results([made_up(f"m{n}", 0, {"1": (float(a), float(b))}) for n, (a, b) in enumerate(points)]))
+    for number, (a, b) in enumerate(points):
+        beaten = any(c <= a and d >= b and (c, d) != (a, b) for c, d in points)
+        assert (f"m{number}" in found) != beaten
+
+
+def test_a_plan_costs_what_its_operations_cost() -> None:
+    rows = {(row["size"], row["model"]): row for row in plan_paper()}
+    assert rows["12L", "crate"]["hours"]["A100"] == pytest.approx(444, rel=0.02)  # docs/training.md
+    assert rows["12L", "crate"]["dollars"]["A100"] == pytest.approx(2 * rows["12L", "crate"]["hours"]["A100"])
+    assert sum(row["cells"] for row in plan_laptop(matrix.laptop())) == len(matrix.laptop())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Give --out DIR"),
+        (["--scale", "paper", "--out", "x"], "see --plan"),
+        (["--only", "nothing-*", "--out", "{out}"], "no cell matches"),
+    ],
+)
+def test_bad_input_is_answered_by_one_line(arguments, message, tmp_path, capsys) -> None:
+    assert run(["reproduce", *(argument.format(out=tmp_path) for argument in arguments)]) == 2
+    assert message in capsys.readouterr().err
+    assert run(["reproduce", "--plan", "--json"]) == 0
+
+
+def test_a_result_of_another_format_is_named(tmp_path, quiet) -> None:
+    (tmp_path / "cells").mkdir()
+    name = matrix.quick()[0].name
+    (tmp_path / "cells" / f"{name}.json").write_text('{"schema": 0}')
+    assert run(["reproduce", "--quick", "--out", str(tmp_path)]) == 2
