@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cratelm.judges import prompts
+from cratelm.judges.choices import choose
 from cratelm.judges.simulators import Failure, Question, simulate
 from cratelm.llm.model import LanguageModel
 from cratelm.progress import Bar
@@ -28,16 +30,27 @@ class Reader:
     """How often each reason made an answer useless."""
     answers: int = 0
 
+    def choose(self, asked: Sequence[str], options: str) -> np.ndarray:
+        """The digit chosen behind each prompt, NaN where the answer failed: (prompts,)."""
+        found = np.full(len(asked), np.nan)
+        for number, answer in choose(self.model, asked, options):
+            self._count(answer)
+            found[number] = np.nan if isinstance(answer, Failure) else answer
+        return found
+
+    def _count(self, answer: object) -> None:
+        if isinstance(answer, Failure):
+            self.failures[answer.reason.split(":")[0]] += 1
+        self.answers += 1
+        self.bar.advance(note=f"{self.failures.total()} failed" if self.failures else "")
+
     def read(self, questions: Sequence[Question]) -> dict[int, list[float] | None]:
         """The simulation of each question by its number; None where it failed."""
         found: dict[int, list[float] | None] = {}
         for begin in range(0, len(questions), AT_ONCE):
             for number, answer in simulate(self.simulator, self.model, questions[begin : begin + AT_ONCE]):
-                if isinstance(answer, Failure):
-                    self.failures[answer.reason.split(":")[0]] += 1
+                self._count(answer)
                 found[begin + number] = None if isinstance(answer, Failure) else answer
-                self.answers += 1
-                self.bar.advance(note=f"{self.failures.total()} failed" if self.failures else "")
         return found
 
 
@@ -58,15 +71,40 @@ class Sentences:
         simulated = np.full(tokens.shape, np.nan)
         simulated[np.isin(unit, list(self.silent))] = 0
         asked = [row for row, number in enumerate(unit.tolist()) if self.sentence.get(number) is not None]
-        questions = [
-            Question(str(self.sentence[int(unit[row])]), tuple(self.reader.texts[token] for token in tokens[row]))
-            for row in asked
-        ]
+        questions = [Question(str(self.sentence[int(unit[row])]), self._text(tokens[row])) for row in asked]
         for number, answer in self.reader.read(questions).items():
             if answer is not None:
                 row = asked[number]
                 simulated[row] = np.array(answer) / 9 * self.highest[unit[row]]
         return simulated
+
+    def verdicts(self, unit: np.ndarray, tokens: np.ndarray, marked: np.ndarray) -> np.ndarray:
+        """Whether units (rows,) fire on the marked tokens of texts (rows, T): 1 or 0, NaN where that failed. (rows,)"""
+        found = np.full(len(unit), np.nan)
+        found[np.isin(unit, list(self.silent))] = 0
+        asked = [row for row, number in enumerate(unit.tolist()) if self.sentence.get(number) is not None]
+        questions = [
+            prompts.detection(str(self.sentence[int(unit[row])]), self._text(tokens[row]), marked[row].tolist())
+            for row in asked
+        ]
+        found[asked] = self.reader.choose(questions, "01")
+        return found
+
+    def intruders(self, tokens: np.ndarray) -> np.ndarray:
+        """Whether the first of each line-up (trials, texts, T) is found among the others: 1 or 0, NaN where it failed.
+
+        The first is put elsewhere, by its trial's number, before the judge sees it.
+        """
+        places = np.arange(len(tokens)) * 3 % tokens.shape[1]
+        asked = []
+        for texts, place in zip(tokens, places.tolist(), strict=True):
+            rest = [self._text(text) for text in texts[1:]]
+            asked.append(prompts.intruder([*rest[:place], self._text(texts[0]), *rest[place:]]))
+        chosen = self.reader.choose(asked, "12345"[: tokens.shape[1]])
+        return np.where(np.isnan(chosen), np.nan, chosen == places + 1)
+
+    def _text(self, tokens: np.ndarray) -> tuple[str, ...]:
+        return tuple(self.reader.texts[token] for token in tokens)
 
     def describe(self, unit: int, texts: Sequence[str]) -> str:
         """One unit's explanation."""

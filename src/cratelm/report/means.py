@@ -75,15 +75,24 @@ def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
         title += ": different text, size and judge than published; compare signs only"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     trial = read_trial(scores)
-    for name in ("explainer", "metric", "layer", "units", "mean [95%]", "shuffled", "dead/silent/\nconstant, %"):
+    for name in (
+        "explainer",
+        "metric",
+        "layer",
+        "units",
+        "mean [95%]",
+        "shuffled",
+        "dead/silent/constant/\none-sided, %",
+    ):
         table.add_column(name, justify="left" if name in ("explainer", "metric") else "right")
     for row in rows:
-        shares = "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant"))
+        kinds = ("dead", "silent", "constant", "one-sided")
+        shares = "/".join(f"{100 * row[status]:.1f}" for status in kinds)
         mark = FAILS if trial and row["explainer"] == LLM and not trial["passes"] else ""
         named = (row["explainer"] + mark, row["metric"], str(row["layer"]), str(row["units"]))
         table.add_row(*named, estimate(row["score"]), number(row["shuffled"]), shares)
     Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
-    dropped = "left out of the mean" if protocol == "paper" else "count as 0 (AUROC: 0.5)"
+    dropped = "left out of the mean" if protocol == "paper" else "count as 0, or where chance is more as chance"
     sys.stdout.write(f"Dead, silent and constant units {dropped}.\n")
     if trial:
         sys.stdout.write(told(trial) + "\n")

@@ -6,14 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from cratelm.report.measured import Estimate, Measured
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.config import CORRELATIONS, DETECTIONS
 
 EXPLAINER, CEILING = "table", "table-full"
 DETAILS = (
     *(
         (explainer, metric, "score")
         for explainer in ("table", "graph")
-        for metric in ("auroc", "consistency", "specificity")
+        for metric in ("auroc", "consistency", "specificity", *DETECTIONS)
     ),
     *((explainer, "anthropic", "pearson") for explainer in ("table", "graph")),
     *((explainer, "random-only", "rsquared") for explainer in ("table", "graph")),
@@ -66,6 +66,7 @@ def detail_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     for trained, untrained in pairs:
         for explainer, metric, column in DETAILS:
             for layer in [*range(len(trained.layers)), None]:
+                has = column == "score" and metric != "context-gain" and trained.has(explainer, metric)
                 row = {
                     "model": trained.name,
                     "layer": "all" if layer is None else layer,
@@ -73,6 +74,8 @@ def detail_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
                     "metric": metric,
                     "column": column,
                     "value": trained.mean(explainer, metric, layer, column),
+                    "score": asdict(trained.score(explainer, metric, layer)) if has else None,
+                    "one_sided": trained.share(explainer, metric, layer, "one-sided") if metric in DETECTIONS else None,
                     "shuffled": trained.mean(explainer, metric, layer, "shuffled") if column == "score" else None,
                     "random_weights": untrained.mean(explainer, metric, layer, column),
                 }

@@ -7,7 +7,9 @@ from cratelm.judges.simulators import SIMULATORS
 
 CORRELATIONS = ("top-and-random", "random-only", "anthropic")
 """The metrics of the paper: correlations of simulated and true activations."""
-METRICS = (*CORRELATIONS, "auroc", "consistency", "specificity")
+DETECTIONS = ("detection", "fuzzing", "intruder")
+"""Whether an explanation tells where a unit fires, excerpt by excerpt."""
+METRICS = (*CORRELATIONS, "auroc", "consistency", "specificity", *DETECTIONS)
 """All that is measured of each unit and explainer."""
 PRIMARY_METRIC = "random-only"
 """With the explainer `table`, and the mean over all layers: the endpoint named before any study is run."""

@@ -10,17 +10,22 @@ import pyarrow as pa
 from cratelm.artifacts import Artifact
 from cratelm.bootstrap import draw_weights, interval
 from cratelm.explain.explain import Explanations
-from cratelm.explain.selection import EVIDENCE, PROTOCOLS, select, slots
+from cratelm.explain.selection import EVIDENCE, PROTOCOLS, Draw, select, slots
 from cratelm.records.store import Excerpts, read_units
 from cratelm.score.config import CORRELATIONS, ScoreConfig
+from cratelm.score.detection import CHANCES as TOLD_APART
 from cratelm.score.sums import CHANCE, ExcerptSums, Series, ratio
+from cratelm.score.verdicts import Verdicts
 from cratelm.seeds import derive_seed
 
-STATUS = ("scored", "dead", "silent", "constant", "failed")
+STATUS = ("scored", "dead", "silent", "constant", "failed", "one-sided")
 """`dead`: the unit never fires in the score half; `silent`: not in its scored excerpts; `constant`: the simulation
 does not vary on them. Under the strict protocol these three score 0 (AUROC: 0.5), under the paper's nothing.
-`failed`: half of a judge's answers or more could not be used; the unit has no score."""
-FAILED = STATUS.index("failed")
+`failed`: half of a judge's answers or more could not be used; the unit has no score. `one-sided`: too few excerpts in
+which it fires, or in which it is silent, to tell one from the other; the score is then that of chance."""
+FAILED, ONE_SIDED = STATUS.index("failed"), STATUS.index("one-sided")
+CHANCES = {"auroc": CHANCE} | TOLD_APART
+"""What a simulation that says nothing gets, where that is not 0."""
 SAYS = 0.1
 """An explanation names a position where it expects more than this share of the unit's maximum; a unit fires strongly
 where it is above it."""
@@ -49,8 +54,13 @@ class ScoredLayer:
         protocol: str,
         explanations: dict[str, Explanations],
         units: np.ndarray,
+        selected: dict[tuple, list[Excerpts]] | None = None,
     ):
-        """`explanations` are those of each evidence; `units` (units,) are the numbers of those that are scored."""
+        """`explanations` are those of each evidence; `units` (units,) are the numbers of those that are scored.
+
+        `selected` keeps what was read of the layer's records, for its other explainers.
+        """
+        self._selected = {} if selected is None else selected
         self.config, self.records, self.layer, self.units = config, records, layer, units
         self.name, self.protocol, self.explanations = protocol, PROTOCOLS[protocol], explanations
         statistics = read_units(records, layer, self.protocol.scored_on)
@@ -65,12 +75,20 @@ class ScoredLayer:
         """One of METRICS."""
         if metric in CORRELATIONS:
             return self._correlation(metric)
+        if metric in TOLD_APART:
+            return self._told_apart(metric)
         return {"auroc": self._auroc, "consistency": self._consistency, "specificity": self._specificity}[metric]()
 
     def _excerpts(self, metric: str) -> list[Excerpts]:
-        draws = self.protocol.scored[metric]
-        units = None if len(self.units) == len(self.other) else self.units.tolist()
-        return select(self.records, self.layer, self.protocol.scored_on, draws, self.protocol.once, units)
+        return self.select(self.protocol.scored_on, self.protocol.scored[metric])
+
+    def select(self, half: str, draws: Sequence[Draw]) -> list[Excerpts]:
+        """The units' excerpts of each draw in one half."""
+        key = half, tuple(draws), self.units.tobytes()
+        if key not in self._selected:
+            units = None if len(self.units) == len(self.other) else self.units.tolist()
+            self._selected[key] = select(self.records, self.layer, half, draws, self.protocol.once, units)
+        return self._selected[key]
 
     def _series(self, parts: Sequence[Excerpts], evidence: str, shuffled: bool) -> Series:
         """Truth and simulation on excerpts, by the units' own explanations or by those of other units."""
@@ -124,6 +142,15 @@ class ScoredLayer:
         top = self._excerpts("top-and-random")[self._kinds().index("top")]
         own, other = (self._series([top], "openai", shuffled) for shuffled in (False, True))
         return Scored(self._named(own), self._named(other), self._status(own), _failures(own))
+
+    def _told_apart(self, metric: str) -> Scored:
+        """Detection, fuzzing or intruder; chance where a unit cannot be asked about."""
+        verdicts = Verdicts(self)
+        own, other, failed = verdicts.intruders() if metric == "intruder" else verdicts.classified(metric)
+        answers = (own.sums != 0).any(-1).sum(1)
+        lost = (failed > 0) & (failed >= answers)
+        status = np.select([self.dead, lost, np.isnan(own.scores())], [1, FAILED, ONE_SIDED], 0)
+        return Scored(own, other, status, {"failed": failed})
 
     def _named(self, series: Series) -> ExcerptSums:
         said = series.simulated > self.strong[self.units][series.unit]
@@ -190,7 +217,7 @@ class ScoredLayer:
         """The score of each unit that cannot be scored, (units,): NaN is none."""
         if self.name == "paper":
             return np.full(len(status), np.nan)
-        return np.where(status == FAILED, np.nan, CHANCE if metric == "auroc" else 0.0)
+        return np.where(status == FAILED, np.nan, CHANCES.get(metric, 0.0))
 
     def replicates(self, metric: str, scored: Scored, drawn: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         """The layer's mean score in each replicate, of its own explanations and of shuffled ones.
@@ -202,10 +229,11 @@ class ScoredLayer:
         policy = self._policy(metric, scored.status)
 
         def under_policy(sums: ExcerptSums) -> ExcerptSums:
-            # A unit without excerpts stays NaN in a replicate; one that cannot be scored has the policy's value.
+            # A unit that lost its excerpts stays NaN in a replicate; one that cannot be scored has the policy's value.
             def reduce(values: np.ndarray) -> np.ndarray:
                 found = sums.reduce(values)
-                return np.where((scored.status == 0) | np.isnan(found), found, policy)
+                lost = np.isnan(found) & (metric not in TOLD_APART)
+                return np.where((scored.status == 0) | lost, found, policy)
 
             return replace(sums, reduce=reduce)
 

@@ -31,7 +31,7 @@ from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import LanguageModel
 from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Bar, Progress
-from cratelm.records.store import read_layers, read_protocol, read_tables
+from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
 from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.context import context_gains
 from cratelm.score.layer import ScoredLayer
@@ -128,11 +128,12 @@ class _LayerWork:
         """Write units-LAYER.parquet and replicates-LAYER.safetensors."""
         rows: list[pa.Table] = []
         replicates: dict[str, np.ndarray] = {}
+        selected: dict[tuple, list[Excerpts]] = {}
         for explainer in explainers_of(self.explanations):
             metrics = self.metrics(explainer)
             if not metrics:
                 continue
-            scored_layer = self.open(layer, explainer)
+            scored_layer = self.open(layer, explainer, selected)
             for metric in metrics:
                 scored = scored_layer.scored(metric)
                 rows.append(scored_layer.table(explainer, metric, scored))
@@ -163,7 +164,7 @@ class _LayerWork:
         documents = read_json(self.records.path / "records.json")["halves"][half]["documents"]
         return draw_weights(documents, self.config.replicates, derive_seed(self.config.seed, "documents"))
 
-    def open(self, layer: int, explainer: str) -> ScoredLayer:
+    def open(self, layer: int, explainer: str, selected: dict[tuple, list[Excerpts]] | None = None) -> ScoredLayer:
         """A layer's units with what an explainer says of them."""
         vocabulary = vocabulary_of(self.records)
         units = np.arange(read_layers(self.records)[layer])
@@ -177,7 +178,7 @@ class _LayerWork:
                 explanations[evidence] = read_explanations(self.explanations, explainer, evidence, layer, vocabulary)
         if explainer == "table-full":
             units = read_tables(self.records, layer)["units"]
-        return ScoredLayer(self.config, self.records, layer, self.protocol, explanations, units)
+        return ScoredLayer(self.config, self.records, layer, self.protocol, explanations, units, selected)
 
 
 def _together(rows: list[pa.Table]) -> pa.Table:

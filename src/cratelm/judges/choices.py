@@ -1,0 +1,33 @@
+"""A judge's choice among digits: the likeliest one where it gives log-probabilities, else the one that it writes."""
+
+from collections.abc import Iterator, Sequence
+
+from cratelm.errors import InputError
+from cratelm.judges.simulators import Failure
+from cratelm.llm.model import LanguageModel
+
+LONGEST = 3
+"""Tokens of an answer in text."""
+
+
+def choose(model: LanguageModel, prompts: Sequence[str], options: str) -> Iterator[tuple[int, int | Failure]]:
+    """The digit among `options` that the model puts behind each prompt, as they come.
+
+    Raises InputError where the model gives neither log-probabilities nor text.
+    """
+    if "next" not in model.cannot:
+        for number, (shares,) in model.digits(prompts, [[len(prompt)] for prompt in prompts]):
+            yield number, _likeliest(shares, options)
+    elif "text" not in model.cannot:
+        for number, said in model.texts(prompts, LONGEST):
+            digit = said.strip()[:1]
+            written = digit if digit and digit in options else ""
+            yield number, int(written) if written else Failure(f"none of {options}: {said[:20]!r}")
+    else:
+        raise InputError(f"{model.name} gives neither log-probabilities nor text: {model.cannot['text']}.")
+
+
+def _likeliest(shares: list[float] | None, options: str) -> int | Failure:
+    known = {int(option): shares[int(option)] for option in options} if shares is not None else {}
+    best = max(known.values(), default=0.0)
+    return next((digit for digit, share in known.items() if share == best), 0) if best > 0 else Failure("no digit")

@@ -1,0 +1,174 @@
+"""Detection, fuzzing and intruder: can an explanation tell where a unit fires, excerpt by excerpt?
+
+Detection and fuzzing are those of Paulo et al. (arXiv 2410.13928), the intruder that of arXiv 2507.08473, on excerpts
+of 9 tokens. `detection`: does the unit fire in this excerpt? `fuzzing`: does it fire on these tokens, which are marked
+in an excerpt that it fires in? Both are balanced accuracies, chance 0.5. `intruder`: which of five excerpts is the one
+that it is silent in? Chance is 0.2.
+
+Excerpts that fire are those drawn from all strengths; silent ones are random ones, and ones with the unit's own top
+tokens, that the records say it is silent in, at every token. An explanation that simulates is a judge by a threshold:
+the one that would have done best on excerpts of the explain half.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cratelm.explain.selection import Draw
+from cratelm.records.store import Excerpts
+from cratelm.score.sums import ExcerptSums
+from cratelm.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from cratelm.score.layer import ScoredLayer
+
+DRAWS = (Draw(9, "interval", range(2)), Draw(9, "random", range(20)), Draw(9, "other", range(30)))
+"""Excerpts that fire come from the first, silent ones from the other two."""
+SILENT = 24
+"""Silent excerpts of a unit at most: as many as fire, with two of each of 12 intervals."""
+OTHERS = 4
+"""Excerpts that fire, beside an intruder."""
+TRIALS = 10
+"""Intruders of a unit at most."""
+CHANCES = {"detection": 0.5, "fuzzing": 0.5, "intruder": 1 / (OTHERS + 1)}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the units of a layer: of each excerpt, or of tokens marked in it, whether the unit fires."""
+
+    excerpts: Excerpts
+    marked: np.ndarray
+    """(rows, T): the tokens that count; all of them in detection."""
+    fires: np.ndarray
+    """(rows,): the right answer."""
+
+
+def asked_in(layer: "ScoredLayer", metric: str, half: str) -> Asked:
+    """The questions of detection or fuzzing in one half of the text."""
+    found = layer.select(half, DRAWS)
+    if metric == "detection":
+        excerpts = Excerpts.concatenate([found[0], silent_only(Excerpts.concatenate(found[1:]))])
+        return Asked(excerpts, np.ones(excerpts.tokens.shape, bool), excerpts.activations.max(1, initial=0) > 0)
+    generator = np.random.default_rng(derive_seed(layer.config.seed, "fuzzing", layer.layer, half))
+    return fuzzed(found[0], generator.random(found[0].tokens.shape))
+
+
+def silent_only(excerpts: Excerpts) -> Excerpts:
+    """The first SILENT excerpts of each unit in which it fires nowhere."""
+    excerpts = excerpts.where(excerpts.activations.max(1, initial=0) <= 0)
+    order = np.argsort(excerpts.unit, kind="stable")
+    unit = excerpts.unit[order]
+    within = np.arange(len(unit)) - np.searchsorted(unit, unit)
+    return excerpts.where(order[within < SILENT])
+
+
+def fuzzed(excerpts: Excerpts, noise: np.ndarray) -> Asked:
+    """Each excerpt twice: its strongest tokens marked, and as many silent ones, those with the least `noise`.
+
+    As many are marked as there are of the fewer kind; an excerpt that has one kind alone is left out.
+    """
+    fires = excerpts.activations > 0
+    count = np.minimum(fires.sum(1), (~fires).sum(1))
+    excerpts, fires, noise, count = excerpts.where(count > 0), fires[count > 0], noise[count > 0], count[count > 0]
+    strongest = _ranks(np.where(fires, -excerpts.activations, np.inf)) < count[:, None]
+    silent = _ranks(np.where(fires, np.inf, noise)) < count[:, None]
+    right = np.repeat([True, False], len(count))
+    return Asked(Excerpts.concatenate([excerpts, excerpts]), np.concatenate([strongest, silent]), right)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """The place of each value in its row, the lowest first."""
+    return np.argsort(np.argsort(values, axis=1, kind="stable"), axis=1, kind="stable")
+
+
+def strengths(simulated: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """What an explanation expects of marked tokens: their mean, or where all are marked the highest. (rows,)"""
+    every = marked.all(1)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(marked, simulated, 0).sum(1) / marked.sum(1)
+    return np.where(every, simulated.max(1, initial=-np.inf), mean)
+
+
+def best_thresholds(unit: np.ndarray, value: np.ndarray, fires: np.ndarray, units: int) -> np.ndarray:
+    """The threshold by which `value >= threshold` tells best, in balanced accuracy, where each unit fires: (units,).
+
+    `unit`, `value` and `fires` are (rows,). A threshold lies midway between two values; the highest of equals is
+    taken. NaN where a unit lacks one of the two kinds.
+    """
+    order = np.lexsort((-value, unit))
+    unit, value, fires = unit[order], value[order], fires[order]
+    begins = np.flatnonzero(np.r_[True, unit[1:] != unit[:-1]][: len(unit)])
+    number = np.repeat(np.arange(len(begins)), np.diff(np.r_[begins, len(unit)]))
+    gain = _running_share(fires, begins, number) - _running_share(~fires, begins, number)
+    ends = np.r_[unit[1:] != unit[:-1], True][: len(unit)]
+    below = np.where(ends, -np.inf, np.r_[value[1:], 0])
+    gain = np.where(below < value, gain, -np.inf)  # a threshold lies between two values, or below all
+    best = np.maximum.reduceat(gain, begins) if len(begins) else gain
+    first = np.flatnonzero(gain == best[number])
+    first = first[np.unique(number[first], return_index=True)[1]]
+    found = np.full(units, np.nan)
+    with np.errstate(invalid="ignore"):
+        middle = np.where(np.isinf(below[first]), -np.inf, (value[first] + below[first]) / 2)
+    found[unit[first]] = np.where(best[number[first]] > 0, middle, np.inf)  # to call none is as good as chance
+    return found
+
+
+def _running_share(kind: np.ndarray, begins: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """The share of each unit's rows of a kind that lie at or before each of its rows; NaN where it has none."""
+    total = np.cumsum(kind)
+    before = (total[begins] - kind[begins])[number]
+    with np.errstate(invalid="ignore"):
+        return (total - before) / np.bincount(number, kind)[number]
+
+
+def balanced(sums: np.ndarray) -> np.ndarray:
+    """Balanced accuracy from sums (..., 4): firing ones called so, firing ones, silent ones called so, silent ones."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (sums[..., 0] / sums[..., 1] + sums[..., 2] / sums[..., 3]) / 2
+
+
+def balanced_sums(asked: Asked, called: np.ndarray, row: np.ndarray, slot: np.ndarray, units: int) -> ExcerptSums:
+    """The sums of answers `called` (rows,) at `row` and `slot`; an answer that is NaN failed and is left out."""
+    width = 1 + int(slot.max(initial=0))
+    document, sums = np.zeros((units, width), np.int64), np.zeros((units, width, 4))
+    document[row, slot] = asked.excerpts.document
+    known = ~np.isnan(called)
+    right = np.nan_to_num(called) == asked.fires
+    values = np.stack([right & asked.fires, asked.fires, right & ~asked.fires, ~asked.fires], axis=1)
+    sums[row, slot] = np.where(known[:, None], values, 0)
+    return ExcerptSums(document, sums, balanced)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Line-ups of one silent excerpt among OTHERS that fire."""
+
+    row: np.ndarray
+    """(trials,): the unit's row."""
+    slot: np.ndarray
+    """(trials,): which of the unit's trials."""
+    excerpt: np.ndarray
+    """(trials, 1 + OTHERS): rows among the excerpts that detection asks about, the intruder first."""
+
+
+def line_ups(unit: np.ndarray, fires: np.ndarray, generator: np.random.Generator) -> Trials:
+    """Trials of units, by row (rows,): each of a unit's first TRIALS silent excerpts with others drawn at random.
+
+    A unit with fewer than OTHERS excerpts that fire has none.
+    """
+    rows, slots, chosen = [], [], []
+    for number in np.unique(unit):
+        firing, silent = np.flatnonzero((unit == number) & fires), np.flatnonzero((unit == number) & ~fires)
+        for slot, intruder in enumerate(silent[:TRIALS] if len(firing) >= OTHERS else []):
+            rows.append(number)
+            slots.append(slot)
+            chosen.append([intruder, *generator.choice(firing, OTHERS, replace=False)])
+    return Trials(np.array(rows, int), np.array(slots, int), np.array(chosen, int).reshape(-1, 1 + OTHERS))
+
+
+def found_lowest(value: np.ndarray) -> np.ndarray:
+    """How sure the first of each row (trials, n) is found as the lowest: 1, or its share of a tie. (trials,)"""
+    lowest = value.min(1, keepdims=True)
+    return (value[:, 0] == lowest[:, 0]) / (value == lowest).sum(1)
