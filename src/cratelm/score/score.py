@@ -32,7 +32,7 @@ from cratelm.llm.model import LanguageModel
 from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Bar, Progress
 from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
-from cratelm.score.config import CORRELATIONS, ScoreConfig
+from cratelm.score.config import CORRELATIONS, DETECTIONS, ScoreConfig
 from cratelm.score.context import context_gains
 from cratelm.score.layer import ScoredLayer
 from cratelm.score.trial import JUDGE, try_on_puzzles
@@ -155,6 +155,8 @@ class _LayerWork:
         found = [name for name in self.config.metrics if self.protocol == "strict" or name in CORRELATIONS]
         if explainer == "table-full":  # which has seen the explain half, and speaks of 64 tokens
             return [name for name in found if self.protocol == "strict" and name in ("top-and-random", "random-only")]
+        if explainer == "random":  # a control of the correlations; what chance gets by the others is known
+            return [name for name in found if name not in DETECTIONS]
         return found
 
     @property
