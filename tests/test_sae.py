@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sae_lens import SAE, TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.evals import ExplainedVarianceCalculator, get_recons_loss
 from sae_lens.load_model import HookedProxyLM
+from sae_lens.saes.sae import TrainStepInput
 from sae_lens.training.activation_scaler import ActivationScaler
 from sae_lens.training.sae_trainer import SAETrainer
 
@@ -34,6 +36,7 @@ from cratelm.sae.config import SaeConfig
 from cratelm.sae.fit import l1_coefficient, make_trainers
 from cratelm.sae.open import load_network, read_saes
 from cratelm.sae.quality import HeldOut, Reconstruction, measure
+from cratelm.sae.sparse import SparseTopKTrainingSAE
 from cratelm.sae.stream import ActivationStream
 from cratelm.sae.train import load_saes, train_saes
 from cratelm.training.config import TrainConfig, TrainingConfig
@@ -87,11 +90,12 @@ def test_the_stream_gives_each_window_s_activations_once_in_mixed_order(model, t
 
 def test_several_autoencoders_on_one_stream_are_what_saelens_makes_of_each_alone(model, tokens, quiet, tmp_path):
     stream = stream_of(model, tokens, buffer=400, seed=3)
-    trainers = make_trainers(CONFIG, stream, 8, "tiny")
+    dense = replace(CONFIG, k=8)  # so many that SAELens's own products are used
+    trainers = make_trainers(dense, stream, 8, "tiny")
     alone = {}
     for site, trainer in trainers.items():
         scaled = {"normalize_activations": "expected_average_only_in"}
-        sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=64, d_sae=128, k=4, **scaled))
+        sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=64, d_sae=128, k=8, **scaled))
         sae.load_state_dict(trainer.sae.state_dict())
         settings = SAETrainerConfig(
             total_training_samples=800,
@@ -105,10 +109,45 @@ def test_several_autoencoders_on_one_stream_are_what_saelens_makes_of_each_alone
         norm_from = stream.block(0)[site]  # SAELens takes what it scales by from the stream's start
         batches = chain([norm_from], (batch[site] for block in range(2) for batch in stream.batches(block, 100)))
         alone[site] = SAETrainer(cfg=settings, sae=sae, data_provider=batches).fit()
-    fitting.fit(CONFIG, stream, trainers, 2, tmp_path, quiet)
+    (tmp_path / "stage.json").write_text("{}")  # the run that checkpoints belong to
+    (tmp_path / "checkpoints").mkdir()
+    fitting.fit(dense, stream, trainers, 2, tmp_path / "checkpoints", quiet)
     for site, trainer in trainers.items():
         for name, value in trainer.sae.state_dict().items():
             assert torch.equal(value, alone[site].state_dict()[name]), name
+
+
+@pytest.mark.parametrize("dead", [0, 5, 40], ids=["none dead", "few dead", "many dead"])
+def test_sparse_products_give_saelens_s_losses_and_gradients(dead):
+    torch.manual_seed(0)
+    x, mask = torch.randn(50, 16).relu(), torch.zeros(96, dtype=torch.bool)
+    mask[torch.randperm(96)[:dead]] = True
+    settings = TopKTrainingSAEConfig(d_in=16, d_sae=96, k=3)
+    theirs, ours = TopKTrainingSAE(settings), SparseTopKTrainingSAE(settings)
+    theirs.W_dec.data *= torch.rand(96, 1) + 0.5  # norms that decide what fires
+    theirs.b_enc.data += 0.1 * torch.randn(96)
+    theirs.b_dec.data += 0.1 * torch.randn(16)
+    ours.load_state_dict(theirs.state_dict())
+    step = TrainStepInput(sae_in=x, coefficients={}, dead_neuron_mask=mask, n_training_steps=0, is_logging_step=False)
+    expected, found = theirs.training_forward_pass(step), ours.training_forward_pass(step)
+    expected.loss.backward()
+    found.loss.backward()
+    torch.testing.assert_close(found.sae_out, expected.sae_out)
+    torch.testing.assert_close(found.losses, expected.losses)
+    assert torch.equal(found.feature_acts.bool().to_dense(), expected.feature_acts.bool())
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, theirs.get_parameter(name).grad, atol=1e-5, rtol=1e-5)
+
+
+def test_wide_autoencoders_are_trained_by_sparse_products_and_read_by_saelens(model, tokens, quiet, tmp_path):
+    config = replace(CONFIG, width="8x", k=4, tokens=1200)
+    trainers = make_trainers(config, stream_of(model, tokens, buffer=400, seed=0), 8, "tiny")
+    assert {type(trainer.sae) for trainer in trainers.values()} == {SparseTopKTrainingSAE}
+    wide = train_saes(config, model, tokens, tmp_path / "sae", quiet)
+    again = train_saes(config, model, tokens, tmp_path / "again", quiet)
+    assert weights(wide.path) == weights(again.path)
+    assert SAE.load_from_disk(wide.path / "0").cfg.architecture() == "topk"
+    assert all(site["explained_variance"] > 0 for site in read_json(wide.path / "quality.json")["sites"].values())
 
 
 def test_the_paper_s_penalty_becomes_saelens_s():

@@ -63,7 +63,7 @@ def make_trainers(config: SaeConfig, stream: ActivationStream, steps: int, name:
             torch.manual_seed(derive_seed(config.seed, "sae", site))
             if config.arch == "topk":
                 scaled = {"normalize_activations": "expected_average_only_in"}
-                sae: Any = lens.TopKTrainingSAE(lens.TopKTrainingSAEConfig(k=config.k, **common, **scaled))
+                sae: Any = _topk_class(config.k, common)(lens.TopKTrainingSAEConfig(k=config.k, **common, **scaled))
             else:
                 penalty = l1_coefficient(config.l1, activations)
                 sae = lens.StandardTrainingSAE(lens.StandardTrainingSAEConfig(l1_coefficient=penalty, **common))
@@ -71,6 +71,14 @@ def make_trainers(config: SaeConfig, stream: ActivationStream, steps: int, name:
         if config.arch == "topk":
             _scale(trainers[site], activations)
     return trainers
+
+
+def _topk_class(k: int, sizes: dict[str, Any]) -> Any:
+    """SAELens's class, or ours where its sparse products are faster."""
+    from cratelm.sae.sparse import SPARSE_FROM, SparseTopKTrainingSAE
+
+    sparse = sizes["device"] == "cpu" and sizes["d_sae"] >= SPARSE_FROM * k
+    return SparseTopKTrainingSAE if sparse else require_sae_lens().TopKTrainingSAE
 
 
 @torch.no_grad()
