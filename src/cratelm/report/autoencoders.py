@@ -120,4 +120,5 @@ def _points(axis: Any, found: Sequence[Measured], metric: str, colour: str, styl
     axis.errorbar(losses, means, reach, color=colour, capsize=3, fmt="none")
     for one, loss, mean in zip(found, losses, means, strict=True):
         if one.saes:
-            axis.annotate(one.name.partition("+sae-")[2], (loss, mean), xytext=(4, 4), textcoords="offset points")
+            size = one.name.partition("+sae-")[2]
+            axis.annotate(size, (loss, mean), xytext=(5, 3), textcoords="offset points", fontsize=6)

@@ -44,7 +44,7 @@ def print_table(report: Artifact, as_json: bool) -> None:
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
-        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model", overflow="fold")
     return table
 
 
