@@ -66,6 +66,9 @@ def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_u
         assert score("table", "random-only")(result, stage) == pytest.approx(np.mean(layers))
         assert [sum(counts) for counts in result["stages"][stage]["histogram"]] == [64, 64]
         assert len(result["stages"][stage]["theory"]) == 2
+    rows = {(row["explainer"], row["metric"], row["layer"]): row["score"] for row in result["paper"]}
+    assert len(rows) == 2 * 3 * 3
+    assert rows["table", "anthropic", "all"] == pytest.approx(np.mean([rows["table", "anthropic", n] for n in (0, 1)]))
     assert not list((results / "work" / "measured").iterdir())
     assert path.stat().st_size < 100_000
 

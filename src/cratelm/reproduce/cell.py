@@ -16,15 +16,17 @@ from cratelm.analysis.analyze import measure
 from cratelm.analysis.config import AnalysisConfig
 from cratelm.artifacts import Artifact, read_json, write_json
 from cratelm.corpus.tokens import tokenize
+from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import model_folder, open_subject
 from cratelm.progress import Progress
+from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.report.measured import Measured
 from cratelm.report.rows import plain
 from cratelm.reproduce.matrix import Cell
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.score import score
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import Validation
@@ -55,6 +57,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
     }
     summary = read_json(trained.path / "training.json")
     result = {"schema": SCHEMA, "cell": asdict(cell), "training": summary, "stages": stages}
+    result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, plain(result))
     shutil.rmtree(measuring)
@@ -71,11 +74,8 @@ def _on_its_way(trained: Artifact, beginning: Artifact) -> Iterator[tuple[str, A
 
 def _measure(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> dict[str, Any]:
     """Every layer of a model at one point of its training."""
-    config = cell.study()
-    records = record(config.records, model, tokens, out / "records", progress)
-    explanations = explain(config.explain, records, out / "explanations", progress)
-    scores = score(config.score, records, explanations, out / "scores", progress)
-    measured = Measured(model=model, records=records, explanations=explanations, scores=scores)
+    study = cell.study()
+    measured = _units(study.records, study.explain, study.score, model, tokens, out, progress)
     network = load_causal_lm(model_folder(model)).eval()
     loss = Validation(tokens).losses(network)  # type: ignore[arg-type]
     layers = [*range(len(measured.layers)), None]
@@ -86,6 +86,39 @@ def _measure(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress:
         "theory": measure(network, AnalysisConfig(), tokens, progress),
         "histogram": [_histogram(measured, layer) for layer in range(len(measured.layers))],
     }
+
+
+def _measure_as_the_paper(
+    cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress: Progress
+) -> list[dict[str, Any]]:
+    """Every layer's mean scores by the paper's protocol, faults included: units without a score are left out."""
+    study = cell.study()
+    recording = replace(study.records, protocol="paper")
+    explaining = replace(study.explain, explainer=",".join(EXPLAINERS))
+    scoring = replace(study.score, metric=",".join(CORRELATIONS))
+    measured = _units(recording, explaining, scoring, model, tokens, out, progress)
+    return [
+        _score(measured, explainer, metric, layer)
+        for explainer in EXPLAINERS
+        for metric in CORRELATIONS
+        for layer in [*range(len(measured.layers)), None]
+    ]
+
+
+def _units(
+    recording: RecordConfig,
+    explaining: ExplainConfig,
+    scoring: ScoreConfig,
+    model: Artifact,
+    tokens: Artifact,
+    out: Path,
+    progress: Progress,
+) -> Measured:
+    """A model's units recorded, explained and scored."""
+    records = record(recording, model, tokens, out / "records", progress)
+    explanations = explain(explaining, records, out / "explanations", progress)
+    scores = score(scoring, records, explanations, out / "scores", progress)
+    return Measured(model=model, records=records, explanations=explanations, scores=scores)
 
 
 def _endpoints() -> Iterator[tuple[str, str]]:

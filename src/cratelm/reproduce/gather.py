@@ -42,6 +42,17 @@ def score(explainer: str, metric: str, layer: int | str = "all") -> Number:
     return number
 
 
+def paper_score(explainer: str, metric: str, layer: int | str = "all") -> Number:
+    """A mean score by the paper's protocol, which is measured at the end of the training alone."""
+
+    def number(result: Result, stage: str) -> float:
+        wanted = (explainer, metric, layer)
+        rows = result["paper"]
+        return next(_real(row["score"]) for row in rows if (row["explainer"], row["metric"], row["layer"]) == wanted)
+
+    return number
+
+
 def statistic(name: str, layer: int | str = "all") -> Number:
     """A mean statistic over units: token_share, position_share, firing_rate."""
 
@@ -62,12 +73,12 @@ def loss(result: Result, stage: str) -> float:
     return result["stages"][stage]["nats_per_token"]
 
 
-def variance(metric: str) -> Number:
+def variance(metric: str, of: Callable[..., Number] = score) -> Number:
     """The population variance over layers of the layers' mean scores by `table`, the paper's measure."""
 
     def number(result: Result, stage: str) -> float:
         layers = range(result["cell"]["layers"])
-        return float(np.var([score("table", metric, layer)(result, stage) for layer in layers]))
+        return float(np.var([of("table", metric, layer)(result, stage) for layer in layers]))
 
     return number
 

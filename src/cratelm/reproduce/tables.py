@@ -14,6 +14,7 @@ from cratelm.reproduce.gather import (
     mean,
     paired,
     paired_at_loss,
+    paper_score,
     score,
     stages,
     statistic,
@@ -83,11 +84,16 @@ def over_layers(results: Results) -> Table:
     for layers, model, metric in product(SIZES, ("crate", "gpt2"), CORRELATIONS):
         cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
         if cells:
-            ours = [f"{mean(cells, score('table', metric)):.3f}", f"{mean(cells, variance(metric)):.5f}"]
+            ours = [
+                text
+                for of in (score, paper_score)
+                for text in (f"{mean(cells, of('table', metric)):.3f}", f"{mean(cells, variance(metric, of)):.5f}")
+            ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
     for size, model, metric in product(LEFT_OUT, ("crate", "gpt2"), CORRELATIONS):
-        rows.append([size.rstrip("L"), model, metric, "–", "–", *_printed(metric, model, size)])
-    return ["L", "model", "metric", "mean r", "variance", "paper's mean, x 100", "paper's variance, x 100"], rows
+        rows.append([size.rstrip("L"), model, metric, *["–"] * 4, *_printed(metric, model, size)])
+    ours = ["strict: mean", "variance", "paper's protocol: mean", "variance"]
+    return ["L", "model", "metric", *ours, "published mean, x 100", "published variance, x 100"], rows
 
 
 def by_layer(results: Results) -> Table:
