@@ -35,3 +35,10 @@ def test_a_difference_of_nothing_is_called_one_as_often_as_it_says() -> None:
         means = sample[generator.integers(0, 60, (400, 60))].mean(1)
         called += two_sided_p(sample.mean(), means) <= 0.05
     assert 0.025 < called / 400 < 0.085
+
+
+def test_a_p_value_can_be_as_small_as_a_correction_for_fifty_comparisons_needs() -> None:
+    replicates = np.random.default_rng(0).normal(1.0, 0.1, 1000)
+    spread = replicates.std(ddof=1)
+    assert two_sided_p(5 * spread, replicates) == pytest.approx(5.733e-7, rel=1e-3)  # of a table of the normal
+    assert two_sided_p(0.0, np.zeros(100)) == 1
