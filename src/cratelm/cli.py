@@ -49,6 +49,7 @@ app.command("cratelm.commands.study:study")
 app.command("cratelm.commands.tokenize:tokenize")
 app.command("cratelm.commands.train:train")
 app.command("cratelm.commands.validate:validate")
+app.command("cratelm.commands.view:view")
 
 
 def main() -> NoReturn:

@@ -65,6 +65,7 @@ class ScoredLayer:
         self.name, self.protocol, self.explanations = protocol, PROTOCOLS[protocol], explanations
         statistics = read_units(records, layer, self.protocol.scored_on)
         shown = read_units(records, layer, self.protocol.explained_on)
+        self.all_units = len(units) == len(statistics["firing_rate"])
         self.dead = statistics["firing_rate"][units] == 0
         self.strong = SAYS * shown["maximum"]
         circle = np.random.default_rng(derive_seed(config.seed, "shuffle", layer)).permutation(units)
@@ -86,7 +87,7 @@ class ScoredLayer:
         """The units' excerpts of each draw in one half."""
         key = half, tuple(draws), self.units.tobytes()
         if key not in self._selected:
-            units = None if len(self.units) == len(self.other) else self.units.tolist()
+            units = None if self.all_units else self.units.tolist()
             self._selected[key] = select(self.records, self.layer, half, draws, self.protocol.once, units)
         return self._selected[key]
 

@@ -1,0 +1,1 @@
+"""The neurons in a browser: read them, test them, steer with them."""

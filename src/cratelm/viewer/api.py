@@ -1,0 +1,143 @@
+"""The viewer's addresses: pages, data to read (GET), and things to try (POST)."""
+
+import json
+from collections.abc import Callable
+from functools import lru_cache, partial
+from importlib.resources import files
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cratelm.errors import InputError, RunError
+from cratelm.viewer.layer import layer_document
+from cratelm.viewer.networks import Networks
+from cratelm.viewer.overview import study_document
+from cratelm.viewer.requests import Tries
+from cratelm.viewer.safety import Busy, Turn, failure, guards, read_body
+from cratelm.viewer.study import Study, ViewedModel
+from cratelm.viewer.unit import unit_document
+from cratelm.viewer.weights import weights_document
+
+READERS = 4
+"""Requests that read at once."""
+LAYERS_KEPT = 8
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+
+
+def static_files() -> dict[str, bytes]:
+    """The built page, by file name; raises RunError where it is missing."""
+    found = {
+        file.name: file.read_bytes()
+        for file in files("cratelm.viewer").joinpath("static").iterdir()
+        if file.name.rpartition(".")[2] in TYPES
+    }
+    if "index.html" not in found:
+        raise RunError("the viewer's page is missing from this installation. Install cratelm again.")
+    return found
+
+
+def as_json(document: Any) -> bytes:
+    """JSON in ASCII, so that no character of data has a meaning anywhere on its way."""
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+
+
+class Viewer:
+    """Answers the requests on one study."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.networks = Networks()
+        self.static = static_files()
+        self.tries = Tries(study, self.networks)
+        self.turn, self.readers = Turn(), CapacityLimiter(READERS)
+        self._layer = lru_cache(maxsize=LAYERS_KEPT)(lambda model, layer: as_json(layer_document(model, layer)))
+
+    def application(self, hosts: list[str]) -> Starlette:
+        """The application, to be called by the names in `hosts` alone."""
+        unit = "/{model}/{layer:int}/{unit:int}"
+        routes = [
+            Route("/api/study", self.get_study),
+            Route("/api/{model}/{layer:int}", self.get_layer),
+            Route(f"/api{unit}", self.get_unit),
+            Route(f"/api{unit}/weights", self.get_weights),
+            Route("/api/try/{what:str}", self.post_try, methods=["POST"]),
+            *(Route(f"/{name}", partial(self.get_static, name)) for name in self.static if name != "index.html"),
+            *(Route(path, self.get_page) for path in ("/", "/try", "/{model}", "/{model}/{layer:int}", unit)),
+        ]
+        return Starlette(routes=routes, middleware=guards(hosts), exception_handlers={404: _not_found})
+
+    async def get_static(self, name: str, request: Request) -> Response:
+        """A file of the built page, from memory."""
+        return Response(self.static[name], media_type=TYPES[name.rpartition(".")[2]], headers={"Cache-Control": "no-cache"})
+
+    async def get_page(self, request: Request) -> Response:
+        """The page, which finds out by its address what to show; 404 where there is nothing of that address."""
+        known = "model" not in request.path_params or self._place(request) is not None
+        return Response(self.static["index.html"], 200 if known else 404, media_type="text/html")
+
+    async def get_study(self, request: Request) -> Response:
+        """The comparison, and what there is to look at."""
+        return await self._read(lambda: as_json(study_document(self.study)))
+
+    async def get_layer(self, request: Request) -> Response:
+        """A layer's units."""
+        place = self._place(request)
+        return _missing() if place is None else await self._read(lambda: self._layer(*place[:2]))
+
+    async def get_unit(self, request: Request) -> Response:
+        """One unit."""
+        place = self._place(request)
+        return _missing() if place is None else await self._read(lambda: as_json(unit_document(*place)))
+
+    async def get_weights(self, request: Request) -> Response:
+        """What one unit's weights say."""
+        place = self._place(request)
+        if place is None:
+            return _missing()
+        model, layer, unit = place
+        return await self._read(lambda: as_json(weights_document(self.networks.open(model), layer, unit)))
+
+    async def post_try(self, request: Request) -> Response:
+        """Run a text, clamp units, score an explanation."""
+        work = self.tries.named(request.path_params["what"])
+        if work is None:
+            return _missing()
+        body = await read_body(request)
+        if body is None:
+            return failure(413, "the request is too long or too slow.")
+        try:
+            return _json(await self.turn.take(lambda: as_json(work(body))))
+        except InputError as error:
+            return failure(422, str(error))
+        except Busy as busy:
+            return failure(503, str(busy))
+
+    def _place(self, request: Request) -> tuple[ViewedModel, int, int] | None:
+        """What an address names, with 0 for what it leaves out; None where the study has nothing of that name."""
+        model = self.study.model(request.path_params["model"])
+        layer, unit = (int(request.path_params.get(name, 0)) for name in ("layer", "unit"))
+        if model is None or layer >= len(model.sites) or unit >= model.sites[layer].units:
+            return None
+        return model, layer, unit
+
+    async def _read(self, work: Callable[[], bytes]) -> Response:
+        try:
+            return _json(await to_thread.run_sync(work, limiter=self.readers))
+        except InputError as error:  # a file of the study is damaged: the others can still be looked at
+            return failure(500, str(error))
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _missing() -> Response:
+    return failure(404, "there is nothing of that name in this study.")
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return _missing()

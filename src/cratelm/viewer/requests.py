@@ -1,0 +1,91 @@
+"""What the Try page sends, checked field by field, and the work that it asks for."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from cratelm.errors import InputError
+from cratelm.units.clamp import Clamp
+from cratelm.viewer.networks import Networks
+from cratelm.viewer.study import Study, ViewedModel
+from cratelm.viewer.tryout import fire, steer_text
+from cratelm.viewer.words import Words, score_explanation
+
+LONGEST_TEXT = 8_000
+"""Characters."""
+MOST_CLAMPS = 16
+MOST_NEW_TOKENS = 60
+
+
+class Tries:
+    """The things that can be tried, by name: each takes a request's body."""
+
+    def __init__(self, study: Study, networks: Networks) -> None:
+        self.study, self.networks = study, networks
+
+    def named(self, what: str) -> Callable[[bytes], dict[str, Any]] | None:
+        """What is done for `/api/try/WHAT`, or None."""
+        return {"fire": self.fire, "steer": self.steer, "explain": self.explain}.get(what)
+
+    def fire(self, body: bytes) -> dict[str, Any]:
+        """`model`, `text`, and `layer` and `unit` of one to look at, or null."""
+        asked = _fields(body, model=str, text=str, layer=int | None, unit=int | None)
+        model = self._model(asked["model"])
+        chosen = None if asked["unit"] is None else _unit(model, asked["layer"], asked["unit"])
+        return fire(self.networks.open(model), _text(asked["text"]), chosen)
+
+    def steer(self, body: bytes) -> dict[str, Any]:
+        """`model`, `text`, `clamps` as on the command line, and how many `new_tokens` are written."""
+        asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int)
+        if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(one, str) for one in asked["clamps"]):
+            raise InputError(f"give 1 to {MOST_CLAMPS} units to turn, such as 1/37=8.")
+        if not 0 <= asked["new_tokens"] <= MOST_NEW_TOKENS:
+            raise InputError(f"at most {MOST_NEW_TOKENS} tokens are written.")
+        network = self.networks.open(self._model(asked["model"]))
+        clamps = [Clamp.parse(text[:200]) for text in asked["clamps"]]
+        return steer_text(network, _text(asked["text"]), clamps, asked["new_tokens"])
+
+    def explain(self, body: bytes) -> dict[str, Any]:
+        """`model`, `layer`, `unit`, and `words` that it should fire on."""
+        asked = _fields(body, model=str, layer=int, unit=int, words=str)
+        model = self._model(asked["model"])
+        layer, unit = _unit(model, asked["layer"], asked["unit"])
+        words = Words.parse(_text(asked["words"]), model.texts)
+        return {"explanation": words.describe(unit, model.texts), "scores": score_explanation(model, layer, unit, words)}
+
+    def _model(self, name: str) -> ViewedModel:
+        model = self.study.model(name)
+        if model is None:
+            raise InputError(f"the study has no model of that name, but {', '.join(self.study.models)}.")
+        return model
+
+
+def _fields(body: bytes, **kinds: Any) -> dict[str, Any]:
+    """The fields of a JSON object; InputError unless they are these, of these kinds."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InputError("the request is no JSON.") from error
+    if not isinstance(asked, dict) or asked.keys() - kinds.keys():
+        raise InputError(f"the request is an object of {', '.join(kinds)}.")
+    for name, kind in kinds.items():
+        value = asked.setdefault(name, None)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InputError(f"{name} is missing or of the wrong kind.")
+    return asked
+
+
+def _text(text: str) -> str:
+    if len(text) > LONGEST_TEXT:
+        raise InputError(f"the text has {len(text):,} characters; at most {LONGEST_TEXT:,} are read.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("the text holds half a character (a lone surrogate).") from error
+    return text
+
+
+def _unit(model: ViewedModel, layer: int | None, unit: int) -> tuple[int, int]:
+    if layer is None or not 0 <= layer < len(model.sites) or not 0 <= unit < model.sites[layer].units:
+        raise InputError(f"{model.name} has no unit {layer}/{unit}.")
+    return layer, unit

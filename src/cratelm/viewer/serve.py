@@ -1,0 +1,62 @@
+"""The viewer as a process: bound to this machine unless somebody says otherwise."""
+
+import socket
+from pathlib import Path
+
+from cratelm.errors import InputError, RunError
+from cratelm.progress import Progress
+
+LOOPBACK = "127.0.0.1"
+NAMES = [LOOPBACK, "localhost"]
+CONNECTIONS = 64
+"""More at once are answered with 503."""
+
+
+def require_view() -> None:
+    """Raise InputError, saying how to get them, where the extra's packages are missing."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise InputError("the viewer needs the extra `view`: pip install -c constraints.txt '.[view]'") from error
+
+
+def serve(folder: Path, host: str, port: int, progress: Progress) -> None:
+    """Serve the study in `folder` until somebody ends the process."""
+    require_view()
+    import uvicorn
+
+    from cratelm.viewer.api import Viewer
+    from cratelm.viewer.study import Study
+
+    study = Study(folder)
+    with _bound(host, port) as listening:
+        number = listening.getsockname()[1]
+        if host not in NAMES:
+            progress.say(
+                f"{host} is not this machine alone: whoever reaches port {number} can read the study and run its "
+                "models. There is no password. Leave out --host to keep it to yourself."
+            )
+        progress.say(f"Viewing {study.folder} at http://{host}:{number} (Ctrl-C ends it)")
+        app = Viewer(study).application(sorted({*NAMES, host}))
+        config = uvicorn.Config(
+            app,
+            log_level="error",
+            access_log=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=5,
+            h11_max_incomplete_event_size=16 * 1024,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            server_header=False,
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        message = f"cannot listen on {host}, port {port}: {error.strerror or error}. Give another --port."
+        raise (InputError if isinstance(error, socket.gaierror) else RunError)(message) from error

@@ -1,0 +1,179 @@
+"""A study's folder as the viewer reads it: the models that were measured, by name.
+
+A name or a number that comes from outside is looked up among what was found here; it never becomes part of a path.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cratelm.artifacts import MANIFEST, SCHEMA, Artifact, read_json
+from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.tokens import read_tokenizer
+from cratelm.errors import InputError
+from cratelm.explain.config import SENTENCES, ExplainConfig
+from cratelm.explain.explain import Explanations, read_explanations, vocabulary_of
+from cratelm.explain.selection import PROTOCOLS, Protocol
+from cratelm.records.store import read_protocol, read_units
+
+LAYERS_KEPT = 24
+"""Layers whose explanations and scores stay in memory."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a layer's units are."""
+
+    name: str
+    """The module's name in the model."""
+    units: int
+    signed: bool
+    """Unit u < n is the positive part of coordinate u, unit n + u its negative part."""
+
+
+@dataclass(frozen=True, eq=False)
+class ViewedModel:
+    """The finished stages of one model of a study."""
+
+    name: str
+    folder: Path
+    """The study's folder."""
+    records: Artifact
+    explanations: Artifact
+    scores: Artifact
+
+    @cached_property
+    def sites(self) -> list[Site]:
+        """A layer each."""
+        sites = read_json(self.records.path / "records.json")["sites"]
+        return [Site(site["site"], site["units"], site["signed"]) for site in sites]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The tokens of the vocabulary as a person reads them."""
+        return token_texts(read_tokenizer(self.records))
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """How its units were recorded and scored."""
+        return PROTOCOLS[self.protocol_name]
+
+    @cached_property
+    def protocol_name(self) -> str:
+        """`strict` or `paper`."""
+        return read_protocol(self.records)
+
+    @cached_property
+    def explainers(self) -> list[str]:
+        """The explainers whose explanations are text."""
+        return ExplainConfig(**self.explanations.config).with_sentences
+
+    def sentences(self, layer: int) -> dict[str, list[str]]:
+        """A layer's explanations by explainer, a unit each."""
+        return _sentences(self.explanations.path, layer)
+
+    def statistics(self, layer: int, half: str) -> dict[str, np.ndarray]:
+        """The statistics of a layer's units in one half: a column a name."""
+        return _statistics(self.records.path, layer, half)
+
+    def explanation(self, layer: int, explainer: str, evidence: str) -> Explanations:
+        """What an explainer says of a layer's units from one evidence."""
+        return _explanation(self.explanations.path, self.records.path, layer, explainer, evidence)
+
+    def layer_scores(self, layer: int) -> dict[str, np.ndarray]:
+        """All scores of a layer's units: a column a name."""
+        return _layer_scores(self.scores.path, layer)
+
+
+class Study:
+    """A finished study."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises InputError where `folder` holds no finished study."""
+        self.folder = folder.resolve()
+        self.report = open_unhashed(self.folder / "report", "report")
+        self.models = {model.name: model for model in self._found()}
+        if not self.models:
+            raise InputError(f"{folder} holds no scored model. Run `cratelm study --out {folder}` again.")
+
+    @cached_property
+    def table(self) -> dict[str, Any]:
+        """The report's numbers."""
+        return read_json(self.report.path / "table.json")
+
+    def model(self, name: str) -> ViewedModel | None:
+        """The model of that name, or None."""
+        return self.models.get(name)
+
+    def _found(self) -> Iterator[ViewedModel]:
+        names = {path.parent.name for path in (self.folder / "scores").glob(f"*/{MANIFEST}")}
+        reported = [row["model"] for row in self.table["models"]]
+        for name in sorted(names, key=lambda name: (_base(name) not in reported, _order(name, reported))):
+            stages = ("records", "explanations", "scores")
+            yield ViewedModel(name, self.folder, *(open_unhashed(self.folder / stage / name, stage) for stage in stages))
+
+
+def _base(name: str) -> str:
+    return name.removesuffix("-untrained")
+
+
+def _order(name: str, reported: list[str]) -> tuple[int, str]:
+    """Trained models first, in the report's order; then the same networks before training."""
+    base = _base(name)
+    place = reported.index(base) if base in reported else len(reported)
+    return (place + (len(reported) + 1) * (base != name), name)
+
+
+def open_unhashed(path: Path, stage: str) -> Artifact:
+    """A finished stage's folder by its manifest alone, so that a large study opens at once.
+
+    The bytes of its files are not checked: a damaged one shows where it is read. Raises InputError where there is no
+    such stage.
+    """
+    if not (path / MANIFEST).is_file():
+        raise InputError(f"{path} holds no finished {stage}. Make a study first: cratelm study --out DIR")
+    manifest = read_json(path / MANIFEST)
+    if manifest.get("schema") != SCHEMA or manifest.get("stage") != stage:
+        raise InputError(f"{path} holds stage {manifest.get('stage')!r}, schema {manifest.get('schema')!r}, no {stage}.")
+    return Artifact(path, manifest)
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged or missing ({error}). Remove its folder, and run the study again.") from error
+
+
+@lru_cache(maxsize=LAYERS_KEPT)
+def _sentences(explanations: Path, layer: int) -> dict[str, list[str]]:
+    table = _read_parquet(explanations / f"sentences-{layer}.parquet")
+    return {name: table[name].to_pylist() for name in SENTENCES if name in table.column_names}
+
+
+@lru_cache(maxsize=LAYERS_KEPT)
+def _statistics(records: Path, layer: int, half: str) -> dict[str, np.ndarray]:
+    return read_units(Artifact(records, {}), layer, half)
+
+
+@lru_cache(maxsize=LAYERS_KEPT)
+def _explanation(explanations: Path, records: Path, layer: int, explainer: str, evidence: str) -> Explanations:
+    artifact = Artifact(explanations, read_json(explanations / MANIFEST))
+    return read_explanations(artifact, explainer, evidence, layer, vocabulary_of(Artifact(records, {})))
+
+
+@lru_cache(maxsize=LAYERS_KEPT)
+def _layer_scores(scores: Path, layer: int) -> dict[str, np.ndarray]:
+    table = _read_parquet(scores / f"units-{layer}.parquet")
+    columns = {name: table[name] for name in table.column_names}
+    plain = {
+        name: column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+        for name, column in columns.items()
+    }
+    return {name: column.to_numpy() for name, column in plain.items()}

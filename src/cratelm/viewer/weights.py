@@ -1,0 +1,40 @@
+"""What a unit's weights say: the tokens that it raises and lowers, and the units that write alike."""
+
+from typing import Any
+
+import torch
+
+from cratelm.units.directions import nearest, token_effects
+from cratelm.viewer.networks import Network
+from cratelm.viewer.numbers import one, significant
+
+COUNT = 12
+"""Tokens each way, and neighbours."""
+
+
+@torch.inference_mode()
+def weights_document(network: Network, layer: int, unit: int) -> dict[str, Any]:
+    """`raised` and `lowered` tokens, and `neighbours`; None for what is not known of this kind of model."""
+    directions = network.directions[layer]
+    if directions is None:
+        return {"raised": None, "lowered": None, "neighbours": None}
+    near = nearest(directions, unit, COUNT)
+    neighbours = [{"unit": u, "cosine": one(c)} for u, c in zip(near.unit, near.cosine, strict=True)]
+    return _effects(network, directions[unit]) | {"neighbours": neighbours}
+
+
+def _effects(network: Network, direction: torch.Tensor) -> dict[str, Any]:
+    effects = token_effects(network.model, direction)
+    if effects is None:
+        return {"raised": None, "lowered": None}
+    effects = effects[: len(network.viewed.texts)]  # an embedding may be padded beyond the vocabulary
+    return {
+        "raised": _tokens(network, *effects.topk(COUNT)),
+        "lowered": _tokens(network, *effects.topk(COUNT, largest=False)),
+    }
+
+
+def _tokens(network: Network, values: torch.Tensor, tokens: torch.Tensor) -> list[dict[str, Any]]:
+    texts = network.viewed.texts
+    rows = zip(tokens.tolist(), significant(values.cpu().numpy()), strict=True)
+    return [{"token": texts[token], "effect": effect} for token, effect in rows]

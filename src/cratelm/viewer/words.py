@@ -1,0 +1,86 @@
+"""A person's own explanation: words that a unit should fire on, each with a strength; simulated and scored like any."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from cratelm.errors import InputError
+from cratelm.explain.explain import Explanations
+from cratelm.score.config import CORRELATIONS, ScoreConfig
+from cratelm.score.layer import ScoredLayer
+from cratelm.viewer.numbers import one
+from cratelm.viewer.study import ViewedModel
+
+MOST = 100
+"""Words in an explanation."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Expects a strength on every token that is a part of one of the words, and nothing elsewhere."""
+
+    strengths: dict[str, float]
+    """By word, in lower case."""
+    texts: Sequence[str]
+    """The vocabulary's tokens."""
+
+    @classmethod
+    def parse(cls, text: str, texts: Sequence[str]) -> Self:
+        """Words with commas or new lines between them, each with `=STRENGTH` behind it where that is not 1.
+
+        Raises InputError where there is no word, too many, or no number behind the sign.
+        """
+        parts = [part.strip() for part in re.split(r"[,\n]", text)]
+        strengths = dict(_word(part) for part in parts if part)
+        if not 1 <= len(strengths) <= MOST:
+            raise InputError(f"give 1 to {MOST} words, with commas between them, such as: good, great=0.8, not bad=0.5")
+        return cls(strengths, texts)
+
+    def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The strength expected on each of tokens (rows, T), whatever the unit: (rows, T)."""
+        return np.array([self._on(row) for row in tokens.tolist()]).reshape(tokens.shape)
+
+    def _on(self, tokens: list[int]) -> list[float]:
+        pieces = [self.texts[token].lower() for token in tokens]
+        ends = np.cumsum([len(piece) for piece in pieces])
+        found = np.zeros(len(tokens))
+        text = "".join(pieces)
+        for word, strength in self.strengths.items():
+            for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text):
+                first, last = np.searchsorted(ends, [match.start(), match.end() - 1], side="right")
+                found[first : last + 1] = np.maximum(found[first : last + 1], strength)
+        return found.tolist()
+
+    def describe(self, unit: int, texts: Sequence[str]) -> str:
+        """The words as a sentence."""
+        return "fires on " + ", ".join(f"{word!r} {strength:g}" for word, strength in self.strengths.items())
+
+
+def _word(part: str) -> tuple[str, float]:
+    word, sign, number = part.rpartition("=")
+    if not sign or not word.strip():
+        return part.lower(), 1.0
+    try:
+        strength = float(number)
+    except ValueError as error:
+        raise InputError(f"{part!r}: behind = stands a strength, such as great=0.8.") from error
+    if not 0 < strength <= 100:
+        raise InputError(f"{part!r}: a strength is above 0 and at most 100.")
+    return word.strip().lower(), strength
+
+
+def score_explanation(model: ViewedModel, layer: int, unit: int, explanation: Explanations) -> list[dict[str, Any]]:
+    """One unit's scores under an explanation, by every metric that the study was scored by: rows like the study's."""
+    config = ScoreConfig(**(model.scores.config | {"replicates": max(100, model.scores.config["replicates"] // 5)}))
+    by_evidence = {evidence: explanation for evidence in model.protocol.shown}
+    scored = ScoredLayer(config, model.records, layer, model.protocol_name, by_evidence, np.array([unit]))
+    rows = []
+    for metric in config.metrics:
+        if model.protocol_name == "strict" or metric in CORRELATIONS:
+            (row,) = scored.table("yours", metric, scored.scored(metric)).to_pylist()
+            numbers = {name: None if row[name] is None else one(row[name]) for name in ("score", "low", "high")}
+            rows.append({"explainer": "yours", "metric": metric, "status": row["status"], **numbers})
+    return rows

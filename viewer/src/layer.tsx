@@ -1,0 +1,109 @@
+// A layer: all its units as one list that sorts, filters and searches; only the rows in sight are on the page.
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Dot, Histogram } from "./charts";
+import { useDocument } from "./data";
+import { marked, number, percent, short } from "./format";
+import { choice, ordered, statusOf } from "./order";
+import { address, changed, go, Link, type Place } from "./route";
+import { Problem, useKeys } from "./shell";
+import type { Layer } from "./types";
+
+const HEIGHT = 34;
+
+export function LayerPage({ place }: { place: Place }) {
+  const [model, number_] = place.parts;
+  const { value: layer, error } = useDocument<Layer>(`/api/${encodeURIComponent(model)}/${number_}`);
+  if (error) return <Problem message={error} />;
+  if (!layer) return <main class="wait" aria-busy="true">Reading the layer …</main>;
+  return <Units layer={layer} place={place} />;
+}
+
+function Units({ layer, place }: { layer: Layer; place: Place }) {
+  const asked = choice(place, layer);
+  const units = useMemo(() => ordered(layer, asked), [layer, place.query.toString()]);
+  const status = useMemo(() => statusOf(layer, asked), [layer, asked.explainer, asked.metric]);
+  const [selected, select] = useState(0);
+  const scores = layer.scores[asked.explainer]?.[asked.metric] ?? [];
+  const query = place.query.toString();
+  const to = (unit: number) => `${address(layer.model, layer.layer, unit)}${query ? `?${query}` : ""}`;
+  const list = useRef<HTMLDivElement>(null);
+  const change = (changes: Record<string, string | null>) => go(changed(place, changes), true);
+  const step = (by: number) => {
+    const next = Math.max(0, Math.min(units.length - 1, selected + by));
+    select(next);
+    const box = list.current;
+    if (box && (next * HEIGHT < box.scrollTop || (next + 2) * HEIGHT > box.scrollTop + box.clientHeight)) box.scrollTop = (next - 3) * HEIGHT;
+  };
+  useEffect(() => select(0), [query]);
+  useKeys({ j: () => step(1), k: () => step(-1), Enter: () => units.length && go(to(units[selected])) });
+  const heading = (sort: string, text: string) => (
+    <span role="columnheader" class={sort === "unit" ? "" : "n"} aria-sort={asked.sort === sort ? (asked.descending ? "descending" : "ascending") : "none"}>
+      <button onClick={() => change({ sort, order: asked.sort === sort && asked.descending ? "up" : null })}>
+        {text}{asked.sort === sort ? (asked.descending ? " ↓" : " ↑") : ""}
+      </button>
+    </span>
+  );
+  return (
+    <main class="layer-page">
+      <header class="bar">
+        <h1>{layer.model} <span>layer {layer.layer}</span></h1>
+        <code class="faint">{layer.site}</code>
+        <Spread scores={scores} metric={asked.metric} />
+      </header>
+      <form class="filters" onSubmit={(event) => event.preventDefault()}>
+        <input id="search" type="search" placeholder="search explanations and top tokens  ( / )" aria-label="Search explanations and top tokens"
+          value={place.query.get("q") ?? ""} onInput={(event) => change({ q: event.currentTarget.value })} />
+        <label>explainer <select value={asked.explainer} onChange={(event) => change({ explainer: event.currentTarget.value })}>
+          {Object.keys(layer.scores).map((name) => <option key={name}>{name}</option>)}</select></label>
+        <label>metric <select value={asked.metric} onChange={(event) => change({ metric: event.currentTarget.value })}>
+          {Object.keys(layer.scores[asked.explainer] ?? {}).map((name) => <option key={name}>{name}</option>)}</select></label>
+        <label>show <select value={asked.only} onChange={(event) => change({ only: event.currentTarget.value })}>
+          <option value="">all units</option>{["scored", "dead", "silent", "constant"].map((name) => <option key={name}>{name}</option>)}</select></label>
+        <output>{units.length.toLocaleString("en")} of {layer.units.toLocaleString("en")} units</output>
+      </form>
+      <div class="table" role="table" aria-label={`Units of ${layer.model}, layer ${layer.layer}`} aria-rowcount={units.length + 1}>
+        <div class="head" role="row">
+          {heading("unit", "unit")}{heading("score", "score")}<span role="columnheader" />{heading("fires", "fires")}{heading("maximum", "max")}{heading("token", "token share")}
+          <span role="columnheader" class="wide">top tokens</span><span role="columnheader" class="wider">explanation</span>
+        </div>
+        <Rows box={list} count={units.length}>
+          {(at) => {
+            const unit = units[at];
+            return (
+              <Link key={unit} to={to(unit)} role="row" aria-rowindex={at + 2} class={"unit" + (at === selected ? " selected" : "")} style={{ top: `${at * HEIGHT}px` }}>
+                <span role="cell">{unit}</span>
+                <span role="cell" class="n">{status.has(unit) ? <em>{status.get(unit)}</em> : number(scores[unit])}</span>
+                <span role="cell"><Dot score={status.has(unit) ? null : scores[unit] ?? null} low={null} high={null} /></span>
+                <span role="cell" class="n">{percent(layer.firing[unit])}</span>
+                <span role="cell" class="n">{short(layer.maximum[unit])}</span>
+                <span role="cell" class="n">{number(layer.token_share[unit], 2)}</span>
+                <span role="cell" class="wide tokens">{(layer.tokens[unit] ?? []).map((token) => <b key={token}>{marked(layer.texts[token])}</b>)}</span>
+                <span role="cell" class="wider faint">{layer.sentences[asked.explainer]?.[unit]}</span>
+              </Link>
+            );
+          }}
+        </Rows>
+      </div>
+    </main>
+  );
+}
+
+function Rows({ box, count, children }: { box: { current: HTMLDivElement | null }; count: number; children: (at: number) => preact.VNode }) {
+  const [top, setTop] = useState(0);
+  const shown = Math.ceil((box.current?.clientHeight ?? 900) / HEIGHT) + 16;
+  const first = Math.max(0, Math.min(Math.floor(top / HEIGHT) - 8, count - shown));
+  return (
+    <div class="rows" role="rowgroup" ref={box} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+      <div class="all" style={{ height: `${count * HEIGHT}px` }}>
+        {Array.from({ length: Math.max(0, Math.min(shown, count - first)) }, (_, at) => children(first + at))}
+      </div>
+      {count === 0 && <p class="faint">No unit matches.</p>}
+    </div>
+  );
+}
+
+function Spread({ scores, metric }: { scores: (number | null)[]; metric: string }) {
+  const counts = new Array(40).fill(0);
+  for (const score of scores) if (score !== null) counts[Math.max(0, Math.min(39, Math.floor(20 * (score + 1))))] += 1;
+  return <Histogram counts={counts} label={`units by ${metric} score`} from="−1" to="1" />;
+}

@@ -1,0 +1,31 @@
+// The page: an address in, what it names on the screen.
+import { render } from "preact";
+import { useEffect } from "preact/hooks";
+import { useDocument } from "./data";
+import { LayerPage } from "./layer";
+import { usePlace } from "./route";
+import { Problem, Top } from "./shell";
+import { StudyPage } from "./study";
+import { TryPage } from "./try";
+import type { Study } from "./types";
+import { UnitPage } from "./unit";
+
+function App() {
+  const place = usePlace();
+  const { value: study, error } = useDocument<Study>("/api/study");
+  const [model, layer, unit] = place.parts;
+  useEffect(() => { document.title = [...place.parts.length ? [place.parts.join("/")] : [], "cratelm"].join(" – "); }, [place]);
+  if (error) return <Problem message={error} />;
+  if (!study) return <main class="wait" aria-busy="true">Reading the study …</main>;
+  const page = () => {
+    if (!model) return <StudyPage study={study} />;
+    if (model === "try") return <TryPage study={study} place={place} />;
+    const found = study.models.find((one) => one.name === model);
+    if (!found || (layer !== undefined && !/^\d+$/.test(layer)) || (unit !== undefined && !/^\d+$/.test(unit)) || place.parts.length > 3) return <Problem message="there is nothing of that name in this study." />;
+    if (layer === undefined) return <LayerPage key={model} place={{ ...place, parts: [model, "0"] }} />;
+    return unit === undefined ? <LayerPage key={`${model}/${layer}`} place={place} /> : <UnitPage place={place} />;
+  };
+  return <><Top study={study} place={place} />{page()}</>;
+}
+
+render(<App />, document.getElementById("app")!);

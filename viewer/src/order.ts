@@ -1,0 +1,54 @@
+// A layer's units in the order, and after the filter, that an address asks for.
+import type { Place } from "./route";
+import type { Layer } from "./types";
+
+export interface Choice { explainer: string; metric: string; sort: string; descending: boolean; search: string; only: string }
+
+export function choice(place: Place, layer: Layer): Choice {
+  const explainers = Object.keys(layer.scores);
+  const asked = place.query.get("explainer") ?? "";
+  const explainer = explainers.includes(asked) ? asked : explainers[0] ?? "";
+  const metrics = Object.keys(layer.scores[explainer] ?? {});
+  const metric = place.query.get("metric") ?? "random-only";
+  return {
+    explainer,
+    metric: metrics.includes(metric) ? metric : metrics[0] ?? "",
+    sort: place.query.get("sort") ?? "score",
+    descending: place.query.get("order") !== "up",
+    search: (place.query.get("q") ?? "").toLowerCase(),
+    only: place.query.get("only") ?? "",
+  };
+}
+
+const words = (layer: Layer, unit: number): string => (layer.tokens[unit] ?? []).map((token) => layer.texts[token]).join(" ");
+
+export function ordered(layer: Layer, asked: Choice): number[] {
+  const scores = layer.scores[asked.explainer]?.[asked.metric] ?? [];
+  const status = layer.status[asked.explainer]?.[asked.metric] ?? {};
+  const kept = asked.only ? new Set(asked.only === "scored" ? [] : status[asked.only] ?? []) : null;
+  const unscored = new Set(Object.values(status).flat());
+  const matches = (unit: number): boolean => {
+    if (asked.only === "scored" ? unscored.has(unit) : kept && !kept.has(unit)) return false;
+    if (!asked.search) return true;
+    if (asked.search === String(unit)) return true;
+    return Object.values(layer.sentences).some((all) => all[unit]?.toLowerCase().includes(asked.search)) || words(layer, unit).toLowerCase().includes(asked.search);
+  };
+  const found = Array.from({ length: layer.units }, (_, unit) => unit).filter(matches);
+  const by: Record<string, (unit: number) => number | null> = {
+    unit: (unit) => -unit, score: (unit) => scores[unit], fires: (unit) => layer.firing[unit],
+    maximum: (unit) => layer.maximum[unit], token: (unit) => layer.token_share[unit],
+  };
+  const value = by[asked.sort] ?? by.score;
+  const sign = asked.descending ? 1 : -1;
+  // What has no value comes last either way; equals go by number.
+  return found.sort((a, b) => {
+    const [x, y] = [value(a), value(b)];
+    if (x === null || y === null) return Number(x === null) - Number(y === null) || a - b;
+    return sign * (y - x) || a - b;
+  });
+}
+
+export function statusOf(layer: Layer, asked: Choice): Map<number, string> {
+  const found = layer.status[asked.explainer]?.[asked.metric] ?? {};
+  return new Map(Object.entries(found).flatMap(([name, units]) => units.map((unit) => [unit, name] as [number, string])));
+}

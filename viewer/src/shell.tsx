@@ -1,0 +1,72 @@
+// What stands around every page: where one is, keys, light and dark, and what went wrong.
+import { useEffect, useState } from "preact/hooks";
+import { address, go, Link, type Place } from "./route";
+import type { Study } from "./types";
+
+export const Problem = ({ message }: { message: string }) => (
+  <main class="problem"><h1>This cannot be shown</h1><p role="alert">{message}</p><p><Link to="/">To the study</Link></p></main>
+);
+
+/** Calls what belongs to a key, unless somebody is typing. */
+export function useKeys(keys: Record<string, () => unknown>): void {
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      const target = event.target as HTMLElement;
+      if (event.ctrlKey || event.metaKey || event.altKey || target.matches("input, textarea, select") || (event.key === "Enter" && target.matches("a, button"))) return;
+      if (Object.hasOwn(keys, event.key)) { event.preventDefault(); keys[event.key](); }
+    };
+    window.addEventListener("keydown", press);
+    return () => window.removeEventListener("keydown", press);
+  });
+}
+
+function useTheme(): [string, () => void] {
+  const saved = () => { try { return localStorage.getItem("theme") ?? ""; } catch { return ""; } };
+  const [theme, set] = useState(saved);
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+    try { localStorage.setItem("theme", theme); } catch { /* a page from a disk may have no storage */ }
+  }, [theme]);
+  const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  return [dark ? "light" : "dark", () => set(dark ? "light" : "dark")];
+}
+
+export function Top({ study, place }: { study: Study; place: Place }) {
+  const [help, setHelp] = useState(false);
+  const [other, turn] = useTheme();
+  const [name, layer, unit] = place.parts;
+  const model = study.models.find((one) => one.name === name);
+  useKeys({ "?": () => setHelp(!help), Escape: () => setHelp(false), "/": () => document.getElementById("search")?.focus() });
+  return (
+    <>
+      <a class="skip" href="#app" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>("main a, main input, main textarea")?.focus(); }}>Skip to the content</a>
+      <header class="top">
+        <nav aria-label="Where you are">
+          <Link to="/" class="home">cratelm</Link>
+          <Link to="/">{study.name}</Link>
+          {model && (
+            <select aria-label="Model" value={name} onChange={(event) => go(address(event.currentTarget.value, 0))}>
+              {study.models.map((one) => <option key={one.name}>{one.name}</option>)}
+            </select>
+          )}
+          {model && layer !== undefined && (
+            <select aria-label="Layer" value={layer} onChange={(event) => go(address(name, event.currentTarget.value))}>
+              {model.layers.map((_, at) => <option key={at} value={String(at)}>layer {at}</option>)}
+            </select>
+          )}
+          {unit !== undefined && <Link to={address(name, layer) + (place.query.toString() ? `?${place.query}` : "")}>all units</Link>}
+        </nav>
+        <nav aria-label="Tools">
+          <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>
+          <button onClick={turn}>{other}</button>
+          <button aria-expanded={help} aria-label="Keys" onClick={() => setHelp(!help)}>?</button>
+        </nav>
+      </header>
+      {help && (
+        <div class="help" role="dialog" aria-label="Keys">
+          <dl><dt>j k</dt><dd>next and previous unit</dd><dt>Enter</dt><dd>open the chosen unit</dd><dt>/</dt><dd>search</dd><dt>← →</dt><dd>read an excerpt’s tokens, once it has the focus</dd><dt>?</dt><dd>these keys</dd></dl>
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,91 @@
+// The study: the comparison, layer by layer, linked to the units that it is made of.
+import { Curves } from "./charts";
+import { number, percent } from "./format";
+import { address, Link } from "./route";
+import type { Estimate, Row, Study } from "./types";
+
+const METRICS = ["top-and-random", "random-only", "anthropic"];
+const range = (value: Estimate) => <>{number(value.mean)} <small>[{number(value.low)}, {number(value.high)}]</small></>;
+const units = (row: Row, layer: number, metric: string) => `${address(row.model, layer)}?metric=${metric}`;
+
+export function StudyPage({ study }: { study: Study }) {
+  const { rows, models, differences, note } = study.report;
+  const names = models.map((one) => one.model);
+  const primary = differences.filter((one) => one.primary);
+  const first = study.models[0];
+  return (
+    <main class="study">
+      <h1>{study.name}</h1>
+      {primary.map((one) => (
+        <p class="lead" key={one.rival}>
+          By <b>{one.metric}</b> with the explainer <b>{one.explainer}</b>, named in advance, {one.model}’s units score{" "}
+          <b>{number(Math.abs(one.difference.mean))}</b> {one.difference.mean < 0 ? "lower" : "higher"} than {one.rival}’s{" "}
+          <small>(95% interval of the difference: {number(one.difference.low)} to {number(one.difference.high)})</small>.
+        </p>
+      ))}
+      <p class="steps">
+        Choose a layer below, then one of its units. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
+      </p>
+      <section class="cards">
+        {study.models.filter((model) => !model.control).map((model) => (
+          <article key={model.name}>
+            <h2><i class={`swatch c${Math.max(0, names.indexOf(model.name)) % 6}`} />{model.name}</h2>
+            <ModelFacts study={study} name={model.name} />
+            <nav aria-label={`Layers of ${model.name}`}>
+              {model.layers.map((layer, at) => (
+                <Link key={at} class="layer" to={address(model.name, at)} title={layer.site}>layer {at} <small>{layer.units.toLocaleString("en")} units</small></Link>
+              ))}
+            </nav>
+          </article>
+        ))}
+      </section>
+      <section class="row">
+        {METRICS.map((metric) => (
+          <Curves key={metric} title={metric} layers={Math.max(...study.models.map((model) => model.layers.length))} curves={curves(rows, names, metric)} />
+        ))}
+      </section>
+      <p class="legend">{names.map((name, at) => <span key={name}><i class={`swatch c${at % 6}`} />{name}</span>)}<span class="faint">dashed: the same networks before training; bars: 95% intervals</span></p>
+      <div class="scroll">
+        <table>
+          <caption>Mean scores; a layer’s number leads to its units</caption>
+          <thead><tr><th>metric</th><th>model</th><th>layer</th><th class="n">table [95%]</th><th class="n">graph</th><th class="n">shuffled</th><th class="n">random weights</th><th class="n">ceiling</th><th class="n">token share</th><th class="n">fires</th><th class="n">dead</th></tr></thead>
+          <tbody>
+            {rows.map((row, at) => (
+              <tr key={at} class={row.layer === "all" ? "all" : ""}>
+                <td>{row.metric}</td><td>{row.model}</td>
+                <td>{row.layer === "all" ? "all" : <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link>}</td>
+                <td class="n">{range(row.score)}</td><td class="n">{number(row.graph?.mean)}</td><td class="n">{number(row.shuffled?.mean)}</td>
+                <td class="n">{number(row.random_weights?.mean)}</td><td class="n">{number(row.ceiling)}</td><td class="n">{number(row.token_share)}</td>
+                <td class="n">{percent(row.firing_rate)}</td><td class="n">{percent(row.dead)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <p class="faint">{note}</p>
+      {study.models.some((model) => model.control) && (
+        <p class="faint">Controls: {study.models.filter((model) => model.control).map((model) => (
+          <span key={model.name} class="control"> <Link to={address(model.name, 0)}>{model.name}</Link></span>))}</p>
+      )}
+    </main>
+  );
+}
+
+function ModelFacts({ study, name }: { study: Study; name: string }) {
+  const facts = study.report.models.find((one) => one.model === name);
+  if (!facts) return null;
+  return (
+    <p class="faint">
+      {facts.parameters?.toLocaleString("en")} parameters · {facts.tokens?.toLocaleString("en")} tokens seen
+      {facts.validation_loss && <> · validation loss {number(facts.validation_loss.mean)} nats</>}
+    </p>
+  );
+}
+
+function curves(rows: Row[], names: string[], metric: string) {
+  const of = (name: string) => rows.filter((row) => row.model === name && row.metric === metric && row.layer !== "all");
+  return names.flatMap((name, colour) => [
+    { name, colour, dashed: false, points: of(name).map((row) => row.score) },
+    { name: `${name} before training`, colour, dashed: true, points: of(name).map((row) => row.random_weights).filter(Boolean) },
+  ]);
+}

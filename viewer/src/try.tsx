@@ -1,0 +1,136 @@
+// Type a text: see what fires on it, turn units, and test an explanation of one's own.
+import { useState } from "preact/hooks";
+import { exported, get, post, useLoaded } from "./data";
+import { marked, number, percent, short, visible } from "./format";
+import { Heatmap } from "./heatmap";
+import { address, changed, go, Link, type Place } from "./route";
+import { Scores } from "./unit";
+import type { Change, Fire, Layer, Score, Steered, Study } from "./types";
+
+const EXAMPLE = "The film was a great surprise, and the actors were";
+
+export function TryPage({ study, place }: { study: Study; place: Place }) {
+  const name = place.query.get("model") ?? "";
+  const model = study.models.find((one) => one.name === name) ?? study.models[0];
+  const text = place.query.get("text") ?? EXAMPLE;
+  const chosen = place.query.get("unit")?.match(/^(\d+)\/(\d+)$/);
+  const [layer, unit] = chosen ? [Number(chosen[1]), Number(chosen[2])] : [null, null];
+  const asked = { model: model.name, text, layer, unit };
+  const { value, error } = useLoaded(exported ? null : JSON.stringify(asked), () => post<Fire>("/api/try/fire", asked), 150);
+  const change = (changes: Record<string, string | null>) => go(changed(place, changes), true);
+  if (exported) return <main class="problem"><h1>Trying needs the model</h1><p>These pages are files. Run <code>cratelm view</code> on the study to type texts and turn units.</p></main>;
+  return (
+    <main class="try">
+      <header class="bar">
+        <h1>Try a text</h1>
+        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, unit: null, clamp: null })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
+      </header>
+      <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value })} />
+      {error && <p class="error" role="alert">{error}</p>}
+      <div class="columns">
+        <div>
+          {value?.chosen && <Seen fire={value} model={model.name} />}
+          <Steer model={model.name} text={text} place={place} chosen={value?.chosen ?? null} />
+          {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} />}
+        </div>
+        <aside>
+          <h2>Fire most <small>share of each unit’s own maximum</small></h2>
+          {value && <Firing fire={value} model={model.name} choose={(to) => change({ unit: to, clamp: null })} now={chosen?.[0]} />}
+        </aside>
+      </div>
+    </main>
+  );
+}
+
+function Seen({ fire, model }: { fire: Fire; model: string }) {
+  const { layer, unit, activations, simulated, maximum } = fire.chosen!;
+  const expected = Object.values(simulated)[0];
+  const data = `/api/${encodeURIComponent(model)}/${layer}`;
+  const list = useLoaded(data, () => get<Layer>(data)).value;
+  return (
+    <section>
+      <h2><Link to={address(model, layer, unit)}>{model}/{layer}/{unit}</Link> <small>on your text; its recorded maximum is {short(maximum)}</small></h2>
+      {list && <p class="faint">{Object.values(list.sentences)[0]?.[unit]}</p>}
+      <Heatmap texts={fire.tokens} truth={activations} expected={expected} highest={Math.max(maximum, ...activations)} label="Your text" />
+    </section>
+  );
+}
+
+function Firing({ fire, model, choose, now }: { fire: Fire; model: string; choose: (to: string) => void; now?: string }) {
+  return (
+    <ol class="firing">
+      {fire.firing.slice(0, 40).map((one) => {
+        const name = `${one.layer}/${one.unit}`;
+        return (
+          <li key={name}>
+            <button aria-pressed={name === now} onClick={() => choose(name)} aria-label={`Look at unit ${name}`}>
+              <span>{name}</span><i style={{ "--a": Math.min(1, one.share) }} /><span class="n">{percent(one.share)}</span><b>{marked(fire.tokens[one.place])}</b>
+            </button>
+            <Link to={address(model, one.layer, one.unit)} aria-label={`Page of unit ${name}`}>→</Link>
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+function Steer({ model, text, place, chosen }: { model: string; text: string; place: Place; chosen: Fire["chosen"] }) {
+  const clamps = (place.query.get("clamp") ?? "").split(" ").filter(Boolean);
+  const asked = { model, text, clamps, new_tokens: 24 };
+  const { value, error } = useLoaded(clamps.length ? JSON.stringify(asked) : null, () => post<Steered>("/api/try/steer", asked), 250);
+  const change = (all: string[]) => go(changed(place, { clamp: all.join(" ") }), true);
+  const name = chosen && `${chosen.layer}/${chosen.unit}`;
+  const mine = clamps.find((one) => one.startsWith(`${name}=`));
+  const set = (value_: number) => change([...clamps.filter((one) => !one.startsWith(`${name}=`)), `${name}=${Number(value_.toPrecision(3))}`]);
+  const most = chosen?.maximum || 1;
+  return (
+    <section class="steer">
+      <h2>Turn units <small>and see what is said next</small></h2>
+      {!chosen && !clamps.length && <p class="faint">Choose a unit that fires, then turn it.</p>}
+      {chosen && (
+        <p class="turn">
+          <label>{name} held at <input type="range" min={0} max={most * 5} step={most / 20} value={mine ? Number(mine.split("=")[1]) : most} onInput={(event) => set(Number(event.currentTarget.value))} /></label>
+          <output>{mine ? short(Number(mine.split("=")[1])) : "as it is"}</output>
+          {[0, 1, 2, 5].map((by) => <button key={by} onClick={() => set(most * by)}>{by ? `${by} × max` : "off"}</button>)}
+        </p>
+      )}
+      <label class="clamps">all turns <input value={place.query.get("clamp") ?? ""} placeholder="1/37=8 0/5=0" spellcheck={false} onChange={(event) => change(event.currentTarget.value.trim().split(/\s+/))} /></label>
+      {error && <p class="error" role="alert">{error}</p>}
+      {value && clamps.length > 0 && (
+        <>
+          <dl class="said">
+            <dt>without</dt><dd><span class="faint">{visible(text)}</span>{visible(value.continuation)}</dd>
+            <dt>with</dt><dd class="steered"><span class="faint">{visible(text)}</span><mark>{visible(value.steered_continuation)}</mark></dd>
+          </dl>
+          <p class="faint">KL(with ‖ without) of the next token: {short(value.divergence)} nats</p>
+          <div class="two"><Changes name="raised" rows={value.raised} /><Changes name="lowered" rows={value.lowered} /></div>
+        </>
+      )}
+    </section>
+  );
+}
+
+const Changes = ({ name, rows }: { name: string; rows: Change[] }) => (
+  <table class="changes">
+    <thead><tr><th scope="col">{name}</th><th class="n" scope="col">without</th><th class="n" scope="col">with</th><th class="n" scope="col">log ratio</th></tr></thead>
+    <tbody>{rows.map((one, at) => <tr key={at}><td><b>{marked(one.token)}</b></td><td class="n">{percent(one.before)}</td><td class="n">{percent(one.after)}</td><td class="n">{number(one.difference, 2)}</td></tr>)}</tbody>
+  </table>
+);
+
+function Own({ model, layer, unit }: { model: string; layer: number; unit: number }) {
+  const [words, setWords] = useState("");
+  const [asked, ask] = useState<string | null>(null);
+  const body = { model, layer, unit, words: asked ?? "" };
+  const { value, error } = useLoaded(asked === null ? null : JSON.stringify(body), () => post<{ explanation: string; scores: Score[] }>("/api/try/explain", body));
+  return (
+    <section class="own">
+      <h2>Your own explanation <small>scored on the unit’s records like any other</small></h2>
+      <form onSubmit={(event) => { event.preventDefault(); ask(words); }}>
+        <input aria-label="Words that it fires on" placeholder="words that it fires on: good, great=0.8, not bad=0.5" value={words} maxLength={4000} onInput={(event) => setWords(event.currentTarget.value)} />
+        <button type="submit">Score it</button>
+      </form>
+      {error && <p class="error" role="alert">{error}</p>}
+      {value && !error && <><p>{value.explanation}</p><Scores scores={value.scores} /></>}
+    </section>
+  );
+}

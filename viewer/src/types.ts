@@ -1,0 +1,42 @@
+// The documents that the server gives; src/cratelm/viewer/ says what stands in them.
+export interface Estimate { mean: number; low: number; high: number }
+export interface Model { name: string; control: boolean; protocol: string; explainers: string[]; layers: { site: string; units: number }[] }
+export interface Row {
+  model: string; layer: number | "all"; metric: string; score: Estimate; graph: Estimate; shuffled: Estimate;
+  random_weights: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
+}
+export interface Study {
+  name: string; models: Model[]; primary: { explainer: string; metric: string };
+  report: {
+    note: string; rows: Row[];
+    models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
+    differences: { model: string; rival: string; explainer: string; metric: string; primary: boolean; difference: Estimate }[];
+  };
+}
+type Column = (number | null)[];
+export interface Layer {
+  model: string; layer: number; site: string; units: number; protocol: string; firing: Column; maximum: Column; token_share: Column;
+  sentences: Record<string, string[]>; tokens: number[][]; texts: string[];
+  scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
+}
+export interface Excerpt {
+  half: string; kind: string; length: number; interval: number; document: number; place: number; tokens: number[];
+  activations: number[]; simulated: Record<string, number[]>; correlation: Record<string, number>;
+}
+export interface Score { explainer: string; metric: string; status: string | null; score: number | null; low: number | null; high: number | null; shuffled?: number | null }
+export interface Weights {
+  raised: { token: string; effect: number }[] | null; lowered: { token: string; effect: number }[] | null;
+  neighbours: { unit: number; cosine: number }[] | null;
+}
+export interface Unit {
+  model: string; layer: number; unit: number; units: number; site: string; explained_on: string; scored_on: string;
+  statistics: Record<string, Record<string, number | null> & { histogram: number[] }>;
+  explanations: Record<string, string>; scores: Score[]; texts: string[]; excerpts: Excerpt[]; weights?: Weights;
+}
+export interface Fired { layer: number; unit: number; maximum: number; share: number; place: number; count: number }
+export interface Fire {
+  tokens: string[]; firing: Fired[];
+  chosen: { layer: number; unit: number; maximum: number; activations: number[]; simulated: Record<string, number[]> } | null;
+}
+export interface Change { token: string; before: number; after: number; difference: number }
+export interface Steered { tokens: string[]; raised: Change[]; lowered: Change[]; divergence: number; continuation: string; steered_continuation: string }

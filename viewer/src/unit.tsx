@@ -1,0 +1,173 @@
+// One unit: what it fires on, what is said of it and how well that holds, what it writes, who is like it.
+import { useMemo } from "preact/hooks";
+import { Dot, Histogram } from "./charts";
+import { exported, get, useDocument, useLoaded } from "./data";
+import { marked, number, percent, short } from "./format";
+import { Heatmap } from "./heatmap";
+import { choice, ordered } from "./order";
+import { address, changed, go, Link, type Place } from "./route";
+import { Problem, useKeys } from "./shell";
+import type { Excerpt, Layer, Score, Unit, Weights } from "./types";
+
+export function UnitPage({ place }: { place: Place }) {
+  const [model, layer, unit] = place.parts;
+  const data = `/api/${encodeURIComponent(model)}/${layer}`;
+  const { value, error } = useDocument<Unit>(`${data}/${unit}`);
+  const list = useLoaded(data, () => get<Layer>(data)).value;
+  const weights = useLoaded(`${data}/${unit}`, () => get<Weights>(`${data}/${unit}/weights`));
+  const order = useMemo(() => (list ? ordered(list, choice(place, list)) : []), [list, place.query.toString()]);
+  const at = order.indexOf(Number(unit));
+  const query = place.query.toString();
+  const beside = (by: number) => {
+    const next = order[at + by];
+    return next === undefined || at < 0 ? null : `${address(model, layer, next)}${query ? `?${query}` : ""}`;
+  };
+  useKeys({ j: () => { const to = beside(1); if (to) go(to); }, k: () => { const to = beside(-1); if (to) go(to); } });
+  if (error) return <Problem message={error} />;
+  if (!value || String(value.unit) !== unit || String(value.layer) !== layer || value.model !== model) return <main class="wait" aria-busy="true">Reading the unit …</main>;
+  return (
+    <main class="unit-page">
+      <header class="bar">
+        <h1>{value.model}<span>/{value.layer}/{value.unit}</span></h1>
+        <nav aria-label="Units">
+          {beside(-1) ? <Link to={beside(-1)!} rel="prev">← previous</Link> : <span class="faint">← previous</span>}
+          {beside(1) ? <Link to={beside(1)!} rel="next">next →</Link> : <span class="faint">next →</span>}
+        </nav>
+        {!exported && <Link class="action" to={tryIt(value)}>Turn it up</Link>}
+      </header>
+      <div class="columns">
+        <div><Explanations unit={value} /><Excerpts unit={value} place={place} /></div>
+        <aside>
+          <Scores scores={value.scores} />
+          <Facts unit={value} />
+          {weights.error ? <p class="faint">{weights.error}</p> : weights.value && <Written unit={value} weights={weights.value} list={list} />}
+        </aside>
+      </div>
+    </main>
+  );
+}
+
+function tryIt(unit: Unit): string {
+  const most = unit.statistics[unit.explained_on]?.maximum ?? 1;
+  const clamp = `${unit.layer}/${unit.unit}=${Number(((most || 1) * 2).toPrecision(2))}`;
+  return `/try?${new URLSearchParams({ model: unit.model, unit: `${unit.layer}/${unit.unit}`, clamp })}`;
+}
+
+const Explanations = ({ unit }: { unit: Unit }) => (
+  <section class="explanations">
+    {Object.entries(unit.explanations).map(([name, text]) => <p key={name}><b>{name}</b> {text}</p>)}
+  </section>
+);
+
+function Excerpts({ unit, place }: { unit: Unit; place: Place }) {
+  const kinds = [...new Set(unit.excerpts.map((one) => `${one.kind}/${one.length}`))];
+  const halves = [...new Set(unit.excerpts.map((one) => one.half))];
+  const explainers = Object.keys(unit.excerpts[0]?.simulated ?? {});
+  const pick = (name: string, all: string[], otherwise?: string) => {
+    const asked = place.query.get(name) ?? "";
+    return all.includes(asked) ? asked : otherwise && all.includes(otherwise) ? otherwise : all[0] ?? "";
+  };
+  const kind = pick("kind", kinds), half = pick("half", halves, unit.scored_on), explainer = pick("by", explainers);
+  const shown = unit.excerpts.filter((one) => `${one.kind}/${one.length}` === kind && one.half === half);
+  const highest = Math.max(...unit.excerpts.flatMap((one) => one.activations), 0);
+  const most = Math.max(...unit.excerpts.flatMap((one) => one.simulated[explainer] ?? []), 0);
+  const choose = (name: string, all: string[], now: string, say: (one: string) => string) => (
+    <div class="choose" role="group" aria-label={name}>
+      {all.map((one) => <button key={one} aria-pressed={one === now} onClick={() => go(changed(place, { [name]: one }), true)}>{say(one)}</button>)}
+    </div>
+  );
+  return (
+    <section class="excerpts">
+      <div class="filters">
+        {choose("kind", kinds, kind, (one) => one.replace("/", " ") + " tokens")}
+        {choose("half", halves, half, (one) => `${one} half`)}
+        {choose("by", explainers, explainer, (one) => `by ${one}`)}
+      </div>
+      <p class="scale" aria-hidden="true"><span class="ramp" />activation 0 to {short(highest)}<span class="ramp below" />expected 0 to {short(most)}, under each token</p>
+      {shown.length === 0 && <p class="faint">{unit.excerpts.length ? "There are no such excerpts." : "This unit was set aside: nothing of it was recorded."}</p>}
+      {shown.map((one, at) => <Row key={at} unit={unit} excerpt={one} explainer={explainer} highest={highest} most={most} />)}
+    </section>
+  );
+}
+
+function Row({ unit, excerpt, explainer, highest, most }: { unit: Unit; excerpt: Excerpt; explainer: string; highest: number; most: number }) {
+  const top = Math.max(...excerpt.activations), r = excerpt.correlation[explainer];
+  return (
+    <article class="excerpt">
+      <p class="meta">
+        {excerpt.interval >= 0 && <span>part {excerpt.interval + 1}</span>}
+        <span title="highest activation">max {short(top)}</span>
+        <span title="Pearson's r of activation and expectation on this excerpt">r {number(r, 2)}</span>
+        <span class="faint">doc {excerpt.document}</span>
+      </p>
+      <Heatmap texts={excerpt.tokens.map((token) => unit.texts[token])} truth={excerpt.activations} expected={excerpt.simulated[explainer]}
+        highest={highest} most={most} label={`Excerpt, highest activation ${short(top)}, correlation ${number(r, 2)}`} />
+    </article>
+  );
+}
+
+export function Scores({ scores }: { scores: Score[] }) {
+  const metrics = [...new Set(scores.map((one) => one.metric))];
+  return (
+    <section>
+      <h2>Scores</h2>
+      <table class="scores">
+        <tbody>
+          {metrics.map((metric) => scores.filter((one) => one.metric === metric).map((one, at) => (
+            <tr key={metric + one.explainer} class={at ? "" : "first"}>
+              <th scope="row">{at ? "" : metric}</th><td>{one.explainer}</td>
+              <td class="n" title={one.low === null ? "" : `95% interval ${number(one.low)} to ${number(one.high)}`}>{one.status && one.status !== "scored" ? <em>{one.status}</em> : number(one.score)}</td>
+              <td><Dot score={one.score} low={one.low} high={one.high} /></td>
+            </tr>
+          )))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function Facts({ unit }: { unit: Unit }) {
+  const at = unit.statistics[unit.scored_on];
+  return (
+    <section>
+      <h2>Activations <small>{unit.scored_on} half</small></h2>
+      <Histogram counts={at.histogram} label="tokens by activation, root scale" from="0" to={short(at.maximum)} />
+      <dl class="facts">
+        <dt>fires on</dt><dd>{percent(at.firing_rate)} of tokens</dd>
+        <dt>mean, maximum</dt><dd>{short(at.mean)}, {short(at.maximum)}</dd>
+        <dt>skewness, kurtosis</dt><dd>{short(at.skewness)}, {short(at.kurtosis)}</dd>
+        <dt title="the share of its variance that lies between tokens">token share</dt><dd>{number(at.token_share, 2)}</dd>
+        <dt title="the share of its variance that lies between places in the context">position share</dt><dd>{number(at.position_share, 2)}</dd>
+        <dt>site</dt><dd><code>{unit.site}</code></dd>
+      </dl>
+    </section>
+  );
+}
+
+function Written({ unit, weights, list }: { unit: Unit; weights: Weights; list?: Layer }) {
+  const column = (name: string, rows: Weights["raised"]) => (
+    <ol class="written" aria-label={`${name} tokens`}><li class="faint">{name}</li>{rows!.map((one, at) => <li key={at}><b>{marked(one.token)}</b><span>{short(one.effect)}</span></li>)}</ol>
+  );
+  const explained = Object.values(list?.sentences ?? {})[0];
+  return (
+    <>
+      <section>
+        <h2>Next tokens <small>by its weights</small></h2>
+        {weights.raised && weights.lowered
+          ? <><div class="two">{column("raises", weights.raised)}{column("lowers", weights.lowered)}</div>
+              <p class="faint">Logits for each unit of activation, through the unembedding alone; layers between are left out.</p></>
+          : <p class="faint">Not known for this kind of model. {exported ? "" : "Turn it up to see what it does."}</p>}
+      </section>
+      {weights.neighbours && (
+        <section>
+          <h2>Neighbours <small>by cosine</small></h2>
+          <ol class="neighbours">
+            {weights.neighbours.map((one) => (
+              <li key={one.unit}><Link to={address(unit.model, unit.layer, one.unit)}>{one.unit}</Link><span>{number(one.cosine, 2)}</span><span class="faint">{explained?.[one.unit]}</span></li>
+            ))}
+          </ol>
+        </section>
+      )}
+    </>
+  );
+}
