@@ -37,6 +37,8 @@ def study(
     price
         The price of a million tokens, for the plan.
     """
+    import shlex
+
     from rich.console import Console
 
     from cratelm.llm.config import open_judge
@@ -55,6 +57,9 @@ def study(
         report = run_study(settings, out, progress, model)
     print_table(report, json)
     if not json:
+        page = report.path.resolve() / "report.html"
+        Console().print(f"Report: {page} (open it in a browser)", soft_wrap=True, highlight=False)
+        look = shlex.join(["cratelm", "view", str(out)])
         Console().print(
-            f"Report: {report.path.resolve() / 'report.html'} (open it in a browser)", soft_wrap=True, highlight=False
+            f"Look at the neurons and steer with them: {look}", markup=False, soft_wrap=True, highlight=False
         )

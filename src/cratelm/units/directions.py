@@ -1,10 +1,12 @@
 """What a unit writes: the direction that one activation adds to the model's hidden states, read off the weights."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 LATENTS = ".sae.latents"
 
@@ -22,7 +24,8 @@ def unit_directions(model: PreTrainedModel, site: str, signed: bool = False) -> 
 def _directions(model: PreTrainedModel, site: str) -> torch.Tensor | None:
     if site.endswith(LATENTS):
         base = site.removesuffix(LATENTS)
-        (sae,) = model.get_submodule(site.rpartition(".")[0])._sae  # type: ignore[missing-attribute]
+        attached: Any = model.get_submodule(site.rpartition(".")[0])
+        (sae,) = attached._sae
         decoder, behind = sae.W_dec.detach(), _directions(model, base)  # (latents, d_in), (d_in, d) | None
         return decoder if behind is None else decoder @ behind
     parent = model.get_submodule(site.rpartition(".")[0])
@@ -30,8 +33,8 @@ def _directions(model: PreTrainedModel, site: str) -> torch.Tensor | None:
         return dictionary.detach()  # (units, d)
     if isinstance(projection := getattr(parent, "down_proj", None), nn.Linear):
         return projection.weight.detach().T
-    if hasattr(projection := getattr(parent, "c_proj", None), "nf"):  # transformers' Conv1D holds its weight so
-        return projection.weight.detach()  # type: ignore[missing-attribute]
+    if isinstance(projection := getattr(parent, "c_proj", None), Conv1D):  # which holds its weight (in, out)
+        return projection.weight.detach()
     return None
 
 

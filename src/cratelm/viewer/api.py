@@ -72,7 +72,9 @@ class Viewer:
 
     async def get_static(self, name: str, request: Request) -> Response:
         """A file of the built page, from memory."""
-        return Response(self.static[name], media_type=TYPES[name.rpartition(".")[2]], headers={"Cache-Control": "no-cache"})
+        return Response(
+            self.static[name], media_type=TYPES[name.rpartition(".")[2]], headers={"Cache-Control": "no-cache"}
+        )
 
     async def get_page(self, request: Request) -> Response:
         """The page, which finds out by its address what to show; 404 where there is nothing of that address."""

@@ -43,7 +43,9 @@ def read_groups(model: ViewedModel, layer: int, unit: int) -> list[Group]:
         table = pq.ParquetFile(path, metadata=file.metadata).read_row_group(number)
         return list(_groups(table.filter(pa.compute.equal(table["unit"], unit))))  # type: ignore[missing-attribute]
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged or missing ({error}). Remove its folder, and run the study again.") from error
+        raise InputError(
+            f"{path} is damaged or missing ({error}). Remove its folder, and run the study again."
+        ) from error
 
 
 @lru_cache(maxsize=FILES_KEPT)

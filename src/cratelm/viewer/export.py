@@ -57,7 +57,9 @@ def _write_page(folder: Path) -> None:
         if name == "index.html":
             policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             page = content.decode().replace('="/', '="')
-            content = page.replace("<head>", f'<head>\n    {policy}\n    <meta name="cratelm" content="export">').encode()
+            content = page.replace(
+                "<head>", f'<head>\n    {policy}\n    <meta name="cratelm" content="export">'
+            ).encode()
         (folder / name).write_bytes(content)
 
 

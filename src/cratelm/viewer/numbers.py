@@ -20,7 +20,11 @@ def significant(values: np.ndarray, digits: int = 3) -> list[Any]:
 
 def _without_nan(values: np.ndarray) -> list[Any]:
     finite = np.isfinite(values)
-    return values.tolist() if finite.all() else np.where(finite, values, None).tolist()
+    if finite.all():
+        return values.tolist()
+    marked = values.astype(object)
+    marked[~finite] = None
+    return marked.tolist()
 
 
 def one(value: float, digits: int = 3) -> float | None:

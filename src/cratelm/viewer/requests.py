@@ -51,7 +51,10 @@ class Tries:
         model = self._model(asked["model"])
         layer, unit = _unit(model, asked["layer"], asked["unit"])
         words = Words.parse(_text(asked["words"]), model.texts)
-        return {"explanation": words.describe(unit, model.texts), "scores": score_explanation(model, layer, unit, words)}
+        return {
+            "explanation": words.describe(unit, model.texts),
+            "scores": score_explanation(model, layer, unit, words),
+        }
 
     def _model(self, name: str) -> ViewedModel:
         model = self.study.model(name)

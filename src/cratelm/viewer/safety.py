@@ -59,7 +59,7 @@ class SafeHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = message | {"headers": [*message["headers"], *extra]}
+                message = {**message, "headers": [*message["headers"], *extra]}
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
@@ -136,7 +136,9 @@ class Turn:
             raise Busy("too much is asked at once. Try again in a moment.")
         try:
             with anyio.fail_after(SECONDS):
-                return await to_thread.run_sync(partial(self._alone, work), limiter=self._limiter, abandon_on_cancel=True)
+                return await to_thread.run_sync(
+                    partial(self._alone, work), limiter=self._limiter, abandon_on_cancel=True
+                )
         except TimeoutError as error:
             raise Busy(f"no answer within {SECONDS} seconds. Give less text.") from error
 

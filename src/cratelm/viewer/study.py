@@ -116,7 +116,9 @@ class Study:
         reported = [row["model"] for row in self.table["models"]]
         for name in sorted(names, key=lambda name: (_base(name) not in reported, _order(name, reported))):
             stages = ("records", "explanations", "scores")
-            yield ViewedModel(name, self.folder, *(open_unhashed(self.folder / stage / name, stage) for stage in stages))
+            yield ViewedModel(
+                name, self.folder, *(open_unhashed(self.folder / stage / name, stage) for stage in stages)
+            )
 
 
 def _base(name: str) -> str:
@@ -140,7 +142,9 @@ def open_unhashed(path: Path, stage: str) -> Artifact:
         raise InputError(f"{path} holds no finished {stage}. Make a study first: cratelm study --out DIR")
     manifest = read_json(path / MANIFEST)
     if manifest.get("schema") != SCHEMA or manifest.get("stage") != stage:
-        raise InputError(f"{path} holds stage {manifest.get('stage')!r}, schema {manifest.get('schema')!r}, no {stage}.")
+        raise InputError(
+            f"{path} holds stage {manifest.get('stage')!r}, schema {manifest.get('schema')!r}, no {stage}."
+        )
     return Artifact(path, manifest)
 
 
@@ -148,7 +152,9 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is damaged or missing ({error}). Remove its folder, and run the study again.") from error
+        raise InputError(
+            f"{path} is damaged or missing ({error}). Remove its folder, and run the study again."
+        ) from error
 
 
 @lru_cache(maxsize=LAYERS_KEPT)

@@ -75,7 +75,7 @@ def _word(part: str) -> tuple[str, float]:
 def score_explanation(model: ViewedModel, layer: int, unit: int, explanation: Explanations) -> list[dict[str, Any]]:
     """One unit's scores under an explanation, by every metric that the study was scored by: rows like the study's."""
     config = ScoreConfig(**(model.scores.config | {"replicates": max(100, model.scores.config["replicates"] // 5)}))
-    by_evidence = {evidence: explanation for evidence in model.protocol.shown}
+    by_evidence = dict.fromkeys(model.protocol.shown, explanation)
     scored = ScoredLayer(config, model.records, layer, model.protocol_name, by_evidence, np.array([unit]))
     rows = []
     for metric in config.metrics:

@@ -1,0 +1,250 @@
+"""The viewer's answers and its guards, by starlette's client and by a real server."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from starlette.testclient import TestClient
+
+from cratelm.artifacts import open_artifact
+from cratelm.cli import run
+from cratelm.models.load import load_model
+from cratelm.records.store import read_excerpts
+from cratelm.score.score import read_scores
+from cratelm.units.directions import nearest, token_effects, unit_directions
+from cratelm.viewer.api import Viewer
+from cratelm.viewer.numbers import significant
+from cratelm.viewer.safety import LONGEST_BODY
+from cratelm.viewer.study import Study
+from cratelm.viewer.words import Words
+from tests.viewing import viewer
+
+HERE = "http://127.0.0.1"
+
+
+def client_of(study: Path) -> TestClient:
+    return TestClient(Viewer(Study(study)).application(["127.0.0.1"]), base_url=HERE)
+
+
+@pytest.fixture(scope="module")
+def client(study: Path) -> TestClient:
+    return client_of(study)
+
+
+def test_a_unit_shows_what_the_records_and_the_scores_hold(client, study):
+    shown = client.get("/api/crate/1/7").json()
+    records = open_artifact(study / "records" / "crate", "records")
+    stored = read_excerpts(records, 1, "score", "top", [7])
+    mine = [row for row in shown["excerpts"] if (row["half"], row["kind"], row["length"]) == ("score", "top", 64)]
+    assert np.allclose([row["activations"] for row in mine], stored.activations, rtol=5e-3)
+    scores = read_scores(open_artifact(study / "scores" / "crate", "scores"))
+    row = (scores["layer"] == 1) & (scores["unit"] == 7) & (scores["metric"] == "random-only")
+    expected = dict(zip(scores["explainer"][row], scores["score"][row], strict=True))
+    found = {one["explainer"]: one["score"] for one in shown["scores"] if one["metric"] == "random-only"}
+    assert found == pytest.approx(expected, rel=5e-3)
+    for one in mine:
+        r = np.corrcoef(one["activations"], one["simulated"]["table"])[0, 1]
+        assert one["correlation"]["table"] == pytest.approx(r, abs=0.02)
+
+
+def test_a_layer_lists_every_unit_with_its_score(client, study):
+    layer = client.get("/api/gpt2/0").json()
+    scores = read_scores(open_artifact(study / "scores" / "gpt2", "scores"))
+    rows = (scores["layer"] == 0) & (scores["metric"] == "anthropic") & (scores["explainer"] == "graph")
+    assert np.allclose(layer["scores"]["graph"]["anthropic"], scores["score"][rows], rtol=5e-3, atol=1e-9)
+    assert {len(layer[name]) for name in ("firing", "maximum", "token_share", "tokens")} == {layer["units"]}
+
+
+@pytest.mark.parametrize("name", ["crate", "gpt2"])
+def test_what_a_unit_writes_is_what_clamping_it_adds(study, name):
+    model = load_model(open_artifact(study / "models" / name, "model"))
+    site = {"crate": "model.layers.1.coding.code", "gpt2": "model.layers.1.mlp.hidden"}[name]
+    directions = unit_directions(model, site)
+    parent = model.get_submodule(site.rpartition(".")[0])
+    units = torch.zeros(1, 1, len(directions))
+    with torch.inference_mode():
+        empty = parent.down_proj(units) if name == "gpt2" else units @ parent.dictionary
+        units[0, 0, 3] = 2
+        written = (parent.down_proj(units) if name == "gpt2" else units @ parent.dictionary) - empty
+    assert torch.allclose(written[0, 0], 2 * directions[3], atol=1e-6)
+    cosines = torch.nn.functional.normalize(directions, dim=1) @ torch.nn.functional.normalize(directions[3], dim=0)
+    cosines[3] = -1
+    assert nearest(directions, 3, 4).unit == cosines.topk(4).indices.tolist()
+    scaled = (directions[3] - directions[3].mean()) * model.model.norm.weight
+    logits = scaled @ model.lm_head.weight.T
+    assert torch.allclose(token_effects(model, directions[3]), logits - logits.mean(), atol=1e-6)
+
+
+def test_a_text_fires_units_as_the_model_run_by_hand_says(client, study):
+    text = "the cat was very good"
+    asked = {"model": "crate", "text": text, "layer": 1, "unit": 3}
+    found = client.post("/api/try/fire", json=asked).json()
+    steered = client.post("/api/try/steer", json={"model": "crate", "text": text, "clamps": ["1/3=5"], "new_tokens": 4})
+    assert "".join(found["tokens"]) == text and len(found["chosen"]["activations"]) == len(found["tokens"])
+    assert steered.json()["divergence"] > 0
+    strongest = found["firing"][0]
+    one = {"layer": strongest["layer"], "unit": strongest["unit"]}
+    again = client.post("/api/try/fire", json=asked | one).json()["chosen"]
+    assert max(again["activations"]) == pytest.approx(strongest["maximum"], rel=0.01)
+    assert again["activations"][strongest["place"]] == max(again["activations"])
+
+
+@pytest.mark.parametrize("unit", [0, 5])
+def test_words_of_ones_own_are_scored_on_that_unit_alone(client, unit):
+    asked = {"model": "crate", "layer": 0, "unit": unit, "words": "film, not good=0.5"}
+    scores = client.post("/api/try/explain", json=asked).json()["scores"]
+    assert {"random-only", "top-and-random", "anthropic", "auroc"} <= {row["metric"] for row in scores}
+    assert all(row["score"] is not None for row in scores)
+
+
+def test_words_mark_the_tokens_that_spell_them_and_no_other():
+    words = Words.parse("not good=0.5\nFilm", texts := ["a", " fi", "lm", "s", " not", " good", " ", "film"])
+    tokens = np.array([[0, 1, 2, 6, 4, 5, 6, 7], [7, 3, 6, 5, 6, 1, 2, 3]])
+    assert words.simulate(np.zeros(2), tokens, np.zeros(2)).tolist() == [
+        [0, 1, 1, 0, 0.5, 0.5, 0, 1],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    assert len(texts) == 8
+
+
+def test_numbers_keep_three_digits_and_say_none_for_what_is_none():
+    assert significant(np.array([0, 1.23456, -0.000123456, 123456, np.nan, np.inf])) == [
+        0.0,
+        1.23,
+        -0.000123,
+        123000.0,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/api/..%2f..%2fetc/0/0",
+        "/api/%2fetc%2fpasswd/0",
+        "/api/crate%00/0/0",
+        "/api/crate/0/99999999999999999999",
+        "/api/crate/-1/0",
+        "/api/nobody/0/0",
+        "/crate/99/0",
+        "/static/app.js",
+    ],
+)
+def test_an_address_that_the_study_does_not_have_is_not_found(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_every_answer_says_that_nothing_foreign_may_run(client):
+    for path in ("/", "/app.js", "/api/study", "/nobody/0/0"):
+        headers = client.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'self'")
+        assert headers["x-content-type-options"] == "nosniff" and "access-control-allow-origin" not in headers
+
+
+def test_the_page_sets_text_as_text_alone():
+    sources = [file.read_text() for file in (Path(__file__).parents[1] / "viewer" / "src").iterdir()]
+    assert sources and not any(word in source for source in sources for word in ("innerHTML", "InnerHTML", "eval("))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 400),
+        ({"Host": "127.0.0.1.evil.example"}, 400),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": HERE, "Sec-Fetch-Site": "same-origin"}, 200),
+        ({}, 200),
+    ],
+)
+def test_only_our_own_page_may_read_and_try(client, headers, status):
+    asked = {"model": "crate", "text": "the cat", "layer": None, "unit": None}
+    assert client.get("/api/study", headers=headers).status_code == status
+    assert client.post("/api/try/fire", json=asked, headers=headers).status_code == status
+
+
+def test_a_link_on_another_site_may_open_a_page(client):
+    assert client.get("/crate/0/1", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+def test_trying_takes_json_by_post_and_no_other_way(client):
+    assert client.get("/api/try/fire").status_code in (404, 405)
+    assert client.put("/api/study").status_code == 405
+    assert client.post("/api/try/fire", content="a=b", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert client.post("/api/try/nothing", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"[" * 50_000,
+        b'{"model": "crate"}',
+        b'{"model": "../x", "text": "a", "layer": null, "unit": null}',
+        b'{"model": "crate", "text": "", "layer": null, "unit": null}',
+        b'{"model": "crate", "text": "a", "layer": 0, "unit": 1000000000}',
+        b'{"model": "crate", "text": "a", "layer": 0, "unit": true}',
+        b'{"model": "crate", "text": "\\ud800", "layer": 0, "unit": 1}',
+        json.dumps({"model": "crate", "text": "good " * 1500, "layer": 0, "unit": 1}).encode(),
+        json.dumps({"model": "crate", "text": "a" * 9000, "layer": 0, "unit": 1}).encode(),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_with_its_reason(client, body):
+    answer = client.post("/api/try/fire", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422 and answer.json()["error"]
+
+
+@pytest.mark.parametrize("clamps", [[], ["1/3"], ["9/0=1"], ["0/999=1"], ["0/1=1"] * 17, ["0/1=nan"], [3]])
+def test_a_clamp_of_what_is_not_there_is_refused(client, clamps):
+    asked = {"model": "crate", "text": "the", "clamps": clamps, "new_tokens": 2}
+    assert client.post("/api/try/steer", json=asked).status_code == 422
+
+
+def test_bodies_addresses_and_ranges_are_bounded(client):
+    body = b" " * (LONGEST_BODY + 1)
+    assert client.post("/api/try/fire", content=body, headers={"Content-Type": "application/json"}).status_code == 413
+    assert client.get("/?q=" + "a" * 5000).status_code == 414
+    ranges = client.get("/app.js", headers={"Range": "bytes=" + ",".join(["0-1"] * 3000)})
+    assert ranges.status_code == 200
+
+
+def test_a_damaged_file_fails_its_units_and_no_other(study, tmp_path):
+    copy = shutil.copytree(study, tmp_path / "study")
+    file = copy / "records" / "crate" / "layer-0.parquet"
+    for damage in (b"no parquet at all", file.read_bytes()[: file.stat().st_size // 2], b""):
+        file.write_bytes(damage)
+        damaged = client_of(copy)
+        answer = damaged.get("/api/crate/0/1")
+        assert answer.status_code == 500 and "layer-0.parquet" in answer.json()["error"]
+        assert damaged.get("/api/crate/1/1").status_code == 200
+
+
+def test_what_is_no_study_is_refused(tmp_path, capsys):
+    assert run(["view", str(tmp_path)]) == 2
+    assert "cratelm study" in capsys.readouterr().err
+
+
+def test_a_real_server_listens_on_this_machine_alone_and_outlives_a_crowd(study):
+    with viewer(study) as address, httpx.Client(base_url=address) as http, ThreadPoolExecutor(40) as crowd:
+        assert http.get("/api/study", headers={"Host": "rebound.example"}).status_code == 400
+
+        def ask(number: int) -> int:
+            asked = {"model": "crate", "text": "the cat " * (number % 20 + 1), "layer": 0, "unit": 1}
+            try:
+                return httpx.post(f"{address}/api/try/fire", json=asked, timeout=60).status_code
+            except httpx.TransportError:
+                return 503
+
+        statuses = list(crowd.map(ask, range(200)))
+        assert set(statuses) <= {200, 503} and 200 in statuses
+        assert http.get("/api/crate/0/1").status_code == 200

@@ -1,0 +1,40 @@
+"""A real viewer process on a study, for tests."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def viewer(study: Path) -> Iterator[str]:
+    """The address of `cratelm view` on a study, as long as the context is open."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from cratelm.cli import main; main()", "view", str(study), "--port", str(port)]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait(address, process)
+        yield address
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 143
+
+
+def _wait(address: str, process: subprocess.Popen) -> None:
+    for _ in range(300):
+        assert process.poll() is None, process.communicate()[1]
+        try:
+            urllib.request.urlopen(address).close()
+            return
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise AssertionError("the viewer did not come up")
