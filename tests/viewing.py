@@ -30,7 +30,7 @@ def viewer(study: Path) -> Iterator[str]:
 
 
 def _wait(address: str, process: subprocess.Popen) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         assert process.poll() is None, process.communicate()[1]
         try:
             urllib.request.urlopen(address).close()
