@@ -6,6 +6,7 @@ of lines, not the marks, says where it ends, so that no text can end it early or
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 UNKNOWN = "unknown"
 BEGIN, END = "<tokens>", "</tokens>"
@@ -74,6 +75,7 @@ def _shown(explanation: str) -> str:
     return f"\n{FIRES_ON} {on_a_line(explanation)}.\n"
 
 
+@cache
 def _examples() -> str:
     return "".join(_shown(example.explanation) + rows(example.tokens, example.strengths) for example in EXAMPLES)
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cratelm.errors import InputError
 from cratelm.judges import prompts
 from cratelm.llm.model import DIGITS, LanguageModel
@@ -59,7 +61,8 @@ def _expected(found: Sequence[list[float] | None]) -> Simulated:
     missing = sum(row is None for row in found)
     if missing:
         return Failure(f"no digit among the likely tokens at {missing} of {len(found)} places")
-    return [sum(int(digit) * share for digit, share in zip(DIGITS, row or [], strict=True)) for row in found]
+    shares = np.array(found, dtype=np.float64).reshape(len(found), len(DIGITS))  # (places, 10)
+    return (shares @ np.arange(len(DIGITS))).tolist()
 
 
 def _log_probability_free(model: LanguageModel, questions: Sequence[Question]) -> Iterator[tuple[int, Simulated]]:
