@@ -29,6 +29,9 @@ def golden() -> str:
         "log-probability-free": prompts.log_probability_free("hot things", tokens),
         "listing": prompts.listing("hot things", tokens),
         "explanation": prompts.explanation([(tokens, (0, 0, 3.0, 0, 0, 0, 0)), (tokens, (0, 0, 6.0, 0, 0, 0, -1.0))]),
+        "detection": prompts.detection("hot things", tokens, [True] * len(tokens)),
+        "fuzzing": prompts.detection("hot things", (*tokens, " <<x>>"), [token == " hot" for token in (*tokens, "")]),
+        "intruder": prompts.intruder([tokens] * 5),
     }
     return "".join(f"=== {name}\n{prompt}\n" for name, prompt in made.items())
 
