@@ -17,6 +17,8 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
   const [layer, unit] = chosen ? [Number(chosen[1]), Number(chosen[2])] : [null, null];
   const asked = { model: model.name, text, layer, unit };
   const { value, error } = useLoaded(exported ? null : JSON.stringify(asked), () => post<Fire>("/api/try/fire", asked), 150);
+  // While another unit is on its way, what is known is of the one before.
+  const seen = value?.chosen && value.chosen.layer === layer && value.chosen.unit === unit ? value : null;
   const change = (changes: Record<string, string | null>) => go(changed(place, changes), true);
   if (exported) return <main class="problem"><h1>Trying needs the model</h1><p>These pages are files. Run <code>cratelm view</code> on the study to type texts and turn units.</p></main>;
   return (
@@ -29,8 +31,8 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
       {error && <p class="error" role="alert">{error}</p>}
       <div class="columns">
         <div>
-          {value?.chosen && <Seen fire={value} model={model.name} />}
-          <Steer model={model.name} text={text} place={place} chosen={value?.chosen ?? null} />
+          {seen && <Seen fire={seen} model={model.name} />}
+          <Steer model={model.name} text={text} place={place} chosen={seen?.chosen ?? null} />
           {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} />}
         </div>
         <aside>

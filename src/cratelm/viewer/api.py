@@ -68,7 +68,7 @@ class Viewer:
             *(Route(f"/{name}", partial(self.get_static, name)) for name in self.static if name != "index.html"),
             *(Route(path, self.get_page) for path in ("/", "/try", "/{model}", "/{model}/{layer:int}", unit)),
         ]
-        return Starlette(routes=routes, middleware=guards(hosts), exception_handlers={404: _not_found})
+        return Starlette(routes=routes, middleware=guards(hosts), exception_handlers={404: self.not_found})
 
     async def get_static(self, name: str, request: Request) -> Response:
         """A file of the built page, from memory."""
@@ -79,7 +79,14 @@ class Viewer:
     async def get_page(self, request: Request) -> Response:
         """The page, which finds out by its address what to show; 404 where there is nothing of that address."""
         known = "model" not in request.path_params or self._place(request) is not None
-        return Response(self.static["index.html"], 200 if known else 404, media_type="text/html")
+        return self._page(200 if known else 404)
+
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        """The page says so to a person, JSON to a program."""
+        return _missing() if request.url.path.startswith("/api/") else self._page(404)
+
+    def _page(self, status: int) -> Response:
+        return Response(self.static["index.html"], status, media_type="text/html")
 
     async def get_study(self, request: Request) -> Response:
         """The comparison, and what there is to look at."""
@@ -139,7 +146,3 @@ def _json(body: bytes) -> Response:
 
 def _missing() -> Response:
     return failure(404, "there is nothing of that name in this study.")
-
-
-async def _not_found(request: Request, error: Exception) -> Response:
-    return _missing()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cratelm.errors import InputError
@@ -41,7 +42,7 @@ def read_groups(model: ViewedModel, layer: int, unit: int) -> list[Group]:
         if number is None:
             return []
         table = pq.ParquetFile(path, metadata=file.metadata).read_row_group(number)
-        return list(_groups(table.filter(pa.compute.equal(table["unit"], unit))))  # type: ignore[missing-attribute]
+        return list(_groups(table.filter(pc.equal(table["unit"], unit))))  # type: ignore[missing-attribute]
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(
             f"{path} is damaged or missing ({error}). Remove its folder, and run the study again."
