@@ -1,5 +1,5 @@
 // A layer: all its units as one list that sorts, filters and searches; only the rows in sight are on the page.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
 import { useDocument } from "./data";
 import { marked, number, percent, short } from "./format";
@@ -34,7 +34,7 @@ function Units({ layer, place }: { layer: Layer; place: Place }) {
     const box = list.current;
     if (box && (next * HEIGHT < box.scrollTop || (next + 2) * HEIGHT > box.scrollTop + box.clientHeight)) box.scrollTop = (next - 3) * HEIGHT;
   };
-  useEffect(() => select(0), [query]);
+  useLayoutEffect(() => select(0), [query]); // before the next key can come
   useKeys({ j: () => step(1), k: () => step(-1), Enter: () => units.length && go(to(units[selected])) });
   const heading = (sort: string, text: string) => (
     <span role="columnheader" class={sort === "unit" ? "" : "n"} aria-sort={asked.sort === sort ? (asked.descending ? "descending" : "ascending") : "none"}>

@@ -1,5 +1,5 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { address, go, Link, type Place } from "./route";
 import type { Study } from "./types";
 
@@ -9,7 +9,8 @@ export const Problem = ({ message }: { message: string }) => (
 
 /** Calls what belongs to a key, unless somebody is typing. */
 export function useKeys(keys: Record<string, () => unknown>): void {
-  useEffect(() => {
+  // As soon as a change is on the page: the next key, however fast, has to meet the newest state.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
       if (event.ctrlKey || event.metaKey || event.altKey || target.matches("input, textarea, select") || (event.key === "Enter" && target.matches("a, button"))) return;
