@@ -65,7 +65,7 @@ def test_two_processes_that_share_out_the_weights_stopped_once_train_like_one(to
     assert (two.path / "snapshots" / "0.5" / "model.safetensors").is_file()
 
 
-def test_a_model_that_was_not_shared_out_is_noticed(tokens, tmp_path, quiet, monkeypatch) -> None:
+def test_a_model_that_was_not_shared_out_is_noticed() -> None:
     """accelerate leaves out FSDP on CPUs without a word."""
     from cratelm.models.build import build_model
 

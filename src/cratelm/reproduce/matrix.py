@@ -12,7 +12,7 @@ from cratelm.presets import StudyConfig, preset, train_preset
 from cratelm.training.config import TrainingConfig
 
 RIVAL = "crate-alpha"
-"""The relative of CRATE that stands beside the two at every size: the least dear in loss of those that keep MSSA."""
+"""The relative of CRATE that stands beside the two at every size; chosen before any cell was run."""
 SIZES = (1, 2, 3)
 SEEDS = (0, 1, 2)
 CORPORA = ("reviews", "python-source")
