@@ -1,7 +1,7 @@
 """One unit's excerpts, read from the one row group that holds them, beside what explanations expect of it there."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,21 +13,12 @@ import pyarrow.parquet as pq
 from cratelm.errors import InputError
 from cratelm.explain.explain import Explanations
 from cratelm.records.config import LONG
+from cratelm.records.one_unit import Group
 from cratelm.records.store import Excerpts
 from cratelm.score.sums import Series
 from cratelm.viewer.study import ViewedModel
 
 FILES_KEPT = 64
-
-
-@dataclass(frozen=True)
-class Group:
-    """A unit's excerpts of one half, kind and length."""
-
-    half: str
-    kind: str
-    length: int
-    excerpts: Excerpts
 
 
 def read_groups(model: ViewedModel, layer: int, unit: int) -> list[Group]:
