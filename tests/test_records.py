@@ -22,7 +22,7 @@ from cratelm.records.draws import draw_pool, draw_random, priorities
 from cratelm.records.halves import cut_batches, cut_half, cut_shards
 from cratelm.records.lowest import LowestPriorities
 from cratelm.records.moments import Moments
-from cratelm.records.pairs import batch_pairs, same_value_pairs
+from cratelm.records.pairs import batch_pairs, pairs_of
 from cratelm.records.record import record
 from cratelm.records.recording import Recording
 from cratelm.records.store import read_excerpts, read_layers, read_tables, read_units
@@ -91,22 +91,31 @@ def test_the_lowest_priorities_of_each_group_are_kept_in_any_order_and_cut(data)
     assert np.array_equal(found_activations, activations[found])
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=60))
-def test_pairs_share_a_token_never_a_document_and_use_each_place_once_a_side(places) -> None:
-    token, document = (np.array([place[part] for place in places], dtype=np.int64) for part in (0, 1))
-    left, right = same_value_pairs(token, document)
-    assert (token[left] == token[right]).all()
-    assert (document[left] != document[right]).all()
-    assert sorted(left) == sorted(right)
-    assert len(set(left)) == len(left)
-    # As many places as can be: all of a token, unless one document has more than half of them.
-    for value in set(token):
-        counts = np.bincount(document[token == value])
-        assert (token[left] == value).sum() == min(counts.sum(), 2 * (counts.sum() - counts.max()))
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
+def test_a_share_is_the_correlation_over_all_pairs_of_one_token_in_different_documents(places) -> None:
+    token, document = (np.array([[place[part] for place in places]], dtype=np.int64) for part in (0, 1))
+    x = np.random.default_rng(len(places)).random((len(places), 3)).astype(np.float32)
+    moments = Moments(3)
+    moments.update(torch.from_numpy(x)[None], batch_pairs(token, document, CPU))
+    ends, weights = [], []
+    for value in range(5):
+        mine = [i for i, place in enumerate(places) if place[0] == value]
+        pairs = [(i, j) for i in mine for j in mine if places[i][1] != places[j][1]]
+        ends += pairs
+        weights += [len(mine) / len(pairs) for _ in pairs]
+    assert moments.pairs[0] == round(sum(weights))
+    found = moments.statistics()["token_share"]
+    if not ends:
+        assert np.isnan(found).all()
+        return
+    left, right = (x[[pair[end] for pair in ends]].astype(np.float64) for end in (0, 1))
+    covariance = [np.cov(left[:, unit], right[:, unit], aweights=weights, bias=True) for unit in range(3)]
+    np.testing.assert_allclose(found, [of[0, 1] / of[0, 0] for of in covariance], atol=1e-4)
 
 
-def no_pairs() -> dict:
-    return dict.fromkeys(("token", "position"), (torch.empty(0, dtype=torch.int64),) * 2)
+def no_pairs(length: int) -> dict:
+    """Of so many places, each with a token and in a document of its own."""
+    return dict.fromkeys(("token", "position"), pairs_of(np.arange(length), np.arange(length)))
 
 
 def test_moments_equal_scipys() -> None:
@@ -114,8 +123,8 @@ def test_moments_equal_scipys() -> None:
     activations = torch.relu(torch.randn(2000, 5, generator=generator)) * torch.tensor([0.0, 1e-3, 1, 10, 1000])
     activations[:, 0] = 0
     moments, other = Moments(5), Moments(5)
-    moments.update(activations[:600].view(2, 300, 5), no_pairs())
-    other.update(activations[600:].view(1, 1400, 5), no_pairs())
+    moments.update(activations[:600].view(2, 300, 5), no_pairs(600))
+    other.update(activations[600:].view(1, 1400, 5), no_pairs(1400))
     moments.add(other.state())
     found, x = moments.statistics(), activations.double().numpy()
     np.testing.assert_array_equal(found["maximum"], x.max(0))
@@ -137,7 +146,7 @@ def test_token_and_position_share_are_one_for_a_function_of_either_and_none_for_
     columns.append(columns[0] + columns[2])
     activations = torch.from_numpy(np.stack(columns, axis=2).astype(np.float32))
     moments = Moments(4)
-    moments.update(activations, batch_pairs(token, document, CPU))
+    moments.update(activations, batch_pairs(token, np.broadcast_to(document[:, None], token.shape), CPU))
     found = moments.statistics()
     np.testing.assert_allclose(found["token_share"], [1, 0, 0, 0.5], atol=0.03)
     np.testing.assert_allclose(found["position_share"], [0, 1, 0, 0], atol=0.03)

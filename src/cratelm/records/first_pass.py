@@ -10,10 +10,13 @@ from cratelm.corpus.contexts import context_tokens
 from cratelm.records.config import LONG, NEAR_TOP, SHORT, RecordConfig
 from cratelm.records.halves import Half, Tiling
 from cratelm.records.moments import Moments
-from cratelm.records.pairs import Pairs, batch_pairs
+from cratelm.records.pairs import Pairs, batch_pairs, token_rows
 from cratelm.records.recording import Step, save_state
 from cratelm.records.top import TopExcerpts
 from cratelm.seeds import derive_seed
+
+BATCHES_IN_MEMORY = 4
+"""Batches after which a table's pages leave memory; each return of a page costs time."""
 
 
 def table_sample(config: RecordConfig, site: str, units: int) -> np.ndarray:
@@ -58,13 +61,16 @@ class TableSums:
         self.sample = torch.from_numpy(sample)
         self._file = np.memmap(path, np.float64, "w+", shape=(vocabulary, len(sample)))
         self._sums = torch.from_numpy(self._file)
+        self._seen = 0
 
-    def see(self, tokens: torch.Tensor, activations: torch.Tensor) -> None:
-        """See tokens (contexts, T) and activations (contexts, T, units)."""
-        sample = activations[..., self.sample.to(activations.device)].flatten(0, 1).cpu().double()
-        self._sums.index_add_(0, tokens.flatten(), sample)
-        # The file keeps what was written; its pages need not stay in memory.
-        self._file._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+    def see(self, tokens: tuple[torch.Tensor, torch.Tensor], activations: torch.Tensor) -> None:
+        """See the `token_rows` of a batch and its activations (contexts, T, units)."""
+        values, rows = tokens
+        sample = activations[..., self.sample.to(activations.device)].flatten(0, 1).cpu()  # (contexts * T, sample)
+        self._sums.index_add_(0, values, rows @ sample.double())
+        self._seen += 1
+        if self._seen % BATCHES_IN_MEMORY == 0:  # the file keeps what was written
+            self._file._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 class FirstPass(Step):
@@ -88,8 +94,9 @@ class FirstPass(Step):
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
             if layer == 0:
                 tokens = context_tokens(half.side, half.contexts, batch)
-                pairs = batch_pairs(tokens, half.contexts.document[batch], activations.device)
-                shared[:] = torch.from_numpy(tokens), pairs
+                documents = np.broadcast_to(half.contexts.document[batch, None], tokens.shape)
+                pairs = batch_pairs(tokens, documents, activations.device)
+                shared[:] = token_rows(tokens), pairs
             sites[layer].see(half, batch, activations, shared[1])
             if tables:
                 tables[layer].see(shared[0], activations)

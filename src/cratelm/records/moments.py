@@ -13,7 +13,7 @@ SHARED = ("token", "position")
 
 
 class Moments:
-    """Power sums, firing counts and maxima of every unit, and the products of pairs that share something."""
+    """Power sums, firing counts and maxima of every unit; of pairs that share something mean, square and product."""
 
     def __init__(self, units: int, device: torch.device | str = "cpu"):
         sums = {"dtype": torch.float64, "device": device}
@@ -27,22 +27,30 @@ class Moments:
     def update(self, activations: torch.Tensor, pairs: Mapping[str, Pairs]) -> None:
         """See a batch: activations (contexts, T, units), none below 0, and its pairs by what they share."""
         flat = activations.reshape(-1, activations.shape[-1])  # (contexts * T, units)
+        shared = [pairs[name] for name in SHARED]
         self.tokens += len(flat)
+        self.pairs += torch.tensor([kind.count for kind in shared])
         self.maximum = torch.maximum(self.maximum, activations.amax(1).amax(0))
-        ones = torch.ones(BLOCK, dtype=torch.float64, device=flat.device)
-        for block in flat.split(BLOCK):
-            # Sums over tokens are products with ones: the fastest way that a processor has.
-            all_ones, first = ones[: len(block)], block.double()
-            second = first * first
-            self.powers += torch.stack([all_ones @ power for power in (first, second, second * first, second * second)])
-            self.fired += (all_ones.float() @ block.sign()).nan_to_num().long()
-        for kind, shared in enumerate(SHARED):
-            left, right = pairs[shared]
-            self.pairs[kind] += len(left)
-            for one, other in zip(left.split(BLOCK), right.split(BLOCK), strict=True):
-                first, second = flat.index_select(0, one).double(), flat.index_select(0, other).double()
-                products = (first, first * first, first * second)
-                self.pair_sums[kind] += torch.stack([ones[: len(one)] @ product for product in products])
+        # Sums over tokens are products with weights: the fastest way that a processor has.
+        ones = torch.ones(len(flat), dtype=torch.float64, device=flat.device)
+        weights = torch.stack([ones, *(kind.weight for kind in shared), *(kind.lone for kind in shared)])  # (5, tokens)
+        for block, weight in zip(flat.split(BLOCK), weights.split(BLOCK, dim=1), strict=True):
+            self._see_block(block, weight)
+        for kind, of_kind in enumerate(shared):
+            sums = of_kind.rows @ flat  # (rows, units)
+            for block, scale in zip(sums.split(BLOCK), of_kind.scale.split(BLOCK), strict=True):
+                self.pair_sums[kind, 2] += scale @ block.double().square_()
+
+    def _see_block(self, block: torch.Tensor, weight: torch.Tensor) -> None:
+        """Sums over some tokens: block (tokens, units), weight (5, tokens)."""
+        all_ones, first = weight[0], block.double()
+        second = first * first
+        of_first, of_second = weight[:3] @ first, weight @ second
+        self.powers += torch.stack(
+            [of_first[0], of_second[0], all_ones @ (second * first), all_ones @ (second * second)]
+        )
+        self.pair_sums += torch.stack([of_first[1:], of_second[1:3], -of_second[3:]], dim=1)
+        self.fired += (all_ones.float() @ block.sign()).nan_to_num().long()
 
     def state(self) -> dict[str, torch.Tensor]:
         """All that was summed, by name."""

@@ -114,12 +114,12 @@ class SecondStatistics:
         device, bins, units = activations.device, self.config.histogram, self.units
         at = [torch.from_numpy(index).to(device) for index in (context, within)]
         values = blocks[at[0], at[1]].flatten(0, 1)  # (tokens, units)
-        maximum, finite = (torch.from_numpy(self.plan[name]).to(device) for name in ("maximum", "finite"))
-        cell = (values / maximum).mul_(bins).nan_to_num_(0, 0, 0).long().clamp_(max=bins - 1)
-        cell += torch.arange(units, device=device) * bins
-        cell.masked_fill_(~((values > 0) & finite), units * bins)  # a cell of its own for what is not counted
-        counts = torch.bincount(cell.flatten(), minlength=units * bins + 1)[:-1]
-        self.histogram += counts.view(units, bins).cpu().numpy()
+        fired = values > 0
+        cell = values.div_(torch.from_numpy(self.plan["maximum"]).to(device)).mul_(bins).nan_to_num_(0, 0, 0)
+        # A unit's first cell takes what is not counted.
+        cell = cell.clamp_(max=bins - 1).long().add_(fired).add_(torch.arange(units, device=device) * (bins + 1))
+        counts = torch.bincount(cell.flatten(), minlength=units * (bins + 1)).view(units, bins + 1)[:, 1:]
+        self.histogram += np.where(self.plan["finite"][:, None], counts.cpu().numpy(), 0)
 
     def state(self) -> dict[str, torch.Tensor]:
         """All of it, by name."""

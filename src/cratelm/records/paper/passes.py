@@ -9,7 +9,7 @@ import torch
 from cratelm.corpus.contexts import context_tokens
 from cratelm.records.halves import Half, Shard
 from cratelm.records.moments import Moments
-from cratelm.records.pairs import flat_pairs
+from cratelm.records.pairs import batch_pairs
 from cratelm.records.paper.plan import PaperPlanner, sorted_pool_file
 from cratelm.records.paper.top import TopPositions
 from cratelm.records.paper.windows import ANTHROPIC, OPENAI
@@ -43,7 +43,7 @@ class PaperFirstPass(Step):
             first, flat = int(half.contexts.start[batch[0]]), activations.flatten(0, 1)  # (tokens, units)
             if layer == 0:
                 shared.update(
-                    flat_pairs(context_tokens(half.side, half.contexts, batch), _documents(half, batch), device)
+                    batch_pairs(context_tokens(half.side, half.contexts, batch), _documents(half, batch), device)
                 )
             moments[layer].update(activations, shared)
             for length, top in tops[layer].items():
