@@ -85,16 +85,18 @@ class Assembler(Planner):
         half = self.recording.halves["explain"]
         for start, length in zip(half.contexts.start, half.contexts.length, strict=True):
             np.add.at(counts, half.side.tokens[start : start + length], 1)
-        if len(sample):
-            tables = [
-                np.memmap(self.file("table", number, layer), np.float64, "r", shape=(vocabulary, len(sample)))
-                for number in numbers
-            ]
-            for first in range(0, vocabulary, ROWS_OF_A_TABLE):
-                rows = slice(first, first + ROWS_OF_A_TABLE)
-                sums = np.sum([table[rows] for table in tables], axis=0)
-                means[:, rows] = (sums / np.maximum(counts[rows], 1)[:, None]).T
+        files = [self.file("table", number, layer) for number in numbers] if len(sample) else []
+        for first in range(0, vocabulary if files else 0, ROWS_OF_A_TABLE):
+            rows = slice(first, min(first + ROWS_OF_A_TABLE, vocabulary))
+            sums = sum(_read_rows(file, rows, len(sample)) for file in files)
+            means[:, rows] = (sums / np.maximum(counts[rows], 1)[:, None]).T
         write_tables(path, sample, means, counts)
+
+
+def _read_rows(file: Path, rows: slice, columns: int) -> np.ndarray:
+    """Some rows of a shard's table; read, not mapped, so that no page of it stays in memory."""
+    start, count = rows.start * columns, (rows.stop - rows.start) * columns
+    return np.fromfile(file, np.float64, count, offset=8 * start).reshape(-1, columns)
 
 
 def _under(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
