@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from cratelm.records.config import INTERVALS, SHORT
-from cratelm.records.first_pass import table_sample
+from cratelm.records.first_pass import TableFile, table_sample
 from cratelm.records.lowest import LowestPriorities
 from cratelm.records.moments import Moments
 from cratelm.records.plan import KINDS, Planner
@@ -24,19 +24,23 @@ class Assembler(Planner):
         """Write all sites' files; gives each site's number of units that are not finite in a half."""
         statistics: list[dict[str, dict[str, np.ndarray]]] = []
         for layer in range(len(self.recording.sites)):
-            blocks: list[Block] = []
-            of_half: dict[str, dict[str, np.ndarray]] = {}
-            for name in HALVES:
-                moments, tops = self.merged(name, layer)
-                blocks += [self._known(name, layer, length, top, moments) for length, top in tops.items()]
-                late, histogram = self._late(name, layer, moments)
-                blocks += late
-                of_half[name] = moments.statistics() | {"histogram": histogram}
-            write_excerpts(out / f"layer-{layer}.parquet", blocks)
+            statistics.append(self._write_excerpts(out / f"layer-{layer}.parquet", layer))
             self._write_table(out / f"tables-{layer}.safetensors", layer)
-            statistics.append(of_half)
         write_units(out / "units.parquet", statistics)
         return [int((~(of["explain"]["finite"] & of["score"]["finite"])).sum()) for of in statistics]
+
+    def _write_excerpts(self, path: Path, layer: int) -> dict[str, dict[str, np.ndarray]]:
+        """Write a site's excerpts; gives each half's statistics of it."""
+        blocks: list[Block] = []
+        of_half: dict[str, dict[str, np.ndarray]] = {}
+        for name in HALVES:
+            moments, tops = self.merged(name, layer)
+            blocks += [self._known(name, layer, length, top, moments) for length, top in tops.items()]
+            late, histogram = self._late(name, layer, moments)
+            blocks += late
+            of_half[name] = moments.statistics() | {"histogram": histogram}
+        write_excerpts(path, blocks)
+        return of_half
 
     def _known(self, half: str, layer: int, length: int, top, moments: Moments) -> Block:
         """The excerpts that the plan named, with the activations that the shards spilled."""
@@ -85,18 +89,14 @@ class Assembler(Planner):
         half = self.recording.halves["explain"]
         for start, length in zip(half.contexts.start, half.contexts.length, strict=True):
             np.add.at(counts, half.side.tokens[start : start + length], 1)
-        files = [self.file("table", number, layer) for number in numbers] if len(sample) else []
+        files = [TableFile(self.file("table", number, layer), len(sample)) for number in numbers] if len(sample) else []
         for first in range(0, vocabulary if files else 0, ROWS_OF_A_TABLE):
             rows = slice(first, min(first + ROWS_OF_A_TABLE, vocabulary))
-            sums = sum(_read_rows(file, rows, len(sample)) for file in files)
+            sums = np.zeros((rows.stop - first, len(sample)))
+            for file in files:
+                file.add_to(sums, first)
             means[:, rows] = (sums / np.maximum(counts[rows], 1)[:, None]).T
         write_tables(path, sample, means, counts)
-
-
-def _read_rows(file: Path, rows: slice, columns: int) -> np.ndarray:
-    """Some rows of a shard's table; read, not mapped, so that no page of it stays in memory."""
-    start, count = rows.start * columns, (rows.stop - rows.start) * columns
-    return np.fromfile(file, np.float64, count, offset=8 * start).reshape(-1, columns)
 
 
 def _under(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

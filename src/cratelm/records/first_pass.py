@@ -1,6 +1,6 @@
 """The first pass over a shard: sums, maxima and the places of top excerpts, so much a unit and nothing a token."""
 
-import mmap
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from cratelm.records.recording import Step, save_state
 from cratelm.records.top import TopExcerpts
 from cratelm.seeds import derive_seed
 
-BATCHES_IN_MEMORY = 4
-"""Batches after which a table's pages leave memory; each return of a page costs time."""
+VALUES = "-values"
+"""Ending of the file that names the tokens of a table's rows."""
 
 
 def table_sample(config: RecordConfig, site: str, units: int) -> np.ndarray:
@@ -57,20 +57,42 @@ class FirstStatistics:
 class TableSums:
     """The summed activations of each token for a sample of units: a file, since the vocabulary may be large."""
 
-    def __init__(self, path, vocabulary: int, sample: np.ndarray):
+    def __init__(self, path: Path, sample: np.ndarray):
         self.sample = torch.from_numpy(sample)
-        self._file = np.memmap(path, np.float64, "w+", shape=(vocabulary, len(sample)))
-        self._sums = torch.from_numpy(self._file)
-        self._seen = 0
+        self._values = path.with_name(path.name + VALUES).open("wb")
+        self._sums = path.open("wb")
 
     def see(self, tokens: tuple[torch.Tensor, torch.Tensor], activations: torch.Tensor) -> None:
         """See the `token_rows` of a batch and its activations (contexts, T, units)."""
         values, rows = tokens
         sample = activations[..., self.sample.to(activations.device)].flatten(0, 1).cpu()  # (contexts * T, sample)
-        self._sums.index_add_(0, values, rows @ sample.double())
-        self._seen += 1
-        if self._seen % BATCHES_IN_MEMORY == 0:  # the file keeps what was written
-            self._file._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        self._values.write(values.int().numpy().tobytes())
+        self._sums.write((rows @ sample.double()).numpy().tobytes())
+
+    def close(self) -> None:
+        """All is seen."""
+        self._values.close()
+        self._sums.close()
+
+
+class TableFile:
+    """What a shard's TableSums wrote, some tokens at a time."""
+
+    def __init__(self, path: Path, columns: int):
+        self.path, self.columns = path, columns
+        self.values = np.fromfile(path.with_name(path.name + VALUES), np.int32)
+        # A batch's tokens ascend.
+        batches = np.r_[0, np.flatnonzero(np.diff(self.values) <= 0) + 1, len(self.values)]
+        self.batches = [slice(*bounds) for bounds in pairwise(batches)]
+
+    def add_to(self, sums: np.ndarray, first: int) -> None:
+        """Add to `sums` (tokens, columns) what was seen of the tokens from `first` on."""
+        for batch in self.batches:
+            bounds = batch.start + np.searchsorted(self.values[batch], [first, first + len(sums)])
+            tokens = self.values[slice(*bounds)] - first
+            start = int(8 * bounds[0] * self.columns)
+            rows = np.fromfile(self.path, np.float64, len(tokens) * self.columns, offset=start)
+            sums[tokens] += rows.reshape(-1, self.columns)
 
 
 class FirstPass(Step):
@@ -102,6 +124,8 @@ class FirstPass(Step):
                 tables[layer].see(shared[0], activations)
 
         recording.run(shard, see, self.advance(number))
+        for table in tables:
+            table.close()
         states = [site.state() for site in sites]
         save_state(
             self.result(number),
@@ -113,7 +137,6 @@ class FirstPass(Step):
         return [
             TableSums(
                 self.file("table", number, layer),
-                recording.vocabulary,
                 table_sample(self.config, site.name, site.units),
             )
             for layer, site in enumerate(recording.sites)

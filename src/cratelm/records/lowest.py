@@ -29,7 +29,7 @@ class LowestPriorities:
         """See excerpts (rows,) of groups (rows,), with their priorities and activations (rows, tokens)."""
         self._waiting.append((group, priority.astype(np.int64) << 32 | excerpt, activations))
         # Sorting costs as much for few new rows as for many, so they wait for each other.
-        if sum(len(rows[0]) for rows in self._waiting) > self.key.size // 2:
+        if sum(len(rows[0]) for rows in self._waiting) > self.key.size // 4:
             self.settle()
 
     def settle(self) -> None:

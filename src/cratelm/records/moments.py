@@ -37,9 +37,10 @@ class Moments:
         for block, weight in zip(flat.split(BLOCK), weights.split(BLOCK, dim=1), strict=True):
             self._see_block(block, weight)
         for kind, of_kind in enumerate(shared):
-            sums = of_kind.rows @ flat  # (rows, units)
-            for block, scale in zip(sums.split(BLOCK), of_kind.scale.split(BLOCK), strict=True):
-                self.pair_sums[kind, 2] += scale @ block.double().square_()
+            for rows, scale in of_kind.blocks:
+                sums = rows @ flat  # (some rows, units)
+                for one, of_one in zip(sums.split(BLOCK), scale.split(BLOCK), strict=True):
+                    self.pair_sums[kind, 2] += of_one @ one.double().square_()
 
     def _see_block(self, block: torch.Tensor, weight: torch.Tensor) -> None:
         """Sums over some tokens: block (tokens, units), weight (5, tokens)."""

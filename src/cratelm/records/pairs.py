@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+ROWS = 1024
+"""Sums that are in memory at once."""
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -18,10 +21,9 @@ class Pairs:
 
     count: int
     """Places that have a partner: the weight of all pairs."""
-    rows: torch.Tensor
-    """Sparse (rows, places): a row of ones for each value, and for each of its documents with two places or more."""
-    scale: torch.Tensor
-    """(rows,) what the square of a row's sum counts."""
+    blocks: list[tuple[torch.Tensor, torch.Tensor]]
+    """Sparse rows, (some rows, places) each: a row of ones for each value, and for each of its documents with two
+    places or more; with what the square of each row's sum counts, (some rows,)."""
     weight: torch.Tensor
     """(places,) how much a place weighs among all ends of pairs."""
     lone: torch.Tensor
@@ -29,7 +31,8 @@ class Pairs:
 
     def to(self, device: torch.device) -> "Pairs":
         """The same on a device."""
-        return Pairs(self.count, *(part.to(device) for part in (self.rows, self.scale, self.weight, self.lone)))
+        blocks = [(rows.to(device), scale.to(device)) for rows, scale in self.blocks]
+        return Pairs(self.count, blocks, self.weight.to(device), self.lone.to(device))
 
 
 def pairs_of(values: np.ndarray, documents: np.ndarray) -> Pairs:
@@ -49,9 +52,15 @@ def pairs_of(values: np.ndarray, documents: np.ndarray) -> Pairs:
     lone[order] = np.repeat(np.where(run_size == 1, share_of_run, 0), run_size)
     paired, many = share > 0, (share_of_run > 0) & (run_size > 1)
     places = np.concatenate([order[np.repeat(paired, value_size)], order[np.repeat(many, run_size)]])
-    rows = _rows(np.concatenate([value_size[paired], run_size[many]]), places, len(order))
+    sizes = np.concatenate([value_size[paired], run_size[many]])
     scale = torch.from_numpy(np.concatenate([share[paired], -share_of_run[many]]))
-    return Pairs(int(value_size[paired].sum()), rows, scale, torch.from_numpy(weight), torch.from_numpy(lone))
+    bounds = np.r_[0, np.cumsum(sizes)]
+    blocks = [
+        (_rows(sizes[at], places[bounds[first] : bounds[first + len(sizes[at])]], len(order)), scale[at])
+        for first in range(0, len(sizes), ROWS)
+        for at in [slice(first, first + ROWS)]
+    ]
+    return Pairs(int(value_size[paired].sum()), blocks, torch.from_numpy(weight), torch.from_numpy(lone))
 
 
 def batch_pairs(tokens: np.ndarray, documents: np.ndarray, device: torch.device) -> dict[str, Pairs]:

@@ -17,6 +17,9 @@ from cratelm.records.plan import Planner
 from cratelm.records.recording import Site, Step, load_state, save_state
 from cratelm.seeds import derive_seed
 
+AT_ONCE = 2**19
+"""Activations whose intervals are in memory at once."""
+
 
 class SecondStatistics:
     """What the second pass gathers at one site, with what the plan says of it."""
@@ -69,23 +72,29 @@ class SecondStatistics:
 
     def _see_intervals(self, blocks: torch.Tensor, excerpt: np.ndarray, priority: np.ndarray) -> None:
         """Every excerpt belongs to one interval of each unit that fires in it."""
-        device = blocks.device
         maxima = blocks.amax(2).flatten(0, 1)  # (excerpts, units)
+        size = max(1, AT_ONCE // self.units)
+        for first in range(0, len(maxima), size):
+            some = slice(first, first + size)
+            row, group, rotated = self._in_intervals(maxima[some], priority[some])
+            row, unit = row + first, group // INTERVALS
+            outside = (self.plan["near_top"][unit, :BEST] != excerpt[row, None]).all(1)
+            row, unit, group, rotated = row[outside], unit[outside], group[outside], rotated[outside]
+            if len(row):
+                found = _take(blocks, *np.divmod(row, blocks.shape[1]), unit)
+                self.intervals.update(group, rotated, excerpt[row], found)
+
+    def _in_intervals(self, maxima: torch.Tensor, priority: np.ndarray) -> list[np.ndarray]:
+        """Those of some excerpts, maxima (excerpts, units), that may be kept: row, unit and interval, priority."""
+        device = maxima.device
         scale = torch.from_numpy(self.plan["scale"]).to(device).double()
         # In float64 the quotient is on the right side of every whole number.
         interval = maxima.double().mul_(INTERVALS).div_(scale).ceil_().sub_(1).clamp_(0, INTERVALS - 1).nan_to_num_(0)
-        limit = torch.from_numpy(self.intervals.threshold).to(device).view(self.units, INTERVALS)
         group = interval.long() + torch.arange(self.units, device=device) * INTERVALS
+        limit = torch.from_numpy(self.intervals.threshold).to(device)[group]
         rotated = torch.from_numpy(priority).to(device)[:, None] + torch.from_numpy(self.rotation).to(device)
-        kept = (maxima > 0) & (scale > 0) & (rotated <= limit.flatten()[group])
-        row, unit = kept.nonzero(as_tuple=True)
-        group, rotated = group[row, unit].cpu().numpy(), rotated[row, unit].cpu().numpy()
-        row, unit = row.cpu().numpy(), unit.cpu().numpy()
-        outside = (self.plan["near_top"][unit, :BEST] != excerpt[row, None]).all(1)
-        row, unit, group, rotated = row[outside], unit[outside], group[outside], rotated[outside]
-        if len(row):
-            found = _take(blocks, *np.divmod(row, blocks.shape[1]), unit)
-            self.intervals.update(group, rotated, excerpt[row], found)
+        row, unit = ((maxima > 0) & (scale > 0) & (rotated <= limit)).nonzero(as_tuple=True)
+        return [found.cpu().numpy() for found in (row, group[row, unit], rotated[row, unit])]
 
     def _see_other(self, blocks: torch.Tensor, excerpt: np.ndarray, priority: np.ndarray, tokens: np.ndarray) -> None:
         """Every place of a token is a place of those units that have it among their top tokens."""

@@ -44,7 +44,7 @@ class TopExcerpts:
         value = tokens[np.arange(len(peak)), peak]
         self._waiting.append((unit, value, first[context] + within, document[context], peak))
         # Sorting costs as much for few new rows as for many, so they wait for each other.
-        if sum(len(rows[0]) for rows in self._waiting) > self.units * self.count // 2:
+        if sum(len(rows[0]) for rows in self._waiting) > self.units * self.count // 4:
             self.settle()
 
     def settle(self) -> None:
