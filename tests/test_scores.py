@@ -1,11 +1,13 @@
 """Explanations, correlations and intervals, each against an independent computation."""
 
+import warnings
 from collections import defaultdict
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.optimize import nnls
 from scipy.stats import pearsonr, rankdata, spearmanr
 
@@ -127,6 +129,19 @@ def test_missing_excerpts_weigh_nothing() -> None:
     scores = series(*parts, (6, 5)).pearson().scores()
     first = slice(2 * 5, 2 * 5 + 2)
     assert scores[2] == pytest.approx(pearsonr(truth[first].ravel(), simulated[first].ravel())[0])
+
+
+@given(
+    arrays(
+        np.float64, st.tuples(st.integers(1, 9), st.integers(1, 3)), elements=st.sampled_from([np.nan, -1, 0, 0.5, 7])
+    )
+)
+def test_an_intervals_ends_are_quantiles_of_the_replicates_that_are_not_nan(replicates) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of numpy: a row of nothing but NaN
+        expected = np.nanquantile(replicates, [0.025, 0.975], axis=0)
+    np.testing.assert_allclose(interval(replicates), expected, atol=1e-12)
+    np.testing.assert_allclose(interval(replicates.T, axis=1), expected, atol=1e-12)
 
 
 def test_a_bootstrap_interval_covers_a_known_mean_as_often_as_it_says() -> None:

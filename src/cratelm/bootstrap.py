@@ -13,8 +13,21 @@ def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
 
 def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The ends of the 95% percentile interval of replicates along `axis`; replicates that are NaN are left out."""
-    low, high = np.nanquantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=axis)
+    ascending = np.sort(np.moveaxis(replicates, axis, -1), axis=-1)  # NaN is last
+    last = (~np.isnan(ascending)).sum(-1) - 1
+    low, high = (_between(ascending, last, share) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return low, high
+
+
+def _between(ascending: np.ndarray, last: np.ndarray, share: float) -> np.ndarray:
+    """The value at a share of the way from the first of each row to its last, by a straight line between two."""
+    place = share * np.maximum(last, 0)
+    below = np.floor(place).astype(np.int64)
+    one, other = (
+        np.take_along_axis(ascending, at[..., None], axis=-1)[..., 0]
+        for at in (below, np.minimum(below + 1, np.maximum(last, 0)))
+    )
+    return one + (place - below) * (other - one)
 
 
 def ratio_interval(numerators: np.ndarray, denominators: np.ndarray, seed: int, replicates: int = 1000) -> list[float]:

@@ -80,13 +80,14 @@ class PatternGraphs:
         expected = np.zeros(tokens.shape)
         if not len(self.key):
             return expected
-        units = np.broadcast_to(unit[:, None], tokens.shape).ravel()
         for number in np.unique(self.pattern):
-            fixed, whole = _fixed(PATTERNS[number], tokens, place)
+            rows = np.flatnonzero(np.isin(unit, self.unit[self.pattern == number]))
+            fixed, whole = _fixed(PATTERNS[number], tokens[rows], place[rows])
+            units = np.repeat(unit[rows], tokens.shape[1])
             wanted = _key(units, np.full(len(units), number), fixed)
             found = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
             known = whole & (self.key[found] == wanted)
-            expected.ravel()[known] = self.mean[found[known]]
+            expected[rows] = np.where(known, self.mean[found], expected[rows].ravel()).reshape(-1, tokens.shape[1])
         return expected
 
     def describe(self, unit: int, texts: Sequence[str], words: int = 8) -> str:

@@ -5,10 +5,12 @@ docs/formats.md describes them; SCHEMA counts their changes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
@@ -70,6 +72,9 @@ class Excerpts:
     def concatenate(cls, parts: Sequence["Excerpts"]) -> "Excerpts":
         """Several in a row."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+
+COLUMNS = [field.name for field in fields(Excerpts)]
 
 
 def write_excerpts(path: Path, blocks: Sequence[Block]) -> None:
@@ -220,6 +225,17 @@ def _column(table: pa.Table, name: str) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False)
 
 
+@lru_cache(maxsize=1)
+def _of_half(path: Path, changed: int, half: str) -> pa.Table:
+    """One half of a site's excerpts: a layer is asked for one kind after the other, each of which would decode all."""
+    return pq.read_table(path, filters=[("half", "=", half)], columns=[*COLUMNS, "excerpt", "kind"])
+
+
+def _of_units(path: Path, half: str, units: tuple[int, ...]) -> pa.Table:
+    filters = [("half", "=", half), ("unit", "in", list(units))]
+    return pq.read_table(path, filters=filters, columns=[*COLUMNS, "excerpt", "kind"])  # type: ignore[arg-type]
+
+
 def read_excerpts(
     records: Artifact, layer: int, half: str, kind: str, units: Sequence[int] | None = None, excerpt: int = LONG
 ) -> Excerpts:
@@ -228,15 +244,12 @@ def read_excerpts(
     Raises InputError where the file cannot be read, or is of another schema.
     """
     path = records.path / f"layer-{layer}.parquet"
-    filters = [("excerpt", "=", excerpt), ("half", "=", half), ("kind", "=", kind)]
-    if units is not None:
-        filters.append(("unit", "in", list(units)))  # type: ignore[arg-type]
-    names = [field.name for field in fields(Excerpts)]
     try:
-        table = pq.read_table(path, filters=filters, columns=names)
+        table = _of_half(path, path.stat().st_mtime_ns, half) if units is None else _of_units(path, half, tuple(units))
     except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"{path} is damaged ({error}). Remove its folder and record again.") from error
-    flat = {name: table[name].combine_chunks() for name in names}
+    table = table.filter((pc.field("excerpt") == excerpt) & (pc.field("kind") == kind))
+    flat = {name: table[name].combine_chunks() for name in COLUMNS}
     lists = {name: flat.pop(name).flatten().to_numpy().reshape(-1, excerpt) for name in ("tokens", "activations")}
     columns = {name: column.to_numpy().astype(np.int64) for name, column in flat.items()}
     return Excerpts(**columns, tokens=lists["tokens"].astype(np.int64), activations=lists["activations"])

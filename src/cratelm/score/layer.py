@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -193,7 +193,7 @@ class ScoredLayer:
     def table(self, explainer: str, metric: str, scored: Scored) -> pa.Table:
         """A row a unit: score, its interval over excerpts, status, and the score of another unit's explanation."""
         slots = scored.own.document.shape[1]
-        weights = draw_weights(slots, self.config.replicates, derive_seed(self.config.seed, "excerpts"))
+        weights = _excerpt_weights(slots, self.config.replicates, self.config.seed)
         low, high = interval(np.where(scored.status == 0, scored.own.scores(weights[:, None, :]), 0))
         policy = self._policy(metric, scored.status)
         values = {"score": scored.own.scores(), "low": low, "high": high, "shuffled": scored.shuffled.scores()}
@@ -220,13 +220,14 @@ class ScoredLayer:
             return np.full(len(status), np.nan)
         return np.where(status == FAILED, np.nan, CHANCES.get(metric, 0.0))
 
-    def replicates(self, metric: str, scored: Scored, drawn: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    def replicates(
+        self, metric: str, scored: Scored, drawn: np.ndarray, unit_weights: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """The layer's mean score in each replicate, of its own explanations and of shuffled ones.
 
-        `drawn` (replicates, documents) says how often a document is drawn, the same for every model; units are
-        drawn for each layer. Excerpts follow their documents.
+        `drawn` (replicates, documents) says how often a document is drawn, the same for every model;
+        `unit_weights` (replicates, units) how often each unit is. Excerpts follow their documents.
         """
-        unit_weights = draw_weights(len(self.units), len(drawn), seed)
         policy = self._policy(metric, scored.status)
 
         def under_policy(sums: ExcerptSums) -> ExcerptSums:
@@ -240,6 +241,11 @@ class ScoredLayer:
 
         pairs = (("own", scored.own), ("shuffled", scored.shuffled))
         return {name: under_policy(sums).layer_means(drawn, unit_weights) for name, sums in pairs}
+
+
+@lru_cache(maxsize=8)
+def _excerpt_weights(slots: int, replicates: int, seed: int) -> np.ndarray:
+    return draw_weights(slots, replicates, derive_seed(seed, "excerpts"))
 
 
 def _failures(series: Series) -> dict[str, np.ndarray]:

@@ -129,16 +129,18 @@ class _LayerWork:
         rows: list[pa.Table] = []
         replicates: dict[str, np.ndarray] = {}
         selected: dict[tuple, list[Excerpts]] = {}
+        drawn = self._drawn()
         for explainer in explainers_of(self.explanations):
             metrics = self.metrics(explainer)
             if not metrics:
                 continue
             scored_layer = self.open(layer, explainer, selected)
+            seed = derive_seed(self.config.seed, "units", layer, explainer)
+            unit_weights = draw_weights(len(scored_layer.units), len(drawn), seed)
             for metric in metrics:
                 scored = scored_layer.scored(metric)
                 rows.append(scored_layer.table(explainer, metric, scored))
-                seed = derive_seed(self.config.seed, "units", layer, explainer)
-                found = scored_layer.replicates(metric, scored, self._drawn, seed)
+                found = scored_layer.replicates(metric, scored, drawn, unit_weights)
                 replicates |= {replicates_key(layer, explainer, metric, name): found[name] for name in found}
             if explainer == "graph" and self.protocol == "strict":
                 rows.append(context_gains(self.records, layer, scored_layer.explanations["openai"]))
@@ -159,7 +161,6 @@ class _LayerWork:
             return [name for name in found if name not in DETECTIONS]
         return found
 
-    @property
     def _drawn(self) -> np.ndarray:
         """How often each document is drawn in each replicate: (replicates, documents)."""
         half = PROTOCOLS[read_protocol(self.records)].scored_on
