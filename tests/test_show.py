@@ -94,6 +94,7 @@ def test_text_of_data_cannot_act_on_the_terminal(capsys) -> None:
         "site": "[red]" + HOSTILE,
         "statistics": {"score": nothing | {"firing_rate": 1.0, "maximum": 2.0, "histogram": [0, 1, 9]}},
         "explanations": {"table": HOSTILE},
+        "logits": {"raised": [HOSTILE], "raised_by": [1.0], "lowered": ["\x9b2J"], "lowered_by": [-1.0]},
         "scores": [],
         "excerpts": [excerpt | {"tokens": [HOSTILE, "[bold]", "\r\n", "\x9b2J"], "activations": [2.0, 0.5, 0.0, 0.0]}],
     }
@@ -105,5 +106,5 @@ def test_text_of_data_cannot_act_on_the_terminal(capsys) -> None:
 
 def test_a_damaged_file_is_named(study, tmp_path) -> None:
     (tmp_path / "layer-0.parquet").write_bytes(b"PAR1")
-    with pytest.raises(Exception, match=r"layer-0\.parquet is damaged.*record again"):
+    with pytest.raises(Exception, match=r"layer-0\.parquet is damaged or missing.*record again"):
         read_groups(Artifact(tmp_path, {}), 0, 0)

@@ -1,5 +1,6 @@
 """`cratelm study --sae`: the latents are models of their own, beside the models, at equal cost."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from cratelm.artifacts import claim_study, open_artifact, read_json
+from cratelm.cli import run
 from cratelm.errors import InputError
 from cratelm.sae.config import StudySaeConfig
 from cratelm.study import run_study
@@ -97,3 +99,28 @@ def test_a_k_above_the_width_is_refused_before_anything_is_made(small_study, tmp
     with pytest.raises(InputError, match="has 64 latents"):
         run_study(config, tmp_path / "study", quiet)
     assert not (tmp_path / "study").exists()
+
+
+def test_latents_are_shown_and_exported_as_other_units_are(with_saes, tmp_path, capsys) -> None:
+    records = with_saes / "records" / "crate+sae-2x-k16"
+    assert run(["show", str(with_saes), "crate+sae-2x-k16/1/5", "--json"]) == 0
+    known = json.loads(capsys.readouterr().out)
+    assert known["site"].endswith(".sae.latents")
+    for name in ("neuron-record", "neuronpedia"):
+        assert run(["export", str(records), "--format", name, "--out", str(tmp_path / name)]) == 0
+    written = json.loads((tmp_path / "neuron-record" / "collated-activations" / "1" / "5.json").read_text())
+    top = [
+        excerpt["activations"]
+        for excerpt in known["excerpts"]
+        if (excerpt["half"], excerpt["kind"]) == ("explain", "top")
+    ]
+    assert [one["activations"] for one in written["most_positive_activation_records"]] == [
+        one for one in top if len(one) == 64
+    ]
+    features = [
+        feature["feature_index"]
+        for path in (tmp_path / "neuronpedia" / "1").glob("batch-*.json")
+        for feature in json.loads(path.read_text())["features"]
+    ]
+    skipped = json.loads((tmp_path / "neuronpedia" / "1" / "skipped_indexes.json").read_text())["skipped_indexes"]
+    assert sorted(features + skipped) == list(range(128))

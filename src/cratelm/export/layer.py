@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cratelm.artifacts import Artifact
+from cratelm.records.logits import read_logits
 from cratelm.records.store import UNITS_IN_ROW_GROUP, Excerpts, read_excerpts, read_units
 
 
@@ -33,6 +34,11 @@ class Layer:
     def statistics(self) -> dict[str, np.ndarray]:
         """Each unit's statistics, (units, …)."""
         return read_units(self.records, self.number, self.half)
+
+    @cached_property
+    def logits(self) -> dict[int, dict[str, list]]:
+        """By unit, the tokens that it raises and lowers most; empty where they were not kept."""
+        return read_logits(self.records, self.number)
 
     def value(self, name: str, unit: int) -> float | None:
         """A statistic of a unit; None where it has none."""

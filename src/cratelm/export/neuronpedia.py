@@ -1,8 +1,9 @@
 """Neuronpedia's dashboards, as SAEDashboard writes them: LAYER/batch-N.json, run_settings.json, skipped_indexes.json.
 
 Top excerpts are the group whose `bin_min` is -1; the interval excerpts of the protocol strict are groups of their own.
-What SAEDashboard measures and a recording does not (alignment and correlation with other neurons, logits) is left
-empty, as it leaves it where it is turned off. Units that never fire or are not finite are skipped, and listed.
+What SAEDashboard measures and a recording does not (alignment and correlation with other neurons) is left empty, as it
+leaves it where it is turned off; so are logits, unless the recording was made with --logits. Units that never fire or
+are not finite are skipped, and listed.
 """
 
 import json
@@ -75,10 +76,7 @@ def _feature(layer: Layer, unit: int, top: Excerpts, intervals: Excerpts | None 
     return {
         "feature_index": unit,
         **{table + column: [] for table, names in zip(tables, columns, strict=True) for column in names},
-        "neg_str": [],
-        "neg_values": [],
-        "pos_str": [],
-        "pos_values": [],
+        **_logits(layer, unit),
         "frac_nonzero": float(layer.statistics["firing_rate"][unit]),
         "freq_hist_data_bar_values": [round((place + 0.5) * width, DIGITS) for place in range(len(histogram))],
         "freq_hist_data_bar_heights": [float(count) for count in histogram],
@@ -88,6 +86,19 @@ def _feature(layer: Layer, unit: int, top: Excerpts, intervals: Excerpts | None 
         "decoder_weights_dist": [],
         "vector": [],
         "activations": activations,
+    }
+
+
+def _logits(layer: Layer, unit: int) -> dict[str, list]:
+    """The tokens that a unit lowers and raises most, where the recording kept them."""
+    found = layer.logits.get(unit, {})
+    return {
+        f"{sign}_{column}": values
+        for sign, side in (("neg", "lowered"), ("pos", "raised"))
+        for column, values in (
+            ("str", [layer.texts[token] for token in found.get(side, [])]),
+            ("values", [round(value, DIGITS) for value in found.get(f"{side}_by", [])]),
+        )
     }
 
 

@@ -45,6 +45,8 @@ class RecordConfig:
     """Bins of a unit's histogram over the pool, of equal width up to its maximum."""
     table_units: int = 256
     """Units a layer, drawn by seed, whose full token table is kept for the ceiling `table-full`."""
+    logits: int = 0
+    """Tokens each way that a unit raises and lowers most, through the unembedding, that are kept."""
     batch: int = 8192
     """Tokens in a batch."""
     shard: int = 2**17
@@ -63,9 +65,10 @@ class RecordConfig:
             self.batch,
             self.shard,
         )
-        if min(counts) < 1 or self.table_units < 0:
+        if min(counts) < 1 or min(self.table_units, self.logits) < 0:
             raise InputError(
-                "records: top, random, short_random, interval, other, histogram, batch and shard must be 1 or more."
+                "records: top, random, short_random, interval, other, histogram, batch and shard must be 1 or more, "
+                "table_units and logits 0 or more."
             )
         if self.top > NEAR_TOP:
             raise InputError(f"records: top is {self.top}; at most {NEAR_TOP} can be kept.")

@@ -1,16 +1,21 @@
 """One unit of a recording, read alone: its excerpts from the one row group that holds them, and its statistics."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
-from cratelm.records.store import Excerpts
+from cratelm.records.store import Excerpts, to_excerpts
+
+FILES_KEPT = 64
+"""Files whose row groups are remembered; a larger study's are looked up again."""
 
 
 @dataclass(frozen=True)
@@ -30,40 +35,42 @@ def read_groups(records: Artifact, layer: int, unit: int) -> list[Group]:
     """
     path = records.path / f"layer-{layer}.parquet"
     try:
-        file = pq.ParquetFile(path)
-        table = _row_group(file, unit)
-    except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{path} is damaged ({error}). Remove its folder and record again.") from error
-    return [] if table is None else _groups(table.filter(pa.array(table["unit"].to_numpy() == unit)))
+        metadata = _metadata(path, path.stat().st_mtime_ns)
+        number = _row_group(metadata, unit)
+        if number is None:
+            return []
+        table = pq.ParquetFile(path, metadata=metadata).read_row_group(number)
+        return list(_groups(table.filter(pc.field("unit") == unit)))
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise InputError(f"{path} is damaged or missing ({error}). Remove its folder and record again.") from error
 
 
-def _row_group(file: pq.ParquetFile, unit: int) -> pa.Table | None:
-    column = file.schema_arrow.get_field_index("unit")
-    for number in range(file.num_row_groups):
-        bounds = file.metadata.row_group(number).column(column).statistics
-        if bounds.min <= unit <= bounds.max:
-            return file.read_row_group(number)
+@lru_cache(maxsize=FILES_KEPT)
+def _metadata(path: Path, written: int) -> pq.FileMetaData:
+    return pq.read_metadata(path)
+
+
+def _row_group(metadata: pq.FileMetaData, unit: int) -> int | None:
+    """The row group that holds a unit: groups are in the order of units, and none is split over two."""
+    column = metadata.schema.names.index("unit")
+    low, high = 0, metadata.num_row_groups - 1
+    while low <= high:
+        middle = (low + high) // 2
+        bounds = metadata.row_group(middle).column(column).statistics
+        if unit < bounds.min:
+            high = middle - 1
+        elif unit > bounds.max:
+            low = middle + 1
+        else:
+            return middle
     return None
 
 
-def _groups(table: pa.Table) -> list[Group]:
+def _groups(table: pa.Table) -> Iterator[Group]:
     keys = list(zip(*(table[name].to_pylist() for name in ("excerpt", "half", "kind")), strict=True))
-    groups = []
     for length, half, kind in dict.fromkeys(keys):
         rows = [row for row, key in enumerate(keys) if key == (length, half, kind)]
-        groups.append(Group(half, kind, length, _excerpts(table.take(rows), length)))
-    return groups
-
-
-def _excerpts(table: pa.Table, length: int) -> Excerpts:
-    columns: dict[str, np.ndarray] = {}
-    for field in fields(Excerpts):
-        column = table[field.name].combine_chunks()
-        if pa.types.is_list(column.type):
-            columns[field.name] = column.flatten().to_numpy().reshape(-1, length)
-        else:
-            columns[field.name] = column.to_numpy().astype(np.int64)
-    return Excerpts(**columns | {"tokens": columns["tokens"].astype(np.int64)})
+        yield Group(half, kind, length, to_excerpts(table.take(rows), length))
 
 
 def read_statistics(records: Artifact, layer: int, unit: int) -> dict[str, dict[str, Any]]:

@@ -23,6 +23,7 @@ from cratelm.records.assemble import Assembler
 from cratelm.records.config import RecordConfig
 from cratelm.records.first_pass import FirstPass
 from cratelm.records.halves import Half
+from cratelm.records.logits import write_logits
 from cratelm.records.paper.assemble import PaperAssembler
 from cratelm.records.paper.passes import PaperFirstPass, PaperSecondPass
 from cratelm.records.paper.plan import PaperPlanner
@@ -91,6 +92,11 @@ def _record(
     with progress.task(f"writing the records of {name}"):
         not_finite = steps.assembler(*given).write_store(folder)
         shutil.copyfile(tokens.path / "tokenizer.json", folder / "tokenizer.json")
+    if config.logits:
+        with progress.task(f"the tokens that units of {name} raise and lower"):
+            unknown = write_logits(folder, recording, config.logits)
+        if unknown:
+            progress.say(f"what units write is not known at {', '.join(unknown)}: no logits of theirs are kept.")
     _tell_not_finite(recording, not_finite, progress)
     write_json(folder / "records.json", _summary(recording, name, not_finite))
     shutil.rmtree(shards)

@@ -248,8 +248,12 @@ def read_excerpts(
         table = _of_half(path, path.stat().st_mtime_ns, half) if units is None else _of_units(path, half, tuple(units))
     except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"{path} is damaged ({error}). Remove its folder and record again.") from error
-    table = table.filter((pc.field("excerpt") == excerpt) & (pc.field("kind") == kind))
+    return to_excerpts(table.filter((pc.field("excerpt") == excerpt) & (pc.field("kind") == kind)), excerpt)
+
+
+def to_excerpts(table: pa.Table, length: int) -> Excerpts:
+    """Rows of a site's file that hold excerpts of one length."""
     flat = {name: table[name].combine_chunks() for name in COLUMNS}
-    lists = {name: flat.pop(name).flatten().to_numpy().reshape(-1, excerpt) for name in ("tokens", "activations")}
+    lists = {name: flat.pop(name).flatten().to_numpy().reshape(-1, length) for name in ("tokens", "activations")}
     columns = {name: column.to_numpy().astype(np.int64) for name, column in flat.items()}
     return Excerpts(**columns, tokens=lists["tokens"].astype(np.int64), activations=lists["activations"])

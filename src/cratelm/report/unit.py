@@ -11,6 +11,7 @@ from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_artifact, read_jso
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
+from cratelm.records.logits import SIDES, read_logits
 from cratelm.records.one_unit import Group, find_unit, read_groups, read_statistics
 
 SCORES = ("explainer", "metric", "score", "low", "high", "shuffled", "status")
@@ -31,13 +32,15 @@ def read_unit(folder: Path, address: str) -> dict[str, Any]:
         raise InputError(f"{folder} is neither a study nor a recording. Give the folder of one.")
     layer, unit = find_unit(records, address)
     summary = read_json(records.path / "records.json")
+    texts = token_texts(read_tokenizer(records))
     known = {
         "unit": f"{model}/{layer}/{unit}" if model else f"{layer}/{unit}",
         "model": summary["model"],
         "site": summary["sites"][layer]["site"],
         "protocol": summary["protocol"],
         "statistics": read_statistics(records, layer, unit),
-        "excerpts": _excerpts(read_groups(records, layer, unit), token_texts(read_tokenizer(records))),
+        "logits": _logits(read_logits(records, layer, unit).get(unit), texts),
+        "excerpts": _excerpts(read_groups(records, layer, unit), texts),
     }
     judged = _judged(folder, model, layer, unit) if model else {"explanations": {}, "scores": []}
     return _plain(known | judged)
@@ -64,6 +67,11 @@ def _judged(folder: Path, model: str, layer: int, unit: int) -> dict[str, Any]:
 
 def _rows(path: Path, unit: int) -> list[dict[str, Any]]:
     return pq.read_table(path, filters=[("unit", "=", unit)]).to_pylist()
+
+
+def _logits(found: dict[str, list] | None, texts: Sequence[str]) -> dict[str, list] | None:
+    """The tokens that it raises and lowers, as text, and by how much; None where they were not kept."""
+    return found and found | {side: [texts[token] for token in found[side]] for side in SIDES}
 
 
 def _excerpts(groups: Sequence[Group], texts: Sequence[str]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cratelm.records.logits import SIDES
 from cratelm.report.text import visible
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -24,6 +25,8 @@ def print_unit(known: dict[str, Any], half: str, count: int) -> None:
     console.print(_statistics(known["statistics"]))
     for name, sentence in known["explanations"].items():
         console.print(Text(f"{name}: ", "bold") + Text(visible(sentence)), soft_wrap=True)
+    for side in SIDES if known["logits"] else ():
+        console.print(_raised(side, known["logits"]), soft_wrap=True)
     if known["scores"]:
         console.print(_scores(known["scores"]))
     mine = [excerpt for excerpt in known["excerpts"] if excerpt["half"] == half]
@@ -45,6 +48,11 @@ def _statistics(by_half: dict[str, dict[str, Any]]) -> Table:
         cells = [_number(values[name.replace(" ", "_")]) for name in names]
         table.add_row(half, *cells, _bars(values["histogram"] or []))
     return table
+
+
+def _raised(side: str, logits: dict[str, Any]) -> Text:
+    said = (f"'{visible(token)}' {by:+.3g}" for token, by in zip(logits[side], logits[f"{side}_by"], strict=True))
+    return Text(f"{side}: ", "bold") + Text(", ".join(said))
 
 
 def _number(value: float | None) -> str:

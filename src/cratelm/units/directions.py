@@ -54,21 +54,21 @@ def nearest(directions: torch.Tensor, unit: int, count: int) -> Neighbours:
     return Neighbours(places.tolist(), values.tolist())
 
 
-def token_effects(model: PreTrainedModel, direction: torch.Tensor) -> torch.Tensor | None:
-    """What a direction (d,) does to each next token's logit through the unembedding alone, (V,), 0 on average.
+def token_effects(model: PreTrainedModel, directions: torch.Tensor) -> torch.Tensor | None:
+    """What directions (..., d) do to each next token's logit through the unembedding alone, (..., V), 0 on average.
 
     The layers between and the last norm's division are left out (the "logit lens", nostalgebraist 2020). None where
-    the direction is not of the hidden states.
+    the directions are not of the hidden states.
     """
     head = model.get_output_embeddings()
-    if not isinstance(head, nn.Linear) or head.weight.shape[1] != len(direction):
+    if not isinstance(head, nn.Linear) or head.weight.shape[1] != directions.shape[-1]:
         return None
     norm = _last_norm(model)
     if isinstance(norm, nn.LayerNorm):
-        direction = direction - direction.mean()
+        directions = directions - directions.mean(-1, keepdim=True)
     scale = getattr(norm, "weight", None)
-    effects = head.weight.detach() @ (direction if scale is None else direction * scale.detach())
-    return effects - effects.mean()
+    effects = (directions if scale is None else directions * scale.detach()) @ head.weight.detach().T
+    return effects - effects.mean(-1, keepdim=True)
 
 
 def _last_norm(model: PreTrainedModel) -> nn.Module | None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from cratelm.viewer.excerpts import Group, correlations, explanations_of, read_groups, simulated
+from cratelm.records.one_unit import Group, read_groups
+from cratelm.viewer.excerpts import correlations, explanations_of, simulated
 from cratelm.viewer.numbers import one, significant
 from cratelm.viewer.study import ViewedModel
 
@@ -15,7 +16,7 @@ def unit_document(model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
     """Everything of one unit but what its weights say; tokens of excerpts are places in `texts`."""
     site = model.sites[layer]
     used: dict[int, int] = {}
-    excerpts = [row for group in read_groups(model, layer, unit) for row in _rows(model, layer, group, used)]
+    excerpts = [row for group in read_groups(model.records, layer, unit) for row in _rows(model, layer, group, used)]
     return {
         "model": model.name,
         "layer": layer,

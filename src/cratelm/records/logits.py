@@ -1,0 +1,75 @@
+"""The tokens that each unit's writing raises and lowers most, read off the weights through the unembedding."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from cratelm.artifacts import Artifact
+from cratelm.records.recording import Recording
+from cratelm.units.directions import token_effects, unit_directions
+
+FILE = "logits.parquet"
+UNITS_AT_ONCE = 64
+SIDES = ("raised", "lowered")
+
+
+@torch.inference_mode()
+def write_logits(folder: Path, recording: Recording, count: int) -> list[str]:
+    """Write a row a unit: the `count` tokens each way, the strongest first, and by how much.
+
+    Gives the sites whose units write no direction that is known: they have no rows.
+    """
+    unknown, tables = [], []
+    for layer, site in enumerate(recording.sites):
+        directions = unit_directions(recording.network, site.name, site.signed)
+        known = directions is not None and token_effects(recording.network, directions[:1]) is not None
+        if known:
+            tables += [_rows(recording, layer, some, count) for some in _numbered(directions)]
+        else:
+            unknown.append(site.name)
+    pq.write_table(pa.concat_tables([SCHEMA.empty_table(), *tables]), folder / FILE, compression="zstd")
+    return unknown
+
+
+def _numbered(directions: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
+    """Some directions at a time, with the number of the first."""
+    return [(k * UNITS_AT_ONCE, some) for k, some in enumerate(directions.split(UNITS_AT_ONCE))]
+
+
+def _rows(recording: Recording, layer: int, some: tuple[int, torch.Tensor], count: int) -> pa.Table:
+    first, directions = some
+    effects = token_effects(recording.network, directions)
+    assert effects is not None
+    effects = effects[:, : recording.vocabulary]  # an embedding may be padded beyond it
+    columns = [[layer] * len(directions), list(range(first, first + len(directions)))]
+    for largest in (True, False):
+        values, tokens = effects.topk(min(count, recording.vocabulary), largest=largest)
+        columns += [tokens.tolist(), values.tolist()]
+    return pa.Table.from_arrays(
+        [pa.array(c, field.type) for c, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+    )
+
+
+SCHEMA = pa.schema(
+    [
+        ("layer", pa.int16()),
+        ("unit", pa.int32()),
+        *(
+            (name, kind)
+            for side in SIDES
+            for name, kind in ((side, pa.list_(pa.int32())), (f"{side}_by", pa.list_(pa.float32())))
+        ),
+    ]
+)
+
+
+def read_logits(records: Artifact, layer: int, unit: int | None = None) -> dict[int, dict[str, list]]:
+    """By unit, `raised` and `lowered` tokens and `raised_by`, `lowered_by`; empty where none were kept."""
+    path = records.path / FILE
+    if not path.is_file():
+        return {}
+    filters = [("layer", "=", layer)] + ([] if unit is None else [("unit", "=", unit)])
+    rows = pq.read_table(path, filters=filters, columns=SCHEMA.names[1:]).to_pylist()
+    return {row.pop("unit"): row for row in rows}
