@@ -149,6 +149,24 @@ def test_what_the_paper_scores_can_be_explained_and_scored(recorded, tmp_path, c
     assert "interval 10 0, 8 tokens" in capsys.readouterr().out
 
 
+def test_records_by_the_papers_protocol_export_their_windows(recorded, tmp_path) -> None:
+    records = recorded[1]
+    for name in ("neuron-record", "neuronpedia"):
+        arguments = ["export", str(records.path), "--format", name, "--out", str(tmp_path / name)]
+        assert run([*arguments, "--half", "text"]) == 0
+    written = json.loads((tmp_path / "neuron-record" / "collated-activations" / "1" / "3.json").read_text())
+    windows_of_3 = read_excerpts(records, 1, "text", "interval", [3], ANTHROPIC)
+    by_bin = written["random_sample_by_quantile"]
+    assert [len(bin_) for bin_ in by_bin] == np.bincount(windows_of_3.interval).tolist()
+    assert by_bin[4][0]["activations"] == windows_of_3.activations[windows_of_3.interval == 4][0].tolist()
+    top = read_excerpts(records, 1, "text", "top", [3])
+    assert [one["activations"] for one in written["most_positive_activation_records"]] == top.activations.tolist()
+    features = json.loads((tmp_path / "neuronpedia" / "1" / "batch-0.json").read_text())["features"]
+    (feature,) = [feature for feature in features if feature["feature_index"] == 3]
+    assert {one["bin_min"] for one in feature["activations"]} == {-1}
+    assert len(feature["activations"]) == len(top.unit)
+
+
 @given(st.data())
 def test_top_positions_are_what_sorting_everything_gives_ties_and_silence_included(data) -> None:
     units, length, tokens = 2, 4, data.draw(st.integers(8, 60))
