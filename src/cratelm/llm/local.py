@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging
 
 from cratelm.errors import InputError, first_line
 from cratelm.llm.model import DIGITS, STOP, Shares
@@ -30,6 +31,7 @@ class LocalModel:
         folder = path
         if path.suffix == ".gguf":
             folder, where["gguf_file"] = path.parent, path.name
+        logging.disable_progress_bar()  # the package shows its own
         try:
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, **where)
             safe = {} if path.suffix == ".gguf" else {"use_safetensors": True}
