@@ -71,7 +71,7 @@ def test_a_language_model_out_of_a_gguf_file_explains_and_scores_and_its_answers
     gemma, study, short_puzzles, tmp_path, capsys
 ) -> None:
     records, said = str(tmp_path / "records"), str(tmp_path / "said")
-    one_layer = ["--sites", "model.layers.1.*", "--tokens", "3000", "--out", records]
+    one_layer = ["--sites", "model.layers.1.coding.code", "--tokens", "3000", "--out", records]
     assert run(["record", str(study / "models" / "crate"), "--text", str(study / "tokens"), *one_layer]) == 0
     judge = ["--llm", str(gemma), "--answers", str(tmp_path / "answers.sqlite")]
     explain = ["explain", records, "--out", said, "--explainer", "llm", "--llm-units", "2", *judge]

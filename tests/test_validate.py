@@ -7,7 +7,7 @@ import pytest
 
 from cratelm.cli import run
 from cratelm.errors import InputError
-from cratelm.validate.planted import PLANTED, find_planted
+from cratelm.validate.planted import FOUND_BY, PLANTED, find_planted
 from cratelm.validate.puzzles import parse_sentence, read_puzzles, solve_puzzles
 
 
@@ -41,6 +41,7 @@ def test_an_explainer_solves_puzzles_that_its_controls_do_not(explainer: str, le
 def test_the_graph_finds_planted_units_that_no_table_of_tokens_can_hold() -> None:
     by_table, by_graph = ({found.name: found.recovered for found in find_planted(name)} for name in ("table", "graph"))
     assert list(by_graph) == list(PLANTED)
+    assert {"table": sum(by_table.values()), "graph": sum(by_graph.values())} == FOUND_BY  # what reports say of them
     for name in ("a word", "one of three words", "everything", "nothing"):
         assert by_table[name] and by_graph[name]
     for name in ("a bigram", "a word only after another", "after a comma", "after a line break", "the first token"):

@@ -27,7 +27,7 @@ def print_table(report: Artifact, as_json: bool) -> None:
     autoencoders = [_autoencoders(table)] if table["autoencoders"] else []
     console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in CORRELATIONS), sep="\n")
     console.print(
-        "Correlations by the explainer `table` (and `graph` beside it), strict protocol: Pearson's, Spearman's for\n"
+        "Correlations by the explainer `table` † (and `graph` beside it), strict protocol: Pearson's, Spearman's for\n"
         "anthropic; `all` is the mean over layers."
     )
     for row in table["differences"]:
@@ -69,7 +69,7 @@ def _autoencoders(table: dict[str, Any]) -> Table:
 
 def _scores(table: dict[str, Any], metric: str) -> Table:
     columns = ("model", "layer", "mean [95%]", "graph", "shuffled", "random\nweights", "ceiling", "token\nshare")
-    shown = _table(f"Scores, {metric}", (*columns, "dead/silent/\nconstant, %"))
+    shown = _table(f"Scores, {metric}, by table †", (*columns, "dead/silent/\nconstant, %"))
     for row in (row for row in table["rows"] if row["metric"] == metric):
         shown.add_row(
             row["model"],
