@@ -13,7 +13,7 @@ from scipy import stats
 
 from cratelm.cli import run
 from cratelm.models.build import build_config
-from cratelm.reproduce import matrix
+from cratelm.reproduce import examples_page, matrix
 from cratelm.reproduce.gather import Results, at_loss, loss, paired, paired_at_loss, score
 from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
@@ -71,6 +71,36 @@ def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_u
     assert rows["table", "anthropic", "all"] == pytest.approx(np.mean([rows["table", "anthropic", n] for n in (0, 1)]))
     assert not list((results / "work" / "measured").iterdir())
     assert path.stat().st_size < 100_000
+
+
+def test_a_cell_shows_units_drawn_and_best_with_what_turning_them_does(results) -> None:
+    (path,) = (results / "cells").glob("*-crate-s0.json")
+    examples = json.loads(path.read_text())["examples"]
+    assert [card["chosen"] for card in examples["cards"]] == ["drawn"] * 3 + ["best"] * 2
+    best = [float(card["scores"]["random-only"].split()[0]) for card in examples["cards"][3:]]
+    assert best[0] >= best[1] >= max(float(card["scores"]["random-only"].split()[0]) for card in examples["cards"][:3])
+    for card in examples["cards"]:
+        assert [one["kind"] for one in card["excerpts"]][-1] == "random"
+        assert "¦9]" in card["excerpts"][0]["text"]
+    for words in examples["next_words"].values():
+        shares = [share for _, share in words]
+        assert len(words) == 5 and shares == sorted(shares, reverse=True) and sum(shares) <= 1
+    assert len(examples["turned"]) == 6
+    assert all(after >= before for row in examples["turned"] for _, before, after in row["raised"][:1])
+    page = (results / "README.md").read_text()
+    for card in examples["cards"]:
+        assert f"`{card['address']}`" in page
+    assert "chosen, and far above the mean" in page
+
+
+def test_text_of_data_is_code_on_the_page(results) -> None:
+    (path,) = (results / "cells").glob("*-crate-s0.json")
+    result = json.loads(path.read_text())
+    card = result["examples"]["cards"][0]
+    card["excerpts"][0]["text"] = "`<img src=x>|\n"
+    page = examples_page.cards(Results([result]))
+    assert "ˋ<img src=x>" in page and "¦↵" in page
+    assert all(line.count("`") % 2 == 0 for line in page.splitlines())
 
 
 def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(results, quiet, monkeypatch) -> None:

@@ -25,6 +25,7 @@ from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.report.measured import Measured
 from cratelm.report.rows import plain
+from cratelm.reproduce.examples import measure_examples
 from cratelm.reproduce.matrix import Cell
 from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.score import score
@@ -32,7 +33,7 @@ from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import Validation
 from cratelm.training.train import train
 
-SCHEMA = 1
+SCHEMA = 2
 EXPLAINERS = ("table", "graph")
 STATISTICS = ("token_share", "position_share", "firing_rate")
 BINS = np.linspace(-0.5, 1, 31)
@@ -51,12 +52,15 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
     untrained = replace(training, training=replace(config.training, tokens=0, snapshots=""))
     beginning = train(untrained, tokens, work / "models" / f"{cell.name}-untrained", progress)
     measuring = work / "measured" / cell.name
-    stages = {
-        share: _measure(cell, model, tokens, measuring / share, progress)
+    measured = {
+        share: _measured(cell, model, tokens, measuring / share, progress)
         for share, model in _on_its_way(trained, beginning)
     }
+    stages = {share: _stage(of, tokens, progress) for share, of in measured.items()}
     summary = read_json(trained.path / "training.json")
     result = {"schema": SCHEMA, "cell": asdict(cell), "training": summary, "stages": stages}
+    with progress.task("examples"):
+        result["examples"] = measure_examples(measured["1"], tokens, cell.seed)
     result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, plain(result))
@@ -72,11 +76,14 @@ def _on_its_way(trained: Artifact, beginning: Artifact) -> Iterator[tuple[str, A
     yield "1", trained
 
 
-def _measure(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> dict[str, Any]:
-    """Every layer of a model at one point of its training."""
+def _measured(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Measured:
     study = cell.study()
-    measured = _units(study.records, study.explain, study.score, model, tokens, out, progress)
-    network = load_causal_lm(model_folder(model)).eval()
+    return _units(study.records, study.explain, study.score, model, tokens, out, progress)
+
+
+def _stage(measured: Measured, tokens: Artifact, progress: Progress) -> dict[str, Any]:
+    """Every layer of a model at one point of its training."""
+    network = load_causal_lm(model_folder(measured.model)).eval()
     loss = Validation(tokens).losses(network)  # type: ignore[arg-type]
     layers = [*range(len(measured.layers)), None]
     return {

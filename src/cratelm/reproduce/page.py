@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cratelm.reproduce import examples_page as examples
 from cratelm.reproduce import tables
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
@@ -35,6 +36,9 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         _part("Along the training", tables.progress(results), "![score against loss](progress.svg)"),
         _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge)),
         _part("Vocabulary", tables.vocabulary(results), "Token share depends on it: compare within a tokenizer."),
+        _part("Next words", examples.next_words(results), _EXAMPLES),
+        _part("Units turned up", examples.turned(results), _TURNED),
+        f"## Units\n\n{examples.cards(results) or 'No cell of this has been run.'}\n\n{_CARDS}\n",
         "## How scores are spread\n\n![histograms of units' scores](histograms.svg)\n",
     ]
     return "\n".join(parts)
@@ -47,6 +51,15 @@ _EDGE = """![interpretability against loss](frontier.svg)
 
 No other design has both a lower loss and a higher random-only score than: {edge}. Differences between neighbours are
 within the range of the seeds where that is shown."""
+
+
+_EXAMPLES = (
+    """Two layers, `reviews`, the first seed. The paper's first two prompts are of the Pile, not of film reviews."""
+)
+_TURNED = """The units are those drawn for the cards below. The last column is what holding the unit there costs on 20
+validation documents; the paper holds CRATE's units at 100 and an autoencoder's latents at 10, and ranks logits."""
+_CARDS = """On excerpts `[token¦9]` is the highest activation of the card, and an unmarked token has less than an
+eighteenth of it."""
 
 
 def _part(title: str, table: tables.Table, text: str = "") -> str:

@@ -87,6 +87,17 @@ def steer(
     )
 
 
+@torch.inference_mode()
+def next_words(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str, count: int
+) -> list[tuple[str, float]]:
+    """The `count` likeliest tokens behind a prompt with their probabilities, the likeliest first."""
+    likely = _next_token(model, _read(model, tokenizer, prompt)).exp()
+    values, tokens = likely.topk(count)
+    texts = [token_text(tokenizer, token) for token in tokens.tolist()]
+    return list(zip(texts, values.tolist(), strict=True))
+
+
 def _read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
     """The prompt behind the model's start token: (1, T)."""
     (tokens,) = encode(tokenizer, [prompt], model.config.get_text_config().vocab_size).tokens
