@@ -20,15 +20,20 @@ from cratelm.units.directions import nearest, token_effects, unit_directions
 from cratelm.viewer.api import Viewer
 from cratelm.viewer.numbers import significant
 from cratelm.viewer.safety import LONGEST_BODY
-from cratelm.viewer.study import Study
+from cratelm.viewer.study import Study, without_address
 from cratelm.viewer.words import Words
-from tests.viewing import viewer
+from tests.viewing import judged_copy, viewer
 
 HERE = "http://127.0.0.1"
 
 
 def client_of(study: Path) -> TestClient:
     return TestClient(Viewer(Study(study)).application(["127.0.0.1"]), base_url=HERE)
+
+
+@pytest.fixture(scope="module")
+def judged(study, small_study, tmp_path_factory, quiet) -> Path:
+    return judged_copy(study, small_study, tmp_path_factory.mktemp("judged") / "study", quiet)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,37 @@ def test_a_layer_lists_every_unit_with_its_score(client, study):
     rows = (scores["layer"] == 0) & (scores["metric"] == "anthropic") & (scores["explainer"] == "graph")
     assert np.allclose(layer["scores"]["graph"]["anthropic"], scores["score"][rows], rtol=5e-3, atol=1e-9)
     assert {len(layer[name]) for name in ("firing", "maximum", "token_share", "tokens")} == {layer["units"]}
+
+
+def test_units_judged_by_a_language_model_stand_beside_the_others_and_those_not_asked_about_have_no_score(judged):
+    client, folder = client_of(judged), judged / "judged"
+    scores = read_scores(open_artifact(folder / "scores" / "crate", "scores"))
+    rows = (scores["layer"] == 1) & (scores["metric"] == "random-only")
+    asked, known = scores["unit"][rows], scores["score"][rows]
+    layer = client.get("/api/crate/1").json()
+    found = np.array(layer["scores"]["llm"]["random-only"], float)
+    assert np.allclose(found[asked], known, rtol=5e-3, equal_nan=True)
+    others = np.setdiff1d(np.arange(layer["units"]), asked)
+    assert len(asked) and len(others) and np.isnan(found[others]).all()
+    assert layer["sentences"]["llm"][others[0]] is None
+    failed = asked[scores["status"][rows] == "failed"].tolist()
+    assert layer["status"]["llm"]["random-only"].get("failed", []) == failed
+    unit = client.get(f"/api/crate/1/{asked[0]}").json()
+    assert unit["explanations"]["llm"] == layer["sentences"]["llm"][asked[0]]
+    (row,) = [one for one in unit["scores"] if (one["explainer"], one["metric"]) == ("llm", "random-only")]
+    assert row["failed"] == scores["failed"][rows][0]
+    assert "llm" not in client.get(f"/api/crate/1/{others[0]}").json()["explanations"]
+
+
+def test_a_judge_that_failed_its_puzzles_is_marked_and_a_study_without_one_has_none(client, judged):
+    assert {model["judge"] for model in client.get("/api/study").json()["models"]} == {None}
+    for model in client_of(judged).get("/api/study").json()["models"]:
+        assert model["judge"]["mark"] == " (FAILS)" and "could not be used" in model["judge"]["told"]
+
+
+def test_a_judge_is_called_by_its_model_and_never_by_its_address():
+    assert without_address("http://10.0.0.7:8000/v1 gemma") == "gemma"
+    assert without_address("gemma.gguf 0123456789abcdef") == "gemma.gguf 0123456789abcdef"
 
 
 @pytest.mark.parametrize("name", ["crate", "gpt2"])

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cratelm.viewer.export import export_study
-from tests.viewing import viewer
+from tests.viewing import judged_copy, viewer
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -125,6 +125,20 @@ def test_an_explanation_of_ones_own_is_scored(page, address):
     page.get_by_label("Words that it fires on").fill("film, good=0.5")
     page.get_by_role("button", name="Score it").click()
     expect(page.locator(".own .scores")).to_contain_text("random-only")
+
+
+def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with_its_mark(
+    page, study, small_study, tmp_path, quiet
+):
+    with viewer(judged_copy(study, small_study, tmp_path / "study", quiet)) as address:
+        page.goto(f"{address}/crate/0")
+        page.get_by_label("explainer").select_option("llm")
+        expect(page.get_by_label("explainer").locator("option:checked")).to_have_text("llm (FAILS)")
+        page.get_by_label("show").select_option("scored")
+        expect(page.get_by_text("the truth is first in")).to_be_visible()
+        page.locator("a.unit").first.click()
+        expect(page.locator(".explanations")).to_contain_text("llm (FAILS)")
+        expect(page.locator(".scores")).to_contain_text("llm (FAILS)")
 
 
 def test_text_of_data_stays_text(page, address):

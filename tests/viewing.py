@@ -1,6 +1,7 @@
-"""A real viewer process on a study, for tests."""
+"""A real viewer process on a study, and a study with a judge, for tests."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,7 +10,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+
+from cratelm.artifacts import claim_study
+from cratelm.llm.config import JudgeConfig
+from cratelm.presets import StudyConfig
+from cratelm.progress import Progress
+from cratelm.study import run_study
+from tests.test_words import ByRule
 
 
 @contextmanager
@@ -38,3 +47,12 @@ def _wait(address: str, process: subprocess.Popen) -> None:
         except urllib.error.URLError:
             time.sleep(0.1)
     raise AssertionError("the viewer did not come up")
+
+
+def judged_copy(study: Path, config: StudyConfig, out: Path, quiet: Progress) -> Path:
+    """The same study with explanations in words by a judge that fails its puzzles and some of its answers."""
+    config = replace(config, judge=JudgeConfig(llm="by rule"))
+    shutil.copytree(study, out, ignore=shutil.ignore_patterns("report", "study.json"))
+    claim_study(out, config)
+    run_study(config, out, quiet, ByRule(broken="Review"))
+    return out

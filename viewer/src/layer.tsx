@@ -5,20 +5,20 @@ import { useDocument } from "./data";
 import { marked, number, percent, short } from "./format";
 import { choice, ordered, statusOf } from "./order";
 import { address, changed, go, Link, type Place } from "./route";
-import { Problem, useKeys } from "./shell";
-import type { Layer } from "./types";
+import { Problem, said, useKeys } from "./shell";
+import type { Judge, Layer } from "./types";
 
 const HEIGHT = 34;
 
-export function LayerPage({ place }: { place: Place }) {
+export function LayerPage({ place, judge }: { place: Place; judge: Judge | null }) {
   const [model, number_] = place.parts;
   const { value: layer, error } = useDocument<Layer>(`/api/${encodeURIComponent(model)}/${number_}`);
   if (error) return <Problem message={error} />;
   if (!layer) return <main class="wait" aria-busy="true">Reading the layer …</main>;
-  return <Units layer={layer} place={place} />;
+  return <Units layer={layer} place={place} judge={judge} />;
 }
 
-function Units({ layer, place }: { layer: Layer; place: Place }) {
+function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Judge | null }) {
   const asked = choice(place, layer);
   const units = useMemo(() => ordered(layer, asked), [layer, place.query.toString()]);
   const status = useMemo(() => statusOf(layer, asked), [layer, asked.explainer, asked.metric]);
@@ -54,13 +54,14 @@ function Units({ layer, place }: { layer: Layer; place: Place }) {
         <input id="search" type="search" placeholder="search explanations and top tokens  ( / )" aria-label="Search explanations and top tokens"
           value={place.query.get("q") ?? ""} onInput={(event) => change({ q: event.currentTarget.value })} />
         <label>explainer <select value={asked.explainer} onChange={(event) => change({ explainer: event.currentTarget.value })}>
-          {Object.keys(layer.scores).map((name) => <option key={name}>{name}</option>)}</select></label>
+          {Object.keys(layer.scores).map((name) => <option key={name} value={name}>{said(name, judge)}</option>)}</select></label>
         <label>metric <select value={asked.metric} onChange={(event) => change({ metric: event.currentTarget.value })}>
           {Object.keys(layer.scores[asked.explainer] ?? {}).map((name) => <option key={name}>{name}</option>)}</select></label>
         <label>show <select value={asked.only} onChange={(event) => change({ only: event.currentTarget.value })}>
-          <option value="">all units</option>{["scored", "dead", "silent", "constant"].map((name) => <option key={name}>{name}</option>)}</select></label>
+          <option value="">all units</option>{["scored", "dead", "silent", "constant", "failed", "one-sided"].map((name) => <option key={name}>{name}</option>)}</select></label>
         <output>{units.length.toLocaleString("en")} of {layer.units.toLocaleString("en")} units</output>
       </form>
+      {asked.explainer === "llm" && judge && <p class="faint">{judge.told}</p>}
       <div class="table" role="table" aria-label={`Units of ${layer.model}, layer ${layer.layer}`} aria-rowcount={units.length + 1}>
         <div class="head" role="row">
           {heading("unit", "unit")}{heading("score", "score")}<span role="columnheader" />{heading("fires", "fires")}{heading("maximum", "max")}{heading("token", "token share")}

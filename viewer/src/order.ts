@@ -28,7 +28,7 @@ export function ordered(layer: Layer, asked: Choice): number[] {
   const kept = asked.only ? new Set(asked.only === "scored" ? [] : status[asked.only] ?? []) : null;
   const unscored = new Set(Object.values(status).flat());
   const matches = (unit: number): boolean => {
-    if (asked.only === "scored" ? unscored.has(unit) : kept && !kept.has(unit)) return false;
+    if (asked.only === "scored" ? unscored.has(unit) || scores[unit] === null : kept && !kept.has(unit)) return false;
     if (!asked.search) return true;
     if (asked.search === String(unit)) return true;
     return Object.values(layer.sentences).some((all) => all[unit]?.toLowerCase().includes(asked.search)) || words(layer, unit).toLowerCase().includes(asked.search);

@@ -1,11 +1,14 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { address, go, Link, type Place } from "./route";
-import type { Study } from "./types";
+import type { Judge, Study } from "./types";
 
 export const Problem = ({ message }: { message: string }) => (
   <main class="problem"><h1>This cannot be shown</h1><p role="alert">{message}</p><p><Link to="/">To the study</Link></p></main>
 );
+
+/** An explainer's name, with the mark of a language model that failed its puzzles. */
+export const said = (explainer: string, judge: Judge | null): string => (explainer === "llm" && judge ? explainer + judge.mark : explainer);
 
 /** Calls what belongs to a key, unless somebody is typing. */
 export function useKeys(keys: Record<string, () => unknown>): void {

@@ -1,6 +1,8 @@
 // The documents that the server gives; src/cratelm/viewer/ says what stands in them.
 export interface Estimate { mean: number; low: number; high: number }
-export interface Model { name: string; control: boolean; protocol: string; explainers: string[]; layers: { site: string; units: number }[] }
+/** What a language model is worth that explained some of the units; `mark` stands beside its name. */
+export interface Judge { mark: string; told: string }
+export interface Model { name: string; control: boolean; protocol: string; explainers: string[]; judge: Judge | null; layers: { site: string; units: number }[] }
 export interface Row {
   model: string; layer: number | "all"; metric: string; score: Estimate; graph: Estimate; shuffled: Estimate;
   random_weights: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
@@ -16,14 +18,14 @@ export interface Study {
 type Column = (number | null)[];
 export interface Layer {
   model: string; layer: number; site: string; units: number; protocol: string; firing: Column; maximum: Column; token_share: Column;
-  sentences: Record<string, string[]>; tokens: number[][]; texts: string[];
+  sentences: Record<string, (string | null)[]>; tokens: number[][]; texts: string[];
   scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
 }
 export interface Excerpt {
   half: string; kind: string; length: number; interval: number; document: number; place: number; tokens: number[];
   activations: number[]; simulated: Record<string, number[]>; correlation: Record<string, number>;
 }
-export interface Score { explainer: string; metric: string; status: string | null; score: number | null; low: number | null; high: number | null; shuffled?: number | null }
+export interface Score { explainer: string; metric: string; status: string | null; score: number | null; low: number | null; high: number | null; shuffled?: number | null; failed?: number | null }
 export interface Weights {
   raised: { token: string; effect: number }[] | null; lowered: { token: string; effect: number }[] | null;
   neighbours: { unit: number; cosine: number }[] | null;

@@ -6,10 +6,10 @@ import { marked, number, percent, short } from "./format";
 import { Heatmap } from "./heatmap";
 import { choice, ordered } from "./order";
 import { address, changed, go, Link, type Place } from "./route";
-import { Problem, useKeys } from "./shell";
-import type { Excerpt, Layer, Score, Unit, Weights } from "./types";
+import { Problem, said, useKeys } from "./shell";
+import type { Excerpt, Judge, Layer, Score, Unit, Weights } from "./types";
 
-export function UnitPage({ place }: { place: Place }) {
+export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }) {
   const [model, layer, unit] = place.parts;
   const data = `/api/${encodeURIComponent(model)}/${layer}`;
   const { value, error } = useDocument<Unit>(`${data}/${unit}`);
@@ -36,9 +36,9 @@ export function UnitPage({ place }: { place: Place }) {
         {!exported && <Link class="action" to={tryIt(value)}>Turn it up</Link>}
       </header>
       <div class="columns">
-        <div><Explanations unit={value} /><Excerpts unit={value} place={place} /></div>
+        <div><Explanations unit={value} judge={judge} /><Excerpts unit={value} place={place} /></div>
         <aside>
-          <Scores scores={value.scores} />
+          <Scores scores={value.scores} judge={judge} />
           <Facts unit={value} />
           {weights.error ? <p class="faint">{weights.error}</p> : weights.value && <Written unit={value} weights={weights.value} list={list} />}
         </aside>
@@ -53,9 +53,10 @@ function tryIt(unit: Unit): string {
   return `/try?${new URLSearchParams({ model: unit.model, unit: `${unit.layer}/${unit.unit}`, clamp })}`;
 }
 
-const Explanations = ({ unit }: { unit: Unit }) => (
+const Explanations = ({ unit, judge }: { unit: Unit; judge: Judge | null }) => (
   <section class="explanations">
-    {Object.entries(unit.explanations).map(([name, text]) => <p key={name}><b>{name}</b> {text}</p>)}
+    {Object.entries(unit.explanations).map(([name, text]) => <p key={name}><b>{said(name, judge)}</b> {text}</p>)}
+    {unit.explanations.llm && judge && <p class="faint">{judge.told}</p>}
   </section>
 );
 
@@ -106,7 +107,7 @@ function Row({ unit, excerpt, explainer, highest, most }: { unit: Unit; excerpt:
   );
 }
 
-export function Scores({ scores }: { scores: Score[] }) {
+export function Scores({ scores, judge = null }: { scores: Score[]; judge?: Judge | null }) {
   const metrics = [...new Set(scores.map((one) => one.metric))];
   return (
     <section>
@@ -115,7 +116,7 @@ export function Scores({ scores }: { scores: Score[] }) {
         <tbody>
           {metrics.map((metric) => scores.filter((one) => one.metric === metric).map((one, at) => (
             <tr key={metric + one.explainer} class={at ? "" : "first"}>
-              <th scope="row">{at ? "" : metric}</th><td>{one.explainer}</td>
+              <th scope="row">{at ? "" : metric}</th><td>{said(one.explainer, judge)}{one.failed ? <small> {one.failed} failed</small> : ""}</td>
               <td class="n" title={one.low === null ? "" : `95% interval ${number(one.low)} to ${number(one.high)}`}>{one.status && one.status !== "scored" ? <em>{one.status}</em> : number(one.score)}</td>
               <td><Dot score={one.score} low={one.low} high={one.high} /></td>
             </tr>

@@ -16,7 +16,7 @@ def explanations_of(model: ViewedModel, layer: int, length: int) -> dict[str, Ex
     evidence = "openai" if length == LONG else "anthropic"
     if evidence not in model.protocol.shown:
         return {}
-    return {name: model.explanation(layer, name, evidence) for name in model.explainers}
+    return {name: model.explanation(layer, name, evidence) for name in model.simulating}
 
 
 def simulated(explanations: Mapping[str, Explanations], excerpts: Excerpts) -> dict[str, np.ndarray]:

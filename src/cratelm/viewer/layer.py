@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cratelm.explain.table import OTHER
+from cratelm.score.layer import STATUS
 from cratelm.viewer.numbers import significant
 from cratelm.viewer.study import ViewedModel
 
@@ -17,7 +18,7 @@ def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
     """Columns over all units of a layer; a unit's number is its place in each.
 
     `scores` are by explainer and metric, `status` holds for each the units that could not be scored. `tokens` are
-    places in `texts`.
+    places in `texts`. A unit that a language model was not asked about has no score of `llm`, and no status.
     """
     site = model.sites[layer]
     scored_on, shown = (model.statistics(layer, half) for half in _halves(model))
@@ -59,11 +60,7 @@ def _scores(model: ViewedModel, layer: int, units: int) -> dict[str, Any]:
 
 def _unscored(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, list[int]]:
     found = columns["status"][rows]
-    return {
-        name: columns["unit"][rows[found == name]].tolist()
-        for name in ("dead", "silent", "constant")
-        if (found == name).any()
-    }
+    return {name: columns["unit"][rows[found == name]].tolist() for name in STATUS[1:] if (found == name).any()}
 
 
 def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[str]]:

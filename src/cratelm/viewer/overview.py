@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from cratelm.report.comparison import EXPLAINER, PRIMARY_METRIC
-from cratelm.viewer.study import Study
+from cratelm.report.judged import FAILS, told
+from cratelm.report.rows import EXPLAINER
+from cratelm.score.config import PRIMARY_METRIC
+from cratelm.viewer.study import Study, ViewedModel
 
 SUFFIX = "-untrained"
 
@@ -18,6 +20,7 @@ def study_document(study: Study) -> dict[str, Any]:
                 "control": model.name.endswith(SUFFIX),
                 "protocol": model.protocol_name,
                 "explainers": model.explainers,
+                "judge": _judge(model),
                 "layers": [{"site": site.name, "units": site.units} for site in model.sites],
             }
             for model in study.models.values()
@@ -25,3 +28,11 @@ def study_document(study: Study) -> dict[str, Any]:
         "primary": {"explainer": EXPLAINER, "metric": PRIMARY_METRIC},
         "report": {name: study.table[name] for name in ("note", "models", "rows", "differences")},
     }
+
+
+def _judge(model: ViewedModel) -> dict[str, Any] | None:
+    """Whether the language model that explained some units may be believed, and what it made of its puzzles."""
+    if model.judged is None:
+        return None
+    trial = model.judged.trial
+    return {"mark": "" if trial["passes"] else FAILS, "told": told(trial)}

@@ -3,6 +3,7 @@
 A name or a number that comes from outside is looked up among what was found here; it never becomes part of a path.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -17,10 +18,11 @@ from cratelm.artifacts import MANIFEST, SCHEMA, Artifact, read_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
-from cratelm.explain.config import SENTENCES, ExplainConfig
+from cratelm.explain.config import LLM, SENTENCES, ExplainConfig
 from cratelm.explain.explain import Explanations, read_explanations, vocabulary_of
 from cratelm.explain.selection import PROTOCOLS, Protocol
 from cratelm.records.store import read_protocol, read_units
+from cratelm.score.trial import JUDGE, read_trial
 
 LAYERS_KEPT = 24
 """Layers whose explanations and scores stay in memory."""
@@ -47,6 +49,8 @@ class ViewedModel:
     records: Artifact
     explanations: Artifact
     scores: Artifact
+    judged: "Judged | None"
+    """The same for a sample of its units by a language model, where the study was made with one."""
 
     @cached_property
     def sites(self) -> list[Site]:
@@ -70,13 +74,19 @@ class ViewedModel:
         return read_protocol(self.records)
 
     @cached_property
-    def explainers(self) -> list[str]:
-        """The explainers whose explanations are text."""
+    def simulating(self) -> list[str]:
+        """The explainers whose explanations are text and simulate without a language model."""
         return ExplainConfig(**self.explanations.config).with_sentences
 
-    def sentences(self, layer: int) -> dict[str, list[str]]:
-        """A layer's explanations by explainer, a unit each."""
-        return _sentences(self.explanations.path, layer)
+    @cached_property
+    def explainers(self) -> list[str]:
+        """All explainers whose explanations are text."""
+        return [*self.simulating, *([LLM] if self.judged else [])]
+
+    def sentences(self, layer: int) -> dict[str, list[str | None]]:
+        """A layer's explanations by explainer, a unit each; None for a unit that `llm` was not asked about."""
+        judged = _sentences(self.judged.explanations.path, layer) if self.judged else {}
+        return _sentences(self.explanations.path, layer) | judged
 
     def statistics(self, layer: int, half: str) -> dict[str, np.ndarray]:
         """The statistics of a layer's units in one half: a column a name."""
@@ -88,7 +98,28 @@ class ViewedModel:
 
     def layer_scores(self, layer: int) -> dict[str, np.ndarray]:
         """All scores of a layer's units: a column a name."""
-        return _layer_scores(self.scores.path, layer)
+        return _layer_scores(self.scores.path, self.judged and self.judged.scores.path, layer)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a language model made of a sample of a model's units."""
+
+    explanations: Artifact
+    scores: Artifact
+
+    @cached_property
+    def trial(self) -> dict[str, Any]:
+        """Who judged, by the model's name alone, and what it made of its puzzles; InputError where that is gone."""
+        trial = read_trial(self.scores)
+        if trial is None:
+            raise InputError(f"{self.scores.path / JUDGE} is missing. Remove its folder, and run the study again.")
+        return trial | {"judge": without_address(trial["judge"])}
+
+
+def without_address(name: str) -> str:
+    """A judge's name without the address of its server."""
+    return re.sub(r"^https?://\S*\s+", "", name)
 
 
 class Study:
@@ -116,9 +147,14 @@ class Study:
         reported = [row["model"] for row in self.table["models"]]
         for name in sorted(names, key=lambda name: (_base(name) not in reported, _order(name, reported))):
             stages = ("records", "explanations", "scores")
-            yield ViewedModel(
-                name, self.folder, *(open_unhashed(self.folder / stage / name, stage) for stage in stages)
-            )
+            opened = (open_unhashed(self.folder / stage / name, stage) for stage in stages)
+            yield ViewedModel(name, self.folder, *opened, self._judged(name))
+
+    def _judged(self, name: str) -> Judged | None:
+        folder = self.folder / "judged"
+        if not (folder / "scores" / name / MANIFEST).is_file():
+            return None
+        return Judged(*(open_unhashed(folder / stage / name, stage) for stage in ("explanations", "scores")))
 
 
 def _base(name: str) -> str:
@@ -158,7 +194,7 @@ def _read_parquet(path: Path) -> pa.Table:
 
 
 @lru_cache(maxsize=LAYERS_KEPT)
-def _sentences(explanations: Path, layer: int) -> dict[str, list[str]]:
+def _sentences(explanations: Path, layer: int) -> dict[str, list[str | None]]:
     table = _read_parquet(explanations / f"sentences-{layer}.parquet")
     return {name: table[name].to_pylist() for name in SENTENCES if name in table.column_names}
 
@@ -175,8 +211,9 @@ def _explanation(explanations: Path, records: Path, layer: int, explainer: str, 
 
 
 @lru_cache(maxsize=LAYERS_KEPT)
-def _layer_scores(scores: Path, layer: int) -> dict[str, np.ndarray]:
-    table = _read_parquet(scores / f"units-{layer}.parquet")
+def _layer_scores(scores: Path, judged: Path | None, layer: int) -> dict[str, np.ndarray]:
+    tables = [_read_parquet(path / f"units-{layer}.parquet") for path in (scores, judged) if path is not None]
+    table = pa.concat_tables(tables, promote_options="default")
     columns = {name: table[name] for name in table.column_names}
     plain = {
         name: column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column

@@ -27,7 +27,7 @@ def unit_document(model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
         "explained_on": model.protocol.explained_on,
         "scored_on": model.protocol.scored_on,
         "statistics": _statistics(model, layer, unit),
-        "explanations": {name: rows[unit] for name, rows in model.sentences(layer).items()},
+        "explanations": {name: said for name, rows in model.sentences(layer).items() if (said := rows[unit])},
         "scores": _scores(model, layer, unit),
         "texts": [model.texts[token] for token in used],
         "excerpts": excerpts,
@@ -70,7 +70,7 @@ def _statistics(model: ViewedModel, layer: int, unit: int) -> dict[str, dict[str
 
 def _scores(model: ViewedModel, layer: int, unit: int) -> list[dict[str, Any]]:
     columns = model.layer_scores(layer)
-    names = [name for name in ("score", "low", "high", "shuffled") if name in columns]
+    names = [name for name in ("score", "low", "high", "shuffled", "failed") if name in columns]
     return [
         {
             "explainer": columns["explainer"][row],
