@@ -22,9 +22,10 @@ from cratelm.viewer.numbers import significant
 from cratelm.viewer.safety import LONGEST_BODY
 from cratelm.viewer.study import Study, without_address
 from cratelm.viewer.words import Words
-from tests.viewing import judged_copy, viewer
+from tests.viewing import judged_copy, latents_copy, viewer
 
 HERE = "http://127.0.0.1"
+WITH_ERROR = {"without_error": False}
 
 
 def client_of(study: Path) -> TestClient:
@@ -120,7 +121,8 @@ def test_a_text_fires_units_as_the_model_run_by_hand_says(client, study):
     text = "the cat was very good"
     asked = {"model": "crate", "text": text, "layer": 1, "unit": 3}
     found = client.post("/api/try/fire", json=asked).json()
-    steered = client.post("/api/try/steer", json={"model": "crate", "text": text, "clamps": ["1/3=5"], "new_tokens": 4})
+    clamping = {"model": "crate", "text": text, "clamps": ["1/3=5"], "new_tokens": 4} | WITH_ERROR
+    steered = client.post("/api/try/steer", json=clamping)
     assert "".join(found["tokens"]) == text and len(found["chosen"]["activations"]) == len(found["tokens"])
     assert steered.json()["divergence"] > 0
     strongest = found["firing"][0]
@@ -128,6 +130,27 @@ def test_a_text_fires_units_as_the_model_run_by_hand_says(client, study):
     again = client.post("/api/try/fire", json=asked | one).json()["chosen"]
     assert max(again["activations"]) == pytest.approx(strongest["maximum"], rel=0.01)
     assert again["activations"][strongest["place"]] == max(again["activations"])
+
+
+def test_latents_are_steered_without_the_autoencoders_error_as_the_command_does(
+    study, small_study, tmp_path, quiet, capsys
+):
+    name, text, divergences = "crate+sae-1x-k4", "the cat was very good", []
+    out = latents_copy(study, small_study, tmp_path / "study", quiet)
+    client = client_of(out)
+    known = {model["name"]: model["latents"] for model in client.get("/api/study").json()["models"]}
+    assert known[name] and not known["crate"]
+    command = ["steer", str(out / "models" / name), "1/3=5", "--prompt", text, "--new-tokens", "2", "--json"]
+    for without_error, flags in ((False, []), (True, ["--without-error"])):
+        capsys.readouterr()
+        assert run([*command, *flags]) == 0
+        expected = json.loads(capsys.readouterr().out)["steered"]
+        asked = {"model": name, "text": text, "clamps": ["1/3=5"], "new_tokens": 2, "without_error": without_error}
+        divergences.append(client.post("/api/try/steer", json=asked).json()["divergence"])
+        assert divergences[-1] == pytest.approx(expected["divergence"])
+    assert divergences[0] != pytest.approx(divergences[1])
+    refused = client.post("/api/try/steer", json=asked | {"model": "crate"})
+    assert refused.status_code == 422 and "no autoencoders" in refused.json()["error"]
 
 
 @pytest.mark.parametrize("unit", [0, 5])
@@ -242,7 +265,7 @@ def test_a_request_that_makes_no_sense_is_refused_with_its_reason(client, body):
 
 @pytest.mark.parametrize("clamps", [[], ["1/3"], ["9/0=1"], ["0/999=1"], ["0/1=1"] * 17, ["0/1=nan"], [3]])
 def test_a_clamp_of_what_is_not_there_is_refused(client, clamps):
-    asked = {"model": "crate", "text": "the", "clamps": clamps, "new_tokens": 2}
+    asked = {"model": "crate", "text": "the", "clamps": clamps, "new_tokens": 2} | WITH_ERROR
     assert client.post("/api/try/steer", json=asked).status_code == 422
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cratelm.viewer.export import export_study
-from tests.viewing import judged_copy, viewer
+from tests.viewing import judged_copy, latents_copy, viewer
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -139,6 +139,19 @@ def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with
         page.locator("a.unit").first.click()
         expect(page.locator(".explanations")).to_contain_text("llm (FAILS)")
         expect(page.locator(".scores")).to_contain_text("llm (FAILS)")
+
+
+def test_the_autoencoders_error_is_left_out_by_a_box_that_the_address_keeps(page, study, small_study, tmp_path, quiet):
+    with viewer(latents_copy(study, small_study, tmp_path / "study", quiet)) as address:
+        page.goto(f"{address}/try?model=crate%2Bsae-1x-k4&unit=1/3&clamp=1/3%3D5")
+        expect(page.get_by_text("KL(with")).to_be_visible()
+        kept = page.get_by_text("KL(with").inner_text()
+        page.get_by_label("without the autoencoder").check()
+        expect(page.get_by_text("KL(with")).not_to_have_text(kept)
+        page.reload()
+        expect(page.get_by_label("without the autoencoder")).to_be_checked()
+        page.get_by_label("model").select_option("crate")
+        expect(page.get_by_label("without the autoencoder")).to_have_count(0)
 
 
 def test_text_of_data_stays_text(page, address):

@@ -1,4 +1,4 @@
-"""A real viewer process on a study, and a study with a judge, for tests."""
+"""A real viewer process on a study, and studies with a judge or autoencoders, for tests."""
 
 import os
 import shutil
@@ -17,6 +17,7 @@ from cratelm.artifacts import claim_study
 from cratelm.llm.config import JudgeConfig
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
+from cratelm.sae.config import StudySaeConfig
 from cratelm.study import run_study
 from tests.test_words import ByRule
 
@@ -51,8 +52,17 @@ def _wait(address: str, process: subprocess.Popen) -> None:
 
 def judged_copy(study: Path, config: StudyConfig, out: Path, quiet: Progress) -> Path:
     """The same study with explanations in words by a judge that fails its puzzles and some of its answers."""
-    config = replace(config, judge=JudgeConfig(llm="by rule"))
+    return _grown(study, replace(config, judge=JudgeConfig(llm="by rule")), out, quiet, ByRule(broken="R"))
+
+
+def latents_copy(study: Path, config: StudyConfig, out: Path, quiet: Progress) -> Path:
+    """The same study with autoencoders on its models."""
+    saes = StudySaeConfig(dictionaries="1x-k4", tokens=3000, batch=100, buffer=800, documents=6)
+    return _grown(study, replace(config, sae=True, saes=saes), out, quiet)
+
+
+def _grown(study: Path, config: StudyConfig, out: Path, quiet: Progress, judge: ByRule | None = None) -> Path:
     shutil.copytree(study, out, ignore=shutil.ignore_patterns("report", "study.json"))
     claim_study(out, config)
-    run_study(config, out, quiet, ByRule(broken="Review"))
+    run_study(config, out, quiet, judge)
     return out

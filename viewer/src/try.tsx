@@ -5,7 +5,7 @@ import { marked, number, percent, short, visible } from "./format";
 import { Heatmap } from "./heatmap";
 import { address, changed, go, Link, type Place } from "./route";
 import { Scores } from "./unit";
-import type { Change, Fire, Layer, Score, Steered, Study } from "./types";
+import type { Change, Fire, Layer, Model, Score, Steered, Study } from "./types";
 
 const EXAMPLE = "The film was a great surprise, and the actors were";
 
@@ -25,14 +25,14 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
     <main class="try">
       <header class="bar">
         <h1>Try a text</h1>
-        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, unit: null, clamp: null })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
+        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, unit: null, clamp: null, error: null })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
       </header>
       <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value })} />
       {error && <p class="error" role="alert">{error}</p>}
       <div class="columns">
         <div>
           {seen && <Seen fire={seen} model={model.name} />}
-          <Steer model={model.name} text={text} place={place} chosen={seen?.chosen ?? null} />
+          <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
           {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} />}
         </div>
         <aside>
@@ -76,9 +76,10 @@ function Firing({ fire, model, choose, now }: { fire: Fire; model: string; choos
   );
 }
 
-function Steer({ model, text, place, chosen }: { model: string; text: string; place: Place; chosen: Fire["chosen"] }) {
+function Steer({ model, text, place, chosen }: { model: Model; text: string; place: Place; chosen: Fire["chosen"] }) {
   const clamps = (place.query.get("clamp") ?? "").split(" ").filter(Boolean);
-  const asked = { model, text, clamps, new_tokens: 24 };
+  const withoutError = model.latents && place.query.get("error") === "without";
+  const asked = { model: model.name, text, clamps, new_tokens: 24, without_error: withoutError };
   const { value, error } = useLoaded(clamps.length ? JSON.stringify(asked) : null, () => post<Steered>("/api/try/steer", asked), 250);
   const change = (all: string[]) => go(changed(place, { clamp: all.join(" ") }), true);
   const name = chosen && `${chosen.layer}/${chosen.unit}`;
@@ -97,6 +98,9 @@ function Steer({ model, text, place, chosen }: { model: string; text: string; pl
         </p>
       )}
       <label class="clamps">all turns <input value={place.query.get("clamp") ?? ""} placeholder="1/37=8 0/5=0" spellcheck={false} onChange={(event) => change(event.currentTarget.value.trim().split(/\s+/))} /></label>
+      {model.latents && (
+        <label class="faint"><input type="checkbox" checked={withoutError} onChange={(event) => go(changed(place, { error: event.currentTarget.checked ? "without" : null }), true)} /> without the autoencoder’s error: its reconstruction takes the place of what it reads, in both texts</label>
+      )}
       {error && <p class="error" role="alert">{error}</p>}
       {value && clamps.length > 0 && (
         <>

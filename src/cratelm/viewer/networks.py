@@ -39,22 +39,27 @@ class Networks:
     """The models last asked for."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Network] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, bool], Network] = OrderedDict()
         self._lock = Lock()
 
-    def open(self, viewed: ViewedModel) -> Network:
-        """A model of the study; raises InputError where it is damaged or gone."""
+    def open(self, viewed: ViewedModel, without_error: bool = False) -> Network:
+        """A model of the study; `without_error`, with its autoencoders' reconstructions in place of what they read.
+
+        Raises InputError where it is damaged or gone, or there are no autoencoders to leave the error out of.
+        """
+        if without_error and not viewed.latents:
+            raise InputError(f"{viewed.name} has no autoencoders: there is no error of theirs to leave out.")
+        key = viewed.name, without_error
         with self._lock:
-            if viewed.name not in self._kept:
-                self._kept[viewed.name] = _loaded(viewed)
+            if key not in self._kept:
+                self._kept[key] = _loaded(viewed, without_error)
                 if len(self._kept) > NETWORKS_KEPT:
                     self._kept.popitem(last=False)
-            self._kept.move_to_end(viewed.name)
-            return self._kept[viewed.name]
+            self._kept.move_to_end(key)
+            return self._kept[key]
 
 
-def _loaded(viewed: ViewedModel) -> Network:
-    folder = viewed.folder / "models" / viewed.name
-    if not folder.is_dir():
-        raise InputError(f"{folder} is missing: what needs the model itself is not shown.")
-    return Network(*open_with_latents(folder, False), viewed)
+def _loaded(viewed: ViewedModel, without_error: bool) -> Network:
+    if not viewed.model_folder.is_dir():
+        raise InputError(f"{viewed.model_folder} is missing: what needs the model itself is not shown.")
+    return Network(*open_with_latents(viewed.model_folder, without_error), viewed)

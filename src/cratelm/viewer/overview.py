@@ -21,6 +21,7 @@ def study_document(study: Study) -> dict[str, Any]:
                 "protocol": model.protocol_name,
                 "explainers": model.explainers,
                 "judge": _judge(model),
+                "latents": model.latents,
                 "layers": [{"site": site.name, "units": site.units} for site in model.sites],
             }
             for model in study.models.values()

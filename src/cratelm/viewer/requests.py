@@ -35,13 +35,13 @@ class Tries:
         return fire(self.networks.open(model), _text(asked["text"]), chosen)
 
     def steer(self, body: bytes) -> dict[str, Any]:
-        """`model`, `text`, `clamps` as on the command line, and how many `new_tokens` are written."""
-        asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int)
+        """`model`, `text`, `clamps` and `without_error` as on the command line, and how many `new_tokens` to write."""
+        asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int, without_error=bool)
         if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(one, str) for one in asked["clamps"]):
             raise InputError(f"give 1 to {MOST_CLAMPS} units to turn, such as 1/37=8.")
         if not 0 <= asked["new_tokens"] <= MOST_NEW_TOKENS:
             raise InputError(f"at most {MOST_NEW_TOKENS} tokens are written.")
-        network = self.networks.open(self._model(asked["model"]))
+        network = self.networks.open(self._model(asked["model"]), asked["without_error"])
         clamps = [Clamp.parse(text[:200]) for text in asked["clamps"]]
         return steer_text(network, _text(asked["text"]), clamps, asked["new_tokens"])
 
@@ -73,7 +73,7 @@ def _fields(body: bytes, **kinds: Any) -> dict[str, Any]:
         raise InputError(f"the request is an object of {', '.join(kinds)}.")
     for name, kind in kinds.items():
         value = asked.setdefault(name, None)
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise InputError(f"{name} is missing or of the wrong kind.")
     return asked
 

@@ -52,6 +52,17 @@ class ViewedModel:
     judged: "Judged | None"
     """The same for a sample of its units by a language model, where the study was made with one."""
 
+    @property
+    def model_folder(self) -> Path:
+        """Where the model itself is, or the autoencoders whose latents are its units."""
+        return self.folder / "models" / self.name
+
+    @cached_property
+    def latents(self) -> bool:
+        """Whether its units are the latents of autoencoders."""
+        manifest = self.model_folder / MANIFEST
+        return manifest.is_file() and read_json(manifest).get("stage") == "sae"
+
     @cached_property
     def sites(self) -> list[Site]:
         """A layer each."""
@@ -147,8 +158,8 @@ class Study:
         reported = [row["model"] for row in self.table["models"]]
         for name in sorted(names, key=lambda name: (_base(name) not in reported, _order(name, reported))):
             stages = ("records", "explanations", "scores")
-            opened = (open_unhashed(self.folder / stage / name, stage) for stage in stages)
-            yield ViewedModel(name, self.folder, *opened, self._judged(name))
+            records, explanations, scores = (open_unhashed(self.folder / stage / name, stage) for stage in stages)
+            yield ViewedModel(name, self.folder, records, explanations, scores, self._judged(name))
 
     def _judged(self, name: str) -> Judged | None:
         folder = self.folder / "judged"
