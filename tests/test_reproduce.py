@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,3 +192,14 @@ def test_a_result_of_another_format_is_named(tmp_path, quiet) -> None:
     name = matrix.quick()[0].name
     (tmp_path / "cells" / f"{name}.json").write_text('{"schema": 0}')
     assert run(["reproduce", "--quick", "--out", str(tmp_path)]) == 2
+
+
+def test_the_page_is_written_from_what_is_there_and_cells_of_other_settings_are_refused(
+    results, tmp_path, capsys
+) -> None:
+    shutil.copytree(results / "cells", tmp_path / "cells")
+    assert run(["reproduce", "--quick", "--page", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "README.md").read_text() == (results / "README.md").read_text()
+    assert not (tmp_path / "work").exists()
+    assert run(["reproduce", "--page", "--out", str(tmp_path)]) == 2
+    assert "other settings, such as those of --quick" in " ".join(capsys.readouterr().err.split())

@@ -10,6 +10,7 @@ def reproduce(
     scale: Literal["laptop", "paper"] = "laptop",
     quick: bool = False,
     only: str = "*",
+    page: bool = False,
     plan: bool = False,
     json: bool = False,
 ) -> None:
@@ -27,6 +28,8 @@ def reproduce(
         One pair, one seed, 3 million tokens: a look at what comes out, in under 20 minutes on two cores.
     only
         A glob over the names of cells, such as 'reviews-*-L2-*-s0': these alone are run.
+    page
+        Write the page from the results that are in OUT, and run nothing.
     plan
         Say what it would take in hours and money, and run nothing.
     json
@@ -51,10 +54,11 @@ def reproduce(
     from rich.console import Console
 
     from cratelm.reproduce.reproduce import reproduce as run_cells
+    from cratelm.reproduce.reproduce import write_results
 
     with Progress() as progress:
-        page = run_cells(cells, out, only, progress)
-    Console(highlight=False).print(f"Results: {page.resolve()}", soft_wrap=True)
+        written = write_results(cells, out) if page else run_cells(cells, out, only, progress)
+    Console(highlight=False).print(f"Results: {written.resolve()}", soft_wrap=True)
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:

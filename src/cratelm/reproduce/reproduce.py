@@ -5,6 +5,7 @@ OUT/README.md        the page, with its figures beside it
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -39,9 +40,8 @@ def write_results(cells: Sequence[Cell], out: Path) -> Path:
     """The page and its figures, from the results in `out`."""
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
-    results = Results(
-        [_read(folder / f"{cell.name}.json") for cell in cells if (folder / f"{cell.name}.json").is_file()]
-    )
+    found = [(folder / f"{cell.name}.json", cell) for cell in cells]
+    results = Results([_read(path, cell) for path, cell in found if path.is_file()])
     for name, figure in draw_all(results).items():
         (out / f"{name}.svg").write_text(figure, encoding="utf-8")
     page = out / "README.md"
@@ -49,10 +49,12 @@ def write_results(cells: Sequence[Cell], out: Path) -> Path:
     return page
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path, cell: Cell) -> dict:
     result = read_json(path)
     if result.get("schema") != SCHEMA:
         raise InputError(
             f"{path} is of schema {result.get('schema')!r}, needed is {SCHEMA}: remove it to make it again."
         )
+    if result["cell"] != asdict(cell):
+        raise InputError(f"{path} is of a cell with other settings, such as those of --quick. Give another --out.")
     return result
