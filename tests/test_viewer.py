@@ -2,8 +2,12 @@
 
 import json
 import shutil
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from select import select as select_sockets
 
 import httpx
 import numpy as np
@@ -13,15 +17,23 @@ from starlette.testclient import TestClient
 
 from cratelm.artifacts import open_artifact
 from cratelm.cli import run
+from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.tokens import read_tokenizer
+from cratelm.explain.selection import PROTOCOLS, select
+from cratelm.llm.cache import Answers, Cached
+from cratelm.llm.config import AskingConfig, JudgeConfig
 from cratelm.models.load import load_model
 from cratelm.records.store import read_excerpts
 from cratelm.score.score import read_scores
 from cratelm.units.directions import nearest, token_effects, unit_directions
 from cratelm.viewer.api import Viewer
+from cratelm.viewer.judging import Judge
 from cratelm.viewer.numbers import significant
-from cratelm.viewer.safety import LONGEST_BODY
+from cratelm.viewer.safety import LONGEST_BODY, WAITING
 from cratelm.viewer.study import Study, without_address
 from cratelm.viewer.words import Words
+from tests.llm_server import StandIn
+from tests.test_words import ByRule
 from tests.viewing import judged_copy, latents_copy, viewer
 
 HERE = "http://127.0.0.1"
@@ -159,6 +171,84 @@ def test_words_of_ones_own_are_scored_on_that_unit_alone(client, unit):
     scores = client.post("/api/try/explain", json=asked).json()["scores"]
     assert {"random-only", "top-and-random", "anthropic", "auroc"} <= {row["metric"] for row in scores}
     assert all(row["score"] is not None for row in scores)
+
+
+def judging(study: Path, config: JudgeConfig, answers: Path, told: list[str]) -> TestClient:
+    judge = Judge(config, AskingConfig(answers=answers), "all-at-once", told.append)
+    return TestClient(Viewer(Study(study), judge).application(["127.0.0.1"]), base_url=HERE)
+
+
+SENTENCE = {"model": "crate", "layer": 1, "unit": 7, "sentence": " films,\n and films "}
+
+
+def test_a_sentence_is_scored_by_what_the_judge_reads_on_the_scored_excerpts(study, tmp_path):
+    server = StandIn(word="film")
+    client = judging(study, JudgeConfig(llm=server.url), tmp_path / "answers.sqlite", [])
+    found = client.post("/api/try/judge", json=SENTENCE).json()
+    records = open_artifact(study / "records" / "crate", "records")
+    (drawn,) = select(records, 1, "score", PROTOCOLS["strict"].scored["random-only"], True, [7])
+    texts = token_texts(read_tokenizer(records))
+    expected = np.array([["film" in texts[token] for token in row] for row in drawn.tokens.tolist()], float)
+    (score,) = found["scores"]
+    r = np.corrcoef(drawn.activations.ravel(), expected.ravel())[0, 1]
+    assert score["metric"] == "random-only" and score["score"] == pytest.approx(r, rel=5e-3)
+    assert found["explanation"] == "films, and films"
+    assert found["answers"] == len(drawn.unit) == 5 and not found["failures"]
+    asked = len(server.seen)
+    assert client.post("/api/try/judge", json=SENTENCE).json() == found and len(server.seen) == asked
+    server.shutdown()
+
+
+def test_excerpts_that_the_judge_failed_on_are_counted_by_reason(study, tmp_path, monkeypatch):
+    answers = Answers(tmp_path / "answers.sqlite")
+    monkeypatch.setattr("cratelm.viewer.judging.open_judge", lambda *_: Cached(ByRule(broken="\n"), answers))
+    client = judging(study, JudgeConfig(llm="by rule"), tmp_path / "answers.sqlite", [])
+    found = client.post("/api/try/judge", json=SENTENCE).json()
+    assert found["answers"] == 5 and sum(found["failures"].values()) == 5
+    assert (found["scores"][0]["status"], found["scores"][0]["score"]) == ("failed", None)
+
+
+def test_the_page_learns_nothing_of_a_judge_but_its_models_name_even_when_it_breaks_down(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("CRATELM_LLM_KEY", "a-secret-key")
+    server, told = StandIn(), []
+    client = judging(study, JudgeConfig(llm=server.url), tmp_path / "answers.sqlite", told)
+    assert client.get("/api/study").json()["reader"] == "rules"
+    server.able = ()
+    answer = client.post("/api/try/judge", json=SENTENCE)
+    assert answer.status_code == 502 and server.url in told[0]
+    pages = answer.text + client.get("/api/study").text
+    assert "127.0.0.1" not in pages and "a-secret-key" not in pages + told[0]
+    server.shutdown()
+
+
+def test_without_a_judge_it_is_said_how_to_name_one(client, study, tmp_path, capsys):
+    answer = client.post("/api/try/judge", json=SENTENCE)
+    assert answer.status_code == 422 and "--llm" in answer.json()["error"]
+    assert client.get("/api/study").json()["reader"] is None
+    assert run(["view", str(study), "--llm", "x", "--export", str(tmp_path / "out")]) == 2
+    assert "--export" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sentence", ["", " \n", "a" * 501])
+def test_a_sentence_that_is_none_or_too_long_is_refused(client, sentence):
+    assert client.post("/api/try/judge", json=SENTENCE | {"sentence": sentence}).status_code == 422
+
+
+def test_nothing_that_runs_models_is_imported_before_a_page_needs_one(study):
+    code = f"""
+import sys
+from pathlib import Path
+from starlette.testclient import TestClient
+from cratelm.viewer.api import Viewer
+from cratelm.viewer.study import Study
+client = TestClient(Viewer(Study(Path({str(study)!r}))).application(["127.0.0.1"]), base_url="http://127.0.0.1")
+for path in ("/", "/app.js", "/api/study", "/api/crate/0", "/api/crate/0/1"):
+    assert client.get(path).status_code == 200
+assert not {{"torch", "transformers"}} & set(sys.modules)
+assert client.get("/api/crate/0/1/weights").status_code == 200
+assert "torch" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_words_mark_the_tokens_that_spell_them_and_no_other():
@@ -307,3 +397,28 @@ def test_a_real_server_listens_on_this_machine_alone_and_outlives_a_crowd(study)
         statuses = list(crowd.map(ask, range(200)))
         assert set(statuses) <= {200, 503} and 200 in statuses
         assert http.get("/api/crate/0/1").status_code == 200
+
+
+def test_clients_that_send_byte_by_byte_are_refused_and_hold_nobody_elses_turn(study):
+    with viewer(study, first="from cratelm.viewer import safety\nsafety.ARRIVAL = 5") as address:
+        host, port = address.removeprefix("http://").split(":")
+        slow = [socket.create_connection((host, int(port)), timeout=60) for _ in range(WAITING + 3)]
+        for client in slow:
+            client.sendall(
+                f"POST /api/try/explain HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+                "Content-Length: 5000\r\n\r\n".encode()
+            )
+        asked = {"model": "crate", "layer": 0, "unit": 1, "words": "film"}
+        assert httpx.post(f"{address}/api/try/explain", json=asked, timeout=60).status_code == 200
+        with ThreadPoolExecutor(len(slow)) as crowd:
+            assert set(crowd.map(answered_while_sending, slow)) == {b"HTTP/1.1 413"}
+
+
+def answered_while_sending(client: socket.socket) -> bytes:
+    """The status of the answer that comes while single bytes go out, at most a minute's worth of them."""
+    with client:
+        for _ in range(600):
+            if select_sockets([client], [], [], 0.1)[0]:
+                return client.recv(12)
+            client.sendall(b" ")
+    return b"no answer"

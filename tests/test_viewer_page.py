@@ -3,15 +3,22 @@
 Screenshots of each page lie in the folder that CRATELM_SCREENSHOTS names, or else in pytest's own.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from cratelm.artifacts import open_artifact
+from cratelm.records.store import read_excerpts
 from cratelm.viewer.export import export_study
+from tests.llm_server import StandIn
 from tests.viewing import judged_copy, latents_copy, viewer
 
 CHROMIUM = next(
@@ -162,6 +169,46 @@ def test_text_of_data_stays_text(page, address):
     expect(page.locator(".heat").first).to_contain_text("onerror")
     expect(page.locator(".heat").first).to_contain_text("<U+001B>")
     assert page.locator("img").count() == 0 and page.title() != "owned"
+
+
+def test_records_and_explanations_that_hold_markup_stay_text(page, study, tmp_path):
+    hostile = "<img src=x onerror=document.title='owned'>"
+    copy = shutil.copytree(study, tmp_path / "study")
+    stored = read_excerpts(open_artifact(study / "records" / "crate", "records"), 0, "score", "top", [3])
+    token = int(np.bincount(stored.tokens.ravel()).argmax())
+    file = copy / "records" / "crate" / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    names = {number: name for name, number in vocabulary.items()} | {token: hostile.replace(" ", "\u0120")}
+    tokenizer["model"] |= {"vocab": {name: number for number, name in names.items()}, "merges": []}
+    file.write_text(json.dumps(tokenizer))
+    sentences = copy / "explanations" / "crate" / "sentences-0.parquet"
+    table = pq.read_table(sentences)
+    said = pa.array([hostile] * len(table))
+    pq.write_table(table.set_column(table.column_names.index("table"), "table", said), sentences)
+    with viewer(copy) as address:
+        for path in ("crate/0/3", "crate/0", "try?model=crate&unit=0/3"):
+            page.goto(f"{address}/{path}")
+            expect(page.locator("main")).to_contain_text(hostile)
+            assert page.locator("img").count() == 0 and "owned" not in page.title()
+        page.goto(f"{address}/crate/0/3")
+        expect(page.locator(".heat .t", has_text=hostile).first).to_be_visible()
+
+
+def test_a_sentence_is_read_by_the_judge_that_was_named_and_the_page_says_how_to_name_one(
+    page, study, address, tmp_path
+):
+    page.goto(f"{address}/try?model=crate&unit=0/3")
+    expect(page.get_by_text("cratelm view STUDY --llm")).to_be_visible()
+    server = StandIn(word="film")
+    with viewer(study, "--llm", server.url, "--answers", str(tmp_path / "answers.sqlite")) as judged:
+        page.goto(f"{judged}/try?model=crate&unit=0/3")
+        page.get_by_label("A sentence that says").fill("films")
+        page.get_by_role("button", name="Let it read").click()
+        expect(page.locator(".own .scores")).to_contain_text("random-only")
+        expect(page.get_by_text("5 excerpts read; all answers could be used")).to_be_visible()
+        assert server.url not in page.content()
+    server.shutdown()
 
 
 @pytest.mark.parametrize("path", ["nobody/0/0", "crate/9", "crate/0/999", "a/b/c/d"])

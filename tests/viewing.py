@@ -23,12 +23,13 @@ from tests.test_words import ByRule
 
 
 @contextmanager
-def viewer(study: Path) -> Iterator[str]:
-    """The address of `cratelm view` on a study, as long as the context is open."""
+def viewer(study: Path, *options: str, first: str = "") -> Iterator[str]:
+    """The address of `cratelm view` on a study, as long as the context is open; it runs the code `first`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", "from cratelm.cli import main; main()", "view", str(study), "--port", str(port)]
+    code = f"{first}\nfrom cratelm.cli import main\nmain()"
+    command = [sys.executable, "-c", code, "view", str(study), "--port", str(port), *options]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
     address = f"http://127.0.0.1:{port}"
     try:

@@ -5,7 +5,7 @@ import { marked, number, percent, short, visible } from "./format";
 import { Heatmap } from "./heatmap";
 import { address, changed, go, Link, type Place } from "./route";
 import { Scores } from "./unit";
-import type { Change, Fire, Layer, Model, Score, Steered, Study } from "./types";
+import type { Change, Fire, Layer, Model, Read, Score, Steered, Study } from "./types";
 
 const EXAMPLE = "The film was a great surprise, and the actors were";
 
@@ -34,6 +34,7 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
           {seen && <Seen fire={seen} model={model.name} />}
           <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
           {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} />}
+          {chosen && <Sentence key={`sentence ${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} reader={study.reader} />}
         </div>
         <aside>
           <h2>Fire most <small>share of each unit’s own maximum</small></h2>
@@ -130,13 +131,43 @@ function Own({ model, layer, unit }: { model: string; layer: number; unit: numbe
   const { value, error } = useLoaded(asked === null ? null : JSON.stringify(body), () => post<{ explanation: string; scores: Score[] }>("/api/try/explain", body));
   return (
     <section class="own">
-      <h2>Your own explanation <small>scored on the unit’s records like any other</small></h2>
+      <h2>Your own explanation in words that it fires on <small>scored on the unit’s records like any other</small></h2>
       <form onSubmit={(event) => { event.preventDefault(); ask(words); }}>
         <input aria-label="Words that it fires on" placeholder="words that it fires on: good, great=0.8, not bad=0.5" value={words} maxLength={4000} onInput={(event) => setWords(event.currentTarget.value)} />
         <button type="submit">Score it</button>
       </form>
       {error && <p class="error" role="alert">{error}</p>}
       {value && !error && <><p>{value.explanation}</p><Scores scores={value.scores} /></>}
+    </section>
+  );
+}
+
+function Sentence({ model, layer, unit, reader }: { model: string; layer: number; unit: number; reader: string | null }) {
+  const [sentence, setSentence] = useState("");
+  const [asked, ask] = useState<{ sentence: string } | null>(null);
+  const [times, count] = useState(0); // so that a sentence that got no answer in time can be asked again
+  const body = { model, layer, unit, sentence: asked?.sentence ?? "" };
+  const { value, error } = useLoaded(asked && `${times} ${asked.sentence}`, () => post<Read>("/api/try/judge", body).then((read) => ({ ...read, asked })));
+  const failures = Object.entries(value?.failures ?? {});
+  return (
+    <section class="own">
+      <h2>Your own explanation as a sentence <small>{reader ? `read by ${reader}` : "needs a language model to read it"}</small></h2>
+      {reader ? (
+        <form onSubmit={(event) => { event.preventDefault(); ask({ sentence }); count(times + 1); }}>
+          <input aria-label="A sentence that says what it fires on" placeholder="it fires on … praise of actors" value={sentence} maxLength={500} onInput={(event) => setSentence(event.currentTarget.value)} />
+          <button type="submit">Let it read</button>
+        </form>
+      ) : <p class="faint">Run <code>cratelm view STUDY --llm URL|PATH</code>, with a server’s address or a model’s path, to have sentences read.</p>}
+      {reader && <p class="faint">It reads the unit’s 5 random scored excerpts (random-only) and no others: in this process that is about a second each. What the judge is worth, <code>cratelm validate</code> says; it was not tried on puzzles here.</p>}
+      {asked !== null && !error && value?.asked !== asked && <p class="faint" aria-busy="true">The judge reads …</p>}
+      {error && <p class="error" role="alert">{error}</p>}
+      {value && !error && value.asked === asked && (
+        <>
+          <p>{value.explanation}</p>
+          <Scores scores={value.scores} />
+          <p class="faint">{value.answers} excerpts read; {failures.length ? `answers that could not be used: ${failures.map(([reason, count]) => `${count} ${visible(reason)}`).join(", ")}` : "all answers could be used"}.</p>
+        </>
+      )}
     </section>
   );
 }

@@ -8,7 +8,7 @@ export interface Row {
   random_weights: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
 }
 export interface Study {
-  name: string; models: Model[]; primary: { explainer: string; metric: string };
+  name: string; models: Model[]; reader: string | null; primary: { explainer: string; metric: string };
   report: {
     note: string; rows: Row[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
@@ -40,5 +40,6 @@ export interface Fire {
   tokens: string[]; firing: Fired[];
   chosen: { layer: number; unit: number; maximum: number; activations: number[]; simulated: Record<string, number[]> } | null;
 }
+export interface Read { judge: string; explanation: string; scores: Score[]; answers: number; failures: Record<string, number> }
 export interface Change { token: string; before: number; after: number; difference: number }
 export interface Steered { tokens: string[]; raised: Change[]; lowered: Change[]; divergence: number; continuation: string; steered_continuation: string }

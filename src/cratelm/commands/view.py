@@ -1,9 +1,24 @@
 """`cratelm view`."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cratelm.llm.config import AskingConfig, JudgeConfig
 
 
-def view(study: Path, /, *, port: int = 8642, host: str = "127.0.0.1", export: Path | None = None) -> None:
+def view(
+    study: Path,
+    /,
+    *,
+    port: int = 8642,
+    host: str = "127.0.0.1",
+    export: Path | None = None,
+    simulator: str = "all-at-once",
+    judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
+    asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
+) -> None:
     """Look at a study's neurons in a browser: read them, type at them, turn them up.
 
     Parameters
@@ -16,14 +31,24 @@ def view(study: Path, /, *, port: int = 8642, host: str = "127.0.0.1", export: P
         The address to listen on. Any but this machine's own lets others read the study and run its models.
     export
         Write the same pages as files into this folder, for any web host or none, and serve nothing.
+    simulator
+        How the judge reads a sentence in Try: `all-at-once`, `token-by-token`, `log-probability-free` or `listing`.
     """
+    from functools import partial
+
+    from cratelm.errors import InputError
     from cratelm.progress import Progress
     from cratelm.viewer.serve import require_view, serve
 
     require_view()
+    if export is not None and judge.llm is not None:
+        raise InputError("an export is files alone, in which no language model reads: leave out --llm or --export.")
     with Progress() as progress:
         if export is None:
-            serve(study, host, port, progress)
+            from cratelm.viewer.judging import Judge
+
+            open_judge = partial(Judge, judge, asking, simulator, progress.say) if judge.llm is not None else None
+            serve(study, host, port, progress, open_judge)
             return
         from cratelm.viewer.export import export_study
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cratelm.errors import InputError, RunError
+from cratelm.viewer.judging import Judge, NoAnswer
 from cratelm.viewer.layer import layer_document
 from cratelm.viewer.networks import Networks
 from cratelm.viewer.overview import study_document
@@ -20,7 +21,6 @@ from cratelm.viewer.requests import Tries
 from cratelm.viewer.safety import Busy, Turn, failure, guards, read_body
 from cratelm.viewer.study import Study, ViewedModel
 from cratelm.viewer.unit import unit_document
-from cratelm.viewer.weights import weights_document
 
 READERS = 4
 """Requests that read at once."""
@@ -46,14 +46,17 @@ def as_json(document: Any) -> bytes:
 
 
 class Viewer:
-    """Answers the requests on one study."""
+    """Answers the requests on one study; `judge` reads sentences, where one was named."""
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
+    def __init__(self, study: Study, judge: Judge | None = None) -> None:
+        self.study, self.judge = study, judge
         self.networks = Networks()
         self.static = static_files()
-        self.tries = Tries(study, self.networks)
-        self.turn, self.readers = Turn(), CapacityLimiter(READERS)
+        self.tries = Tries(study, self.networks, judge)
+        self.turn = Turn("Give less text.")
+        # A judge reads for seconds, and of the study's models it runs none: texts need not wait for it.
+        self.judging = Turn("What the judge answered so far is kept: ask again.")
+        self.readers = CapacityLimiter(READERS)
         self._layer = lru_cache(maxsize=LAYERS_KEPT)(lambda model, layer: as_json(layer_document(model, layer)))
 
     def application(self, hosts: list[str]) -> Starlette:
@@ -90,7 +93,8 @@ class Viewer:
 
     async def get_study(self, request: Request) -> Response:
         """The comparison, and what there is to look at."""
-        return await self._read(lambda: as_json(study_document(self.study)))
+        reader = None if self.judge is None else self.judge.name
+        return await self._read(lambda: as_json(study_document(self.study, reader)))
 
     async def get_layer(self, request: Request) -> Response:
         """A layer's units."""
@@ -108,20 +112,28 @@ class Viewer:
         if place is None:
             return _missing()
         model, layer, unit = place
-        return await self._read(lambda: as_json(weights_document(self.networks.open(model), layer, unit)))
+        return await self._read(lambda: as_json(self._weights(model, layer, unit)))
+
+    def _weights(self, model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
+        from cratelm.viewer.weights import weights_document  # PyTorch takes seconds, which no other page waits for
+
+        return weights_document(self.networks.open(model), layer, unit)
 
     async def post_try(self, request: Request) -> Response:
-        """Run a text, clamp units, score an explanation."""
-        work = self.tries.named(request.path_params["what"])
+        """Run a text, clamp units, score an explanation, or let the judge read one."""
+        what = request.path_params["what"]
+        work, turn = self.tries.named(what), self.judging if what == "judge" else self.turn
         if work is None:
             return _missing()
         body = await read_body(request)
         if body is None:
             return failure(413, "the request is too long or too slow.")
         try:
-            return _json(await self.turn.take(lambda: as_json(work(body))))
+            return _json(await turn.take(lambda: as_json(work(body))))
         except InputError as error:
             return failure(422, str(error))
+        except NoAnswer as error:
+            return failure(502, str(error))
         except Busy as busy:
             return failure(503, str(busy))
 

@@ -36,7 +36,7 @@ def export_study(folder: Path, out: Path, progress: Progress) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "data").mkdir(parents=True)
     _write_page(partial)
-    _put(partial / "data" / "study.js", "/api/study", study_document(study))
+    _put(partial / "data" / "study.js", "/api/study", study_document(study, None))
     units = sum(site.units for model in study.models.values() for site in model.sites)
     with progress.task("exporting", total=units) as bar:
         for number, model in enumerate(study.models.values()):

@@ -4,14 +4,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from typing import TYPE_CHECKING
 
 from cratelm.errors import InputError
-from cratelm.sae.open import open_with_latents
-from cratelm.units.directions import unit_directions
 from cratelm.viewer.study import ViewedModel
+
+if TYPE_CHECKING:  # PyTorch and transformers take seconds, which only what needs a model should wait for
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 NETWORKS_KEPT = 3
 
@@ -20,8 +20,8 @@ NETWORKS_KEPT = 3
 class Network:
     """A model in memory."""
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerFast
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerFast"
     viewed: ViewedModel
 
     @cached_property
@@ -30,8 +30,10 @@ class Network:
         return [site.name for site in self.viewed.sites]
 
     @cached_property
-    def directions(self) -> list[torch.Tensor | None]:
+    def directions(self) -> "list[torch.Tensor | None]":
         """What the units of each layer write: (units, d)."""
+        from cratelm.units.directions import unit_directions
+
         return [unit_directions(self.model, site.name, site.signed) for site in self.viewed.sites]
 
 
@@ -60,6 +62,8 @@ class Networks:
 
 
 def _loaded(viewed: ViewedModel, without_error: bool) -> Network:
+    from cratelm.sae.open import open_with_latents
+
     if not viewed.model_folder.is_dir():
         raise InputError(f"{viewed.model_folder} is missing: what needs the model itself is not shown.")
     return Network(*open_with_latents(viewed.model_folder, without_error), viewed)

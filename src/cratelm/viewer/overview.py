@@ -10,10 +10,14 @@ from cratelm.viewer.study import Study, ViewedModel
 SUFFIX = "-untrained"
 
 
-def study_document(study: Study) -> dict[str, Any]:
-    """What there is to look at, and the report's numbers; all paths but the folder's name are left out."""
+def study_document(study: Study, reader: str | None) -> dict[str, Any]:
+    """What there is to look at, and the report's numbers; all paths but the folder's name are left out.
+
+    `reader` is the name of the judge that reads sentences in Try, where there is one.
+    """
     return {
         "name": study.folder.name,
+        "reader": reader,
         "models": [
             {
                 "name": model.name,

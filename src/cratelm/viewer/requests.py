@@ -5,30 +5,35 @@ from collections.abc import Callable
 from typing import Any
 
 from cratelm.errors import InputError
-from cratelm.units.clamp import Clamp
+from cratelm.viewer.judging import Judge
 from cratelm.viewer.networks import Networks
 from cratelm.viewer.study import Study, ViewedModel
-from cratelm.viewer.tryout import fire, steer_text
 from cratelm.viewer.words import Words, score_explanation
 
 LONGEST_TEXT = 8_000
 """Characters."""
+LONGEST_SENTENCE = 500
 MOST_CLAMPS = 16
 MOST_NEW_TOKENS = 60
 
 
 class Tries:
-    """The things that can be tried, by name: each takes a request's body."""
+    """The things that can be tried, by name: each takes a request's body.
 
-    def __init__(self, study: Study, networks: Networks) -> None:
-        self.study, self.networks = study, networks
+    What runs a model is imported when the first request needs it: PyTorch and transformers take seconds.
+    """
+
+    def __init__(self, study: Study, networks: Networks, judge: Judge | None) -> None:
+        self.study, self.networks, self._judge = study, networks, judge
 
     def named(self, what: str) -> Callable[[bytes], dict[str, Any]] | None:
         """What is done for `/api/try/WHAT`, or None."""
-        return {"fire": self.fire, "steer": self.steer, "explain": self.explain}.get(what)
+        return {"fire": self.fire, "steer": self.steer, "explain": self.explain, "judge": self.judge}.get(what)
 
     def fire(self, body: bytes) -> dict[str, Any]:
         """`model`, `text`, and `layer` and `unit` of one to look at, or null."""
+        from cratelm.viewer.tryout import fire
+
         asked = _fields(body, model=str, text=str, layer=int | None, unit=int | None)
         model = self._model(asked["model"])
         chosen = None if asked["unit"] is None else _unit(model, asked["layer"], asked["unit"])
@@ -36,6 +41,9 @@ class Tries:
 
     def steer(self, body: bytes) -> dict[str, Any]:
         """`model`, `text`, `clamps` and `without_error` as on the command line, and how many `new_tokens` to write."""
+        from cratelm.units.clamp import Clamp
+        from cratelm.viewer.tryout import steer_text
+
         asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int, without_error=bool)
         if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(one, str) for one in asked["clamps"]):
             raise InputError(f"give 1 to {MOST_CLAMPS} units to turn, such as 1/37=8.")
@@ -55,6 +63,18 @@ class Tries:
             "explanation": words.describe(unit, model.texts),
             "scores": score_explanation(model, layer, unit, words),
         }
+
+    def judge(self, body: bytes) -> dict[str, Any]:
+        """`model`, `layer`, `unit`, and a `sentence` that says what it fires on, for the judge to read."""
+        asked = _fields(body, model=str, layer=int, unit=int, sentence=str)
+        model = self._model(asked["model"])
+        layer, unit = _unit(model, asked["layer"], asked["unit"])
+        sentence = " ".join(_text(asked["sentence"]).split())
+        if not 0 < len(sentence) <= LONGEST_SENTENCE:
+            raise InputError(f"give a sentence of at most {LONGEST_SENTENCE} characters that says what it fires on.")
+        if self._judge is None:
+            raise InputError("no language model reads sentences here: run cratelm view STUDY --llm URL|PATH.")
+        return self._judge.score(model, layer, unit, sentence)
 
     def _model(self, name: str) -> ViewedModel:
         model = self.study.model(name)

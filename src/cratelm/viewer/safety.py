@@ -30,8 +30,10 @@ LONGEST_BODY = 64 * 1024
 """Bytes of a request."""
 LONGEST_TARGET = 2048
 """Bytes of an address with its query; long texts travel in bodies."""
+ARRIVAL = 30
+"""Seconds that a request's body may take to arrive."""
 SECONDS = 30
-"""How long a request may take to arrive, and to be answered."""
+"""How long a request may take to be answered."""
 WAITING = 8
 """Requests that may wait for the model while another one has it."""
 
@@ -112,7 +114,7 @@ def failure(status: int, message: str) -> JSONResponse:
 async def read_body(request: Request) -> bytes | None:
     """A request's body, or None where it is too long, too slow, or breaks off."""
     body = bytearray()
-    with anyio.move_on_after(SECONDS):
+    with anyio.move_on_after(ARRIVAL):
         try:
             async for part in request.stream():
                 body += part
@@ -127,8 +129,9 @@ async def read_body(request: Request) -> bytes | None:
 class Turn:
     """One piece of work at a time, in a thread; a few may wait, more are refused."""
 
-    def __init__(self) -> None:
-        self._limiter, self._lock = CapacityLimiter(1), Lock()
+    def __init__(self, advice: str) -> None:
+        """`advice` is for whoever gets no answer in time."""
+        self._advice, self._limiter, self._lock = advice, CapacityLimiter(1), Lock()
 
     async def take(self, work: Callable[[], Result]) -> Result:
         """Do the work; raises Busy where too many wait already, or it takes too long."""
@@ -140,7 +143,7 @@ class Turn:
                     partial(self._alone, work), limiter=self._limiter, abandon_on_cancel=True
                 )
         except TimeoutError as error:
-            raise Busy(f"no answer within {SECONDS} seconds. Give less text.") from error
+            raise Busy(f"no answer within {SECONDS} seconds. {self._advice}") from error
 
     def _alone(self, work: Callable[[], Any]) -> Any:
         # Work that was given up on still runs: the next one waits for it, since both would hook the same model.

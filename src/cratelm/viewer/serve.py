@@ -1,10 +1,15 @@
 """The viewer as a process: bound to this machine unless somebody says otherwise."""
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cratelm.errors import InputError, RunError
 from cratelm.progress import Progress
+
+if TYPE_CHECKING:
+    from cratelm.viewer.judging import Judge
 
 LOOPBACK = "127.0.0.1"
 NAMES = [LOOPBACK, "localhost"]
@@ -21,8 +26,10 @@ def require_view() -> None:
         raise InputError("the viewer needs the extra `view`: pip install -c constraints.txt '.[view]'") from error
 
 
-def serve(folder: Path, host: str, port: int, progress: Progress) -> None:
-    """Serve the study in `folder` until somebody ends the process."""
+def serve(
+    folder: Path, host: str, port: int, progress: Progress, open_judge: "Callable[[], Judge] | None" = None
+) -> None:
+    """Serve the study in `folder` until somebody ends the process; `open_judge` gives who reads sentences."""
     require_view()
     import uvicorn
 
@@ -30,6 +37,7 @@ def serve(folder: Path, host: str, port: int, progress: Progress) -> None:
     from cratelm.viewer.study import Study
 
     study = Study(folder)
+    judge = None if open_judge is None else open_judge()
     with _bound(host, port) as listening:
         number = listening.getsockname()[1]
         if host not in NAMES:
@@ -38,7 +46,7 @@ def serve(folder: Path, host: str, port: int, progress: Progress) -> None:
                 "models. There is no password. Leave out --host to keep it to yourself."
             )
         progress.say(f"Viewing {study.folder} at http://{host}:{number} (Ctrl-C ends it)")
-        app = Viewer(study).application(sorted({*NAMES, host}))
+        app = Viewer(study, judge).application(sorted({*NAMES, host}))
         config = uvicorn.Config(
             app,
             log_level="error",

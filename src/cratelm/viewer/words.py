@@ -72,15 +72,22 @@ def _word(part: str) -> tuple[str, float]:
     return word.strip().lower(), strength
 
 
-def score_explanation(model: ViewedModel, layer: int, unit: int, explanation: Explanations) -> list[dict[str, Any]]:
-    """One unit's scores under an explanation, by every metric that the study was scored by: rows like the study's."""
+def score_explanation(
+    model: ViewedModel, layer: int, unit: int, explanation: Explanations, metrics: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """One unit's scores under an explanation, by some metrics, or by all that the study was scored by.
+
+    Rows like the study's.
+    """
     config = ScoreConfig(**(model.scores.config | {"replicates": max(100, model.scores.config["replicates"] // 5)}))
     by_evidence = dict.fromkeys(model.protocol.shown, explanation)
     scored = ScoredLayer(config, model.records, layer, model.protocol_name, by_evidence, np.array([unit]))
     rows = []
-    for metric in config.metrics:
+    for metric in metrics or config.metrics:
         if model.protocol_name == "strict" or metric in CORRELATIONS:
             (row,) = scored.table("yours", metric, scored.scored(metric)).to_pylist()
             numbers = {name: None if row[name] is None else one(row[name]) for name in ("score", "low", "high")}
-            rows.append({"explainer": "yours", "metric": metric, "status": row["status"], **numbers})
+            rows.append(
+                {"explainer": "yours", "metric": metric, "status": row["status"], "failed": row["failed"]} | numbers
+            )
     return rows
