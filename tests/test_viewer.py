@@ -239,6 +239,7 @@ def test_nothing_that_runs_models_is_imported_before_a_page_needs_one(study):
 import sys
 from pathlib import Path
 from starlette.testclient import TestClient
+import cratelm.settings
 from cratelm.viewer.api import Viewer
 from cratelm.viewer.study import Study
 client = TestClient(Viewer(Study(Path({str(study)!r}))).application(["127.0.0.1"]), base_url="http://127.0.0.1")

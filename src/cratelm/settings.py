@@ -9,10 +9,6 @@ from cyclopts.config import Dict
 
 from cratelm.artifacts import as_plain
 from cratelm.errors import InputError
-from cratelm.presets import preset, sae_preset, train_preset
-
-PRESETS = {"train": train_preset, "sae": sae_preset}
-"""Where the presets of commands are that have their own."""
 
 
 def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -32,8 +28,14 @@ def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -
             raise InputError(f"cannot read the settings in {path}: {error}") from error
     if "--preset" in names:
         name = _value(names["--preset"]) or names["--preset"].field_info.default
-        values = PRESETS.get(commands[0], preset)(name)
-        fill(_flat(as_plain(values)), f"preset {name}")
+        fill(_flat(as_plain(_preset(commands[0], name))), f"preset {name}")
+
+
+def _preset(command: str, name: str) -> Any:
+    """What a preset says to a command; some have their own."""
+    from cratelm.presets import preset, sae_preset, train_preset  # which takes seconds: they know the models' classes
+
+    return {"train": train_preset, "sae": sae_preset}.get(command, preset)(name)
 
 
 def _value(argument: Any) -> str | None:
