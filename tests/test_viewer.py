@@ -252,6 +252,18 @@ assert "torch" in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_pages_that_are_the_first_to_need_a_model_all_at_once_all_get_it(study):
+    asked = {"model": "crate", "text": "the cat", "layer": 0, "unit": 1}
+    with viewer(study) as address, ThreadPoolExecutor(8) as crowd:
+
+        def ask(number: int) -> httpx.Response:
+            if number % 2:
+                return httpx.get(f"{address}/api/crate/0/{number}/weights", timeout=60)
+            return httpx.post(f"{address}/api/try/fire", json=asked, timeout=60)
+
+        assert [answer.status_code for answer in crowd.map(ask, range(8))] == [200] * 8
+
+
 def test_words_mark_the_tokens_that_spell_them_and_no_other():
     words = Words.parse("not good=0.5\nFilm", texts := ["a", " fi", "lm", "s", " not", " good", " ", "film"])
     tokens = np.array([[0, 1, 2, 6, 4, 5, 6, 7], [7, 3, 6, 5, 6, 1, 2, 3]])

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from cratelm.errors import InputError, RunError
 from cratelm.viewer.judging import Judge, NoAnswer
 from cratelm.viewer.layer import layer_document
-from cratelm.viewer.networks import Networks
+from cratelm.viewer.networks import Networks, require_running
 from cratelm.viewer.overview import study_document
 from cratelm.viewer.requests import Tries
 from cratelm.viewer.safety import Busy, Turn, failure, guards, read_body
@@ -115,7 +115,8 @@ class Viewer:
         return await self._read(lambda: as_json(self._weights(model, layer, unit)))
 
     def _weights(self, model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
-        from cratelm.viewer.weights import weights_document  # PyTorch takes seconds, which no other page waits for
+        require_running()
+        from cratelm.viewer.running import weights_document
 
         return weights_document(self.networks.open(model), layer, unit)
 

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 from cratelm.errors import InputError
 from cratelm.viewer.study import ViewedModel
 
-if TYPE_CHECKING:  # PyTorch and transformers take seconds, which only what needs a model should wait for
+if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 NETWORKS_KEPT = 3
+_importing = Lock()
+
+
+def require_running() -> None:
+    """Import what runs models, in one thread: two that begin at once would see transformers half imported."""
+    with _importing:
+        import cratelm.viewer.running  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Network:
     @cached_property
     def directions(self) -> "list[torch.Tensor | None]":
         """What the units of each layer write: (units, d)."""
-        from cratelm.units.directions import unit_directions
+        from cratelm.viewer.running import unit_directions
 
         return [unit_directions(self.model, site.name, site.signed) for site in self.viewed.sites]
 
@@ -62,7 +69,8 @@ class Networks:
 
 
 def _loaded(viewed: ViewedModel, without_error: bool) -> Network:
-    from cratelm.sae.open import open_with_latents
+    require_running()
+    from cratelm.viewer.running import open_with_latents
 
     if not viewed.model_folder.is_dir():
         raise InputError(f"{viewed.model_folder} is missing: what needs the model itself is not shown.")

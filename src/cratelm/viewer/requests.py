@@ -6,7 +6,7 @@ from typing import Any
 
 from cratelm.errors import InputError
 from cratelm.viewer.judging import Judge
-from cratelm.viewer.networks import Networks
+from cratelm.viewer.networks import Networks, require_running
 from cratelm.viewer.study import Study, ViewedModel
 from cratelm.viewer.words import Words, score_explanation
 
@@ -18,10 +18,7 @@ MOST_NEW_TOKENS = 60
 
 
 class Tries:
-    """The things that can be tried, by name: each takes a request's body.
-
-    What runs a model is imported when the first request needs it: PyTorch and transformers take seconds.
-    """
+    """The things that can be tried, by name: each takes a request's body."""
 
     def __init__(self, study: Study, networks: Networks, judge: Judge | None) -> None:
         self.study, self.networks, self._judge = study, networks, judge
@@ -32,7 +29,8 @@ class Tries:
 
     def fire(self, body: bytes) -> dict[str, Any]:
         """`model`, `text`, and `layer` and `unit` of one to look at, or null."""
-        from cratelm.viewer.tryout import fire
+        require_running()
+        from cratelm.viewer.running import fire
 
         asked = _fields(body, model=str, text=str, layer=int | None, unit=int | None)
         model = self._model(asked["model"])
@@ -41,8 +39,8 @@ class Tries:
 
     def steer(self, body: bytes) -> dict[str, Any]:
         """`model`, `text`, `clamps` and `without_error` as on the command line, and how many `new_tokens` to write."""
-        from cratelm.units.clamp import Clamp
-        from cratelm.viewer.tryout import steer_text
+        require_running()
+        from cratelm.viewer.running import Clamp, steer_text
 
         asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int, without_error=bool)
         if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(one, str) for one in asked["clamps"]):
