@@ -59,9 +59,9 @@ def test_a_server_process_that_dies_between_requests_is_named(served, monkeypatc
 
 @pytest.fixture
 def short_puzzles(tmp_path: Path) -> Path:
-    """Two of the package's puzzles, three sentences each: enough to be tried and to fail."""
+    """Two of the package's puzzles, two sentences each: enough to be tried and to fail."""
     puzzles = json.loads(files("cratelm.validate").joinpath("puzzles.json").read_text())
-    units = [unit | {"sentences": unit["sentences"][:3]} for unit in puzzles["units"][:2]]
+    units = [unit | {"sentences": unit["sentences"][:2]} for unit in puzzles["units"][:2]]
     (tmp_path / "puzzles.json").write_text(json.dumps(puzzles | {"units": units}))
     return tmp_path / "puzzles.json"
 
@@ -72,7 +72,8 @@ def test_a_language_model_out_of_a_gguf_file_explains_and_scores_and_its_answers
 ) -> None:
     records, said = str(tmp_path / "records"), str(tmp_path / "said")
     one_layer = ["--sites", "model.layers.1.coding.code", "--tokens", "3000", "--out", records]
-    assert run(["record", str(study / "models" / "crate"), "--text", str(study / "tokens"), *one_layer]) == 0
+    few = ["--top", "1", "--short-random", "1", "--interval", "1", "--other", "1"]  # short prompts
+    assert run(["record", str(study / "models" / "crate"), "--text", str(study / "tokens"), *one_layer, *few]) == 0
     judge = ["--llm", str(gemma), "--answers", str(tmp_path / "answers.sqlite")]
     explain = ["explain", records, "--out", said, "--explainer", "llm", "--llm-units", "2", *judge]
     assert run(explain) == 0
