@@ -95,16 +95,25 @@ def open_artifact(path: Path, stage: str) -> Artifact:
 
     Raises InputError where the folder is missing, of another stage or schema, or damaged.
     """
+    artifact = open_unhashed(path, stage)
+    for name, expected in artifact.manifest["outputs"].items():
+        file = path / name
+        if not file.is_file() or file.stat().st_size != expected["bytes"] or hash_file(file) != expected["sha256"]:
+            raise InputError(f"{file} is missing or damaged. Remove the folder {path} and run the command again.")
+    return artifact
+
+
+def open_unhashed(path: Path, stage: str) -> Artifact:
+    """The same by its manifest alone, for looking at a large one at once: a damaged file shows where it is read.
+
+    Raises InputError where the folder is missing, or of another stage or schema.
+    """
     if not (path / MANIFEST).is_file():
         raise InputError(f"{path} holds no finished {stage} ({MANIFEST} is missing). Make it first.")
     manifest = read_json(path / MANIFEST)
     if manifest.get("schema") != SCHEMA or manifest.get("stage") != stage:
         found = f"stage {manifest.get('stage')!r}, schema {manifest.get('schema')!r}"
         raise InputError(f"{path} holds {found}; needed is stage {stage!r}, schema {SCHEMA}.")
-    for name, expected in manifest["outputs"].items():
-        file = path / name
-        if not file.is_file() or file.stat().st_size != expected["bytes"] or hash_file(file) != expected["sha256"]:
-            raise InputError(f"{file} is missing or damaged. Remove the folder {path} and run the command again.")
     return Artifact(path, manifest)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_artifact, read_json
+from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
@@ -27,7 +27,7 @@ def read_unit(folder: Path, address: str) -> dict[str, Any]:
         model, _, address = address.partition("/")
         records = _of_study(folder, "records", model)
     elif (folder / MANIFEST).is_file():
-        records = open_artifact(folder, "records")
+        records = open_unhashed(folder, "records")
     else:
         raise InputError(f"{folder} is neither a study nor a recording. Give the folder of one.")
     layer, unit = find_unit(records, address)
@@ -54,7 +54,7 @@ def _of_study(folder: Path, stage: str, model: str) -> Artifact:
             f"the study {folder} has no {stage} of a model {model!r}, but of: {', '.join(names) or 'none yet'}. "
             "Name a unit as model/layer/index."
         )
-    return open_artifact(folder / stage / model, stage)
+    return open_unhashed(folder / stage / model, stage)
 
 
 def _judged(folder: Path, model: str, layer: int, unit: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cratelm.artifacts import MANIFEST, SCHEMA, Artifact, read_json
+from cratelm.artifacts import MANIFEST, Artifact, open_unhashed, read_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
@@ -139,6 +139,8 @@ class Study:
     def __init__(self, folder: Path) -> None:
         """Raises InputError where `folder` holds no finished study."""
         self.folder = folder.resolve()
+        if not (self.folder / "report" / MANIFEST).is_file():
+            raise InputError(f"{self.folder} holds no finished study. Make one first: cratelm study --out DIR")
         self.report = open_unhashed(self.folder / "report", "report")
         self.models = {model.name: model for model in self._found()}
         if not self.models:
@@ -177,22 +179,6 @@ def _order(name: str, reported: list[str]) -> tuple[int, str]:
     base = _base(name)
     place = reported.index(base) if base in reported else len(reported)
     return (place + (len(reported) + 1) * (base != name), name)
-
-
-def open_unhashed(path: Path, stage: str) -> Artifact:
-    """A finished stage's folder by its manifest alone, so that a large study opens at once.
-
-    The bytes of its files are not checked: a damaged one shows where it is read. Raises InputError where there is no
-    such stage.
-    """
-    if not (path / MANIFEST).is_file():
-        raise InputError(f"{path} holds no finished {stage}. Make a study first: cratelm study --out DIR")
-    manifest = read_json(path / MANIFEST)
-    if manifest.get("schema") != SCHEMA or manifest.get("stage") != stage:
-        raise InputError(
-            f"{path} holds stage {manifest.get('stage')!r}, schema {manifest.get('schema')!r}, no {stage}."
-        )
-    return Artifact(path, manifest)
 
 
 def _read_parquet(path: Path) -> pa.Table:
