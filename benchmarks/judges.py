@@ -13,6 +13,7 @@ import os
 
 os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,12 +30,10 @@ from cratelm.llm.model import DIGITS
 from cratelm.llm.server import Server
 from cratelm.validate.puzzles import read_puzzles
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.llm_server import StandIn
-
+ROOT = Path(__file__).parents[1]
 EXCERPTS, LENGTH = 10, 64
 UNITS = 2
-CACHED, SERVED, CONCURRENCY, DELAY = 300, 16, 8, 0.2
+CACHED, SERVED, CONCURRENCY, DELAY = 300, 4, 8, 0.2
 
 
 def questions(units: int) -> list[Question]:
@@ -106,15 +105,16 @@ def from_answers(folder: Path) -> None:
 
 
 def from_server() -> None:
-    """The third figure; a clock on the wall."""
-    server = StandIn(delay=DELAY)
-    judge, asked = Server(server.url, concurrency=CONCURRENCY), questions(SERVED)
-    began = time.monotonic()
-    list(simulate("token-by-token", judge, asked[:1] * 1))
-    rounds = LENGTH / CONCURRENCY
-    share = rounds * DELAY / (time.monotonic() - began)
+    """The third figure; a clock on the wall. The server is a process of its own, as a judge's is."""
+    code = f"from tests.llm_server import StandIn; print(StandIn(delay={DELAY}).url, flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes) as server:
+        judge, asked = Server(server.stdout.readline().strip(), concurrency=CONCURRENCY), questions(1)[:SERVED]
+        began = time.monotonic()
+        list(simulate("token-by-token", judge, asked))
+        share = SERVED * LENGTH / CONCURRENCY * DELAY / (time.monotonic() - began)
+        server.kill()
     print(f"a server that takes {DELAY * 1000:.0f} ms: {share:.0%} of what {CONCURRENCY} requests at a time allow")
-    server.shutdown()
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ of lines, not the marks, says where it ends, so that no text can end it early or
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import accumulate
 
 UNKNOWN = "unknown"
 BEGIN, END = "<tokens>", "</tokens>"
@@ -55,6 +56,7 @@ EXAMPLES = (
 )
 
 
+@lru_cache(maxsize=2**16)
 def on_a_line(token: str) -> str:
     """A token with what would break a line, or look like a column, as an escape."""
     return token.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
@@ -82,12 +84,11 @@ def _examples() -> str:
 
 def all_at_once(explanation: str, tokens: Sequence[str]) -> tuple[str, list[int]]:
     """A prompt that holds every token with an unknown strength, and where the unknowns begin."""
-    prompt, places = f"{RULES}\n{_examples()}{_shown(explanation)}{BEGIN}\n", []
-    for token in tokens:
-        prompt += f"{on_a_line(token)}\t"
-        places.append(len(prompt))
-        prompt += f"{UNKNOWN}\n"
-    return prompt, places
+    head, unknown = f"{RULES}\n{_examples()}{_shown(explanation)}{BEGIN}\n", f"{UNKNOWN}\n"
+    named = [f"{line}\t" for line in map(on_a_line, tokens)]
+    ends = enumerate(accumulate(map(len, named), initial=len(head)))  # of names, without the unknowns between them
+    places = [end + (number - 1) * len(unknown) for number, end in ends if number]
+    return head + "".join(name + unknown for name in named), places
 
 
 def token_by_token(explanation: str, tokens: Sequence[str]) -> list[tuple[str, list[int]]]:

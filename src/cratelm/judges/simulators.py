@@ -58,7 +58,7 @@ def _token_by_token(model: LanguageModel, questions: Sequence[Question]) -> Iter
 
 
 def _expected(found: Sequence[list[float] | None]) -> Simulated:
-    missing = sum(row is None for row in found)
+    missing = list(found).count(None)
     if missing:
         return Failure(f"no digit among the likely tokens at {missing} of {len(found)} places")
     shares = np.array(found, dtype=np.float64).reshape(len(found), len(DIGITS))  # (places, 10)

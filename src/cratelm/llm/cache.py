@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from cratelm.errors import InputError, RunError
 from cratelm.llm.model import LanguageModel, Shares
 
@@ -35,7 +37,7 @@ class Answers:
             row = self._file.execute("SELECT answer FROM answers WHERE key = ?", (_key(key),)).fetchone()
         except sqlite3.Error as error:
             raise InputError(f"{self.path} is damaged ({error}). Remove it and ask again.") from error
-        return None if row is None else json.loads(row[0])
+        return None if row is None else orjson.loads(row[0])
 
     def put(self, answer: Any, *key: Any) -> None:
         """Keep an answer; RunError where the disk does not take it."""
