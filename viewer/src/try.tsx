@@ -38,6 +38,7 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
         </div>
         <aside>
           <h2>Fire most <small>share of each unit’s own maximum</small></h2>
+          {!value && !error && <p class="faint" aria-busy="true">Opening the model …</p>}
           {value && <Firing fire={value} model={model.name} choose={(to) => change({ unit: to, clamp: null })} now={chosen?.[0]} />}
         </aside>
       </div>
