@@ -198,7 +198,7 @@ def test_a_damaged_file_is_named(recorded, tmp_path) -> None:
     shutil.copytree(recorded.path, copy)
     path = copy / "layer-0.parquet"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"layer-0\.parquet is damaged.*record again"):
+    with pytest.raises(InputError, match=r"layer-0\.parquet is damaged.*that made it"):
         read_excerpts(Artifact(copy, {}), 0, "score", "top")
 
 

@@ -101,6 +101,7 @@ def test_text_of_data_is_code_on_the_page(results) -> None:
     card["excerpts"][0]["text"] = "`<img src=x>|\n"
     page = examples_page.cards(Results([result]))
     assert "ˋ<img src=x>" in page and "¦↵" in page
+    assert examples_page._code("\n") == "`↵`" and examples_page._code(" ") == "`␣`"
     assert all(line.count("`") % 2 == 0 for line in page.splitlines())
 
 

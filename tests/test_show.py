@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from itertools import product
 
 import numpy as np
@@ -106,5 +107,22 @@ def test_text_of_data_cannot_act_on_the_terminal(capsys) -> None:
 
 def test_a_damaged_file_is_named(study, tmp_path) -> None:
     (tmp_path / "layer-0.parquet").write_bytes(b"PAR1")
-    with pytest.raises(Exception, match=r"layer-0\.parquet is damaged or missing.*record again"):
+    with pytest.raises(Exception, match=r"layer-0\.parquet is damaged or missing.*that made it"):
         read_groups(Artifact(tmp_path, {}), 0, 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "records/crate/units.parquet",
+        "records/crate/layer-0.parquet",
+        "explanations/crate/sentences-0.parquet",
+        "scores/crate/units-0.parquet",
+    ],
+)
+def test_show_names_the_damaged_file_of_a_study_that_it_opened_unhashed(study, tmp_path, capsys, name) -> None:
+    copy = shutil.copytree(study, tmp_path / "study")
+    (copy / name).write_bytes(b"PAR1 is no parquet")
+    assert run(["show", str(copy), "crate/0/3"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert name.rpartition("/")[2] in said and "damaged or missing" in said

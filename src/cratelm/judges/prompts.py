@@ -86,8 +86,8 @@ def all_at_once(explanation: str, tokens: Sequence[str]) -> tuple[str, list[int]
     """A prompt that holds every token with an unknown strength, and where the unknowns begin."""
     head, unknown = f"{RULES}\n{_examples()}{_shown(explanation)}{BEGIN}\n", f"{UNKNOWN}\n"
     named = [f"{line}\t" for line in map(on_a_line, tokens)]
-    ends = enumerate(accumulate(map(len, named), initial=len(head)))  # of names, without the unknowns between them
-    places = [end + (number - 1) * len(unknown) for number, end in ends if number]
+    ends = accumulate(map(len, named))  # of names, without the unknowns between them
+    places = [len(head) + end + number * len(unknown) for number, end in enumerate(ends)]
     return head + "".join(name + unknown for name in named), places
 
 

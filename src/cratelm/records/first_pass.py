@@ -118,7 +118,7 @@ class FirstPass(Step):
                 tokens = context_tokens(half.side, half.contexts, batch)
                 documents = np.broadcast_to(half.contexts.document[batch, None], tokens.shape)
                 pairs = batch_pairs(tokens, documents, activations.device)
-                shared[:] = token_rows(tokens), pairs
+                shared[:] = token_rows(tokens) if tables else None, pairs
             sites[layer].see(half, batch, activations, shared[1])
             if tables:
                 tables[layer].see(shared[0], activations)

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import torch
 
 from cratelm.artifacts import Artifact
+from cratelm.parquet import read_table
 from cratelm.records.recording import Recording
 from cratelm.units.directions import token_effects, unit_directions
 
@@ -71,5 +72,5 @@ def read_logits(records: Artifact, layer: int, unit: int | None = None) -> dict[
     if not path.is_file():
         return {}
     filters = [("layer", "=", layer)] + ([] if unit is None else [("unit", "=", unit)])
-    rows = pq.read_table(path, filters=filters, columns=SCHEMA.names[1:]).to_pylist()
+    rows = read_table(path, filters=filters, columns=SCHEMA.names[1:]).to_pylist()
     return {row.pop("unit"): row for row in rows}

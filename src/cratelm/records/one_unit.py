@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
+from cratelm.parquet import read_table, reading
 from cratelm.records.store import Excerpts, to_excerpts
 
 FILES_KEPT = 64
@@ -34,15 +35,13 @@ def read_groups(records: Artifact, layer: int, unit: int) -> list[Group]:
     Raises InputError where the file cannot be read.
     """
     path = records.path / f"layer-{layer}.parquet"
-    try:
+    with reading(path):
         metadata = _metadata(path, path.stat().st_mtime_ns)
         number = _row_group(metadata, unit)
         if number is None:
             return []
         table = pq.ParquetFile(path, metadata=metadata).read_row_group(number)
         return list(_groups(table.filter(pc.field("unit") == unit)))
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged or missing ({error}). Remove its folder and record again.") from error
 
 
 @lru_cache(maxsize=FILES_KEPT)
@@ -76,7 +75,7 @@ def _groups(table: pa.Table) -> Iterator[Group]:
 def read_statistics(records: Artifact, layer: int, unit: int) -> dict[str, dict[str, Any]]:
     """A unit's statistics by half and name; None where it has no such value."""
     filters = [("layer", "=", layer), ("unit", "=", unit)]
-    rows = pq.read_table(records.path / "units.parquet", filters=filters).to_pylist()
+    rows = read_table(records.path / "units.parquet", filters=filters).to_pylist()
     return {row.pop("half"): {name: row[name] for name in row if name not in ("layer", "unit")} for row in rows}
 
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
+from cratelm.parquet import read_table, reading
 from cratelm.records.config import LONG
 from cratelm.records.halves import Tiling
 from cratelm.records.paper.windows import Windows
@@ -214,7 +215,7 @@ def require_protocol(records: Artifact, protocol: str | None) -> None:
 def read_units(records: Artifact, layer: int, half: str) -> dict[str, np.ndarray]:
     """One layer's unit statistics in one half: a column a name, NaN where there is no value."""
     filters = [("layer", "=", layer), ("half", "=", half)]
-    table = pq.read_table(records.path / "units.parquet", filters=filters)
+    table = read_table(records.path / "units.parquet", filters=filters)
     return {name: _column(table, name) for name in table.column_names if name not in ("layer", "half")}
 
 
@@ -228,12 +229,12 @@ def _column(table: pa.Table, name: str) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _of_half(path: Path, changed: int, half: str) -> pa.Table:
     """One half of a site's excerpts: a layer is asked for one kind after the other, each of which would decode all."""
-    return pq.read_table(path, filters=[("half", "=", half)], columns=[*COLUMNS, "excerpt", "kind"])
+    return read_table(path, filters=[("half", "=", half)], columns=[*COLUMNS, "excerpt", "kind"])
 
 
 def _of_units(path: Path, half: str, units: tuple[int, ...]) -> pa.Table:
     filters = [("half", "=", half), ("unit", "in", list(units))]
-    return pq.read_table(path, filters=filters, columns=[*COLUMNS, "excerpt", "kind"])  # type: ignore[arg-type]
+    return read_table(path, filters=filters, columns=[*COLUMNS, "excerpt", "kind"])
 
 
 def read_excerpts(
@@ -244,10 +245,12 @@ def read_excerpts(
     Raises InputError where the file cannot be read, or is of another schema.
     """
     path = records.path / f"layer-{layer}.parquet"
-    try:
-        table = _of_half(path, path.stat().st_mtime_ns, half) if units is None else _of_units(path, half, tuple(units))
-    except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{path} is damaged ({error}). Remove its folder and record again.") from error
+    if units is None:
+        with reading(path):
+            changed = path.stat().st_mtime_ns
+        table = _of_half(path, changed, half)
+    else:
+        table = _of_units(path, half, tuple(units))
     return to_excerpts(table.filter((pc.field("excerpt") == excerpt) & (pc.field("kind") == kind)), excerpt)
 
 

@@ -5,12 +5,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
+from cratelm.parquet import read_table
 from cratelm.records.logits import SIDES, read_logits
 from cratelm.records.one_unit import Group, find_unit, read_groups, read_statistics
 
@@ -66,7 +65,7 @@ def _judged(folder: Path, model: str, layer: int, unit: int) -> dict[str, Any]:
 
 
 def _rows(path: Path, unit: int) -> list[dict[str, Any]]:
-    return pq.read_table(path, filters=[("unit", "=", unit)]).to_pylist()
+    return read_table(path, filters=[("unit", "=", unit)]).to_pylist()
 
 
 def _logits(found: dict[str, list] | None, texts: Sequence[str]) -> dict[str, list] | None:

@@ -64,4 +64,5 @@ def turned(results: Results) -> Table:
 
 def _code(text: str) -> str:
     """Text of data as code, in which nothing of it has a meaning; a bar would end a table's cell."""
-    return f"`{visible(text).replace('`', 'ˋ').replace('|', '¦') if text.strip() else '␣'}`"
+    shown = visible(text).replace("`", "ˋ").replace("|", "¦")
+    return f"`{shown if shown.strip() else '␣'}`"

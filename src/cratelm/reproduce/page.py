@@ -49,8 +49,8 @@ between the points that were measured. A model that was stopped early differs fr
 loss."""
 _EDGE = """![interpretability against loss](frontier.svg)
 
-No other design has both a lower loss and a higher random-only score than: {edge}. Differences between neighbours are
-within the range of the seeds where that is shown."""
+No other design that was run has both a lower loss and a higher random-only score than: {edge}. Where several seeds were
+run, brackets hold the least and the greatest loss."""
 
 
 _EXAMPLES = (

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cratelm.artifacts import MANIFEST, Artifact, open_unhashed, read_json
 from cratelm.corpus.tokenizer import token_texts
@@ -21,6 +20,7 @@ from cratelm.errors import InputError
 from cratelm.explain.config import LLM, SENTENCES, ExplainConfig
 from cratelm.explain.explain import Explanations, read_explanations, vocabulary_of
 from cratelm.explain.selection import PROTOCOLS, Protocol
+from cratelm.parquet import read_table
 from cratelm.records.store import read_protocol, read_units
 from cratelm.score.trial import JUDGE, read_trial
 
@@ -181,18 +181,9 @@ def _order(name: str, reported: list[str]) -> tuple[int, str]:
     return (place + (len(reported) + 1) * (base != name), name)
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} is damaged or missing ({error}). Remove its folder, and run the study again."
-        ) from error
-
-
 @lru_cache(maxsize=LAYERS_KEPT)
 def _sentences(explanations: Path, layer: int) -> dict[str, list[str | None]]:
-    table = _read_parquet(explanations / f"sentences-{layer}.parquet")
+    table = read_table(explanations / f"sentences-{layer}.parquet")
     return {name: table[name].to_pylist() for name in SENTENCES if name in table.column_names}
 
 
@@ -209,7 +200,7 @@ def _explanation(explanations: Path, records: Path, layer: int, explainer: str, 
 
 @lru_cache(maxsize=LAYERS_KEPT)
 def _layer_scores(scores: Path, judged: Path | None, layer: int) -> dict[str, np.ndarray]:
-    tables = [_read_parquet(path / f"units-{layer}.parquet") for path in (scores, judged) if path is not None]
+    tables = [read_table(path / f"units-{layer}.parquet") for path in (scores, judged) if path is not None]
     table = pa.concat_tables(tables, promote_options="default")
     columns = {name: table[name] for name in table.column_names}
     plain = {
