@@ -19,7 +19,7 @@ from cratelm.reproduce.gather import Results, at_loss, loss, paired, paired_at_l
 from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
 from cratelm.reproduce.plan import plan_laptop, plan_paper
-from cratelm.reproduce.reproduce import reproduce
+from cratelm.reproduce.reproduce import _Worker, reproduce
 from cratelm.reproduce.tables import configurations, on_the_edge
 
 
@@ -103,6 +103,22 @@ def test_text_of_data_is_code_on_the_page(results) -> None:
     assert "ˋ<img src=x>" in page and "¦↵" in page
     assert examples_page._code("\n") == "`↵`" and examples_page._code(" ") == "`␣`"
     assert all(line.count("`") % 2 == 0 for line in page.splitlines())
+
+
+def test_a_worker_finds_what_the_command_finds_and_an_ablation_is_measured_in_the_end_alone(
+    results, small_study, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(Cell, "study", lambda cell: of(small_study, cell))
+    crate = matrix.quick()[0]
+    for number, cells in enumerate([[crate], [crate, replace(crate, group="ablations", model="crate-alpha")]]):
+        _Worker(cells, tmp_path, 2)(number)
+    found, alone = (
+        json.loads(next((folder / "cells").glob("*-crate-s0.json")).read_text()) for folder in (tmp_path, results)
+    )
+    assert found.pop("run").keys() == alone.pop("run").keys() == {"date", "machine", "torch", "processor_seconds"}
+    assert found == alone
+    ablation = json.loads(next((tmp_path / "cells").glob("*-crate-alpha-s0.json")).read_text())
+    assert list(ablation["stages"]) == ["1"] and "paper" not in ablation
 
 
 def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(results, quiet, monkeypatch) -> None:

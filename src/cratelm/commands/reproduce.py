@@ -1,7 +1,11 @@
 """`cratelm reproduce`."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from cratelm.shards import EngineConfig
 
 
 def reproduce(
@@ -13,6 +17,7 @@ def reproduce(
     page: bool = False,
     plan: bool = False,
     json: bool = False,
+    engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
 ) -> None:
     """Make the paper's tables and figures again, ours beside theirs, with the ablations that its reviewers asked for.
 
@@ -57,7 +62,7 @@ def reproduce(
     from cratelm.reproduce.reproduce import write_results
 
     with Progress() as progress:
-        written = write_results(cells, out) if page else run_cells(cells, out, only, progress)
+        written = write_results(cells, out) if page else run_cells(cells, out, only, progress, engine)
     Console(highlight=False).print(f"Results: {written.resolve()}", soft_wrap=True)
 
 

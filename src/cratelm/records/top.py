@@ -72,19 +72,36 @@ class TopExcerpts:
         rows: list[np.ndarray] = [
             np.concatenate([column[again], extra.astype(column.dtype)]) for column, extra in zip(old, new, strict=True)
         ]
-        unit, value, excerpt, document, _ = rows
-        order = np.lexsort((excerpt, -value, unit))
-        # The first row of a document within a unit is its best; later ones go.
-        _, first = np.unique(unit[order].astype(np.int64) << 32 | document[order], return_index=True)
-        order = order[np.sort(first)]
-        rank = ranks(unit[order])
+        order = self._one_a_document(rows, self._by_rank(rows))
+        rank = ranks(rows[0][order])
         order = order[rank < self.count]
         kept = [column[order] for column in rows]
         full = rank[rank < self.count] == self.count - 1
         self.threshold[kept[0][full]] = kept[1][full]
         merged = [np.concatenate([column[~again], extra]) for column, extra in zip(old, kept, strict=True)]
-        by_unit = np.argsort(merged[0], kind="stable")
+        by_unit = self._by_unit(merged[0])
         self.unit, self.value, self.excerpt, self.document, self.peak = (column[by_unit] for column in merged)
+
+    def _by_rank(self, rows: list[np.ndarray]) -> np.ndarray:
+        """The order of rows by unit, then from the highest value, then by place.
+
+        Activations are not negative, and such float32 numbers are ordered as their bits are, so that value and place
+        make one integer: sorting that takes a third of the time of sorting by three columns.
+        """
+        unit, value, excerpt = rows[:3]
+        bits = (value + np.float32(0)).view(np.uint32).astype(np.uint64)  # -0 becomes 0
+        order = np.argsort(((np.uint64(2**32 - 1) - bits) << np.uint64(32)) | excerpt.astype(np.uint64))
+        return order[self._by_unit(unit[order])]
+
+    def _by_unit(self, unit: np.ndarray) -> np.ndarray:
+        """A stable order by unit; 16 bits are sorted by counting."""
+        return np.argsort(unit.astype(np.min_scalar_type(self.units)), kind="stable")
+
+    def _one_a_document(self, rows: list[np.ndarray], order: np.ndarray) -> np.ndarray:
+        """Of rows in `order` the first of each document within a unit, which is its best."""
+        unit, document = rows[0][order], rows[3][order]
+        _, first = np.unique(unit.astype(np.int64) << 32 | document, return_index=True)
+        return order[np.sort(first)]
 
     @property
     def rank(self) -> np.ndarray:
@@ -94,4 +111,6 @@ class TopExcerpts:
 
 def ranks(group: np.ndarray) -> np.ndarray:
     """The number of each row within its group; `group` (rows,) is sorted."""
-    return np.arange(len(group)) - np.searchsorted(group, group)
+    place = np.arange(len(group))
+    begins = np.r_[True, group[1:] != group[:-1]] if len(group) else np.empty(0, bool)
+    return place - np.maximum.accumulate(np.where(begins, place, 0))

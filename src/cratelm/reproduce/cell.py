@@ -4,13 +4,17 @@ WORK/models/NAME  the trained model with its snapshots. Records, explanations an
 whole: they are made again from the model within minutes, and are large.
 """
 
+import platform
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from cratelm.analysis.analyze import measure
 from cratelm.analysis.config import AnalysisConfig
@@ -18,7 +22,6 @@ from cratelm.artifacts import Artifact, read_json, write_json
 from cratelm.corpus.tokens import tokenize
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
-from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import model_folder, open_subject
 from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
@@ -26,15 +29,15 @@ from cratelm.records.record import record
 from cratelm.report.measured import Measured
 from cratelm.report.rows import plain
 from cratelm.reproduce.examples import measure_examples
-from cratelm.reproduce.matrix import Cell
+from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
+from cratelm.sae.open import load_network
 from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.score import score
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import Validation
 from cratelm.training.train import train
 
-SCHEMA = 2
-EXPLAINERS = ("table", "graph")
+SCHEMA = 3
 STATISTICS = ("token_share", "position_share", "firing_rate")
 BINS = np.linspace(-0.5, 1, 31)
 """Of the histogram of units' scores: 0.05 wide, as the paper's."""
@@ -45,34 +48,65 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
     path = out / f"{cell.name}.json"
     if path.is_file():
         return read_json(path)
+    began = time.process_time()
     config = cell.study()
-    tokens = tokenize(config.corpus, work / "tokens" / cell.text, progress)
+    tokens = text_of(cell, work, progress)
     training = TrainConfig(model=cell.model, shape=config.shape, training=config.training, seed=cell.seed)
     trained = train(training, tokens, work / "models" / cell.name, progress)
-    untrained = replace(training, training=replace(config.training, tokens=0, snapshots=""))
-    beginning = train(untrained, tokens, work / "models" / f"{cell.name}-untrained", progress)
     measuring = work / "measured" / cell.name
     measured = {
         share: _measured(cell, model, tokens, measuring / share, progress)
-        for share, model in _on_its_way(trained, beginning)
+        for share, model in _on_its_way(cell, training, trained, tokens, work, progress)
     }
-    stages = {share: _stage(of, tokens, progress) for share, of in measured.items()}
-    summary = read_json(trained.path / "training.json")
-    result = {"schema": SCHEMA, "cell": asdict(cell), "training": summary, "stages": stages}
+    result = {
+        "schema": SCHEMA,
+        "cell": asdict(cell),
+        "training": read_json(trained.path / "training.json"),
+        "stages": {share: _stage(of, tokens, progress) for share, of in measured.items()},
+    }
     with progress.task("examples"):
         result["examples"] = measure_examples(measured["1"], tokens, cell.seed)
-    result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
+    if cell.in_depth:
+        result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
+    result["run"] = _run(began)
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, plain(result))
     shutil.rmtree(measuring)
     return result
 
 
-def _on_its_way(trained: Artifact, beginning: Artifact) -> Iterator[tuple[str, Artifact]]:
-    """The model by the share of the training that is done."""
-    yield "0", beginning
-    for folder in sorted((trained.path / "snapshots").iterdir(), key=lambda folder: float(folder.name)):
-        yield folder.name, open_subject(str(folder))
+def text_of(cell: Cell, work: Path, progress: Progress) -> Artifact:
+    """The tokens that a cell is trained and measured on, which other cells share."""
+    return tokenize(cell.study().corpus, work / "tokens" / cell.text, progress)
+
+
+def _run(began: float) -> dict[str, Any]:
+    """When and where a cell was run, and the processor's seconds that it took since `began`."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "torch": torch.__version__,
+        "processor_seconds": time.process_time() - began,
+    }
+
+
+def _processor() -> str:
+    """Linux names it, where it names it at all, in /proc/cpuinfo alone."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _on_its_way(
+    cell: Cell, training: TrainConfig, trained: Artifact, tokens: Artifact, work: Path, progress: Progress
+) -> Iterator[tuple[str, Artifact]]:
+    """The model by the share of the training that is done; in the end alone where the cell asks for no more."""
+    if cell.in_depth:
+        untrained = replace(training, training=replace(training.training, tokens=0, snapshots=""))
+        yield "0", train(untrained, tokens, work / "models" / f"{cell.name}-untrained", progress)
+        for folder in sorted((trained.path / "snapshots").iterdir(), key=lambda folder: float(folder.name)):
+            yield folder.name, open_subject(str(folder))
     yield "1", trained
 
 
@@ -83,7 +117,7 @@ def _measured(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress
 
 def _stage(measured: Measured, tokens: Artifact, progress: Progress) -> dict[str, Any]:
     """Every layer of a model at one point of its training."""
-    network = load_causal_lm(model_folder(measured.model)).eval()
+    network = load_network(model_folder(measured.model))
     loss = Validation(tokens).losses(network)  # type: ignore[arg-type]
     layers = [*range(len(measured.layers)), None]
     return {
@@ -130,7 +164,7 @@ def _units(
 
 def _endpoints() -> Iterator[tuple[str, str]]:
     for explainer in EXPLAINERS:
-        yield from ((explainer, metric) for metric in (*CORRELATIONS, "auroc", "consistency", "specificity"))
+        yield from ((explainer, metric) for metric in (*CORRELATIONS, *BEYOND))
     yield "graph", "context-gain"
     yield from (("table-full", metric) for metric in CORRELATIONS[:2])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import StudyConfig, preset, train_preset
+from cratelm.score.config import CORRELATIONS
 from cratelm.training.config import TrainingConfig
 
 RIVAL = "crate-alpha"
@@ -34,6 +35,9 @@ ABLATIONS = (
 )
 """What the paper's reviewers asked for, at L = 2: ISTA against ReLU, L1 and TopK; MSSA against separate queries, keys
 and values; thresholds; steps; the residual; decoupled decoding; a low-rank query."""
+EXPLAINERS = ("table", "graph")
+BEYOND = ("auroc", "consistency", "specificity")
+"""What is measured beside the paper's three correlations."""
 PAPER = {"paper-1l": "1L", "paper-2l": "2L", "paper-3l": "3L", "paper-6l": "6L", "paper-12l": "12L"}
 """Presets of training by the paper's names of their sizes."""
 
@@ -62,6 +66,11 @@ class Cell:
         """Of its files."""
         return f"{self.text}-L{self.layers}-{self.model}-s{self.seed}"
 
+    @property
+    def in_depth(self) -> bool:
+        """Whether it is measured along its training and by the paper's protocol as well."""
+        return self.group == "sizes"
+
     def study(self) -> StudyConfig:
         """How it is trained and measured: the laptop preset, but for what the cell says."""
         base = preset("laptop")
@@ -70,7 +79,9 @@ class Cell:
             corpus=replace(base.corpus, corpus=self.corpus, tokenizer=self.tokenizer),
             models=self.model,
             shape=replace(base.shape, layers=self.layers),
-            training=replace(base.training, tokens=self.tokens, snapshots=SNAPSHOTS),
+            training=replace(base.training, tokens=self.tokens, snapshots=SNAPSHOTS if self.in_depth else ""),
+            explain=replace(base.explain, explainer=",".join((*EXPLAINERS, "table-full"))),
+            score=replace(base.score, metric=",".join((*CORRELATIONS, *BEYOND))),
             seed=self.seed,
         )
 

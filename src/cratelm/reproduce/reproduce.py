@@ -4,36 +4,74 @@ OUT/cells/NAME.json  a cell's result: small, and worth keeping; what it was made
 OUT/README.md        the page, with its figures beside it
 """
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+import torch
+from rich.console import Console
 
 from cratelm.artifacts import read_json
 from cratelm.errors import InputError
 from cratelm.progress import Progress
-from cratelm.reproduce.cell import SCHEMA, run_cell
+from cratelm.reproduce.cell import SCHEMA, run_cell, text_of
 from cratelm.reproduce.figures import draw_all
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
 from cratelm.reproduce.page import write_page
+from cratelm.shards import EngineConfig, run_shards
+
+ONE = EngineConfig()
+"""One cell after another, in this process."""
 
 
-def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress) -> Path:
+def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, engine: EngineConfig = ONE) -> Path:
     """Run the cells whose name matches `only` and that `out` lacks, in their order; gives the page.
 
-    The page is written anew behind every cell. Raises InputError where no cell matches.
+    One after another the page is written anew behind every cell; by several workers, when all are done. Raises
+    InputError where no cell matches.
     """
     chosen = [cell for cell in cells if fnmatchcase(cell.name, only)]
     if not chosen:
         raise InputError(f"no cell matches {only!r}. Their names are such as {cells[0].name}.")
-    page = write_results(cells, out)
-    with progress.task("cells", total=len(chosen)) as bar:
-        for cell in chosen:
-            run_cell(cell, out / "cells", out / "work", progress)
-            page = write_results(cells, out)
-            bar.advance(note=cell.name)
-    return page
+    write_results(cells, out)
+    left = [cell for cell in chosen if not (out / "cells" / f"{cell.name}.json").is_file()]
+    with progress.task("cells", total=len(chosen), done=len(chosen) - len(left)) as bar:
+        if engine == ONE:
+            for cell in left:
+                run_cell(cell, out / "cells", out / "work", progress)
+                write_results(cells, out)
+                bar.advance(note=cell.name)
+        elif left:
+            _run_side_by_side(left, out, progress, engine)
+    return write_results(cells, out)
+
+
+def _run_side_by_side(cells: Sequence[Cell], out: Path, progress: Progress, engine: EngineConfig) -> None:
+    log = out / "work" / "log"
+    shutil.rmtree(log, ignore_errors=True)  # what is done is known by its result
+    for cell in {cell.text: cell for cell in cells}.values():
+        text_of(cell, out / "work", progress)
+    run_shards(_Worker(cells, out, engine.workers), len(cells), engine, log)
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """Runs a cell by its number, on its share of the processor; picklable."""
+
+    cells: Sequence[Cell]
+    out: Path
+    workers: int
+
+    def __call__(self, number: int) -> None:
+        cell = self.cells[number]
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.workers))
+        run_cell(cell, self.out / "cells", self.out / "work", Progress(Console(quiet=True)))
+        sys.stderr.write(f"{cell.name} is done\n")
 
 
 def write_results(cells: Sequence[Cell], out: Path) -> Path:

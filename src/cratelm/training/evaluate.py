@@ -69,8 +69,9 @@ def document_losses(
         rows = by_length[start : start + batch]
         targets = _padded(side, contexts, rows)
         inputs = F.pad(targets.clamp(min=0), (1, 0), value=end_of_text)[:, :-1]
-        logits = model(input_ids=inputs.to(model.device), use_cache=False).logits
-        losses = F.cross_entropy(logits.float().cpu().transpose(1, 2), targets, reduction="none")  # (B, T), 0 at pads
+        logits = model(input_ids=inputs.to(model.device), use_cache=False).logits.float().flatten(0, 1)  # (B T, V)
+        flat = F.cross_entropy(logits, targets.flatten().to(logits.device), reduction="none")  # (B T,), 0 at pads
+        losses = flat.cpu().view_as(targets)  # (B, T)
         np.add.at(nats, contexts.document[rows], losses.double().sum(1).numpy())
         np.add.at(tokens, contexts.document[rows], contexts.length[rows])
         np.add.at(size, contexts.document[rows], np.where(targets >= 0, token_bytes[targets.clamp(min=0)], 0).sum(1))
