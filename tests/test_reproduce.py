@@ -15,7 +15,19 @@ from scipy import stats
 from cratelm.cli import run
 from cratelm.models.build import build_config
 from cratelm.reproduce import examples_page, matrix
-from cratelm.reproduce.gather import Results, at_loss, loss, paired, paired_at_loss, score
+from cratelm.reproduce.claims import judged, verdict
+from cratelm.reproduce.context import Design, on_token_share
+from cratelm.reproduce.gather import (
+    Results,
+    at_loss,
+    delta_loss,
+    dictionaries,
+    latents,
+    loss,
+    paired,
+    paired_at_loss,
+    score,
+)
 from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
 from cratelm.reproduce.plan import plan_laptop, plan_paper
@@ -52,7 +64,8 @@ def results(small_study, tmp_path_factory, quiet) -> Path:
 
 def of(small_study, cell: Cell):
     training = replace(small_study.training, snapshots="0.5")
-    return replace(small_study, models=cell.model, training=training, seed=cell.seed)
+    saes = replace(small_study.saes, dictionaries="1x-k8", tokens=20_000, batch=512, buffer=4096, documents=10)
+    return replace(small_study, models=cell.model, training=training, saes=saes, seed=cell.seed)
 
 
 def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_up(results) -> None:
@@ -70,8 +83,28 @@ def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_u
     rows = {(row["explainer"], row["metric"], row["layer"]): row["score"] for row in result["paper"]}
     assert len(rows) == 2 * 3 * 3
     assert rows["table", "anthropic", "all"] == pytest.approx(np.mean([rows["table", "anthropic", n] for n in (0, 1)]))
+    tokens, losses = zip(*result["curve"], strict=True)
+    assert list(tokens) == sorted(tokens) and tokens[-1] == result["training"]["tokens"] and losses[0] > losses[-1]
     assert not list((results / "work" / "measured").iterdir())
     assert path.stat().st_size < 100_000
+
+
+def test_the_latents_of_autoencoders_are_measured_as_the_units_are(results) -> None:
+    (path,) = (results / "cells").glob("*-gpt2-s0.json")
+    result = json.loads(path.read_text())
+    (name,) = dictionaries([result])
+    assert name == "1x-k8"
+    found = result["autoencoders"][name]
+    assert found["scores"] != result["stages"]["1"]["scores"]
+    shape = [(row["explainer"], row["metric"], row["layer"]) for row in found["scores"]]
+    assert shape == [(row["explainer"], row["metric"], row["layer"]) for row in result["stages"]["1"]["scores"]]
+    layers = [latents(name, score("table", "anthropic", layer))(result, "1") for layer in (0, 1)]
+    assert latents(name, score("table", "anthropic"))(result, "1") == pytest.approx(np.mean(layers))
+    assert [row["l0"] for row in found["quality"][:2]] == pytest.approx([8, 8], abs=0.5)
+    page = (results / "README.md").read_text()
+    assert f"| 2 | gpt2 | {name} | 1 | {delta_loss(name)(result, '1'):.4f} |" in page
+    assert f"higher random-only than GPT-2's latents, {name}" in page
+    assert math.isnan(latents("4x-k8", NUMBER)(result, "1"))
 
 
 def test_a_cell_shows_units_drawn_and_best_with_what_turning_them_does(results) -> None:
@@ -129,10 +162,15 @@ def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(resul
     page = reproduce(matrix.quick(), results, "*", quiet).read_text()
     assert "2 of 2 cells" in page
     assert "compare signs only" in page
-    for figure in ("frontier", "layers", "progress", "histograms"):
+    for figure in ("frontier", "layers", "progress", "losses", "context", "histograms"):
         assert (results / f"{figure}.svg").read_text().startswith("<svg")
     assert "55.9M" in page
     assert "(one seed)" in page
+    cells = [json.loads(path.read_text()) for path in (results / "cells").glob("*.json")]
+    hours = sum(cell["run"]["processor_seconds"] for cell in cells) / 3600
+    run = cells[0]["run"]
+    row = f"| sizes | reviews | 2 of 2 | 0 | {run['machine']} | {run['torch']} | {run['date']} | {hours:.1f} |"
+    assert row in page
 
 
 def test_a_page_without_cells_says_so() -> None:
@@ -165,6 +203,45 @@ def test_differences_are_those_of_a_paired_t_test_over_the_seeds_that_both_have(
     expected = stats.ttest_rel(a[:3], b).confidence_interval(0.95)
     assert (mean, low, high) == pytest.approx((np.mean(np.subtract(a[:3], b)), expected.low, expected.high))
     assert seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("higher", "found", "expected"),
+    [
+        (True, (0.1, 0.05, 0.15, 3), "**holds**"),
+        (True, (0.1, -0.05, 0.25, 3), "open"),
+        (True, (-0.1, -0.15, -0.05, 3), "**the opposite holds**"),
+        (False, (-0.1, -0.15, -0.05, 3), "**holds**"),
+        (False, (0.1, 0.05, 0.15, 3), "**the opposite holds**"),
+        (True, (0.1, math.nan, math.nan, 1), "as claimed"),
+        (False, (0.1, math.nan, math.nan, 1), "against it"),
+        (True, (math.nan, math.nan, math.nan, 3), "not comparable"),
+        (False, (0.0, 0.0, 0.0, 3), "open"),
+    ],
+)
+def test_a_claim_holds_where_its_interval_lies_on_its_side_of_zero(higher, found, expected) -> None:
+    assert verdict(higher, found) == expected
+
+
+def test_the_papers_own_signs_are_those_of_its_table(results) -> None:
+    cells = [json.loads(path.read_text()) for path in (results / "cells").glob("*.json")]
+    head, rows = judged(Results(cells))
+    signs = {row[0]: row[-1] for row in rows}
+    assert head[1:-1] == ["reviews, L = 2"]
+    assert signs["higher random-only (primary)"] == signs["higher anthropic"] == "− + +"
+    assert signs["higher anthropic, by the paper's protocol"] == "− + +"
+    assert signs["lower variance over layers, random-only"] == "0 + −"
+
+
+def test_what_token_share_accounts_for_is_what_a_line_through_the_other_designs_gives() -> None:
+    others = [Design(f"m{n}", 5 - n, 0.5 + n / 10, 0.1 + 0.4 * (0.5 + n / 10)) for n in range(5)]
+    pair = [Design("crate", 5, 0.9, 0.6), Design("gpt2", 4, 0.7, 0.45)]
+    text = " ".join(on_token_share([*others, *pair]).split())
+    assert "5 designs" in text and "rank correlation of +1.00" in text and "validation loss by -1.00" in text
+    assert "has +0.400 of score" in text
+    assert "leads GPT-2 by +0.150" in text
+    assert "worth +0.080, and +0.070 is left" in text
+    assert "1 have been run" in on_token_share([others[0], *pair])
 
 
 def test_a_model_is_compared_at_the_point_where_it_loses_as_much() -> None:

@@ -1,9 +1,13 @@
 """A cell: one model trained, and measured as it begins, on its way and in the end; what remains is a small JSON file.
 
-WORK/models/NAME  the trained model with its snapshots. Records, explanations and scores are removed when the result is
-whole: they are made again from the model within minutes, and are large.
+WORK/models/NAME           the trained model with its snapshots
+WORK/models/NAME+sae-SIZE  sparse autoencoders on it
+
+Records, explanations and scores are removed when the result is whole: they are made again from the model within
+minutes, and are large.
 """
 
+import json
 import platform
 import shutil
 import time
@@ -26,18 +30,20 @@ from cratelm.models.subject import model_folder, open_subject
 from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
+from cratelm.report.autoencoders import autoencoder_rows
 from cratelm.report.measured import Measured
 from cratelm.report.rows import plain
 from cratelm.reproduce.examples import measure_examples
 from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
 from cratelm.sae.open import load_network
+from cratelm.sae.train import train_saes
 from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.score import score
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import Validation
 from cratelm.training.train import train
 
-SCHEMA = 3
+SCHEMA = 4
 STATISTICS = ("token_share", "position_share", "firing_rate")
 BINS = np.linspace(-0.5, 1, 31)
 """Of the histogram of units' scores: 0.05 wide, as the paper's."""
@@ -62,12 +68,15 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
         "schema": SCHEMA,
         "cell": asdict(cell),
         "training": read_json(trained.path / "training.json"),
+        "curve": _curve(trained),
         "stages": {share: _stage(of, tokens, progress) for share, of in measured.items()},
     }
     with progress.task("examples"):
         result["examples"] = measure_examples(measured["1"], tokens, cell.seed)
     if cell.in_depth:
         result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
+    if cell.autoencoders:
+        result["autoencoders"] = _measure_autoencoders(cell, trained, tokens, work, measuring, progress)
     result["run"] = _run(began)
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, plain(result))
@@ -78,6 +87,13 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
 def text_of(cell: Cell, work: Path, progress: Progress) -> Artifact:
     """The tokens that a cell is trained and measured on, which other cells share."""
     return tokenize(cell.study().corpus, work / "tokens" / cell.text, progress)
+
+
+def _curve(trained: Artifact) -> list[list[float]]:
+    """Validation loss by the tokens that were trained on."""
+    lines = (trained.path / "losses.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [[row["tokens"], row["validation_loss"]] for row in rows if "validation_loss" in row]
 
 
 def _run(began: float) -> dict[str, Any]:
@@ -119,12 +135,18 @@ def _stage(measured: Measured, tokens: Artifact, progress: Progress) -> dict[str
     """Every layer of a model at one point of its training."""
     network = load_network(model_folder(measured.model))
     loss = Validation(tokens).losses(network)  # type: ignore[arg-type]
+    return _read_off(measured) | {
+        "nats_per_token": loss.nats_per_token,
+        "theory": measure(network, AnalysisConfig(), tokens, progress),
+    }
+
+
+def _read_off(measured: Measured) -> dict[str, Any]:
+    """Scores, statistics and histograms of every layer's units."""
     layers = [*range(len(measured.layers)), None]
     return {
-        "nats_per_token": loss.nats_per_token,
         "scores": [_score(measured, explainer, metric, at) for explainer, metric in _endpoints() for at in layers],
         "statistics": [_statistics(measured, layer) for layer in layers],
-        "theory": measure(network, AnalysisConfig(), tokens, progress),
         "histogram": [_histogram(measured, layer) for layer in range(len(measured.layers))],
     }
 
@@ -144,6 +166,19 @@ def _measure_as_the_paper(
         for metric in CORRELATIONS
         for layer in [*range(len(measured.layers)), None]
     ]
+
+
+def _measure_autoencoders(
+    cell: Cell, model: Artifact, tokens: Artifact, work: Path, measuring: Path, progress: Progress
+) -> dict[str, Any]:
+    """By dictionary: what the autoencoders on the model cost it, and their latents measured as its units are."""
+    study, found = cell.study(), {}
+    for name in study.saes.names:
+        of = f"{cell.name}+sae-{name}"
+        saes = train_saes(study.saes.dictionary(name, cell.seed), model, tokens, work / "models" / of, progress)
+        measured = replace(_measured(cell, saes, tokens, measuring / of, progress), model=model, saes=saes)
+        found[name] = _read_off(measured) | {"quality": autoencoder_rows([(measured, measured)])}
+    return found
 
 
 def _units(

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 
 from cratelm.report.figures import COLOURS, STYLE, new_figure, svg
 from cratelm.reproduce.cell import BINS
-from cratelm.reproduce.gather import END, Result, Results, loss, mean, score, stages, statistic
+from cratelm.reproduce.context import designs
+from cratelm.reproduce.gather import END, Result, Results, dictionaries, latents, loss, mean, score, stages, statistic
 from cratelm.reproduce.matrix import SIZES
 from cratelm.score.config import CORRELATIONS
 
@@ -22,6 +23,8 @@ def draw_all(results: Results) -> dict[str, str]:
             "frontier": _frontier(results),
             "layers": _layers(results),
             "progress": _progress(results),
+            "losses": _losses(results),
+            "context": _context(results),
             "histograms": _histograms(results),
         }
 
@@ -41,7 +44,7 @@ def _frontier(results: Results) -> str:
 
 
 def _layers(results: Results) -> str:
-    """Scores by layer for each L and metric; mean over seeds."""
+    """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds."""
     figure, axes = new_figure(columns=len(CORRELATIONS), rows=len(SIZES))
     for (row, layers), (column, metric) in product(enumerate(SIZES), enumerate(CORRELATIONS)):
         panel: Axes = axes[row][column]
@@ -50,6 +53,10 @@ def _layers(results: Results) -> str:
             if cells:
                 values = [mean(cells, score("table", metric, layer)) for layer in range(layers)]
                 panel.plot(values, marker="o", color=colour, label=model)
+            for dictionary, style in zip(dictionaries(cells), ("--", ":"), strict=False):
+                fitted = [cell for cell in cells if cell.get("autoencoders")]
+                of = [mean(fitted, latents(dictionary, score("table", metric, layer))) for layer in range(layers)]
+                panel.plot(of, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
         panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers))
         if panel.get_legend_handles_labels()[0]:
             panel.legend()
@@ -68,6 +75,33 @@ def _progress(results: Results) -> str:
     handles = {text: line for line, text in zip(*axes[0][0].get_legend_handles_labels(), strict=True)}
     if handles:
         axes[0][0].legend(handles.values(), handles.keys())
+    return svg(figure)
+
+
+def _losses(results: Results) -> str:
+    """Validation loss along the training, for each L; a line a seed."""
+    figure, axes = new_figure(columns=len(SIZES))
+    for place, layers in enumerate(SIZES):
+        for colour, model in zip(COLOURS, results.values("model"), strict=False):
+            for cell in results.of(group="sizes", corpus="reviews", layers=layers, model=model):
+                tokens, losses = zip(*cell["curve"], strict=True)
+                axes[0][place].plot(np.divide(tokens, 1e6), losses, color=colour, label=model)
+        axes[0][place].set(xlabel=f"million tokens, L = {layers}", ylabel="validation loss, nats a token")
+        handles = {text: line for line, text in zip(*axes[0][place].get_legend_handles_labels(), strict=True)}
+        if handles:
+            axes[0][place].legend(handles.values(), handles.keys())
+    return svg(figure)
+
+
+def _context(results: Results) -> str:
+    """The primary score and the validation loss over the token share, a dot a design at L = 2."""
+    figure, axes = new_figure(columns=2, height=4.2)
+    for place, (label, name) in enumerate((("random-only, table", "score"), ("validation loss, nats a token", "loss"))):
+        for colour, design in enumerate(designs(results)):
+            x, y = design.token_share, getattr(design, name)
+            axes[0][place].plot(x, y, "o", color=COLOURS[colour % len(COLOURS)])
+            axes[0][place].annotate(design.model, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+        axes[0][place].set(xlabel="token share", ylabel=label)
     return svg(figure)
 
 

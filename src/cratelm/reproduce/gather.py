@@ -11,8 +11,9 @@ from cratelm.inference import paired_interval
 Result = dict[str, Any]
 Number = Callable[[Result, str], float]
 """A number of a cell's model at a point of its training: the share of it that is done, as text."""
+Found = tuple[float, float, float, int]
+"""A mean difference over seeds, its 95% t interval, and how many seeds there are."""
 END = "1"
-PRIMARY = ("table", "random-only")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,31 @@ def paper_score(explainer: str, metric: str, layer: int | str = "all") -> Number
     return number
 
 
+def latents(dictionary: str, number: Number) -> Number:
+    """The same number of the latents of the autoencoders on the trained model; NaN where none were fitted."""
+
+    def of(result: Result, stage: str) -> float:
+        found = result.get("autoencoders", {}).get(dictionary)
+        return float("nan") if found is None else number({"stages": {END: found}}, END)
+
+    return of
+
+
+def dictionaries(cells: Sequence[Result]) -> list[str]:
+    """The names of those that were fitted to any of the models."""
+    return list(dict.fromkeys(name for one in cells for name in one.get("autoencoders", {})))
+
+
+def delta_loss(dictionary: str) -> Number:
+    """Nats a token that the model loses more with the reconstructions of all layers in the place of its codes."""
+
+    def of(result: Result, stage: str) -> float:
+        rows = result["autoencoders"][dictionary]["quality"]
+        return next(row["delta_loss"]["mean"] for row in rows if row["layer"] == "all")
+
+    return of
+
+
 def statistic(name: str, layer: int | str = "all") -> Number:
     """A mean statistic over units: token_share, position_share, firing_rate."""
 
@@ -88,13 +114,18 @@ def mean(cells: Sequence[Result], number: Number, stage: str = END) -> float:
     return float(np.mean([number(cell, stage) for cell in cells]))
 
 
-def paired(one: Sequence[Result], other: Sequence[Result], number: Number) -> tuple[float, float, float, int]:
-    """The mean difference over the seeds that both have, its t interval, and how many there are."""
-    return _paired(one, other, lambda a, b: number(a, END) - number(b, END))
+def paired(one: Sequence[Result], other: Sequence[Result], number: Number) -> Found:
+    """The mean difference over the seeds that both have."""
+    return paired_between(one, number, other, number)
 
 
-def paired_at_loss(one: Sequence[Result], other: Sequence[Result], number: Number) -> tuple[float, float, float, int]:
-    """The same, the other at the point of its training where it loses as much as the one in the end."""
+def paired_between(one: Sequence[Result], number: Number, other: Sequence[Result], rival: Number) -> Found:
+    """A number of the one less another number of the other."""
+    return _paired(one, other, lambda a, b: number(a, END) - rival(b, END))
+
+
+def paired_at_loss(one: Sequence[Result], other: Sequence[Result], number: Number) -> Found:
+    """The same number, the other's at the point of its training where it loses as much as the one in the end."""
     return _paired(one, other, lambda a, b: number(a, END) - at_loss(b, loss(a, END), number))
 
 
@@ -113,9 +144,7 @@ def stages(result: Result) -> list[str]:
     return sorted(result["stages"], key=float)
 
 
-def _paired(
-    one: Sequence[Result], other: Sequence[Result], less: Callable[[Result, Result], float]
-) -> tuple[float, float, float, int]:
+def _paired(one: Sequence[Result], other: Sequence[Result], less: Callable[[Result, Result], float]) -> Found:
     by_seed = {result["cell"]["seed"]: result for result in other}
     found = [less(a, by_seed[a["cell"]["seed"]]) for a in one if a["cell"]["seed"] in by_seed]
     return *paired_interval(found, np.zeros(len(found)).tolist()), len(found)

@@ -71,6 +71,11 @@ class Cell:
         """Whether it is measured along its training and by the paper's protocol as well."""
         return self.group == "sizes"
 
+    @property
+    def autoencoders(self) -> bool:
+        """Whether sparse autoencoders are fitted to the trained model, and their latents measured."""
+        return self.in_depth and self.corpus == "reviews" and self.model in ("crate", "gpt2")
+
     def study(self) -> StudyConfig:
         """How it is trained and measured: the laptop preset, but for what the cell says."""
         base = preset("laptop")

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from cratelm.reproduce import claims, context, tables
 from cratelm.reproduce import examples_page as examples
-from cratelm.reproduce import tables
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
+from cratelm.reproduce.questions import questions
 
 SIGNS = "different text, size and judge: compare signs only"
 HEAD = """# The paper's tables and figures, made again
@@ -22,28 +23,43 @@ one seed does not give. The paper's numbers stand beside under the heading "{sig
 
 def write_page(results: Results, asked: Sequence[Cell]) -> str:
     """The page as Markdown."""
-    done = {one["cell"]["seed"] for one in results.cells}
-    head = HEAD.format(done=len(results.cells), asked=len(asked), signs=SIGNS)
     edge = ", ".join(f"`{model}`" for model in tables.on_the_edge(results))
+    designs = context.on_token_share(context.designs(results))
     parts = [
-        head + (f"\nSeeds: {', '.join(map(str, sorted(done)))}.\n" if done else ""),
-        _part("Configurations", tables.configurations()),
-        _part(f"Loss by size ({SIGNS})", tables.losses(results)),
+        HEAD.format(done=len(results.cells), asked=len(asked), signs=SIGNS),
+        _part("What was run", tables.what_was_run(results, asked)),
+        _part(f"What of the claim holds ({SIGNS})", claims.judged(results), _RULE),
+        f"## White-box, or less context?\n\n{designs}\n\n{_CONTEXT}\n",
         _part("CRATE minus GPT-2", tables.differences(results)),
         _part("CRATE minus GPT-2, at CRATE's validation loss", tables.matched(results), _MATCHED),
+        _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge)),
+        _part("Autoencoders", tables.autoencoders(results), _AUTOENCODERS),
+        _part("Configurations", tables.configurations()),
+        _part(f"Loss by size ({SIGNS})", tables.losses(results), "![loss curves](losses.svg)"),
         _part(f"Mean and variance over layers ({SIGNS})", tables.over_layers(results)),
         _part("Every layer", tables.by_layer(results), "![scores by layer](layers.svg)"),
         _part("Along the training", tables.progress(results), "![score against loss](progress.svg)"),
-        _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge)),
         _part("Vocabulary", tables.vocabulary(results), "Token share depends on it: compare within a tokenizer."),
         _part("Next words", examples.next_words(results), _EXAMPLES),
         _part("Units turned up", examples.turned(results), _TURNED),
         f"## Units\n\n{examples.cards(results) or 'No cell of this has been run.'}\n\n{_CARDS}\n",
         "## How scores are spread\n\n![histograms of units' scores](histograms.svg)\n",
+        _part("What the paper's reviewers asked", questions()),
     ]
     return "\n".join(parts)
 
 
+_RULE = """The rule was fixed when one seed of one pair had been seen: a claim **holds** where the 95% interval over
+training seeds lies wholly on its side of zero, its **opposite holds** where it lies wholly on the other, and otherwise
+it is open. One seed has a sign (*as claimed*, *against it*) and bears no conclusion. The last column has the signs of
+the paper's own numbers."""
+_CONTEXT = """A unit that depends on the current token alone is the easiest to explain by a table of tokens. *Token
+share* is the share of a unit's variance that its token accounts for, *context gain* what the explanation `graph` knows
+beyond the token (docs/scoring.md). How both differ by size, and at equal loss, is in the two tables that follow.
+
+![score and loss over token share](context.svg)"""
+_AUTOENCODERS = """In brackets the model's own units. *Nats added*: by the reconstructions of all layers at once, in the
+place of the codes. The paper's are 16 times as wide as the code (docs/sae.md)."""
 _MATCHED = """GPT-2's numbers at the point of its training where it loses as much as CRATE does in the end, interpolated
 between the points that were measured. A model that was stopped early differs from a trained one in more than its
 loss."""

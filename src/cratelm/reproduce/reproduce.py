@@ -23,6 +23,7 @@ from cratelm.reproduce.figures import draw_all
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
 from cratelm.reproduce.page import write_page
+from cratelm.sae.extra import require_sae_lens
 from cratelm.shards import EngineConfig, run_shards
 
 ONE = EngineConfig()
@@ -33,13 +34,15 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
     """Run the cells whose name matches `only` and that `out` lacks, in their order; gives the page.
 
     One after another the page is written anew behind every cell; by several workers, when all are done. Raises
-    InputError where no cell matches.
+    InputError where no cell matches, and before anything is run where a cell needs SAELens and it is not installed.
     """
     chosen = [cell for cell in cells if fnmatchcase(cell.name, only)]
     if not chosen:
         raise InputError(f"no cell matches {only!r}. Their names are such as {cells[0].name}.")
     write_results(cells, out)
     left = [cell for cell in chosen if not (out / "cells" / f"{cell.name}.json").is_file()]
+    if any(cell.autoencoders for cell in left):
+        require_sae_lens()
     with progress.task("cells", total=len(chosen), done=len(chosen) - len(left)) as bar:
         if engine == ONE:
             for cell in left:

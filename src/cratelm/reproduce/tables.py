@@ -7,9 +7,12 @@ from itertools import product
 from cratelm.models.flops import meta_model
 from cratelm.reproduce.gather import (
     END,
+    Found,
     Number,
     Result,
     Results,
+    delta_loss,
+    latents,
     loss,
     mean,
     paired,
@@ -21,7 +24,7 @@ from cratelm.reproduce.gather import (
     theory,
     variance,
 )
-from cratelm.reproduce.matrix import ABLATIONS, SIZES, paper
+from cratelm.reproduce.matrix import ABLATIONS, SIZES, Cell, paper
 from cratelm.reproduce.published import LEFT_OUT, as_printed, published, with_every_layer
 from cratelm.score.config import CORRELATIONS
 
@@ -30,6 +33,22 @@ Table = tuple[list[str], list[list[str]]]
 VOCABULARY = 50304
 """GPT-2's, padded as the official code pads it."""
 PRIMARY = score("table", "random-only")
+
+
+def what_was_run(results: Results, asked: Sequence[Cell]) -> Table:
+    """By question, corpus and machine: how many cells, of which seeds, and when."""
+    by_origin: dict[tuple[str, ...], list[Result]] = {}
+    for one in results.cells:
+        run, cell = one["run"], one["cell"]
+        by_origin.setdefault((cell["group"], cell["corpus"], run["machine"], run["torch"]), []).append(one)
+    rows = []
+    for (group, corpus, machine, torch), cells in sorted(by_origin.items()):
+        wanted = sum((cell.group, cell.corpus) == (group, corpus) for cell in asked)
+        seeds, dates = (sorted({one[of][name] for one in cells}) for of, name in (("cell", "seed"), ("run", "date")))
+        hours = sum(one["run"]["processor_seconds"] for one in cells) / 3600
+        found = [f"{len(cells)} of {wanted}", ", ".join(map(str, seeds)), machine, torch, ", ".join(dates)]
+        rows.append([group, corpus, *found, f"{hours:.1f}"])
+    return ["for", "corpus", "cells", "seeds", "machine", "torch", "dates", "processor hours"], rows
 
 
 def configurations() -> Table:
@@ -62,7 +81,7 @@ def differences(results: Results) -> Table:
     numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
     rows = [
         [corpus, str(layers), *(_difference(paired(*pair, number)) for number in numbers.values())]
-        for corpus, layers, pair in _pairs(results)
+        for corpus, layers, pair in pairs(results)
     ]
     return ["corpus", "L", *numbers], rows
 
@@ -73,9 +92,23 @@ def matched(results: Results) -> Table:
     numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
     rows = [
         [corpus, str(layers), *(_difference(paired_at_loss(*pair, number)) for number in numbers.values())]
-        for corpus, layers, pair in _pairs(results)
+        for corpus, layers, pair in pairs(results)
     ]
     return ["corpus", "L", *numbers], rows
+
+
+def autoencoders(results: Results) -> Table:
+    """Autoencoders on the trained models: what they cost, and the latents' scores beside those of the model's units."""
+    rows = []
+    for layers, model in product(SIZES, ("crate", "gpt2")):
+        cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+        fitted = [cell for cell in cells if cell.get("autoencoders")]
+        for name in fitted[0]["autoencoders"] if fitted else ():
+            numbers = [*(score("table", metric) for metric in CORRELATIONS), statistic("token_share")]
+            pair = [(mean(fitted, latents(name, number)), mean(fitted, number)) for number in numbers]
+            cost = _shown(mean(fitted, delta_loss(name)), 4)
+            rows.append([str(layers), model, name, str(len(fitted)), cost, *(f"{a:.3f} ({b:.3f})" for a, b in pair)])
+    return ["L", "model", "dictionary", "seeds", "nats added", *CORRELATIONS, "token share"], rows
 
 
 def over_layers(results: Results) -> Table:
@@ -159,7 +192,7 @@ def vocabulary(results: Results) -> Table:
     return ["tokenizer", "model", *numbers], rows
 
 
-def _pairs(results: Results) -> list[tuple[str, int, tuple[list[Result], list[Result]]]]:
+def pairs(results: Results) -> list[tuple[str, int, tuple[list[Result], list[Result]]]]:
     """CRATE's and GPT-2's cells of each corpus and size that has both."""
     found = []
     for corpus, layers in product(results.values("corpus"), SIZES):
@@ -193,7 +226,7 @@ def _dead(cells: Sequence[Result]) -> list[float]:
     return [sum(dead) / len(dead)]
 
 
-def _difference(found: tuple[float, float, float, int]) -> str:
+def _difference(found: Found) -> str:
     """A mean difference with its interval over seeds; one seed has none."""
     value, low, high, seeds = found
     if not math.isfinite(value):
