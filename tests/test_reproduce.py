@@ -32,7 +32,7 @@ from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
 from cratelm.reproduce.plan import plan_laptop, plan_paper
 from cratelm.reproduce.reproduce import _Worker, reproduce
-from cratelm.reproduce.tables import configurations, on_the_edge
+from cratelm.reproduce.tables import configurations, on_the_edge, without_a_price
 
 
 def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:
@@ -168,8 +168,8 @@ def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(resul
     assert "(one seed)" in page
     cells = [json.loads(path.read_text()) for path in (results / "cells").glob("*.json")]
     hours = sum(cell["run"]["processor_seconds"] for cell in cells) / 3600
-    run = cells[0]["run"]
-    row = f"| sizes | reviews | 2 of 2 | 0 | {run['machine']} | {run['torch']} | {run['date']} | {hours:.1f} |"
+    run, precision = cells[0]["run"], cells[0]["training"]["precision"]
+    row = f"| sizes | reviews | 2 of 2 | 0 | {run['machine']} | {run['torch']} | {precision} | {run['date']} | {hours:.1f} |"
     assert row in page
 
 
@@ -258,6 +258,13 @@ def test_on_the_edge_is_every_design_that_no_other_beats_in_both(points) -> None
     for number, (a, b) in enumerate(points):
         beaten = any(c <= a and d >= b and (c, d) != (a, b) for c, d in points)
         assert (f"m{number}" in found) != beaten
+
+
+def test_without_a_price_is_a_design_that_loses_no_more_than_gpt2_and_scores_no_less_than_crate() -> None:
+    points = {"crate": (5.0, 0.6), "gpt2": (4.0, 0.5), "free": (4.0, 0.6), "dear": (4.1, 0.7), "dull": (3.0, 0.55)}
+    cells = [made_up(model, 0, {"1": point}) for model, point in points.items()]
+    assert without_a_price(Results(cells)) == ["free"]
+    assert without_a_price(Results(cells[1:])) == []
 
 
 def test_a_plan_costs_what_its_operations_cost() -> None:

@@ -23,7 +23,7 @@ one seed does not give. The paper's numbers stand beside under the heading "{sig
 
 def write_page(results: Results, asked: Sequence[Cell]) -> str:
     """The page as Markdown."""
-    edge = ", ".join(f"`{model}`" for model in tables.on_the_edge(results))
+    edge, free = (_names(of(results)) for of in (tables.on_the_edge, tables.without_a_price))
     designs = context.on_token_share(context.designs(results))
     parts = [
         HEAD.format(done=len(results.cells), asked=len(asked), signs=SIGNS),
@@ -32,7 +32,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         f"## White-box, or less context?\n\n{designs}\n\n{_CONTEXT}\n",
         _part("CRATE minus GPT-2", tables.differences(results)),
         _part("CRATE minus GPT-2, at CRATE's validation loss", tables.matched(results), _MATCHED),
-        _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge)),
+        _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge, free=free)),
         _part("Autoencoders", tables.autoencoders(results), _AUTOENCODERS),
         _part("Configurations", tables.configurations()),
         _part(f"Loss by size ({SIGNS})", tables.losses(results), "![loss curves](losses.svg)"),
@@ -65,8 +65,9 @@ between the points that were measured. A model that was stopped early differs fr
 loss."""
 _EDGE = """![interpretability against loss](frontier.svg)
 
-No other design that was run has both a lower loss and a higher random-only score than: {edge}. Where several seeds were
-run, brackets hold the least and the greatest loss."""
+No other design that was run has both a lower loss and a higher random-only score than: {edge}. With no more loss
+than GPT-2 and no less of a score than CRATE: {free}. Where several seeds were run, brackets hold the least and the
+greatest loss."""
 
 
 _EXAMPLES = (
@@ -76,6 +77,10 @@ _TURNED = """The units are those drawn for the cards below. The last column is w
 validation documents; the paper holds CRATE's units at 100 and an autoencoder's latents at 10, and ranks logits."""
 _CARDS = """On excerpts `[token¦9]` is the highest activation of the card, and an unmarked token has less than an
 eighteenth of it."""
+
+
+def _names(models: Sequence[str]) -> str:
+    return ", ".join(f"`{model}`" for model in models) or "none"
 
 
 def _part(title: str, table: tables.Table, text: str = "") -> str:

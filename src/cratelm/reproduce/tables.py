@@ -40,15 +40,16 @@ def what_was_run(results: Results, asked: Sequence[Cell]) -> Table:
     by_origin: dict[tuple[str, ...], list[Result]] = {}
     for one in results.cells:
         run, cell = one["run"], one["cell"]
-        by_origin.setdefault((cell["group"], cell["corpus"], run["machine"], run["torch"]), []).append(one)
+        origin = (cell["group"], cell["corpus"], run["machine"], run["torch"], one["training"]["precision"])
+        by_origin.setdefault(origin, []).append(one)
     rows = []
-    for (group, corpus, machine, torch), cells in sorted(by_origin.items()):
+    for (group, corpus, *where), cells in sorted(by_origin.items()):
         wanted = sum((cell.group, cell.corpus) == (group, corpus) for cell in asked)
         seeds, dates = (sorted({one[of][name] for one in cells}) for of, name in (("cell", "seed"), ("run", "date")))
         hours = sum(one["run"]["processor_seconds"] for one in cells) / 3600
-        found = [f"{len(cells)} of {wanted}", ", ".join(map(str, seeds)), machine, torch, ", ".join(dates)]
+        found = [f"{len(cells)} of {wanted}", ", ".join(map(str, seeds)), *where, ", ".join(dates)]
         rows.append([group, corpus, *found, f"{hours:.1f}"])
-    return ["for", "corpus", "cells", "seeds", "machine", "torch", "dates", "processor hours"], rows
+    return ["for", "corpus", "cells", "seeds", "machine", "torch", "trained in", "dates", "processor hours"], rows
 
 
 def configurations() -> Table:
@@ -167,16 +168,30 @@ def ablations(results: Results) -> Table:
 
 def on_the_edge(results: Results) -> list[str]:
     """The designs at L = 2 that no other one beats in both loss and the primary score."""
+    points = _paid_and_got(results)
+    return [
+        model
+        for model, (paid, got) in points.items()
+        if not any(other != (paid, got) and other[0] <= paid and other[1] >= got for other in points.values())
+    ]
+
+
+def without_a_price(results: Results) -> list[str]:
+    """The designs at L = 2 with no higher loss than GPT-2 and no lower primary score than CRATE."""
+    points = _paid_and_got(results)
+    if not {"crate", "gpt2"} <= points.keys():
+        return []
+    return [model for model, (paid, got) in points.items() if paid <= points["gpt2"][0] and got >= points["crate"][1]]
+
+
+def _paid_and_got(results: Results) -> dict[str, tuple[float, float]]:
+    """The loss and the primary score of every design at L = 2, mean over seeds."""
     points = {}
     for model in results.values("model"):
         cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
         if cells:
-            points[model] = (mean(cells, loss), -mean(cells, PRIMARY))
-    return [
-        model
-        for model, (a, b) in points.items()
-        if not any((c, d) != (a, b) and c <= a and d <= b for c, d in points.values())
-    ]
+            points[model] = (mean(cells, loss), mean(cells, PRIMARY))
+    return points
 
 
 def vocabulary(results: Results) -> Table:

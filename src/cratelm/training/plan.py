@@ -9,12 +9,13 @@ HARDWARE = {
     "2 cores with avx512_bf16": (0.95e12, 0.35),
     "RTX A5000": (111e12, 0.3),
     "A100": (312e12, 0.35),
-    "H100": (989e12, 0.35),
-    "8 x H100": (8 * 989e12, 0.3),
+    "H100": (989e12, 0.15),
+    "8 x H100": (8 * 989e12, 0.13),
     "32 x RTX A5000": (32 * 111e12, 0.25),
 }
 """The highest speed in bf16, operations a second, and the share of it that is assumed. The first is measured
-(docs/log.md: 32% to 54%), the others are the makers' figures for dense products and a guess."""
+(docs/log.md: 32% to 54%); of the others the speed is the makers' for dense products, and the share a guess but for
+H100's, which was read once, on an H200."""
 FULL = 4
 """Bytes of a weight, of its gradient, and of each of AdamW's two moments."""
 
