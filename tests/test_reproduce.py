@@ -169,8 +169,8 @@ def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(resul
     cells = [json.loads(path.read_text()) for path in (results / "cells").glob("*.json")]
     hours = sum(cell["run"]["processor_seconds"] for cell in cells) / 3600
     run, precision = cells[0]["run"], cells[0]["training"]["precision"]
-    row = f"| sizes | reviews | 2 of 2 | 0 | {run['machine']} | {run['torch']} | {precision} | {run['date']} | {hours:.1f} |"
-    assert row in page
+    told = ["sizes", "reviews", "2 of 2", "0", run["machine"], run["torch"], precision, run["date"], f"{hours:.1f}"]
+    assert f"| {' | '.join(told)} |" in page
 
 
 def test_a_page_without_cells_says_so() -> None:
