@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from cratelm.artifacts import open_artifact
 from cratelm.cli import run
+from cratelm.corpus.tokens import read_train
 from cratelm.models.build import build_config
 from cratelm.reproduce import examples_page, matrix
 from cratelm.reproduce.claims import judged, verdict
@@ -85,6 +87,9 @@ def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_u
     assert rows["table", "anthropic", "all"] == pytest.approx(np.mean([rows["table", "anthropic", n] for n in (0, 1)]))
     tokens, losses = zip(*result["curve"], strict=True)
     assert list(tokens) == sorted(tokens) and tokens[-1] == result["training"]["tokens"] and losses[0] > losses[-1]
+    trained_on = len(read_train(open_artifact(results / "work" / "tokens" / "reviews-bpe4096", "tokens")))
+    epochs = f"{result['training']['tokens'] / trained_on:.2f}"
+    assert f"| {result['training']['tokens']:,} | {epochs} |" in (results / "README.md").read_text()
     assert not list((results / "work" / "measured").iterdir())
     assert path.stat().st_size < 100_000
 

@@ -23,7 +23,7 @@ import torch
 from cratelm.analysis.analyze import measure
 from cratelm.analysis.config import AnalysisConfig
 from cratelm.artifacts import Artifact, read_json, write_json
-from cratelm.corpus.tokens import tokenize
+from cratelm.corpus.tokens import read_train, tokenize
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.models.subject import model_folder, open_subject
@@ -67,6 +67,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
     result = {
         "schema": SCHEMA,
         "cell": asdict(cell),
+        "train_tokens": len(read_train(tokens)),
         "training": read_json(trained.path / "training.json"),
         "curve": _curve(trained),
         "stages": {share: _stage(of, tokens, progress) for share, of in measured.items()},

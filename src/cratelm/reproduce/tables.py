@@ -70,9 +70,11 @@ def losses(results: Results) -> Table:
         cells = results.of(group="sizes", corpus=corpus, layers=layers, model=model)
         if cells:
             theirs = published()["validation_loss"].get(model, {}).get(f"{layers}L")
-            parameters = f"{cells[0]['training']['parameters']:,}"
-            rows.append([corpus, str(layers), model, parameters, *_over_seeds(cells, loss), _shown(theirs, 2)])
-    return ["corpus", "L", "model", "parameters", "nats a token", "seeds", "paper"], rows
+            parameters, tokens = (f"{cells[0]['training'][name]:,}" for name in ("parameters", "tokens"))
+            epochs = f"{cells[0]['training']['tokens'] / cells[0]['train_tokens']:.2f}"
+            ours = [parameters, tokens, epochs, *_over_seeds(cells, loss)]
+            rows.append([corpus, str(layers), model, *ours, _shown(theirs, 2)])
+    return ["corpus", "L", "model", "parameters", "tokens", "epochs", "nats a token", "seeds", "paper"], rows
 
 
 def differences(results: Results) -> Table:
