@@ -32,7 +32,7 @@ from cratelm.reproduce.gather import (
 )
 from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
-from cratelm.reproduce.plan import plan_laptop, plan_paper
+from cratelm.reproduce.plan import POINT, plan_laptop, plan_paper
 from cratelm.reproduce.reproduce import _Worker, reproduce
 from cratelm.reproduce.tables import configurations, on_the_edge, without_a_price
 
@@ -276,7 +276,10 @@ def test_a_plan_costs_what_its_operations_cost() -> None:
     rows = {(row["size"], row["model"]): row for row in plan_paper()}
     assert rows["12L", "crate"]["hours"]["A100"] == pytest.approx(444, rel=0.02)  # docs/training.md
     assert rows["12L", "crate"]["dollars"]["A100"] == pytest.approx(2 * rows["12L", "crate"]["hours"]["A100"])
-    assert sum(row["cells"] for row in plan_laptop(matrix.laptop())) == len(matrix.laptop())
+    laptop = {row["group"]: row for row in plan_laptop(matrix.laptop())}
+    assert sum(row["cells"] for row in laptop.values()) == len(matrix.laptop())
+    assert laptop["ablations"]["measuring"] == pytest.approx(2 * len(ABLATIONS) * 2 * POINT / 2 / 3600)
+    assert sum(row["training"] + row["measuring"] for row in laptop.values()) < 12
 
 
 @pytest.mark.parametrize(

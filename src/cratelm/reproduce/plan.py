@@ -9,8 +9,9 @@ from cratelm.training.plan import HARDWARE, plan
 
 VOCABULARY = {"bpe:4096": 4096, "gpt2": 50257}
 CORES = "2 cores with avx512_bf16"
-SECONDS_A_POINT = 75
-"""To record, explain and score a laptop model at one point of its training, on two cores: see docs/log.md."""
+POINT, PAPER, DICTIONARY = 37, 53, 60
+"""A core's seconds for each layer of a laptop model: to record, explain, score and analyse its units at one point of
+its training; to do so by the paper's protocol; to fit and to measure one dictionary on it. See docs/log.md."""
 PRICES = {"A100": 2.0, "H100": 3.0, "8 x H100": 24.0}
 """Dollars an hour: an assumption, since clouds differ."""
 EVALUATED_TOKENS = 2 * 8_192_000
@@ -18,13 +19,12 @@ EVALUATED_TOKENS = 2 * 8_192_000
 
 
 def plan_laptop(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """A row for each group of cells: how many, and their hours on two cores."""
+    """A row for each group of cells: how many, and their hours on two cores, two cells side by side."""
     rows = []
     for group in dict.fromkeys(cell.group for cell in cells):
         members = [cell for cell in cells if cell.group == group]
         training = sum(_planned(cell)["hours"][CORES] for cell in members)
-        points = len(members) * (2 + len(SNAPSHOTS.split(",")))  # the beginning and the end as well
-        measuring = points * SECONDS_A_POINT / 3600
+        measuring = sum(_measuring(cell) for cell in members) / 2 / 3600
         rows.append({"group": group, "cells": len(members), "training": training, "measuring": measuring})
     return rows
 
@@ -43,6 +43,13 @@ def plan_paper() -> list[dict[str, Any]]:
         dollars = {name: hours[name] * price for name, price in PRICES.items()}
         rows.append({"size": size, "model": model, "tokens": found["tokens"], "hours": hours, "dollars": dollars})
     return rows
+
+
+def _measuring(cell: Cell) -> float:
+    """A core's seconds."""
+    points = 2 + len(SNAPSHOTS.split(",")) if cell.in_depth else 1  # the beginning and the end as well
+    dictionaries = len(cell.study().saes.names) if cell.autoencoders else 0
+    return cell.layers * (points * POINT + cell.in_depth * PAPER + dictionaries * DICTIONARY)
 
 
 def _planned(cell: Cell) -> dict[str, Any]:
