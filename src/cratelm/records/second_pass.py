@@ -18,7 +18,7 @@ from cratelm.records.recording import Site, Step, load_state, save_state
 from cratelm.seeds import derive_seed
 
 AT_ONCE = 2**19
-"""Activations whose intervals are in memory at once."""
+"""Activations whose intervals, or places in the histogram, are in memory at once."""
 
 
 class SecondStatistics:
@@ -121,14 +121,19 @@ class SecondStatistics:
         if not len(context):
             return
         device, bins, units = activations.device, self.config.histogram, self.units
-        at = [torch.from_numpy(index).to(device) for index in (context, within)]
-        values = blocks[at[0], at[1]].flatten(0, 1)  # (tokens, units)
-        fired = values > 0
-        cell = values.div_(torch.from_numpy(self.plan["maximum"]).to(device)).mul_(bins).nan_to_num_(0, 0, 0)
-        # A unit's first cell takes what is not counted.
-        cell = cell.clamp_(max=bins - 1).long().add_(fired).add_(torch.arange(units, device=device) * (bins + 1))
-        counts = torch.bincount(cell.flatten(), minlength=units * (bins + 1)).view(units, bins + 1)[:, 1:]
-        self.histogram += np.where(self.plan["finite"][:, None], counts.cpu().numpy(), 0)
+        maximum = torch.from_numpy(self.plan["maximum"]).to(device)
+        first = torch.arange(units, device=device) * (bins + 1)
+        counts = torch.zeros(units * (bins + 1), dtype=torch.int64, device=device)
+        at = torch.from_numpy(np.stack([context, within])).to(device)
+        for context_at, within_at in at.split(max(1, AT_ONCE // (LONG * units)), dim=1):
+            values = blocks[context_at, within_at].flatten(0, 1)  # (tokens, units)
+            fired = values > 0
+            cell = values.div_(maximum).mul_(bins).nan_to_num_(0, 0, 0)
+            # A unit's first cell takes what is not counted.
+            cell = cell.clamp_(max=bins - 1).long().add_(fired).add_(first)
+            counts += torch.bincount(cell.flatten(), minlength=len(counts))
+        counted = counts.view(units, bins + 1)[:, 1:].cpu().numpy()
+        self.histogram += np.where(self.plan["finite"][:, None], counted, 0)
 
     def state(self) -> dict[str, torch.Tensor]:
         """All of it, by name."""
