@@ -18,7 +18,7 @@ from cratelm.models.official import export_official
 from cratelm.models.save import save_model
 from cratelm.models.shapes import MODELS, ShapeConfig
 from cratelm.presets import StudyConfig
-from cratelm.units.sites import at_sites, find_sites
+from cratelm.units.sites import at_sites, find_sites, is_signed
 from tests.formulas import variant_logits
 from tests.test_ecosystem import WITHOUT_US
 
@@ -187,7 +187,7 @@ def test_the_whole_model_compiles_as_one_graph(name, prompt) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_default_sites_are_the_last_code_and_can_be_clamped(name, prompt) -> None:
+def test_default_sites_are_the_last_code_never_negative_and_can_be_clamped(name, prompt) -> None:
     model = noisy(name)
     sites = find_sites(model)
     place = "coding.code" if name.startswith("crate") else "mlp.hidden"
@@ -197,6 +197,7 @@ def test_default_sites_are_the_last_code_and_can_be_clamped(name, prompt) -> Non
         before = model(prompt).logits
     units = 32 if name == "crate-complete" else 128
     assert all(output.shape == (2, 6, units) and (output >= 0).all() for output in seen)
+    assert not any(is_signed(model, site) for site in sites)  # or each would be recorded as two units, one of them dead
     with at_sites(model, sites[-1:], lambda _, output: output + 1):
         assert not torch.allclose(model(prompt).logits, before)
 
