@@ -75,7 +75,8 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
 def is_signed(model: nn.Module, name: str) -> bool:
     """Whether the outputs of a site can be negative.
 
-    Not after ReLU and its like, ours included, nor in a code of ours or the latents of an autoencoder: not negative by definition.
+    Not after ReLU and its like, ours included, nor in a code of ours or the latents of an autoencoder: none of these is
+    negative by definition.
     """
     module = model.get_submodule(name)
     if isinstance(module, nn.Identity):
