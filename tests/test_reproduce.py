@@ -26,6 +26,7 @@ from cratelm.reproduce.gather import (
     dictionaries,
     latents,
     loss,
+    of_scored,
     paired,
     paired_at_loss,
     score,
@@ -198,6 +199,16 @@ def made_up(model: str, seed: int, points: dict[str, tuple[float, float]]) -> di
 
 
 NUMBER = score("table", "random-only")
+
+
+def test_units_that_could_not_be_scored_count_as_nothing_where_the_rest_is_asked_for() -> None:
+    rows = [
+        {"layer": 0, "score": 0.3, "dead": 0.5, "silent": 0.1, "constant": 0.0},
+        {"layer": 1, "score": 0.4, "dead": 0.0, "silent": 0.0, "constant": 0.2},
+        {"layer": "all", "score": 0.35, "dead": 0.25, "silent": 0.05, "constant": 0.1},
+    ]
+    result = {"stages": {"1": {"scores": [{"explainer": "table", "metric": "random-only"} | row for row in rows]}}}
+    assert of_scored("table", "random-only")(result, "1") == pytest.approx((0.75 + 0.5) / 2)
 
 
 def test_differences_are_those_of_a_paired_t_test_over_the_seeds_that_both_have() -> None:

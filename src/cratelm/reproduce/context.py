@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from cratelm.reproduce.gather import Results, loss, mean, statistic
-from cratelm.reproduce.tables import PRIMARY
+from cratelm.reproduce.gather import Results, loss, mean, of_scored, statistic
+from cratelm.reproduce.matrix import PAIR
 
 NEEDED = 5
 """Designs beside the two, below which nothing is fitted."""
-PAIR = ("crate", "gpt2")
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,7 @@ class Design:
     loss: float
     token_share: float
     score: float
+    """Random-only, of the units that could be scored: the others have no token share."""
 
 
 def designs(results: Results) -> list[Design]:
@@ -34,7 +34,8 @@ def designs(results: Results) -> list[Design]:
     for model in results.values("model"):
         cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
         if cells:
-            found.append(Design(model, mean(cells, loss), mean(cells, statistic("token_share")), mean(cells, PRIMARY)))
+            numbers = (loss, statistic("token_share"), of_scored("table", "random-only"))
+            found.append(Design(model, *(mean(cells, number) for number in numbers)))
     return found
 
 
@@ -50,8 +51,9 @@ def on_token_share(found: Sequence[Design]) -> str:
     slope = float(np.polyfit(shares, scores, 1)[0])
     with_share, with_loss = (spearmanr(numbers, scores).statistic for numbers in (shares, losses))
     lead, more = (getattr(pair["crate"], name) - getattr(pair["gpt2"], name) for name in ("score", "token_share"))
-    return f"""Among the {len(others)} designs at L = 2 other than CRATE and GPT-2, the random-only score goes with the
-token share by a rank correlation of {with_share:+.2f}, and with the validation loss by {with_loss:+.2f}. A straight
-line through them has {slope:+.3f} of score for 1 of token share. CRATE leads GPT-2 by {lead:+.3f} in score and by
-{more:+.3f} in token share: by that line the share is worth {slope * more:+.3f}, and {lead - slope * more:+.3f} is left
-for whatever else CRATE is. So few designs bear no interval, and going together is not causing."""
+    return f"""Among the {len(others)} designs at L = 2 other than CRATE and GPT-2, the random-only score (of the units
+that could be scored) goes with the token share by a rank correlation of {with_share:+.2f}, and with the validation
+loss by {with_loss:+.2f}. A straight line through them has {slope:+.3f} of score for 1 of token share. CRATE leads
+GPT-2 by {lead:+.3f} in score and by {more:+.3f} in token share: by that line the share is worth {slope * more:+.3f},
+and {lead - slope * more:+.3f} is left for whatever else CRATE is. So few designs bear no interval, and going together
+is not causing."""

@@ -4,15 +4,16 @@ from typing import Any
 
 from cratelm.report.text import visible
 from cratelm.reproduce.gather import Result, Results
+from cratelm.reproduce.matrix import PAIR
 from cratelm.reproduce.tables import Table
 
 CHOSEN = {"drawn": "Drawn at random from all layers", "best": "The best by random-only: chosen, and far above the mean"}
-LAYERS, MODELS = 2, ("crate", "gpt2")
+LAYERS = 2
 
 
 def shown_cells(results: Results) -> list[Result]:
     """The first seed of each of the two models, at two layers of `reviews`."""
-    found = [results.of(corpus="reviews", tokenizer="bpe:4096", layers=LAYERS, model=model) for model in MODELS]
+    found = [results.of(corpus="reviews", tokenizer="bpe:4096", layers=LAYERS, model=model) for model in PAIR]
     return [cells[0] for cells in found if cells]
 
 

@@ -10,7 +10,7 @@ from cratelm.report.figures import COLOURS, STYLE, new_figure, svg
 from cratelm.reproduce.cell import BINS
 from cratelm.reproduce.context import designs
 from cratelm.reproduce.gather import END, Result, Results, dictionaries, latents, loss, mean, score, stages, statistic
-from cratelm.reproduce.matrix import SIZES
+from cratelm.reproduce.matrix import PAIR, SIZES
 from cratelm.score.config import CORRELATIONS
 
 NUMBERS = {"random-only, table": score("table", "random-only"), "token share": statistic("token_share")}
@@ -67,7 +67,7 @@ def _progress(results: Results) -> str:
     """The primary score against the loss along the training, L = 2, a line a seed."""
     figure, axes = new_figure(columns=2)
     for place, (label, number) in enumerate(NUMBERS.items()):
-        for colour, model in zip(COLOURS, ("crate", "gpt2"), strict=False):
+        for colour, model in zip(COLOURS, PAIR, strict=False):
             for cell in results.of(group="sizes", corpus="reviews", layers=2, model=model):
                 points = [(loss(cell, stage), number(cell, stage)) for stage in stages(cell) if stage != "0"]
                 axes[0][place].plot(*zip(*points, strict=True), marker="o", color=colour, label=model)
@@ -108,7 +108,7 @@ def _context(results: Results) -> str:
 def _histograms(results: Results) -> str:
     """How the units' random-only scores are spread, at L = 2, all seeds together."""
     figure, axes = new_figure(columns=2)
-    for place, model in enumerate(("crate", "gpt2")):
+    for place, model in enumerate(PAIR):
         for colour, layer in zip(COLOURS, range(2), strict=False):
             cells = results.of(group="sizes", corpus="reviews", layers=2, model=model)
             if cells:

@@ -43,6 +43,18 @@ def score(explainer: str, metric: str, layer: int | str = "all") -> Number:
     return number
 
 
+def of_scored(explainer: str, metric: str) -> Number:
+    """The mean score over layers of the units that could be scored: those that could not count as 0 elsewhere."""
+
+    def number(result: Result, stage: str) -> float:
+        rows = [row for row in result["stages"][stage]["scores"] if row["layer"] != "all"]
+        mine = [row for row in rows if (row["explainer"], row["metric"]) == (explainer, metric)]
+        scored = [1 - row["dead"] - row["silent"] - row["constant"] for row in mine]
+        return float(np.mean([_real(row["score"]) / share for row, share in zip(mine, scored, strict=True) if share]))
+
+    return number
+
+
 def paper_score(explainer: str, metric: str, layer: int | str = "all") -> Number:
     """A mean score by the paper's protocol, which is measured at the end of the training alone."""
 

@@ -12,6 +12,8 @@ from cratelm.presets import StudyConfig, preset, train_preset
 from cratelm.score.config import CORRELATIONS
 from cratelm.training.config import TrainingConfig
 
+PAIR = ("crate", "gpt2")
+"""What the paper compares."""
 RIVAL = "crate-alpha"
 """The relative of CRATE that stands beside the two at every size; chosen before any cell was run."""
 SIZES = (1, 2, 3)
@@ -68,13 +70,13 @@ class Cell:
 
     @property
     def in_depth(self) -> bool:
-        """Whether it is measured along its training and by the paper's protocol as well."""
-        return self.group == "sizes"
+        """Whether it is measured along its training and by the paper's protocol as well: where the pair is compared."""
+        return self.group == "sizes" and self.model in PAIR
 
     @property
     def autoencoders(self) -> bool:
         """Whether sparse autoencoders are fitted to the trained model, and their latents measured."""
-        return self.in_depth and self.corpus == "reviews" and self.model in ("crate", "gpt2")
+        return self.in_depth and self.corpus == "reviews"
 
     def study(self) -> StudyConfig:
         """How it is trained and measured: the laptop preset, but for what the cell says."""
@@ -98,21 +100,21 @@ def laptop() -> list[Cell]:
         for corpus in CORPORA
         for seed in SEEDS
         for layers in SIZES
-        for model in ("crate", "gpt2", RIVAL)
+        for model in (*PAIR, RIVAL)
     ]
     ablations = [Cell(group="ablations", model=model, layers=2, seed=seed) for seed in SEEDS[:2] for model in ABLATIONS]
-    wide = [Cell(group="vocabulary", model=m, layers=2, seed=0, tokenizer="gpt2") for m in ("crate", "gpt2")]
+    wide = [Cell(group="vocabulary", model=m, layers=2, seed=0, tokenizer="gpt2") for m in PAIR]
     return sorted([*sizes, *ablations, *wide], key=lambda cell: (cell.corpus != "reviews", cell.seed))
 
 
 def quick() -> list[Cell]:
     """One pair, for a look: one seed, 3 million tokens."""
-    return [Cell(group="sizes", model=model, layers=2, seed=0, tokens=3_000_000) for model in ("crate", "gpt2")]
+    return [Cell(group="sizes", model=model, layers=2, seed=0, tokens=3_000_000) for model in PAIR]
 
 
 def paper() -> Iterable[tuple[str, str, ShapeConfig, TrainingConfig]]:
     """The paper's grid: its size's name, the model, the shape and the recipe of training."""
     for name, size in PAPER.items():
         config = train_preset(name)
-        for model in ("crate", "gpt2"):
+        for model in PAIR:
             yield size, model, config.shape, config.training

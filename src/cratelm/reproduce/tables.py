@@ -15,6 +15,7 @@ from cratelm.reproduce.gather import (
     latents,
     loss,
     mean,
+    of_scored,
     paired,
     paired_at_loss,
     paper_score,
@@ -24,7 +25,7 @@ from cratelm.reproduce.gather import (
     theory,
     variance,
 )
-from cratelm.reproduce.matrix import ABLATIONS, SIZES, Cell, paper
+from cratelm.reproduce.matrix import ABLATIONS, PAIR, SIZES, Cell, paper
 from cratelm.reproduce.published import LEFT_OUT, as_printed, published, with_every_layer
 from cratelm.score.config import CORRELATIONS
 
@@ -103,7 +104,7 @@ def matched(results: Results) -> Table:
 def autoencoders(results: Results) -> Table:
     """Autoencoders on the trained models: what they cost, and the latents' scores beside those of the model's units."""
     rows = []
-    for layers, model in product(SIZES, ("crate", "gpt2")):
+    for layers, model in product(SIZES, PAIR):
         cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
         fitted = [cell for cell in cells if cell.get("autoencoders")]
         for name in fitted[0]["autoencoders"] if fitted else ():
@@ -117,7 +118,7 @@ def autoencoders(results: Results) -> Table:
 def over_layers(results: Results) -> Table:
     """Mean and variance over layers by metric, ours and the paper's."""
     rows = []
-    for layers, model, metric in product(SIZES, ("crate", "gpt2"), CORRELATIONS):
+    for layers, model, metric in product(SIZES, PAIR, CORRELATIONS):
         cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
         if cells:
             ours = [
@@ -126,7 +127,7 @@ def over_layers(results: Results) -> Table:
                 for text in (f"{mean(cells, of('table', metric)):.3f}", f"{mean(cells, variance(metric, of)):.5f}")
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
-    for size, model, metric in product(LEFT_OUT, ("crate", "gpt2"), CORRELATIONS):
+    for size, model, metric in product(LEFT_OUT, PAIR, CORRELATIONS):
         rows.append([size.rstrip("L"), model, metric, *["–"] * 4, *_printed(metric, model, size)])
     ours = ["strict: mean", "variance", "paper's protocol: mean", "variance"]
     return ["L", "model", "metric", *ours, "published mean, x 100", "published variance, x 100"], rows
@@ -158,14 +159,16 @@ def progress(results: Results) -> Table:
 def ablations(results: Results) -> Table:
     """Every design at L = 2, by its loss: what is paid, and what is got."""
     rows = []
-    for model in ("crate", "gpt2", *ABLATIONS, *results.values("model")):
+    for model in (*PAIR, *ABLATIONS, *results.values("model")):
         cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
         if cells and not any(row[0] == model for row in rows):
-            numbers = (PRIMARY, score("table", "top-and-random"), score("table", "anthropic"), statistic("token_share"))
+            numbers = (PRIMARY, of_scored("table", "random-only"), score("table", "top-and-random"))
+            numbers += (score("table", "anthropic"), statistic("token_share"))
             shown = [_shown(mean(cells, number)) for number in numbers]
             rows.append([model, *_over_seeds(cells, loss), *shown, *(_shown(d) for d in _dead(cells))])
     rows.sort(key=lambda row: float(row[1].split()[0]))
-    return ["model", "nats a token", "seeds", "random-only", "top-and-random", "anthropic", "token share", "dead"], rows
+    heads = ["random-only", "of those scored", "top-and-random", "anthropic", "token share", "dead"]
+    return ["model", "nats a token", "seeds", *heads], rows
 
 
 def on_the_edge(results: Results) -> list[str]:
@@ -181,7 +184,7 @@ def on_the_edge(results: Results) -> list[str]:
 def without_a_price(results: Results) -> list[str]:
     """The designs at L = 2 with no higher loss than GPT-2 and no lower primary score than CRATE."""
     points = _paid_and_got(results)
-    if not {"crate", "gpt2"} <= points.keys():
+    if not set(PAIR) <= points.keys():
         return []
     return [model for model, (paid, got) in points.items() if paid <= points["gpt2"][0] and got >= points["crate"][1]]
 
@@ -202,9 +205,9 @@ def vocabulary(results: Results) -> Table:
     numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
     rows = []
     for tokenizer in results.values("tokenizer"):
-        found = [results.of(corpus="reviews", tokenizer=tokenizer, layers=2, model=m) for m in ("crate", "gpt2")]
+        found = [results.of(corpus="reviews", tokenizer=tokenizer, layers=2, model=m) for m in PAIR]
         if all(found):
-            for model, cells in zip(("crate", "gpt2"), found, strict=True):
+            for model, cells in zip(PAIR, found, strict=True):
                 rows.append([tokenizer, model, *(_shown(mean(cells, number)) for number in numbers.values())])
     return ["tokenizer", "model", *numbers], rows
 
@@ -213,9 +216,7 @@ def pairs(results: Results) -> list[tuple[str, int, tuple[list[Result], list[Res
     """CRATE's and GPT-2's cells of each corpus and size that has both."""
     found = []
     for corpus, layers in product(results.values("corpus"), SIZES):
-        crate, gpt2 = (
-            results.of(group="sizes", corpus=corpus, layers=layers, model=model) for model in ("crate", "gpt2")
-        )
+        crate, gpt2 = (results.of(group="sizes", corpus=corpus, layers=layers, model=model) for model in PAIR)
         if crate and gpt2:
             found.append((corpus, layers, (crate, gpt2)))
     return found
