@@ -29,6 +29,7 @@ from cratelm.reproduce.gather import (
     of_scored,
     paired,
     paired_at_loss,
+    paper_score,
     score,
 )
 from cratelm.reproduce.matrix import ABLATIONS, Cell
@@ -111,6 +112,8 @@ def test_the_latents_of_autoencoders_are_measured_as_the_units_are(results) -> N
     assert f"| 2 | gpt2 | {name} | 1 | {delta_loss(name)(result, '1'):.4f} |" in page
     assert f"higher random-only than GPT-2's latents, {name}" in page
     assert math.isnan(latents("4x-k8", NUMBER)(result, "1"))
+    del result["paper"]
+    assert math.isnan(paper_score("table", "anthropic")(result, "1"))
 
 
 def test_a_cell_shows_units_drawn_and_best_with_what_turning_them_does(results) -> None:
@@ -290,7 +293,7 @@ def test_a_plan_costs_what_its_operations_cost() -> None:
     laptop = {row["group"]: row for row in plan_laptop(matrix.laptop())}
     assert sum(row["cells"] for row in laptop.values()) == len(matrix.laptop())
     assert laptop["ablations"]["measuring"] == pytest.approx(2 * len(ABLATIONS) * 2 * POINT / 2 / 3600)
-    assert sum(row["training"] + row["measuring"] for row in laptop.values()) < 12
+    assert sum(row["training"] + row["measuring"] for row in laptop.values()) < 12.5
 
 
 @pytest.mark.parametrize(

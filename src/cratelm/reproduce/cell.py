@@ -74,9 +74,8 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
     }
     with progress.task("examples"):
         result["examples"] = measure_examples(measured["1"], tokens, cell.seed)
-    if cell.in_depth:
+    if cell.in_full:
         result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
-    if cell.autoencoders:
         result["autoencoders"] = _measure_autoencoders(cell, trained, tokens, work, measuring, progress)
     result["run"] = _run(began)
     out.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def score(explainer: str, metric: str, layer: int | str = "all") -> Number:
     def number(result: Result, stage: str) -> float:
         rows = result["stages"][stage]["scores"]
         wanted = (explainer, metric, layer)
-        return next(_real(row["score"]) for row in rows if (row["explainer"], row["metric"], row["layer"]) == wanted)
+        return next(_real(row["score"]) for row in rows if _named(row) == wanted)
 
     return number
 
@@ -56,12 +56,12 @@ def of_scored(explainer: str, metric: str) -> Number:
 
 
 def paper_score(explainer: str, metric: str, layer: int | str = "all") -> Number:
-    """A mean score by the paper's protocol, which is measured at the end of the training alone."""
+    """A mean score by the paper's protocol, measured at the end of the training; NaN where it was not."""
 
     def number(result: Result, stage: str) -> float:
         wanted = (explainer, metric, layer)
-        rows = result["paper"]
-        return next(_real(row["score"]) for row in rows if (row["explainer"], row["metric"], row["layer"]) == wanted)
+        rows = [_real(row["score"]) for row in result.get("paper", []) if _named(row) == wanted]
+        return rows[0] if rows else float("nan")
 
     return number
 
@@ -160,6 +160,10 @@ def _paired(one: Sequence[Result], other: Sequence[Result], less: Callable[[Resu
     by_seed = {result["cell"]["seed"]: result for result in other}
     found = [less(a, by_seed[a["cell"]["seed"]]) for a in one if a["cell"]["seed"] in by_seed]
     return *paired_interval(found, np.zeros(len(found)).tolist()), len(found)
+
+
+def _named(row: dict[str, Any]) -> tuple[str, str, int | str]:
+    return row["explainer"], row["metric"], row["layer"]
 
 
 def _real(value: float | None) -> float:

@@ -70,13 +70,13 @@ class Cell:
 
     @property
     def in_depth(self) -> bool:
-        """Whether it is measured along its training and by the paper's protocol as well: where the pair is compared."""
+        """Whether it is measured along its training as well: where the pair is compared."""
         return self.group == "sizes" and self.model in PAIR
 
     @property
-    def autoencoders(self) -> bool:
-        """Whether sparse autoencoders are fitted to the trained model, and their latents measured."""
-        return self.in_depth and self.corpus == "reviews"
+    def in_full(self) -> bool:
+        """Whether it is measured by the paper's protocol too, and sparse autoencoders are fitted and measured."""
+        return self.in_depth and self.corpus == CORPORA[0]
 
     def study(self) -> StudyConfig:
         """How it is trained and measured: the laptop preset, but for what the cell says."""

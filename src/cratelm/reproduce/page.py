@@ -27,7 +27,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
     designs = context.on_token_share(context.designs(results))
     parts = [
         HEAD.format(done=len(results.cells), asked=len(asked), signs=SIGNS),
-        _part("What was run", tables.what_was_run(results, asked)),
+        _part("What was run", tables.what_was_run(results, asked), _HOURS),
         _part(f"What of the claim holds ({SIGNS})", claims.judged(results), _RULE),
         f"## White-box, or less context?\n\n{designs}\n\n{_CONTEXT}\n",
         _part("CRATE minus GPT-2", tables.differences(results)),
@@ -49,6 +49,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
     return "\n".join(parts)
 
 
+_HOURS = "The hours leave out what a cell had done before it was stopped, if it was."
 _RULE = """The rule was fixed when one seed of one pair had been seen: a claim **holds** where the 95% interval over
 training seeds lies wholly on its side of zero, its **opposite holds** where it lies wholly on the other, and otherwise
 it is open. One seed has a sign (*as claimed*, *against it*) and bears no conclusion. The last column has the signs of

@@ -8,8 +8,9 @@ from cratelm.training.config import TrainConfig
 from cratelm.training.plan import HARDWARE, plan
 
 VOCABULARY = {"bpe:4096": 4096, "gpt2": 50257}
-CORES = "2 cores with avx512_bf16"
-POINT, PAPER, DICTIONARY = 37, 53, 60
+SPEED = 83e9
+"""Operations a second of one core that trains a laptop model: 13,000 tokens for GPT-2 at L = 2 (docs/log.md)."""
+POINT, PAPER, DICTIONARY = 27, 53, 150
 """A core's seconds for each layer of a laptop model: to record, explain, score and analyse its units at one point of
 its training; to do so by the paper's protocol; to fit and to measure one dictionary on it. See docs/log.md."""
 PRICES = {"A100": 2.0, "H100": 3.0, "8 x H100": 24.0}
@@ -23,7 +24,7 @@ def plan_laptop(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     rows = []
     for group in dict.fromkeys(cell.group for cell in cells):
         members = [cell for cell in cells if cell.group == group]
-        training = sum(_planned(cell)["hours"][CORES] for cell in members)
+        training = sum(_planned(cell)["training_flops"] for cell in members) / SPEED / 2 / 3600
         measuring = sum(_measuring(cell) for cell in members) / 2 / 3600
         rows.append({"group": group, "cells": len(members), "training": training, "measuring": measuring})
     return rows
@@ -48,8 +49,8 @@ def plan_paper() -> list[dict[str, Any]]:
 def _measuring(cell: Cell) -> float:
     """A core's seconds."""
     points = 2 + len(SNAPSHOTS.split(",")) if cell.in_depth else 1  # the beginning and the end as well
-    dictionaries = len(cell.study().saes.names) if cell.autoencoders else 0
-    return cell.layers * (points * POINT + cell.in_depth * PAPER + dictionaries * DICTIONARY)
+    in_full = PAPER + len(cell.study().saes.names) * DICTIONARY
+    return cell.layers * (points * POINT + cell.in_full * in_full)
 
 
 def _planned(cell: Cell) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
         raise InputError(f"no cell matches {only!r}. Their names are such as {cells[0].name}.")
     write_results(cells, out)
     left = [cell for cell in chosen if not (out / "cells" / f"{cell.name}.json").is_file()]
-    if any(cell.autoencoders for cell in left):
+    if any(cell.in_full for cell in left):
         require_sae_lens()
     with progress.task("cells", total=len(chosen), done=len(chosen) - len(left)) as bar:
         if engine == ONE:

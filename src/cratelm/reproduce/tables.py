@@ -182,7 +182,7 @@ def on_the_edge(results: Results) -> list[str]:
 
 
 def without_a_price(results: Results) -> list[str]:
-    """The designs at L = 2 with no higher loss than GPT-2 and no lower primary score than CRATE."""
+    """The designs at L = 2 with no higher loss than GPT-2 and no lower primary score than CRATE, once both were run."""
     points = _paid_and_got(results)
     if not set(PAIR) <= points.keys():
         return []
