@@ -17,6 +17,7 @@ from cratelm.errors import InputError
 from cratelm.models.build import build_model
 from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import StudyConfig
+from cratelm.records import second_pass
 from cratelm.records.config import LONG, SHORT
 from cratelm.records.draws import draw_pool, draw_random, priorities
 from cratelm.records.halves import cut_batches, cut_half, cut_shards
@@ -242,7 +243,9 @@ def recorded(request, small_study: StudyConfig, tokens: Artifact, tmp_path_facto
     out: Path = tmp_path_factory.mktemp(request.param)
     config = TrainConfig(model=request.param, shape=small_study.shape, training=small_study.training)
     model = train(config, tokens, out / "model", quiet)
-    return model, record(small_study.records, model, tokens, out / "records", quiet)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(second_pass, "AT_ONCE", 10_000)  # so that every batch is cut
+        return model, record(small_study.records, model, tokens, out / "records", quiet)
 
 
 class Everything:

@@ -30,7 +30,7 @@ def reproduce(
         `laptop`: small models of the matrix in src/cratelm/reproduce/matrix.py, on this machine. `paper`: its own
         sizes, of which only the plan can be had here; recipes/ trains them.
     quick
-        One pair, one seed, 3 million tokens: a look at what comes out, in under 20 minutes on two cores.
+        One pair, one seed, 3 million tokens: a look at what comes out.
     only
         A glob over the names of cells, such as 'reviews-*-L2-*-s0': these alone are run.
     page

@@ -1,7 +1,6 @@
 """The report's figures, as SVG text; the same numbers give the same bytes."""
 
 import io
-import json
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from cratelm.report.measured import Measured
 from cratelm.report.rows import CEILING, EXPLAINER, Pair
 from cratelm.score.config import CORRELATIONS
+from cratelm.training.curve import read_curve
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
@@ -82,7 +82,7 @@ def loss_curves(pairs: Sequence[Pair]) -> str:
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         axis = figure.subplots()
         for (trained, _), colour in zip(pairs, colours(), strict=False):
-            rows = [json.loads(line) for line in (trained.model.path / "losses.jsonl").read_text().splitlines()]
+            rows = read_curve(trained.model.path)
             for key, style in (("loss", "-"), ("validation_loss", "o")):
                 points = [(row["tokens"] / 1e6, row[key]) for row in rows if key in row]
                 if points:

@@ -7,7 +7,6 @@ Records, explanations and scores are removed when the result is whole: they are 
 minutes, and are large.
 """
 
-import json
 import platform
 import shutil
 import time
@@ -40,6 +39,7 @@ from cratelm.sae.train import train_saes
 from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.score import score
 from cratelm.training.config import TrainConfig
+from cratelm.training.curve import read_curve
 from cratelm.training.evaluate import Validation
 from cratelm.training.train import train
 
@@ -91,8 +91,7 @@ def text_of(cell: Cell, work: Path, progress: Progress) -> Artifact:
 
 def _curve(trained: Artifact) -> list[list[float]]:
     """Validation loss by the tokens that were trained on."""
-    lines = (trained.path / "losses.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = read_curve(trained.path)
     return [[row["tokens"], row["validation_loss"]] for row in rows if "validation_loss" in row]
 
 

@@ -40,19 +40,19 @@ class Claim:
     higher: bool = True
     printed: Callable[[str], float] | None = None
     """The paper's own difference at a size, such as 2L."""
+    digits: int = 3
 
 
 def claims(fitted: Sequence[str]) -> list[Claim]:
     """The paper's own, and what it says of autoencoders, for each dictionary that was fitted."""
-    found = [Claim(f"higher {metric}", _of(score("table", metric)), printed=_mean(metric)) for metric in METRICS]
-    found[0] = Claim(f"{found[0].text} (primary)", found[0].compare, printed=found[0].printed)
-    found += [
-        Claim(f"higher {metric}, by the paper's protocol", _of(paper_score("table", metric)), printed=_mean(metric))
-        for metric in METRICS
+    found = [
+        Claim(f"higher {metric}{of}", _of(number("table", metric)), printed=_mean(metric))
+        for number, ofs in ((score, (" (primary)", "", "")), (paper_score, (", by the paper's protocol",) * 3))
+        for metric, of in zip(METRICS, ofs, strict=True)
     ]
     found.append(Claim("higher random-only at equal loss", lambda one, other: paired_at_loss(one, other, PRIMARY)))
     found += [
-        Claim(f"lower variance over layers, {metric}", _of(variance(metric)), higher=False, printed=_variance(metric))
+        Claim(f"lower variance over layers, {metric}", _of(variance(metric)), False, _variance(metric), digits=5)
         for metric in METRICS
     ]
     for name in fitted:
@@ -92,9 +92,9 @@ def _judged(claim: Claim, one: Sequence[Result], other: Sequence[Result]) -> str
     value, low, high, seeds = found
     if not math.isfinite(value):
         return "–"
-    digits = 5 if "variance" in claim.text else 3
-    spread = "one seed" if seeds == 1 else f"[{low:+.{digits}f}, {high:+.{digits}f}], {seeds} seeds"
-    return f"{verdict(claim.higher, found)}: {value:+.{digits}f} ({spread})"
+    value, low, high = (f"{number:+.{claim.digits}f}" for number in (value, low, high))
+    spread = "one seed" if seeds == 1 else f"[{low}, {high}], {seeds} seeds"
+    return f"{verdict(claim.higher, found)}: {value} ({spread})"
 
 
 def _signs(claim: Claim) -> str:

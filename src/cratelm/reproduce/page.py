@@ -80,7 +80,9 @@ _CARDS = """On excerpts `[token¦9]` is the highest activation of the card, and 
 eighteenth of it."""
 
 
-def _names(models: Sequence[str]) -> str:
+def _names(models: Sequence[str] | None) -> str:
+    if models is None:
+        return "not known before both have been run"
     return ", ".join(f"`{model}`" for model in models) or "none"
 
 

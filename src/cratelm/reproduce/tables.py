@@ -181,11 +181,11 @@ def on_the_edge(results: Results) -> list[str]:
     ]
 
 
-def without_a_price(results: Results) -> list[str]:
-    """The designs at L = 2 with no higher loss than GPT-2 and no lower primary score than CRATE, once both were run."""
+def without_a_price(results: Results) -> list[str] | None:
+    """The designs at L = 2 with no higher loss than GPT-2 and no lower primary score than CRATE; None without both."""
     points = _paid_and_got(results)
     if not set(PAIR) <= points.keys():
-        return []
+        return None
     return [model for model, (paid, got) in points.items() if paid <= points["gpt2"][0] and got >= points["crate"][1]]
 
 

@@ -21,6 +21,12 @@ def write_curve(folder: Path, history: Sequence[dict[str, float]]) -> None:
     _picture(history).savefig(folder / "losses.png", dpi=120, metadata={"Software": None})
 
 
+def read_curve(folder: Path) -> list[dict[str, float]]:
+    """What `write_curve` wrote: a row a logged step, of which some have a `validation_loss`."""
+    lines = (folder / "losses.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def _picture(history: Sequence[dict[str, float]]) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
