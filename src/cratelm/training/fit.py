@@ -11,7 +11,7 @@ from pickle import UnpicklingError
 
 import torch
 from torch import nn
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from cratelm.artifacts import Artifact
@@ -65,19 +65,20 @@ def fit(
         run = name_of_run(checkpoints.parent)
         resumed = newest_committed(checkpoints, run, progress)
     done = int(resumed.name.removeprefix("checkpoint-")) if resumed else 0
-    if done:
-        progress.say(f"{config.model}: going on from step {done} of {config.steps}.")
-    if config.training.compile == "auto" and not use_compile(config.training):
-        progress.say(f"Training runs uncompiled, which is slower: torch.compile needs {missing_for_compile()}.")
-    cost = forward_flops(meta_model(config.model, config.shape, model.config.vocab_size), config.shape.context)
-    metrics = checkpoints.parent / "log" / "metrics.jsonl"
-    steps = {max(1, round(share * config.steps)): f"{share:g}" for share in config.training.snapshot_shares}
+    _say_how_it_runs(config, done, progress)
     if config.training.activation_checkpointing:
         model.activation_checkpointing_enable()
     model.loss_chunk = config.training.loss_chunk
     terminate, mean_loss = CommitAtTermination(), MeanLoss(resumed)
     showing = progress.task(f"training {config.model}", total=config.steps, done=done)
     with showing as bar, _deterministic(), terminate:
+        callbacks = [
+            mean_loss,
+            CommitCheckpoints(run),
+            *_callbacks(config, model, snapshot, checkpoints.parent / "log" / "metrics.jsonl", done),
+            ShowProgress(bar, config.batch_tokens),
+            terminate,
+        ]
         trainer = StudyTrainer(
             validation,
             config.training.evaluation_documents,
@@ -86,24 +87,35 @@ def fit(
             args=_arguments(config, checkpoints),
             train_dataset=windows,
             eval_dataset=windows,
-            callbacks=[
-                mean_loss,
-                CommitCheckpoints(run),
-                CommitInTime(config.training.checkpoint_minutes),
-                StopAtBadGradient(),
-                ShowProgress(bar, config.batch_tokens),
-                Snapshots(steps, snapshot),
-                terminate,
-            ],
+            callbacks=callbacks,
         )
-        if not rank():
-            trainer.add_callback(WriteMetrics(metrics, done, config.batch_tokens, 3 * cost, model.num_parameters()))
-        if config.training.sharded:
-            trainer.add_callback(RequireSharded())
         trainer.remove_callback(PrinterCallback)
         with _hostile_objects(resumed):
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     return _curve(trainer.state.log_history, config.batch_tokens)
+
+
+def _say_how_it_runs(config: TrainConfig, done: int, progress: Progress) -> None:
+    if done:
+        progress.say(f"{config.model}: going on from step {done} of {config.steps}.")
+    if config.training.compile == "auto" and not use_compile(config.training):
+        progress.say(f"Training runs uncompiled, which is slower: torch.compile needs {missing_for_compile()}.")
+
+
+def _callbacks(
+    config: TrainConfig, model: DecoderForCausalLM, snapshot: Callable[[str], object], metrics: Path, done: int
+) -> list[TrainerCallback]:
+    """What the recipe asks for, in each process; the metrics are written by the first alone."""
+    recipe = config.training
+    steps = {max(1, round(share * config.steps)): f"{share:g}" for share in recipe.snapshot_shares}
+    callbacks: list[TrainerCallback] = [CommitInTime(recipe.checkpoint_minutes), StopAtBadGradient()]
+    callbacks.append(Snapshots(steps, snapshot))
+    if recipe.sharded:
+        callbacks.append(RequireSharded())
+    if not rank():
+        cost = forward_flops(meta_model(config.model, config.shape, model.config.vocab_size), config.shape.context)
+        callbacks.append(WriteMetrics(metrics, done, config.batch_tokens, 3 * cost, model.num_parameters()))
+    return callbacks
 
 
 class StudyTrainer(Trainer):
