@@ -1,15 +1,8 @@
 """The viewer's answers and its guards, by starlette's client and by a real server."""
 
 import json
-import shutil
-import socket
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from select import select as select_sockets
 
-import httpx
 import numpy as np
 import pytest
 import torch
@@ -29,19 +22,11 @@ from cratelm.units.directions import nearest, token_effects, unit_directions
 from cratelm.viewer.api import Viewer
 from cratelm.viewer.judging import Judge
 from cratelm.viewer.numbers import significant
-from cratelm.viewer.safety import LONGEST_BODY, WAITING
 from cratelm.viewer.study import Study, without_address
 from cratelm.viewer.words import Words
 from tests.llm_server import StandIn
 from tests.test_words import ByRule
-from tests.viewing import judged_copy, latents_copy, viewer
-
-HERE = "http://127.0.0.1"
-WITH_ERROR = {"without_error": False}
-
-
-def client_of(study: Path) -> TestClient:
-    return TestClient(Viewer(Study(study)).application(["127.0.0.1"]), base_url=HERE)
+from tests.viewing import HERE, WITH_ERROR, client_of, judged_copy, latents_copy
 
 
 @pytest.fixture(scope="module")
@@ -234,36 +219,6 @@ def test_a_sentence_that_is_none_or_too_long_is_refused(client, sentence):
     assert client.post("/api/try/judge", json=SENTENCE | {"sentence": sentence}).status_code == 422
 
 
-def test_nothing_that_runs_models_is_imported_before_a_page_needs_one(study):
-    code = f"""
-import sys
-from pathlib import Path
-from starlette.testclient import TestClient
-import cratelm.settings
-from cratelm.viewer.api import Viewer
-from cratelm.viewer.study import Study
-client = TestClient(Viewer(Study(Path({str(study)!r}))).application(["127.0.0.1"]), base_url="http://127.0.0.1")
-for path in ("/", "/app.js", "/api/study", "/api/crate/0", "/api/crate/0/1"):
-    assert client.get(path).status_code == 200
-assert not {{"torch", "transformers"}} & set(sys.modules)
-assert client.get("/api/crate/0/1/weights").status_code == 200
-assert "torch" in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_pages_that_are_the_first_to_need_a_model_all_at_once_all_get_it(study):
-    asked = {"model": "crate", "text": "the cat", "layer": 0, "unit": 1}
-    with viewer(study) as address, ThreadPoolExecutor(8) as crowd:
-
-        def ask(number: int) -> httpx.Response:
-            if number % 2:
-                return httpx.get(f"{address}/api/crate/0/{number}/weights", timeout=60)
-            return httpx.post(f"{address}/api/try/fire", json=asked, timeout=60)
-
-        assert [answer.status_code for answer in crowd.map(ask, range(8))] == [200] * 8
-
-
 def test_words_mark_the_tokens_that_spell_them_and_no_other():
     words = Words.parse("not good=0.5\nFilm", texts := ["a", " fi", "lm", "s", " not", " good", " ", "film"])
     tokens = np.array([[0, 1, 2, 6, 4, 5, 6, 7], [7, 3, 6, 5, 6, 1, 2, 3]])
@@ -283,155 +238,3 @@ def test_numbers_keep_three_digits_and_say_none_for_what_is_none():
         None,
         None,
     ]
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/../../etc/passwd",
-        "/%2e%2e/%2e%2e/etc/passwd",
-        "/api/..%2f..%2fetc/0/0",
-        "/api/%2fetc%2fpasswd/0",
-        "/api/crate%00/0/0",
-        "/api/crate/0/99999999999999999999",
-        "/api/crate/-1/0",
-        "/api/nobody/0/0",
-        "/crate/99/0",
-        "/static/app.js",
-    ],
-)
-def test_an_address_that_the_study_does_not_have_is_not_found(client, path):
-    assert client.get(path).status_code == 404
-
-
-def test_every_answer_says_that_nothing_foreign_may_run(client):
-    for path in ("/", "/app.js", "/api/study", "/nobody/0/0"):
-        headers = client.get(path).headers
-        assert headers["content-security-policy"].startswith("default-src 'self'")
-        assert headers["x-content-type-options"] == "nosniff" and "access-control-allow-origin" not in headers
-
-
-def test_the_page_sets_text_as_text_alone():
-    sources = [file.read_text() for file in (Path(__file__).parents[1] / "viewer" / "src").iterdir()]
-    assert sources and not any(word in source for source in sources for word in ("innerHTML", "InnerHTML", "eval("))
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Host": "evil.example"}, 400),
-        ({"Host": "127.0.0.1.evil.example"}, 400),
-        ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
-        ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Origin": HERE, "Sec-Fetch-Site": "same-origin"}, 200),
-        ({}, 200),
-    ],
-)
-def test_only_our_own_page_may_read_and_try(client, headers, status):
-    asked = {"model": "crate", "text": "the cat", "layer": None, "unit": None}
-    assert client.get("/api/study", headers=headers).status_code == status
-    assert client.post("/api/try/fire", json=asked, headers=headers).status_code == status
-
-
-def test_a_link_on_another_site_may_open_a_page(client):
-    assert client.get("/crate/0/1", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
-
-
-def test_trying_takes_json_by_post_and_no_other_way(client):
-    assert client.get("/api/try/fire").status_code in (404, 405)
-    assert client.put("/api/study").status_code == 405
-    assert client.post("/api/try/fire", content="a=b", headers={"Content-Type": "text/plain"}).status_code == 415
-    assert client.post("/api/try/nothing", json={}).status_code == 404
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b"[" * 50_000,
-        b'{"model": "crate"}',
-        b'{"model": "../x", "text": "a", "layer": null, "unit": null}',
-        b'{"model": "crate", "text": "", "layer": null, "unit": null}',
-        b'{"model": "crate", "text": "a", "layer": 0, "unit": 1000000000}',
-        b'{"model": "crate", "text": "a", "layer": 0, "unit": true}',
-        b'{"model": "crate", "text": "\\ud800", "layer": 0, "unit": 1}',
-        json.dumps({"model": "crate", "text": "good " * 1500, "layer": 0, "unit": 1}).encode(),
-        json.dumps({"model": "crate", "text": "a" * 9000, "layer": 0, "unit": 1}).encode(),
-    ],
-)
-def test_a_request_that_makes_no_sense_is_refused_with_its_reason(client, body):
-    answer = client.post("/api/try/fire", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 422 and answer.json()["error"]
-
-
-@pytest.mark.parametrize("clamps", [[], ["1/3"], ["9/0=1"], ["0/999=1"], ["0/1=1"] * 17, ["0/1=nan"], [3]])
-def test_a_clamp_of_what_is_not_there_is_refused(client, clamps):
-    asked = {"model": "crate", "text": "the", "clamps": clamps, "new_tokens": 2} | WITH_ERROR
-    assert client.post("/api/try/steer", json=asked).status_code == 422
-
-
-def test_bodies_addresses_and_ranges_are_bounded(client):
-    body = b" " * (LONGEST_BODY + 1)
-    assert client.post("/api/try/fire", content=body, headers={"Content-Type": "application/json"}).status_code == 413
-    assert client.get("/?q=" + "a" * 5000).status_code == 414
-    ranges = client.get("/app.js", headers={"Range": "bytes=" + ",".join(["0-1"] * 3000)})
-    assert ranges.status_code == 200
-
-
-def test_a_damaged_file_fails_its_units_and_no_other(study, tmp_path):
-    copy = shutil.copytree(study, tmp_path / "study")
-    file = copy / "records" / "crate" / "layer-0.parquet"
-    for damage in (b"no parquet at all", file.read_bytes()[: file.stat().st_size // 2], b""):
-        file.write_bytes(damage)
-        damaged = client_of(copy)
-        answer = damaged.get("/api/crate/0/1")
-        assert answer.status_code == 500 and "layer-0.parquet" in answer.json()["error"]
-        assert damaged.get("/api/crate/1/1").status_code == 200
-
-
-def test_what_is_no_study_is_refused(tmp_path, capsys):
-    assert run(["view", str(tmp_path)]) == 2
-    assert "cratelm study" in capsys.readouterr().err
-
-
-def test_a_real_server_listens_on_this_machine_alone_and_outlives_a_crowd(study):
-    with viewer(study) as address, httpx.Client(base_url=address) as http, ThreadPoolExecutor(40) as crowd:
-        assert http.get("/api/study", headers={"Host": "rebound.example"}).status_code == 400
-
-        def ask(number: int) -> int:
-            asked = {"model": "crate", "text": "the cat " * (number % 5 + 1), "layer": 0, "unit": 1}
-            try:
-                return httpx.post(f"{address}/api/try/fire", json=asked, timeout=60).status_code
-            except httpx.TransportError:
-                return 503
-
-        statuses = list(crowd.map(ask, range(200)))
-        assert set(statuses) <= {200, 503} and 200 in statuses
-        assert http.get("/api/crate/0/1").status_code == 200
-
-
-def test_clients_that_send_byte_by_byte_are_refused_and_hold_nobody_elses_turn(study):
-    with viewer(study, first="from cratelm.viewer import safety\nsafety.ARRIVAL = 5") as address:
-        host, port = address.removeprefix("http://").split(":")
-        slow = [socket.create_connection((host, int(port)), timeout=60) for _ in range(WAITING + 3)]
-        for client in slow:
-            client.sendall(
-                f"POST /api/try/explain HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-                "Content-Length: 5000\r\n\r\n".encode()
-            )
-        asked = {"model": "crate", "layer": 0, "unit": 1, "words": "film"}
-        assert httpx.post(f"{address}/api/try/explain", json=asked, timeout=60).status_code == 200
-        with ThreadPoolExecutor(len(slow)) as crowd:
-            assert set(crowd.map(answered_while_sending, slow)) == {b"HTTP/1.1 413"}
-
-
-def answered_while_sending(client: socket.socket) -> bytes:
-    """The status of the answer that comes while single bytes go out, at most a minute's worth of them."""
-    with client:
-        for _ in range(600):
-            if select_sockets([client], [], [], 0.1)[0]:
-                return client.recv(12)
-            client.sendall(b" ")
-    return b"no answer"

@@ -13,13 +13,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from starlette.testclient import TestClient
+
 from cratelm.artifacts import claim_study
 from cratelm.llm.config import JudgeConfig
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
 from cratelm.sae.config import StudySaeConfig
 from cratelm.study import run_study
+from cratelm.viewer.api import Viewer
+from cratelm.viewer.study import Study
 from tests.test_words import ByRule
+
+HERE = "http://127.0.0.1"
+WITH_ERROR = {"without_error": False}
+
+
+def client_of(study: Path) -> TestClient:
+    return TestClient(Viewer(Study(study)).application(["127.0.0.1"]), base_url=HERE)
 
 
 @contextmanager

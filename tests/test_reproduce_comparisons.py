@@ -1,0 +1,109 @@
+"""What the page of the reproduction says of results, compared with scipy and with plain arithmetic."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from cratelm.reproduce.claims import verdict
+from cratelm.reproduce.context import Design, on_token_share
+from cratelm.reproduce.gather import (
+    Results,
+    at_loss,
+    of_scored,
+    paired,
+    paired_at_loss,
+    score,
+)
+from cratelm.reproduce.tables import on_the_edge, without_a_price
+
+
+def made_up(model: str, seed: int, points: dict[str, tuple[float, float]]) -> dict:
+    """A result with losses and primary scores alone, by the share of the training."""
+    rows = {
+        stage: {
+            "nats_per_token": a,
+            "scores": [{"explainer": "table", "metric": "random-only", "layer": "all", "score": b}],
+        }
+        for stage, (a, b) in points.items()
+    }
+    cell = {"group": "sizes", "model": model, "seed": seed, "layers": 2, "corpus": "reviews", "tokenizer": "bpe:4096"}
+    return {"cell": cell, "stages": rows}
+
+
+NUMBER = score("table", "random-only")
+
+
+def test_units_that_could_not_be_scored_count_as_nothing_where_the_rest_is_asked_for() -> None:
+    rows = [
+        {"layer": 0, "score": 0.3, "dead": 0.5, "silent": 0.1, "constant": 0.0},
+        {"layer": 1, "score": 0.4, "dead": 0.0, "silent": 0.0, "constant": 0.2},
+        {"layer": "all", "score": 0.35, "dead": 0.25, "silent": 0.05, "constant": 0.1},
+    ]
+    result = {"stages": {"1": {"scores": [{"explainer": "table", "metric": "random-only"} | row for row in rows]}}}
+    assert of_scored("table", "random-only")(result, "1") == pytest.approx((0.75 + 0.5) / 2)
+
+
+def test_differences_are_those_of_a_paired_t_test_over_the_seeds_that_both_have() -> None:
+    a, b = [0.6, 0.5, 0.7, 0.9], [0.5, 0.45, 0.62]
+    ones = [made_up("crate", seed, {"1": (5.0, value)}) for seed, value in enumerate(a)]
+    others = [made_up("gpt2", seed, {"1": (4.0, value)}) for seed, value in enumerate(b)]
+    mean, low, high, seeds = paired(ones, others, NUMBER)
+    expected = stats.ttest_rel(a[:3], b).confidence_interval(0.95)
+    assert (mean, low, high) == pytest.approx((np.mean(np.subtract(a[:3], b)), expected.low, expected.high))
+    assert seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("higher", "found", "expected"),
+    [
+        (True, (0.1, 0.05, 0.15, 3), "**holds**"),
+        (True, (0.1, -0.05, 0.25, 3), "open"),
+        (True, (-0.1, -0.15, -0.05, 3), "**the opposite holds**"),
+        (False, (-0.1, -0.15, -0.05, 3), "**holds**"),
+        (False, (0.1, 0.05, 0.15, 3), "**the opposite holds**"),
+        (True, (0.1, math.nan, math.nan, 1), "as claimed"),
+        (False, (0.1, math.nan, math.nan, 1), "against it"),
+        (True, (math.nan, math.nan, math.nan, 3), "not comparable"),
+        (False, (0.0, 0.0, 0.0, 3), "open"),
+    ],
+)
+def test_a_claim_holds_where_its_interval_lies_on_its_side_of_zero(higher, found, expected) -> None:
+    assert verdict(higher, found) == expected
+
+
+def test_what_token_share_accounts_for_is_what_a_line_through_the_other_designs_gives() -> None:
+    others = [Design(f"m{n}", 5 - n, 0.5 + n / 10, 0.1 + 0.4 * (0.5 + n / 10)) for n in range(5)]
+    pair = [Design("crate", 5, 0.9, 0.6), Design("gpt2", 4, 0.7, 0.45)]
+    text = " ".join(on_token_share([*others, *pair]).split())
+    assert "5 designs" in text and "rank correlation of +1.00" in text and "validation loss by -1.00" in text
+    assert "has +0.400 of score" in text
+    assert "leads GPT-2 by +0.150" in text
+    assert "worth +0.080, and +0.070 is left" in text
+    assert "1 have been run" in on_token_share([others[0], *pair])
+
+
+def test_a_model_is_compared_at_the_point_where_it_loses_as_much() -> None:
+    gpt2 = made_up("gpt2", 0, {"0": (8.0, 0.1), "0.5": (6.0, 0.3), "1": (4.0, 0.5)})
+    assert at_loss(gpt2, 5.0, NUMBER) == pytest.approx(0.4)
+    assert math.isnan(at_loss(gpt2, 3.9, NUMBER))
+    crate = made_up("crate", 0, {"1": (5.0, 0.55)})
+    assert paired_at_loss([crate], [gpt2], NUMBER)[0] == pytest.approx(0.15)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6))
+def test_on_the_edge_is_every_design_that_no_other_beats_in_both(points) -> None:
+    found = on_the_edge(Results([made_up(f"m{n}", 0, {"1": (float(a), float(b))}) for n, (a, b) in enumerate(points)]))
+    for number, (a, b) in enumerate(points):
+        beaten = any(c <= a and d >= b and (c, d) != (a, b) for c, d in points)
+        assert (f"m{number}" in found) != beaten
+
+
+def test_without_a_price_is_a_design_that_loses_no_more_than_gpt2_and_scores_no_less_than_crate() -> None:
+    points = {"crate": (5.0, 0.6), "gpt2": (4.0, 0.5), "free": (4.0, 0.6), "dear": (4.1, 0.7), "dull": (3.0, 0.55)}
+    cells = [made_up(model, 0, {"1": point}) for model, point in points.items()]
+    assert without_a_price(Results(cells)) == ["free"]
+    assert without_a_price(Results(cells[1:])) is None
