@@ -23,6 +23,7 @@ from cratelm.reproduce.gather import (
     loss,
     paper_score,
     score,
+    statistic,
 )
 from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
@@ -86,6 +87,20 @@ def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_u
     assert f"| {result['training']['tokens']:,} | {epochs} |" in (results / "README.md").read_text()
     assert not list((results / "work" / "measured").iterdir())
     assert path.stat().st_size < 100_000
+
+
+def test_a_cell_keeps_every_unit_and_their_means_are_its_own(results) -> None:
+    for path in (results / "cells").iterdir():
+        result = json.loads(path.read_text())
+        units = {name: np.array(column, dtype=float) for name, column in result["units"].items()}
+        for layer in (0, 1):
+            mine = {name: column[units["layer"] == layer] for name, column in units.items()}
+            assert len(mine["layer"]) == 64
+            for metric in ("random-only", "top-and-random", "anthropic"):
+                mean = np.nan_to_num(mine[metric]).mean()  # what has no score counts as 0
+                assert mean == pytest.approx(score("table", metric, layer)(result, "1"), abs=1e-4)
+            for name in ("token_share", "firing_rate"):
+                assert np.nanmean(mine[name]) == pytest.approx(statistic(name, layer)(result, "1"), abs=1e-4)
 
 
 def test_the_latents_of_autoencoders_are_measured_as_the_units_are(results) -> None:

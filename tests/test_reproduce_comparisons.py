@@ -19,6 +19,7 @@ from cratelm.reproduce.gather import (
     score,
 )
 from cratelm.reproduce.tables import on_the_edge, without_a_price
+from cratelm.reproduce.units import FEWEST, matched, paired_matched
 
 
 def made_up(model: str, seed: int, points: dict[str, tuple[float, float]]) -> dict:
@@ -92,6 +93,57 @@ def test_a_model_is_compared_at_the_point_where_it_loses_as_much() -> None:
     assert math.isnan(at_loss(gpt2, 3.9, NUMBER))
     crate = made_up("crate", 0, {"1": (5.0, 0.55)})
     assert paired_at_loss([crate], [gpt2], NUMBER)[0] == pytest.approx(0.15)
+
+
+def some_units(data, count: int) -> dict[str, list]:
+    shares = st.none() | st.integers(0, 6).map(lambda part: part / 40)
+    rows = data.draw(st.lists(st.tuples(shares, st.none() | st.integers(0, 9)), min_size=count, max_size=2 * count))
+    return {"token_share": [row[0] for row in rows], "random-only": [row[1] for row in rows]}
+
+
+@given(st.data())
+def test_units_are_compared_within_bins_each_as_heavy_as_the_smaller_share_of_units(data) -> None:
+    one, other = (some_units(data, 30) for _ in range(2))
+    bins = []
+    for units in (one, other):
+        rows = [
+            (math.floor(20 * share + 1e-9), score)
+            for share, score in zip(*units.values(), strict=True)
+            if None not in (share, score)
+        ]
+        bins.append({bin: [score for at, score in rows if at == bin] for bin in {at for at, _ in rows}})
+    common = bins[0].keys() & bins[1].keys()
+    if min(sum(len(of[bin]) for bin in common) for of in bins) < FEWEST:
+        assert all(map(math.isnan, matched(one, other, "random-only", ["token_share"])))
+        return
+    sizes = [sum(map(len, of.values())) for of in bins]
+    weights = {bin: min(len(of[bin]) / size for of, size in zip(bins, sizes, strict=True)) for bin in common}
+    differences = {bin: np.mean(bins[0][bin]) - np.mean(bins[1][bin]) for bin in common}
+    expected = sum(weights[bin] * differences[bin] for bin in common) / sum(weights.values())
+    assert matched(one, other, "random-only", ["token_share"]) == pytest.approx((expected, sum(weights.values())))
+
+
+def test_two_models_that_differ_in_the_kinds_of_units_alone_do_not_differ_within_kinds() -> None:
+    def of(many: float, few: float) -> dict[str, list]:
+        shares = [many] * 80 + [few] * 40
+        return {"token_share": shares, "firing_rate": [0.1] * 120, "random-only": [share / 2 for share in shares]}
+
+    assert matched(of(0.92, 0.31), of(0.31, 0.92), "random-only", ["token_share"]) == pytest.approx((0, 2 / 3))
+    assert matched(of(0.92, 0.31), of(0.92, 0.31), "random-only", ["token_share", "firing_rate"]) == pytest.approx(
+        (0, 1)
+    )
+
+
+def test_seeds_without_units_are_left_out_of_the_comparison_of_units() -> None:
+    units = {"token_share": [0.5] * 40, "random-only": [0.75] * 40}
+    less = units | {"random-only": [0.5] * 40}
+    cells = [made_up("crate", seed, {"1": (5.0, 0.5)}) for seed in range(3)]
+    ones, others = (
+        cells[:1] + [cell | {"units": units} for cell in cells[1:]],
+        [cell | {"units": less} for cell in cells],
+    )
+    value, _, _, seeds = paired_matched(ones, others, "random-only", ["token_share"])
+    assert (value, seeds) == (0.25, 2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6))

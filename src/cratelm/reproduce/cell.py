@@ -34,6 +34,7 @@ from cratelm.report.measured import Measured
 from cratelm.report.rows import plain
 from cratelm.reproduce.examples import measure_examples
 from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
+from cratelm.reproduce.units import unit_numbers
 from cratelm.sae.open import load_network
 from cratelm.sae.train import train_saes
 from cratelm.score.config import CORRELATIONS, ScoreConfig
@@ -74,6 +75,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
     }
     with progress.task("examples"):
         result["examples"] = measure_examples(measured["1"], tokens, cell.seed)
+    result["units"] = unit_numbers(measured["1"])
     if cell.in_full:
         result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
         result["autoencoders"] = _measure_autoencoders(cell, trained, tokens, work, measuring, progress)

@@ -133,12 +133,21 @@ def paired(one: Sequence[Result], other: Sequence[Result], number: Number) -> Fo
 
 def paired_between(one: Sequence[Result], number: Number, other: Sequence[Result], rival: Number) -> Found:
     """A number of the one less another number of the other."""
-    return _paired(one, other, lambda a, b: number(a, END) - rival(b, END))
+    return paired_by(one, other, lambda a, b: number(a, END) - rival(b, END))
 
 
 def paired_at_loss(one: Sequence[Result], other: Sequence[Result], number: Number) -> Found:
     """The same number, the other's at the point of its training where it loses as much as the one in the end."""
-    return _paired(one, other, lambda a, b: number(a, END) - at_loss(b, loss(a, END), number))
+    return paired_by(one, other, lambda a, b: number(a, END) - at_loss(b, loss(a, END), number))
+
+
+def paired_by(one: Sequence[Result], other: Sequence[Result], less: Callable[[Result, Result], float]) -> Found:
+    """The mean over the seeds that both have of what the one has more than the other; NaN without any."""
+    by_seed = {result["cell"]["seed"]: result for result in other}
+    found = [less(a, by_seed[a["cell"]["seed"]]) for a in one if a["cell"]["seed"] in by_seed]
+    if not found:
+        return float("nan"), float("nan"), float("nan"), 0
+    return *paired_interval(found, np.zeros(len(found)).tolist()), len(found)
 
 
 def at_loss(result: Result, wanted: float, number: Number) -> float:
@@ -154,12 +163,6 @@ def at_loss(result: Result, wanted: float, number: Number) -> float:
 def stages(result: Result) -> list[str]:
     """The points of the training that were measured, from its beginning."""
     return sorted(result["stages"], key=float)
-
-
-def _paired(one: Sequence[Result], other: Sequence[Result], less: Callable[[Result, Result], float]) -> Found:
-    by_seed = {result["cell"]["seed"]: result for result in other}
-    found = [less(a, by_seed[a["cell"]["seed"]]) for a in one if a["cell"]["seed"] in by_seed]
-    return *paired_interval(found, np.zeros(len(found)).tolist()), len(found)
 
 
 def _named(row: dict[str, Any]) -> tuple[str, str, int | str]:

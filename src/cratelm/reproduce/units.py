@@ -1,0 +1,75 @@
+"""Units of two models compared where they depend on their token alike.
+
+A mean over a model mixes two things: how well a unit of a given kind is explained, and how many units of each kind
+there are. Here units are sorted into bins by what may account for their score, and compared within bins.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cratelm.records.store import read_units
+from cratelm.report.measured import Measured
+from cratelm.reproduce.gather import Found, Result, paired_by
+from cratelm.score.config import CORRELATIONS
+
+Units = dict[str, list[Any]]
+"""A column a name, a row a unit; None where a unit has no such number."""
+EDGES = {"token_share": np.arange(1, 20) / 20, "firing_rate": 10.0 ** np.arange(-4, 0, 0.5)}
+"""Between bins: token shares by twentieths, firing rates by half powers of ten."""
+FEWEST = 20
+"""Units in common bins, below which nothing is compared."""
+DIGITS = 4
+
+
+def unit_numbers(measured: Measured) -> Units:
+    """Each unit's layer, its statistics on the score half, and its scores by `table`."""
+    layers = range(len(measured.layers))
+    columns: Units = {"layer": [layer for layer in layers for _ in range(measured.layers[layer])]}
+    for name in EDGES:
+        columns[name] = _plain(np.concatenate([read_units(measured.records, at, "score")[name] for at in layers]))
+    for metric in CORRELATIONS:
+        rows = np.concatenate([np.flatnonzero(measured.rows("table", metric, at)) for at in layers])
+        scored = measured.units["status"][rows] == "scored"
+        columns[metric] = _plain(np.where(scored, measured.units["score"][rows], np.nan))
+    return columns
+
+
+def matched(one: Units, other: Units, metric: str, by: Sequence[str]) -> tuple[float, float]:
+    """The mean difference in score between units in the same bins of `by`, and the share of units that have a match.
+
+    A bin weighs as much as the smaller of the two models' shares of units in it; these weights sum up to the share.
+    Units without a score or a statistic are left out. NaN where fewer than 20 units of either are in common bins.
+    """
+    (bins, scores), (other_bins, other_scores) = (_scored(units, metric, by) for units in (one, other))
+    distinct, bin_of = np.unique(np.concatenate([bins, other_bins]), axis=0, return_inverse=True)
+    mine, others = np.split(bin_of.ravel(), [len(bins)])
+    counts = np.array([np.bincount(found, minlength=len(distinct)) for found in (mine, others)])  # 2 x bins
+    common = counts.all(axis=0)
+    if counts[:, common].sum(axis=1).min() < FEWEST:
+        return float("nan"), float("nan")
+    means, other_means = (
+        np.bincount(found, of, len(distinct))[common] / count[common]
+        for found, of, count in zip((mine, others), (scores, other_scores), counts, strict=True)
+    )
+    weights = (counts / counts.sum(axis=1, keepdims=True))[:, common].min(axis=0)
+    return float(np.average(means - other_means, weights=weights)), float(weights.sum())
+
+
+def paired_matched(one: Sequence[Result], other: Sequence[Result], metric: str, by: Sequence[str]) -> Found:
+    """That difference over the seeds of which both models' units are known."""
+    one, other = ([result for result in results if "units" in result] for results in (one, other))
+    return paired_by(one, other, lambda a, b: matched(a["units"], b["units"], metric, by)[0])
+
+
+def _scored(units: Units, metric: str, by: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The bins of units that have everything, units x names, and their scores."""
+    numbers = np.array([units[name] for name in (*by, metric)], dtype=float)
+    numbers = numbers[:, ~np.isnan(numbers).any(axis=0)]
+    bins = [np.searchsorted(EDGES[name], row, "right") for name, row in zip(by, numbers, strict=False)]
+    return np.stack(bins, axis=1), numbers[-1]
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), DIGITS) for value in values]
