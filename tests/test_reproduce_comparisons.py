@@ -142,8 +142,8 @@ def test_seeds_without_units_are_left_out_of_the_comparison_of_units() -> None:
         cells[:1] + [cell | {"units": units} for cell in cells[1:]],
         [cell | {"units": less} for cell in cells],
     )
-    value, _, _, seeds = paired_matched(ones, others, "random-only", ["token_share"])
-    assert (value, seeds) == (0.25, 2)
+    (value, _, _, seeds), share = paired_matched(ones, others, "random-only", ["token_share"])
+    assert (value, seeds, share) == (0.25, 2, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6))

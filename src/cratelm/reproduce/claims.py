@@ -24,6 +24,7 @@ from cratelm.reproduce.gather import (
 )
 from cratelm.reproduce.published import as_printed
 from cratelm.reproduce.tables import PRIMARY, Table, pairs
+from cratelm.reproduce.units import paired_matched
 
 SAE = "gpt2+sae16x"
 """The paper's autoencoders on GPT-2."""
@@ -51,6 +52,7 @@ def claims(fitted: Sequence[str]) -> list[Claim]:
         for metric, of in zip(METRICS, ofs, strict=True)
     ]
     found.append(Claim("higher random-only at equal loss", lambda one, other: paired_at_loss(one, other, PRIMARY)))
+    found.append(Claim("higher random-only at equal token share", _alike))
     found += [
         Claim(f"lower variance over layers, {metric}", _of(variance(metric)), False, _variance(metric), digits=5)
         for metric in METRICS
@@ -106,6 +108,11 @@ def _signs(claim: Claim) -> str:
 
 def _of(number: Number) -> Callable[[Sequence[Result], Sequence[Result]], Found]:
     return lambda one, other: paired(one, other, number)
+
+
+def _alike(one: Sequence[Result], other: Sequence[Result]) -> Found:
+    """Of units in the same bins of token share."""
+    return paired_matched(one, other, "random-only", ["token_share"])[0]
 
 
 def _over(dictionary: str, metric: str) -> Callable[[Sequence[Result], Sequence[Result]], Found]:

@@ -32,6 +32,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         f"## White-box, or less context?\n\n{designs}\n\n{_CONTEXT}\n",
         _part("CRATE minus GPT-2", tables.differences(results)),
         _part("CRATE minus GPT-2, at CRATE's validation loss", tables.matched(results), _MATCHED),
+        _part("Units that are alike, minus GPT-2's", tables.alike(results), _ALIKE),
         _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge, free=free)),
         _part("Autoencoders", tables.autoencoders(results), _AUTOENCODERS),
         _part("Configurations", tables.configurations()),
@@ -64,6 +65,11 @@ place of the codes. The paper's are 16 times as wide as the code (docs/sae.md)."
 _MATCHED = """GPT-2's numbers at the point of its training where it loses as much as CRATE does in the end, interpolated
 between the points that were measured. A model that was stopped early differs from a trained one in more than its
 loss."""
+_ALIKE = """Random-only by `table`, of units that could be scored. A model may lead because its units are explained
+better, or because more of them are of a kind that is easily explained. *Of equal token share*: units are compared
+within bins of token share (twentieths) and of firing rate (half powers of ten), and a bin weighs as much as the smaller
+of the two models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no
+counterpart. Cells run before their units were kept are left out."""
 _EDGE = """![interpretability against loss](frontier.svg)
 
 No other design that was run has both a lower loss and a higher random-only score than: {edge}. With no more loss

@@ -57,10 +57,16 @@ def matched(one: Units, other: Units, metric: str, by: Sequence[str]) -> tuple[f
     return float(np.average(means - other_means, weights=weights)), float(weights.sum())
 
 
-def paired_matched(one: Sequence[Result], other: Sequence[Result], metric: str, by: Sequence[str]) -> Found:
-    """That difference over the seeds of which both models' units are known."""
+def paired_matched(
+    one: Sequence[Result], other: Sequence[Result], metric: str, by: Sequence[str]
+) -> tuple[Found, float]:
+    """That difference, and the mean share, over the seeds of which both models' units are known."""
     one, other = ([result for result in results if "units" in result] for results in (one, other))
-    return paired_by(one, other, lambda a, b: matched(a["units"], b["units"], metric, by)[0])
+
+    def over_seeds(place: int) -> Found:
+        return paired_by(one, other, lambda a, b: matched(a["units"], b["units"], metric, by)[place])
+
+    return over_seeds(0), over_seeds(1)[0]
 
 
 def _scored(units: Units, metric: str, by: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
