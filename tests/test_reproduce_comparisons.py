@@ -17,6 +17,7 @@ from cratelm.reproduce.gather import (
     paired,
     paired_at_loss,
     score,
+    variance,
 )
 from cratelm.reproduce.tables import on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, matched, paired_matched
@@ -159,3 +160,12 @@ def test_without_a_price_is_a_design_that_loses_no_more_than_gpt2_and_scores_no_
     cells = [made_up(model, 0, {"1": point}) for model, point in points.items()]
     assert without_a_price(Results(cells)) == ["free"]
     assert without_a_price(Results(cells[1:])) is None
+
+
+def test_one_layer_has_no_variance_over_layers_and_two_have_a_quarter_of_their_squared_distance() -> None:
+    def of(*scores: float) -> dict:
+        rows = [{"explainer": "table", "metric": "anthropic", "layer": at, "score": x} for at, x in enumerate(scores)]
+        return {"cell": {"layers": len(scores)}, "stages": {"1": {"scores": rows}}}
+
+    assert math.isnan(variance("anthropic")(of(0.5), "1"))
+    assert variance("anthropic")(of(0.5, 0.7), "1") == pytest.approx(0.01)

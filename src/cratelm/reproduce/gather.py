@@ -112,10 +112,12 @@ def loss(result: Result, stage: str) -> float:
 
 
 def variance(metric: str, of: Callable[..., Number] = score) -> Number:
-    """The population variance over layers of the layers' mean scores by `table`, the paper's measure."""
+    """The population variance over layers of the layers' mean scores by `table`, the paper's measure; NaN of one layer."""
 
     def number(result: Result, stage: str) -> float:
         layers = range(result["cell"]["layers"])
+        if len(layers) == 1:
+            return float("nan")
         return float(np.var([of("table", metric, layer)(result, stage) for layer in layers]))
 
     return number

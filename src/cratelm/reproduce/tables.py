@@ -143,7 +143,7 @@ def over_layers(results: Results) -> Table:
             ours = [
                 text
                 for of in (score, paper_score)
-                for text in (f"{mean(cells, of('table', metric)):.3f}", f"{mean(cells, variance(metric, of)):.5f}")
+                for text in (f"{mean(cells, of('table', metric)):.3f}", _shown(mean(cells, variance(metric, of)), 5))
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
     for size, model, metric in product(LEFT_OUT, PAIR, CORRELATIONS):
