@@ -112,7 +112,7 @@ def loss(result: Result, stage: str) -> float:
 
 
 def variance(metric: str, of: Callable[..., Number] = score) -> Number:
-    """The population variance over layers of the layers' mean scores by `table`, the paper's measure; NaN of one layer."""
+    """The population variance over layers of their mean scores by `table`, the paper's measure; NaN of one layer."""
 
     def number(result: Result, stage: str) -> float:
         layers = range(result["cell"]["layers"])
