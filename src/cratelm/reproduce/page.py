@@ -69,7 +69,8 @@ _ALIKE = """Random-only by `table`, of units that could be scored. A model may l
 better, or because more of them are of a kind that is easily explained. *Of equal token share*: units are compared
 within bins of token share (twentieths) and of firing rate (half powers of ten), and a bin weighs as much as the smaller
 of the two models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no
-counterpart. Cells run before their units were kept are left out."""
+counterpart. Added when one seed of the pair had been seen, before any cell kept its units; cells run before that are
+left out, of the first column too."""
 _EDGE = """![interpretability against loss](frontier.svg)
 
 No other design that was run has both a lower loss and a higher random-only score than: {edge}. With no more loss

@@ -27,7 +27,7 @@ from cratelm.reproduce.gather import (
 )
 from cratelm.reproduce.matrix import ABLATIONS, PAIR, SIZES, Cell, paper
 from cratelm.reproduce.published import LEFT_OUT, as_printed, published, with_every_layer
-from cratelm.reproduce.units import paired_matched
+from cratelm.reproduce.units import paired_matched, with_units
 from cratelm.score.config import CORRELATIONS
 
 Table = tuple[list[str], list[list[str]]]
@@ -109,7 +109,7 @@ def alike(results: Results) -> Table:
     rows = []
     for corpus, layers, model in product(results.values("corpus"), SIZES, results.values("model")):
         at = {"corpus": corpus, "layers": layers, "tokenizer": "bpe:4096"}
-        pair = results.of(model=model, **at), results.of(model="gpt2", **at)
+        pair = with_units(results.of(model=model, **at)), with_units(results.of(model="gpt2", **at))
         found = [paired_matched(*pair, "random-only", by) for by in ALIKE.values()]
         if model != "gpt2" and any(math.isfinite(share) for _, share in found):
             shown = [text for difference, share in found for text in (_difference(difference), _shown(share, 2))]

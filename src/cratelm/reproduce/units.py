@@ -57,11 +57,16 @@ def matched(one: Units, other: Units, metric: str, by: Sequence[str]) -> tuple[f
     return float(np.average(means - other_means, weights=weights)), float(weights.sum())
 
 
+def with_units(cells: Sequence[Result]) -> list[Result]:
+    """The results that hold their units' numbers."""
+    return [cell for cell in cells if "units" in cell]
+
+
 def paired_matched(
     one: Sequence[Result], other: Sequence[Result], metric: str, by: Sequence[str]
 ) -> tuple[Found, float]:
     """That difference, and the mean share, over the seeds of which both models' units are known."""
-    one, other = ([result for result in results if "units" in result] for results in (one, other))
+    one, other = with_units(one), with_units(other)
 
     def over_seeds(place: int) -> Found:
         return paired_by(one, other, lambda a, b: matched(a["units"], b["units"], metric, by)[place])
