@@ -19,12 +19,14 @@ def linear(x: torch.Tensor, w: Tensors, name: str) -> torch.Tensor:
     return x @ w[f"{name}.weight"].T + w.get(f"{name}.bias", 0)
 
 
-def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:
-    """Causal attention, head by head: (T, d)."""
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, window: int | None = None) -> torch.Tensor:
+    """Causal attention, head by head, over all tokens so far or the last `window`: (T, d)."""
     out = []
     for q_h, k_h, v_h in zip(q.chunk(heads, -1), k.chunk(heads, -1), v.chunk(heads, -1), strict=True):
         scores = q_h @ k_h.T / math.sqrt(q_h.shape[-1])
         scores = scores.masked_fill(torch.ones_like(scores).triu(1).bool(), float("-inf"))
+        if window is not None:
+            scores = scores.masked_fill(torch.ones_like(scores).tril(-window).bool(), float("-inf"))
         out.append(scores.softmax(-1) @ v_h)
     return torch.cat(out, -1)
 
@@ -64,14 +66,14 @@ def sparse_code(y: torch.Tensor, w: torch.Tensor, eta, lam, steps: int, start: t
     return codes
 
 
-def variant_attention(x: torch.Tensor, w: Tensors, name: str, heads: int) -> torch.Tensor:
+def variant_attention(x: torch.Tensor, w: Tensors, name: str, heads: int, window: int | None = None) -> torch.Tensor:
     """MSSA and its untied relatives: what has no projection of its own is w; a query may have a low-rank addition."""
     u = linear(x, w, f"{name}.subspace_proj")
     q = linear(x, w, f"{name}.query_proj") if f"{name}.query_proj.weight" in w else u
     k = linear(x, w, f"{name}.key_proj") if f"{name}.key_proj.weight" in w else u
     if f"{name}.query_up_proj.weight" in w:
         q = u + x @ (w[f"{name}.query_up_proj.weight"] @ w[f"{name}.query_down_proj.weight"]).T
-    return linear(attend(q, k, u, heads), w, f"{name}.output_proj")
+    return linear(attend(q, k, u, heads, window), w, f"{name}.output_proj")
 
 
 def variant_coding(y: torch.Tensor, w: Tensors, name: str, complete: bool = False, steps: int = 2, **numbers):
@@ -96,7 +98,14 @@ def rival_mlp(y: torch.Tensor, w: Tensors, name: str, k: int | None = None) -> t
 
 
 def variant_logits(
-    w: Tensors, ids: torch.Tensor, layers: int, heads: int, residual: bool = False, k: int | None = None, **coding
+    w: Tensors,
+    ids: torch.Tensor,
+    layers: int,
+    heads: int,
+    residual: bool = False,
+    k: int | None = None,
+    window: int | None = None,
+    **coding,
 ) -> torch.Tensor:
     """The logits of any of our models from its own tensors: (T, V)."""
     x = w["model.embed_tokens.weight"][ids] + w["model.embed_positions.weight"][: len(ids)]
@@ -104,10 +113,10 @@ def variant_logits(
         h = f"model.layers.{i}."
         y = norm(x, w, h + "attention_norm")
         if h + "attention.subspace_proj.weight" in w:
-            x = x + variant_attention(y, w, h + "attention", heads)
+            x = x + variant_attention(y, w, h + "attention", heads, window)
         else:
             q, key, v = (linear(y, w, f"{h}attention.{part}_proj") for part in ("query", "key", "value"))
-            x = x + linear(attend(q, key, v, heads), w, h + "attention.output_proj")
+            x = x + linear(attend(q, key, v, heads, window), w, h + "attention.output_proj")
         if h + "mlp.up_proj.weight" in w:
             x = x + rival_mlp(norm(x, w, h + "mlp_norm"), w, h + "mlp", k)
         else:

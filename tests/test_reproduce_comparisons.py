@@ -21,6 +21,7 @@ from cratelm.reproduce.gather import (
 )
 from cratelm.reproduce.tables import on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, matched, paired_matched
+from cratelm.reproduce.windows import by_window
 
 
 def made_up(model: str, seed: int, points: dict[str, tuple[float, float]]) -> dict:
@@ -145,6 +146,39 @@ def test_seeds_without_units_are_left_out_of_the_comparison_of_units() -> None:
     )
     (value, _, _, seeds), share = paired_matched(ones, others, "random-only", ["token_share"])
     assert (value, seeds, share) == (0.25, 2, 1)
+
+
+def whole(model: str, seed: int, loss: float, value: float) -> dict:
+    """A made-up result of one layer in which every score and statistic has the same value."""
+    named = [{"explainer": "table", "metric": metric} for metric in ("random-only", "top-and-random", "anthropic")]
+    lacking = {"dead": 0.0, "silent": 0.0, "constant": 0.0, "score": value}
+    rows = [name | lacking | {"layer": layer} for name in named for layer in (0, "all")]
+    made = made_up(model, seed, {"1": (loss, value)})
+    made["stages"]["1"]["scores"] = rows
+    made["stages"]["1"]["statistics"] = [{"layer": "all", "token_share": value, "firing_rate": value}]
+    return made
+
+
+def test_what_is_left_of_the_lead_at_a_window_is_the_difference_paired_by_seed_there() -> None:
+    lead = {1: [0.01, 0.03], 2: [0.05, 0.06]}
+    cells = [
+        whole(f"{model}+sliding_window={window}", seed, 5.0, 0.5 + (model == "crate") * lead[window][seed])
+        for window in (1, 2)
+        for seed in (0, 1)
+        for model in ("crate", "gpt2")
+    ]
+    head, rows = by_window(Results(cells))
+    less = {row[0]: row for row in rows if row[1] == "crate minus gpt2"}
+    for window, values in lead.items():
+        interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        expected = f"{np.mean(values):.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+        assert all(less[str(window)][head.index(name)] == expected for name in ("random-only", "token share"))
+    assert [row[:4] for row in rows if row[1] == "gpt2"] == [
+        [window, "gpt2", "5.000 [5.000, 5.000]", "2"] for window in ("1", "2")
+    ]
+    whole_pair = [whole("crate", 0, 5.0, 0.6), whole("gpt2", 0, 4.0, 0.5)]
+    assert [row[0] for row in by_window(Results([*cells, *whole_pair]))[1][-3:]] == ["all before"] * 3
+    assert by_window(Results(whole_pair))[1] == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6))

@@ -47,7 +47,12 @@ FORMULAS = {
     "crate-complete+ista_steps=3+residual=true": {"complete": True, "steps": 3, "residual": True},
     "crate-learned+decoupled=true+attention=low-rank-query": {},
     "gpt2-topk+topk=3+attention=mssa": {"k": 3},
+    "crate+sliding_window=1": {"window": 1},
+    "crate+sliding_window=2": {"window": 2},
+    "gpt2+sliding_window=1": {"window": 1},
+    "gpt2+sliding_window=3": {"window": 3},
 }
+WINDOWED = [name for name in FORMULAS if "sliding_window" in name]
 VARIANTS = [name for name in FORMULAS if name not in ("crate", "gpt2") and "=" not in name]
 
 
@@ -149,7 +154,7 @@ def test_the_l1_penalty_is_added_to_the_training_loss_alone(prompt) -> None:
     copy.deepcopy(model)  # no graph is left behind
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [*VARIANTS, *WINDOWED])
 @pytest.mark.parametrize("cache", ["dynamic", "static"])
 def test_generation_with_a_cache_equals_generation_without(name, prompt, cache) -> None:
     model = noisy(name)
@@ -175,7 +180,7 @@ def test_gradient_checkpointing_changes_no_gradient(name, prompt) -> None:
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [*VARIANTS, *WINDOWED])
 def test_the_whole_model_compiles_as_one_graph(name, prompt) -> None:
     model = noisy(name).train()
     expected = model(prompt, labels=prompt).loss
@@ -258,6 +263,7 @@ def test_topk_is_not_split_over_devices_because_the_largest_of_all_are_not_the_l
         ("gpt2+attention=tied", "attention is separate"),
         ("gpt2+residual=true", "no setting 'residual'"),
         ("crate+hidden_size=64", "belongs to the shape"),
+        ("crate+sliding_window=0", "must be 1, the token itself, or more"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_with_the_reason(name, message) -> None:
@@ -281,7 +287,9 @@ def test_a_study_refuses_a_meaningless_model_before_it_makes_anything(tmp_path, 
     assert not out.exists()
 
 
-@pytest.mark.parametrize("name", ["crate-alpha", "crate-1step", "gpt2-topk", "gpt2-l1", "gpt2-mssa", "gpt2+bias=true"])
+@pytest.mark.parametrize(
+    "name", ["crate-alpha", "crate-1step", "gpt2-topk", "gpt2-l1", "gpt2-mssa", *WINDOWED, "gpt2+bias=true"]
+)
 def test_what_the_official_code_would_compute_differently_is_not_exported(name, tmp_path) -> None:
     model = build_model(name, SHAPE, 61, 0, seed=1)
     if name == "gpt2+bias=true":

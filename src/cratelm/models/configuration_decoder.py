@@ -23,7 +23,8 @@ FROM_TRANSFORMERS = {
 class DecoderConfig(PreTrainedConfig):
     """A causal language model with learned positions and a tied head; names as everywhere in transformers.
 
-    The defaults are the paper's smallest width. Raises ValueError where the numbers do not fit each other.
+    The defaults are the paper's smallest width. With `sliding_window` a token attends to so many tokens, itself the
+    last of them, in every layer; without, to all before it. Raises ValueError where the numbers do not fit each other.
     """
 
     keys_to_ignore_at_inference = ["past_key_values"]
@@ -45,6 +46,7 @@ class DecoderConfig(PreTrainedConfig):
     num_attention_heads: int = 4
     num_key_value_heads: int | None = None
     max_position_embeddings: int = 1024
+    sliding_window: int | None = None
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
     use_cache: bool = True
@@ -81,3 +83,5 @@ class DecoderConfig(PreTrainedConfig):
             )
         if self.num_key_value_heads != self.num_attention_heads:
             raise ValueError("grouped heads are not part of these models: num_key_value_heads cannot differ")
+        if self.sliding_window is not None and self.sliding_window < 1:
+            raise ValueError(f"sliding_window {self.sliding_window} must be 1, the token itself, or more")

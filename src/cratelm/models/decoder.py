@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.generation import GenerationMixin
-from transformers.masking_utils import create_causal_mask
+from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import can_return_tuple
@@ -54,10 +54,14 @@ class CausalAttention(nn.Module):
     def forward(self, hidden_states, attention_mask=None, past_key_values: Cache | None = None, **kwargs):
         """(B, T, d) to (B, T, d), and the attention weights where the implementation has them."""
         query, key, value = self.project(hidden_states)  # each (B, K, T, p)
+        own = value
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
+        if self.config.sliding_window == 1:  # what attends to itself alone gets its own value, whatever the weights
+            return self.output_proj(own.transpose(1, 2).flatten(2)), None
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(str(self.config._attn_implementation), eager_attention)
-        out, weights = attend(self, query, key, value, attention_mask, dropout=0.0, scaling=self.scaling, **kwargs)
+        how = {"dropout": 0.0, "scaling": self.scaling, "sliding_window": self.config.sliding_window}
+        out, weights = attend(self, query, key, value, attention_mask, **how, **kwargs)
         return self.output_proj(out.flatten(2)), weights
 
 
@@ -124,7 +128,8 @@ class DecoderModel(DecoderPreTrainedModel):
             seen = past_key_values.get_seq_length() if past_key_values is not None else 0
             position_ids = (torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device) + seen).unsqueeze(0)
         self._require_room(position_ids)
-        mask = create_causal_mask(
+        create_mask = create_sliding_window_causal_mask if self.config.sliding_window else create_causal_mask
+        mask = create_mask(
             config=self.config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,

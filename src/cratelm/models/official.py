@@ -92,7 +92,7 @@ def require_official(config: DecoderConfig) -> None:
         fixed = ("dictionary_size", "ista_steps", "ista_step_size", "ista_threshold")
     else:
         raise InputError(f"a {config.model_type} model has no place in the official repository's format.")
-    for name in (*fixed, "layer_norm_eps"):
+    for name in (*fixed, "layer_norm_eps", "sliding_window"):
         ours, theirs = getattr(config, name), getattr(published, name)
         if ours != theirs:
             raise InputError(f"the official repository's code has {name} {theirs}; this model has {ours}.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cratelm.reproduce import claims, context, tables
+from cratelm.reproduce import claims, context, tables, windows
 from cratelm.reproduce import examples_page as examples
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
@@ -33,6 +33,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         _part("CRATE minus GPT-2", tables.differences(results)),
         _part("CRATE minus GPT-2, at CRATE's validation loss", tables.matched(results), _MATCHED),
         _part("Units that are alike, minus GPT-2's", tables.alike(results), _ALIKE),
+        _part("Context taken away", windows.by_window(results), _WINDOWS),
         _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge, free=free)),
         _part("Autoencoders", tables.autoencoders(results), _AUTOENCODERS),
         _part("Configurations", tables.configurations()),
@@ -71,6 +72,10 @@ within bins of token share (twentieths) and of firing rate (half powers of ten),
 of the two models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no
 counterpart. Added when one seed of the pair had been seen, before any cell kept its units; cells run before that are
 left out, of the first column too."""
+_WINDOWS = """Both models trained and measured anew, each layer attending to so many tokens, itself the last. At 1 a
+unit depends on its token and position alone, whatever the model; at 2, through two layers, on three tokens. As much of
+the lead as is there at 1 is not owed to context, since neither model has any: that reading was written down before the
+first of these cells was run."""
 _EDGE = """![interpretability against loss](frontier.svg)
 
 No other design that was run has both a lower loss and a higher random-only score than: {edge}. With no more loss

@@ -38,7 +38,8 @@ QUESTIONS = (
     ("Is the gap in loss unavoidable?", "*Designs*: what lies on the edge, and at which loss."),
     (
         "Is it more than reading the current token?",
-        "*White-box, or less context?*: token share, context gain, and what other designs say.",
+        "*White-box, or less context?*: token share, context gain, and what other designs say; *Context taken away*: "
+        "both models where neither sees more than its token.",
     ),
     (
         "Is it random weights that are explained?",

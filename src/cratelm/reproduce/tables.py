@@ -7,7 +7,6 @@ from itertools import product
 from cratelm.models.flops import meta_model
 from cratelm.reproduce.gather import (
     END,
-    Found,
     Number,
     Result,
     Results,
@@ -26,6 +25,7 @@ from cratelm.reproduce.gather import (
     variance,
 )
 from cratelm.reproduce.matrix import ABLATIONS, PAIR, SIZES, Cell, paper
+from cratelm.reproduce.numerals import decimal, over_seeds, with_interval
 from cratelm.reproduce.published import LEFT_OUT, as_printed, published, with_every_layer
 from cratelm.reproduce.units import paired_matched, with_units
 from cratelm.score.config import CORRELATIONS
@@ -76,8 +76,8 @@ def losses(results: Results) -> Table:
             theirs = published()["validation_loss"].get(model, {}).get(f"{layers}L")
             parameters, tokens = (f"{cells[0]['training'][name]:,}" for name in ("parameters", "tokens"))
             epochs = f"{cells[0]['training']['tokens'] / cells[0]['train_tokens']:.2f}"
-            ours = [parameters, tokens, epochs, *_over_seeds(cells, loss)]
-            rows.append([corpus, str(layers), model, *ours, _shown(theirs, 2)])
+            ours = [parameters, tokens, epochs, *over_seeds(cells, loss)]
+            rows.append([corpus, str(layers), model, *ours, decimal(theirs, 2)])
     return ["corpus", "L", "model", "parameters", "tokens", "epochs", "nats a token", "seeds", "paper"], rows
 
 
@@ -87,7 +87,7 @@ def differences(results: Results) -> Table:
     numbers |= {"random-only, graph": score("graph", "random-only"), "loss, nats": loss}
     numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
     rows = [
-        [corpus, str(layers), *(_difference(paired(*pair, number)) for number in numbers.values())]
+        [corpus, str(layers), *(with_interval(paired(*pair, number)) for number in numbers.values())]
         for corpus, layers, pair in pairs(results)
     ]
     return ["corpus", "L", *numbers], rows
@@ -98,7 +98,7 @@ def matched(results: Results) -> Table:
     numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in CORRELATIONS}
     numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
     rows = [
-        [corpus, str(layers), *(_difference(paired_at_loss(*pair, number)) for number in numbers.values())]
+        [corpus, str(layers), *(with_interval(paired_at_loss(*pair, number)) for number in numbers.values())]
         for corpus, layers, pair in pairs(results)
     ]
     return ["corpus", "L", *numbers], rows
@@ -112,9 +112,9 @@ def alike(results: Results) -> Table:
         pair = with_units(results.of(model=model, **at)), with_units(results.of(model="gpt2", **at))
         found = [paired_matched(*pair, "random-only", by) for by in ALIKE.values()]
         if model != "gpt2" and any(math.isfinite(share) for _, share in found):
-            shown = [text for difference, share in found for text in (_difference(difference), _shown(share, 2))]
+            shown = [text for difference, share in found for text in (with_interval(difference), decimal(share, 2))]
             rows.append(
-                [corpus, str(layers), model, _difference(paired(*pair, of_scored("table", "random-only"))), *shown]
+                [corpus, str(layers), model, with_interval(paired(*pair, of_scored("table", "random-only"))), *shown]
             )
     head = ["corpus", "L", "model", "all units scored"]
     return [*head, *(text for name in ALIKE for text in (f"of equal {name}", "matched"))], rows
@@ -129,7 +129,7 @@ def autoencoders(results: Results) -> Table:
         for name in fitted[0]["autoencoders"] if fitted else ():
             numbers = [*(score("table", metric) for metric in CORRELATIONS), statistic("token_share")]
             pair = [(mean(fitted, latents(name, number)), mean(fitted, number)) for number in numbers]
-            cost = _shown(mean(fitted, delta_loss(name)), 4)
+            cost = decimal(mean(fitted, delta_loss(name)), 4)
             rows.append([str(layers), model, name, str(len(fitted)), cost, *(f"{a:.3f} ({b:.3f})" for a, b in pair)])
     return ["L", "model", "dictionary", "seeds", "nats added", *CORRELATIONS, "token share"], rows
 
@@ -143,7 +143,7 @@ def over_layers(results: Results) -> Table:
             ours = [
                 text
                 for of in (score, paper_score)
-                for text in (f"{mean(cells, of('table', metric)):.3f}", _shown(mean(cells, variance(metric, of)), 5))
+                for text in (f"{mean(cells, of('table', metric)):.3f}", decimal(mean(cells, variance(metric, of)), 5))
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
     for size, model, metric in product(LEFT_OUT, PAIR, CORRELATIONS):
@@ -160,7 +160,7 @@ def by_layer(results: Results) -> Table:
         for layer in range(layers) if cells else ():
             numbers = [score("table", metric, layer) for metric in CORRELATIONS]
             numbers += [statistic("token_share", layer), theory("active_share", layer), theory("hoyer", layer)]
-            rows.append([str(layers), model, str(layer), *(_shown(mean(cells, number)) for number in numbers)])
+            rows.append([str(layers), model, str(layer), *(decimal(mean(cells, number)) for number in numbers)])
     return ["L", "model", "layer", *CORRELATIONS, "token share", "active units", "Hoyer"], rows
 
 
@@ -171,7 +171,7 @@ def progress(results: Results) -> Table:
         cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
         for stage in stages(cells[0]) if cells else ():
             numbers = (loss, PRIMARY, statistic("token_share"))
-            rows.append([str(layers), model, stage, *(_shown(mean(cells, number, stage)) for number in numbers)])
+            rows.append([str(layers), model, stage, *(decimal(mean(cells, number, stage)) for number in numbers)])
     return ["L", "model", "share of training", "nats a token", "random-only, table", "token share"], rows
 
 
@@ -183,8 +183,8 @@ def ablations(results: Results) -> Table:
         if cells and not any(row[0] == model for row in rows):
             numbers = (PRIMARY, of_scored("table", "random-only"), score("table", "top-and-random"))
             numbers += (score("table", "anthropic"), statistic("token_share"))
-            shown = [_shown(mean(cells, number)) for number in numbers]
-            rows.append([model, *_over_seeds(cells, loss), *shown, *(_shown(d) for d in _dead(cells))])
+            shown = [decimal(mean(cells, number)) for number in numbers]
+            rows.append([model, *over_seeds(cells, loss), *shown, *(decimal(d) for d in _dead(cells))])
     rows.sort(key=lambda row: float(row[1].split()[0]))
     heads = ["random-only", "of those scored", "top-and-random", "anthropic", "token share", "dead"]
     return ["model", "nats a token", "seeds", *heads], rows
@@ -227,7 +227,7 @@ def vocabulary(results: Results) -> Table:
         found = [results.of(corpus="reviews", tokenizer=tokenizer, layers=2, model=m) for m in PAIR]
         if all(found):
             for model, cells in zip(PAIR, found, strict=True):
-                rows.append([tokenizer, model, *(_shown(mean(cells, number)) for number in numbers.values())])
+                rows.append([tokenizer, model, *(decimal(mean(cells, number)) for number in numbers.values())])
     return ["tokenizer", "model", *numbers], rows
 
 
@@ -250,26 +250,7 @@ def _printed(metric: str, model: str, size: str) -> list[str]:
     return shown
 
 
-def _over_seeds(cells: Sequence[Result], number: Number) -> list[str]:
-    """The mean with the least and the greatest, and how many there are."""
-    found = [number(cell, END) for cell in cells]
-    spread = f" [{min(found):.3f}, {max(found):.3f}]" if len(found) > 1 else ""
-    return [f"{sum(found) / len(found):.3f}{spread}", str(len(found))]
-
-
 def _dead(cells: Sequence[Result]) -> list[float]:
     rows = [row for cell in cells for row in cell["stages"][END]["scores"] if row["layer"] == "all"]
     dead = [row["dead"] for row in rows if (row["explainer"], row["metric"]) == ("table", "random-only")]
     return [sum(dead) / len(dead)]
-
-
-def _difference(found: Found) -> str:
-    """A mean difference with its interval over seeds; one seed has none."""
-    value, low, high, seeds = found
-    if not math.isfinite(value):
-        return "–"
-    return f"{value:.3f} (one seed)" if seeds == 1 else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _shown(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
