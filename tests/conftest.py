@@ -31,6 +31,7 @@ from cratelm.score.config import ScoreConfig
 from cratelm.study import run_study
 from cratelm.training.config import TrainingConfig
 from tests import language_models
+from tests.sae_models import made, model  # noqa: F401  fixtures of the tests of autoencoders
 
 settings.register_profile("cratelm", deadline=None, derandomize=True)
 settings.load_profile("cratelm")

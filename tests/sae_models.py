@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from cratelm.artifacts import Artifact
 from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
+from cratelm.sae.train import train_saes
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 
@@ -17,3 +20,15 @@ def train_small(name: str, tokens: Artifact, out: Path, quiet: Progress) -> Arti
     shape = ShapeConfig(layers=2, width=16, heads=2, context=80)
     recipe = TrainingConfig(tokens=8_000, batch=4, compile="no", evaluations=1, evaluation_documents=2)
     return train(TrainConfig(model=name, shape=shape, training=recipe, seed=0), tokens, out, quiet)
+
+
+@pytest.fixture(scope="module", params=["crate", "gpt2"])
+def model(request, tokens, tmp_path_factory, quiet) -> Artifact:
+    """Each kind, trained."""
+    return train_small(request.param, tokens, tmp_path_factory.mktemp("sae") / request.param, quiet)
+
+
+@pytest.fixture(scope="module")
+def made(model, tokens, tmp_path_factory, quiet) -> Artifact:
+    """Autoencoders on it."""
+    return train_saes(CONFIG, model, tokens, tmp_path_factory.mktemp("saes") / "sae", quiet)

@@ -19,7 +19,7 @@ from cratelm.reproduce.gather import (
     score,
     variance,
 )
-from cratelm.reproduce.tables import on_the_edge, without_a_price
+from cratelm.reproduce.tables import alike, on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, matched, paired_matched
 from cratelm.reproduce.windows import by_window
 
@@ -157,6 +157,20 @@ def whole(model: str, seed: int, loss: float, value: float) -> dict:
     made["stages"]["1"]["scores"] = rows
     made["stages"]["1"]["statistics"] = [{"layer": "all", "token_share": value, "firing_rate": value}]
     return made
+
+
+def test_the_table_of_alike_units_has_each_model_beside_gpt2_by_the_seeds_that_have_units_alone() -> None:
+    def units(score: float) -> dict[str, list[float]]:
+        return {"token_share": [0.5] * 40, "firing_rate": [0.1] * 40, "random-only": [score] * 40}
+
+    scores = {"gpt2": 0.5, "crate": 0.75, "crate-alpha": 0.6}
+    with_units = [whole(model, 0, 5.0, score) | {"units": units(score)} for model, score in scores.items()]
+    without = [whole(model, 1, 5.0, 0.9) for model in scores]
+    head, rows = alike(Results([*with_units, *without]))
+    assert len(head) == 8
+    assert [row[2:4] for row in rows] == [["crate", "0.250 (one seed)"], ["crate-alpha", "0.100 (one seed)"]]
+    assert rows[0][4:] == ["0.250 (one seed)", "1.00"] * 2
+    assert alike(Results(without))[1] == []
 
 
 def test_what_is_left_of_the_lead_at_a_window_is_the_difference_paired_by_seed_there() -> None:

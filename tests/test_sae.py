@@ -34,17 +34,7 @@ from cratelm.sae.sparse import SparseTopKTrainingSAE
 from cratelm.sae.stream import ActivationStream
 from cratelm.sae.train import load_saes, train_saes
 from cratelm.units.sites import at_sites, find_sites
-from tests.sae_models import CONFIG, train_small
-
-
-@pytest.fixture(scope="module", params=["crate", "gpt2"])
-def model(request, tokens, tmp_path_factory, quiet) -> Artifact:
-    return train_small(request.param, tokens, tmp_path_factory.mktemp("sae") / request.param, quiet)
-
-
-@pytest.fixture(scope="module")
-def made(model, tokens, tmp_path_factory, quiet) -> Artifact:
-    return train_saes(CONFIG, model, tokens, tmp_path_factory.mktemp("saes") / "sae", quiet)
+from tests.sae_models import CONFIG
 
 
 def stream_of(model: Artifact, tokens: Artifact, **changes) -> ActivationStream:

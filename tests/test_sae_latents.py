@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cratelm.artifacts import Artifact, open_artifact, read_json
+from cratelm.artifacts import open_artifact, read_json
 from cratelm.cli import run
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import read_tokenizer
@@ -17,21 +17,10 @@ from cratelm.models.load import load_causal_lm, load_model
 from cratelm.records.store import read_excerpts
 from cratelm.sae.attach import attach_saes
 from cratelm.sae.open import load_network, read_saes
-from cratelm.sae.train import load_saes, train_saes
+from cratelm.sae.train import load_saes
 from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.sites import LATENTS, at_sites, find_sites, is_signed
 from tests import language_models
-from tests.sae_models import CONFIG, train_small
-
-
-@pytest.fixture(scope="module", params=["crate", "gpt2"])
-def model(request, tokens, tmp_path_factory, quiet) -> Artifact:
-    return train_small(request.param, tokens, tmp_path_factory.mktemp("sae") / request.param, quiet)
-
-
-@pytest.fixture(scope="module")
-def made(model, tokens, tmp_path_factory, quiet) -> Artifact:
-    return train_saes(CONFIG, model, tokens, tmp_path_factory.mktemp("saes") / "sae", quiet)
 
 
 def test_latents_are_a_site_that_is_read_without_a_change_to_the_model(made, model):
