@@ -10,6 +10,7 @@ from scipy import stats
 
 from cratelm.reproduce.claims import verdict
 from cratelm.reproduce.context import Design, on_token_share
+from cratelm.reproduce.firing import reasons
 from cratelm.reproduce.gather import (
     Results,
     at_loss,
@@ -157,6 +158,22 @@ def whole(model: str, seed: int, loss: float, value: float) -> dict:
     made["stages"]["1"]["scores"] = rows
     made["stages"]["1"]["statistics"] = [{"layer": "all", "token_share": value, "firing_rate": value}]
     return made
+
+
+def test_what_stands_above_the_control_is_compared_beside_what_was_measured() -> None:
+    def of(model: str, value: float, control: float) -> dict:
+        made = whole(model, 0, 5.0, value)
+        names = [{"explainer": "table", "metric": metric} for metric in ("auroc", "consistency", "specificity")]
+        made["stages"]["1"]["scores"] += [
+            name | {"layer": "all", "score": value, "shuffled": control} for name in names
+        ]
+        return made
+
+    head, rows = reasons(Results([of("crate", 0.9, 0.8), of("gpt2", 0.6, 0.55)]))
+    by_model = {row[2]: dict(zip(head, row, strict=True)) for row in rows}
+    assert by_model["crate"]["specificity"] == "0.900 (0.800)"
+    assert by_model["crate minus gpt2"]["specificity"] == "0.300 (one seed)"
+    assert by_model["crate minus gpt2, above the control"]["specificity"] == "0.050 (one seed)"
 
 
 def test_the_table_of_alike_units_has_each_model_beside_gpt2_by_the_seeds_that_have_units_alone() -> None:

@@ -13,6 +13,7 @@ from cratelm.reproduce.gather import (
     Number,
     Result,
     Results,
+    above_control,
     dictionaries,
     latents,
     paired,
@@ -53,6 +54,11 @@ def claims(fitted: Sequence[str]) -> list[Claim]:
     ]
     found.append(Claim("higher random-only at equal loss", lambda one, other: paired_at_loss(one, other, PRIMARY)))
     found.append(Claim("higher random-only at equal token share", _alike))
+    found += [
+        Claim(f"units that fire more {how} ({metric}{above})", _of(number("table", metric)))
+        for how, metric in (("consistently", "consistency"), ("distinctively", "specificity"))
+        for above, number in (("", score), (", above its control", above_control))
+    ]
     found += [
         Claim(f"lower variance over layers, {metric}", _of(variance(metric)), False, _variance(metric), digits=5)
         for metric in METRICS

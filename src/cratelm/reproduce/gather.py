@@ -34,11 +34,25 @@ class Results:
 
 def score(explainer: str, metric: str, layer: int | str = "all") -> Number:
     """A mean score over units."""
+    return _column("score", explainer, metric, layer)
 
+
+def shuffled(explainer: str, metric: str) -> Number:
+    """Its control: the same of each unit with another unit's explanation."""
+    return _column("shuffled", explainer, metric, "all")
+
+
+def above_control(explainer: str, metric: str) -> Number:
+    """A mean score over units less its shuffled control."""
+    of, control = score(explainer, metric), shuffled(explainer, metric)
+    return lambda result, stage: of(result, stage) - control(result, stage)
+
+
+def _column(name: str, explainer: str, metric: str, layer: int | str) -> Number:
     def number(result: Result, stage: str) -> float:
         rows = result["stages"][stage]["scores"]
         wanted = (explainer, metric, layer)
-        return next(_real(row["score"]) for row in rows if _named(row) == wanted)
+        return next(_real(row[name]) for row in rows if _named(row) == wanted)
 
     return number
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cratelm.reproduce import claims, context, tables, windows
+from cratelm.reproduce import claims, context, firing, tables, windows
 from cratelm.reproduce import examples_page as examples
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
@@ -33,6 +33,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         _part("CRATE minus GPT-2", tables.differences(results)),
         _part("CRATE minus GPT-2, at CRATE's validation loss", tables.matched(results), _MATCHED),
         _part("Units that are alike, minus GPT-2's", tables.alike(results), _ALIKE),
+        _part("Do units fire consistently and distinctively?", firing.reasons(results), _FIRING),
         _part("Context taken away", windows.by_window(results), _WINDOWS),
         _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge, free=free)),
         _part("Autoencoders", tables.autoencoders(results), _AUTOENCODERS),
@@ -72,6 +73,11 @@ within bins of token share (twentieths) and of firing rate (half powers of ten),
 of the two models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no
 counterpart. Added when one seed of the pair had been seen, before any cell kept its units; cells run before that are
 left out, of the first column too."""
+_FIRING = """The paper's reason for its scores, by `table`; in brackets with another unit's explanation, the control.
+*Consistency*: how much of a unit's activation on its top excerpts falls where the explanation expects it.
+*Specificity*: how rarely it fires elsewhere on random text. Both reward an explanation that names everything, which the
+control shows; *auroc* does not (docs/scoring.md). This table was added when three seeds at L = 2 had been seen, and the
+comparison above the control when the one without it had been."""
 _WINDOWS = """Both models trained and measured anew, each layer attending to so many tokens, itself the last. At 1 a
 unit depends on its token and position alone, whatever the model; at 2, through two layers, on three tokens. As much of
 the lead as is there at 1 is not owed to context, since neither model has any: that reading was written down before the
