@@ -22,7 +22,7 @@ from cratelm.reproduce.gather import (
 )
 from cratelm.reproduce.tables import alike, on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, matched, paired_matched
-from cratelm.reproduce.windows import by_window
+from cratelm.reproduce.windows import by_window, worth
 
 
 def made_up(model: str, seed: int, points: dict[str, tuple[float, float]]) -> dict:
@@ -210,6 +210,8 @@ def test_what_is_left_of_the_lead_at_a_window_is_the_difference_paired_by_seed_t
     whole_pair = [whole("crate", 0, 5.0, 0.6), whole("gpt2", 0, 4.0, 0.5)]
     assert [row[0] for row in by_window(Results([*cells, *whole_pair]))[1][-3:]] == ["all before"] * 3
     assert by_window(Results(whole_pair))[1] == []
+    rows = worth(Results([*cells, *whole_pair]))[1]
+    assert rows == [["crate", *["0.000 (one seed)"] * 2], ["gpt2", *["1.000 (one seed)"] * 2]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6))
