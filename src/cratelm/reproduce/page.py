@@ -83,8 +83,8 @@ _WINDOWS = """Both models trained and measured anew, each layer attending to so 
 unit depends on its token and position alone, whatever the model; at 2, through two layers, on three tokens. As much of
 the lead as is there at 1 is not owed to context, since neither model has any: that reading was written down before the
 first of these cells was run. *Of those of equal token share*: random-only within bins, as above."""
-_WORTH = """What a model loses when it is trained with so short a window. Near 0 at 1 token: with all tokens before it, it
-does no better than a model that knows its token alone."""
+_WORTH = """What a model loses when it is trained with so short a window. Near 0 at 1 token: with all tokens before
+it, it does no better than a model that knows its token alone."""
 _EDGE = """![interpretability against loss](frontier.svg)
 
 No other design that was run has both a lower loss and a higher random-only score than: {edge}. With no more loss
