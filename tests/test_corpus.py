@@ -3,6 +3,8 @@
 import json
 import pickle
 import resource
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from cratelm.artifacts import Artifact
 from cratelm.corpus.config import SIDES, CorpusConfig
 from cratelm.corpus.contexts import cut_contexts, equal_batches
+from cratelm.corpus.ngrams import probabilities
 from cratelm.corpus.split import HELD_OUT, side_of, split_held_out
 from cratelm.corpus.tokenizer import END_OF_TEXT, token_bytes, token_texts, train_bpe
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer, read_train, tokenize
@@ -247,3 +250,34 @@ def test_near_duplicates_are_never_on_both_sides_of_a_score() -> None:
     assert counts["near_duplicate_groups"] > 100
     assert explained and scored
     assert not explained & scored
+
+
+def kneser_ney_bigram(train: list[int], before: int, token: int, vocabulary: int) -> float:
+    """By the formula, in dictionaries."""
+
+    def discount(times) -> float:
+        once, twice = (sum(time == number for time in times) for number in (1, 2))
+        return once / (once + 2 * twice) if once else 0.5
+
+    pairs = Counter(pairwise(train))
+    preceded = Counter(second for _, second in pairs)
+    less, lower_less = discount(pairs.values()), discount(preceded.values())
+    lower = max(preceded[token] - lower_less, 0) + lower_less * len(preceded) / vocabulary
+    lower /= sum(preceded.values())
+    behind = {pair: count for pair, count in pairs.items() if pair[0] == before}
+    if not behind:
+        return lower
+    total = sum(behind.values())
+    return (max(pairs[before, token] - less, 0) + less * len(behind) * lower) / total
+
+
+@given(st.lists(st.integers(0, 4), min_size=4, max_size=60), st.integers(0, 5), st.integers(0, 5))
+def test_counts_of_two_tokens_are_a_kneser_ney_bigram(train, before, token) -> None:
+    found = probabilities(np.array(train), np.array([0, before, token]), 6, 2)
+    assert found == pytest.approx([kneser_ney_bigram(train, before, token, 6)])
+
+
+@given(st.lists(st.integers(0, 4), min_size=4, max_size=60), st.integers(0, 5), st.integers(0, 5), st.integers(1, 3))
+def test_the_probabilities_of_what_comes_next_sum_up_to_one_at_every_order(train, first, second, order) -> None:
+    every = [probabilities(np.array(train), np.array([first, second, last]), 6, order)[0] for last in range(6)]
+    assert sum(every) == pytest.approx(1)

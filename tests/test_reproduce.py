@@ -83,8 +83,13 @@ def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_u
     tokens, losses = zip(*result["curve"], strict=True)
     assert list(tokens) == sorted(tokens) and tokens[-1] == result["training"]["tokens"] and losses[0] > losses[-1]
     trained_on = len(read_train(open_artifact(results / "work" / "tokens" / "reviews-bpe4096", "tokens")))
+    assert result["ngrams"].keys() == {"1", "2", "3"}
     epochs = f"{result['training']['tokens'] / trained_on:.2f}"
     assert f"| {result['training']['tokens']:,} | {epochs} |" in (results / "README.md").read_text()
+    assert (
+        f"| bigram counts | – | {trained_on:,} | 1.00 | {result['ngrams']['2']:.3f} |"
+        in (results / "README.md").read_text()
+    )
     assert not list((results / "work" / "measured").iterdir())
     assert path.stat().st_size < 100_000
 

@@ -22,6 +22,7 @@ import torch
 from cratelm.analysis.analyze import measure
 from cratelm.analysis.config import AnalysisConfig
 from cratelm.artifacts import Artifact, read_json, write_json
+from cratelm.corpus.ngrams import ngram_losses
 from cratelm.corpus.tokens import read_train, tokenize
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
@@ -69,6 +70,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
         "schema": SCHEMA,
         "cell": asdict(cell),
         "train_tokens": len(read_train(tokens)),
+        "ngrams": ngram_losses(tokens),
         "training": read_json(trained.path / "training.json"),
         "curve": _curve(trained),
         "stages": {share: _stage(of, tokens, progress) for share, of in measured.items()},

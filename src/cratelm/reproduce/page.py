@@ -39,7 +39,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge, free=free)),
         _part("Autoencoders", tables.autoencoders(results), _AUTOENCODERS),
         _part("Configurations", tables.configurations()),
-        _part(f"Loss by size ({SIGNS})", tables.losses(results), "![loss curves](losses.svg)"),
+        _part(f"Loss by size ({SIGNS})", tables.losses(results), _LOSSES),
         _part(f"Mean and variance over layers ({SIGNS})", tables.over_layers(results)),
         _part("Every layer", tables.by_layer(results), "![scores by layer](layers.svg)"),
         _part("Along the training", tables.progress(results), "![score against loss](progress.svg)"),
@@ -79,6 +79,11 @@ _FIRING = """The paper's reason for its scores, by `table`; in brackets with ano
 *Specificity*: how rarely it fires elsewhere on random text. Both reward an explanation that names everything, which the
 control shows; *auroc* does not (docs/scoring.md). This table was added when three seeds at L = 2 had been seen, and the
 comparison above the control when the one without it had been."""
+_LOSSES = """*Bigram counts*: what a table of how often each token follows each other one loses, smoothed by Kneser and
+Ney; *trigram counts*: the same behind two tokens. Yardsticks, of the same train text; cells that were run before they
+were counted lack them.
+
+![loss curves](losses.svg)"""
 _WINDOWS = """Both models trained and measured anew, each layer attending to so many tokens, itself the last. At 1 a
 unit depends on its token and position alone, whatever the model; at 2, through two layers, on three tokens. As much of
 the lead as is there at 1 is not owed to context, since neither model has any: that reading was written down before the

@@ -78,7 +78,19 @@ def losses(results: Results) -> Table:
             epochs = f"{cells[0]['training']['tokens'] / cells[0]['train_tokens']:.2f}"
             ours = [parameters, tokens, epochs, *over_seeds(cells, loss)]
             rows.append([corpus, str(layers), model, *ours, decimal(theirs, 2)])
+    for corpus in results.values("corpus"):
+        rows += _counted(results.of(corpus=corpus, tokenizer="bpe:4096"))
     return ["corpus", "L", "model", "parameters", "tokens", "epochs", "nats a token", "seeds", "paper"], rows
+
+
+def _counted(cells: Sequence[Result]) -> list[list[str]]:
+    """What counting n-grams of the same text loses."""
+    for cell in cells:
+        if "ngrams" in cell:
+            corpus, tokens = cell["cell"]["corpus"], f"{cell['train_tokens']:,}"
+            named = {"bigram counts": cell["ngrams"]["2"], "trigram counts": cell["ngrams"]["3"]}
+            return [[corpus, "–", of, "–", tokens, "1.00", decimal(nats), "–", "–"] for of, nats in named.items()]
+    return []
 
 
 def differences(results: Results) -> Table:

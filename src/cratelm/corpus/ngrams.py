@@ -1,42 +1,37 @@
-"""What counts alone would lose on a study's validation documents: python benchmarks/ngrams.py TOKENS
+"""What counting n-grams would lose on a corpus: a yardstick for models that know as many tokens.
 
-TOKENS is a folder that `cratelm tokenize` made. Prints nats a token of interpolated Kneser-Ney models (Kneser & Ney
-1995; discounts n1 / (n1 + 2 n2) by order, Ney et al. 1994) of one to four tokens on the train side: a floor for a model
-that sees so many tokens at a time.
+Interpolated Kneser-Ney models (Kneser & Ney 1995), the discount of each order n1 / (n1 + 2 n2) by how many n-grams
+occur once and twice (Ney, Essen & Kneser 1994); below the single token every token is as likely.
 """
-
-import sys
-from pathlib import Path
 
 import numpy as np
 
-from cratelm.artifacts import open_artifact, read_json
-from cratelm.corpus.tokens import read_side
+from cratelm.artifacts import Artifact, read_json
+from cratelm.corpus.tokens import read_side, read_train
 
 Counts = tuple[np.ndarray, np.ndarray]
 """The n-grams that occur, as numbers in base V in rising order, and how often each does."""
+ORDERS = (1, 2, 3)
+"""Lengths of the n-grams; 64 bits hold three tokens of any vocabulary that 16 bits hold, not four."""
 
 
-def main(folder: Path) -> None:
-    """One line an order."""
-    tokens = open_artifact(folder, "tokens")
+def ngram_losses(tokens: Artifact) -> dict[str, float]:
+    """Nats a token on the validation documents, by the length of the n-grams that were counted in the train text."""
     vocabulary = read_json(tokens.path / "counts.json")["tokenizer"]["vocabulary"]
-    shards = [np.fromfile(path, dtype="<u2") for path in sorted(tokens.path.glob("train-*.ds"))]
-    train, held_out = np.concatenate(shards), np.asarray(read_side(tokens, "validation").tokens)
-    print(f"{len(train):,} train tokens, {len(held_out):,} validation tokens, V = {vocabulary:,}")
-    for order in (1, 2, 3, 4):
-        print(f"{order} tokens: {-np.log(probabilities(train, held_out, vocabulary, order)).mean():.3f} nats a token")
+    train, held_out = read_train(tokens), read_side(tokens, "validation").tokens
+    counted = train[0 : len(train)]
+    found = {order: probabilities(counted, held_out, vocabulary, order) for order in ORDERS}
+    return {str(order): float(-np.log(of).mean()) for order, of in found.items()}
 
 
 def probabilities(train: np.ndarray, held_out: np.ndarray, vocabulary: int, order: int) -> np.ndarray:
-    """The probability of each held-out token from the fourth on, behind the order - 1 before it: (N - 3,)."""
-    counts = _count(_grams(train, vocabulary, order))
-    below = [counts]
+    """The probability of each held-out token from the third on, behind the order - 1 before it: (N - 2,)."""
+    below = [_count(_grams(train, vocabulary, order))]
     for length in range(order - 1, 0, -1):  # a shorter n-gram counts by how many different tokens stand before it
         below.append(_count(below[-1][0] % vocabulary**length))
     probability: np.ndarray | float = 1 / vocabulary
     for length, of in enumerate(reversed(below), start=1):
-        wanted = _grams(held_out, vocabulary, length)[4 - length :]
+        wanted = _grams(held_out, vocabulary, length)[max(ORDERS) - length :]
         probability = _interpolated(of, wanted, vocabulary, probability)
     return np.asarray(probability)
 
@@ -64,9 +59,6 @@ def _count(grams: np.ndarray) -> Counts:
 
 
 def _look(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The values of the keys that are wanted, 0 where there is no such key."""
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[place] == wanted, values[place], 0)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
