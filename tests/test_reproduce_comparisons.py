@@ -22,7 +22,7 @@ from cratelm.reproduce.gather import (
 )
 from cratelm.reproduce.tables import alike, on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, matched, paired_matched
-from cratelm.reproduce.windows import by_window, worth
+from cratelm.reproduce.windows import by_tokens, by_window, worth
 
 
 def made_up(model: str, seed: int, points: dict[str, tuple[float, float]]) -> dict:
@@ -174,6 +174,21 @@ def test_what_stands_above_the_control_is_compared_beside_what_was_measured() ->
     assert by_model["crate"]["specificity"] == "0.900 (0.800)"
     assert by_model["crate minus gpt2"]["specificity"] == "0.300 (one seed)"
     assert by_model["crate minus gpt2, above the control"]["specificity"] == "0.050 (one seed)"
+
+
+def test_what_was_trained_for_longer_is_compared_by_itself_and_counts_nowhere_else() -> None:
+    pair = [whole("crate", 0, 5.0, 0.6), whole("gpt2", 0, 4.5, 0.5)]
+    longer = [whole("crate", 0, 4.6, 0.52), whole("gpt2", 0, 4.3, 0.45), whole("crate+sliding_window=1", 0, 4.9, 0.6)]
+    for cells, group, tokens in ((pair, "sizes", 8_000_000), (longer, "longer", 24_000_000)):
+        for cell in cells:
+            cell["cell"] |= {"group": group, "tokens": tokens}
+    results = Results([*longer, *pair])
+    head, rows = by_tokens(results)
+    less = {row[0]: row[head.index("random-only")] for row in rows if row[1] == "crate minus gpt2"}
+    assert less == {"8,000,000": "0.100 (one seed)", "24,000,000": "0.070 (one seed)"}
+    assert worth(results)[1] == [["crate, trained for longer", "0.300 (one seed)", "–"]]
+    assert results.of(model="crate") == [pair[0]] and results.of(model="crate+sliding_window=1") == []
+    assert by_tokens(Results(pair))[1] == []
 
 
 def test_the_table_of_alike_units_has_each_model_beside_gpt2_by_the_seeds_that_have_units_alone() -> None:

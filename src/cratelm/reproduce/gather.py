@@ -23,8 +23,10 @@ class Results:
     cells: Sequence[Result]
 
     def of(self, **wanted: Any) -> list[Result]:
-        """Those whose cell says so, by seed."""
-        found = [one for one in self.cells if all(one["cell"][key] == value for key, value in wanted.items())]
+        """Those whose cell says so, by seed; those that were trained for longer where that group is asked for alone."""
+        longer = wanted.get("group") == "longer"
+        kept = [one for one in self.cells if (one["cell"]["group"] == "longer") == longer]
+        found = [one for one in kept if all(one["cell"][key] == value for key, value in wanted.items())]
         return sorted(found, key=lambda one: one["cell"]["seed"])
 
     def values(self, name: str) -> list[Any]:

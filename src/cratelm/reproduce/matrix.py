@@ -41,6 +41,9 @@ WINDOWS = (1, 2)
 """Tokens that a layer attends to where context is taken away from the pair, at L = 2: at 1 a unit depends on the token
 and its position alone, at 2 on three tokens. What the answer would mean was written down before any of these cells was
 run: as much of CRATE's lead as is there at 1 is not owed to context, since neither model has any."""
+LONGER = 24_000_000
+"""Tokens of the pair, and of CRATE without context, where they are trained for three times as long, at L = 2. Added
+when CRATE had been seen to use no context after 8 million, and to use some after this, in one seed."""
 EXPLAINERS = ("table", "graph")
 BEYOND = ("auroc", "consistency", "specificity")
 """What is measured beside the paper's three correlations."""
@@ -53,7 +56,7 @@ class Cell:
     """One training, and everything that is measured of it."""
 
     group: str
-    """`sizes`, `ablations`, `context` or `vocabulary`: the question that it helps to answer."""
+    """`sizes`, `ablations`, `context`, `longer` or `vocabulary`: the question that it helps to answer."""
     model: str
     layers: int
     seed: int
@@ -70,7 +73,8 @@ class Cell:
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.text}-L{self.layers}-{self.model}-s{self.seed}"
+        longer = f"-{self.tokens // 1_000_000}M" if self.group == "longer" else ""
+        return f"{self.text}-L{self.layers}-{self.model}{longer}-s{self.seed}"
 
     @property
     def in_depth(self) -> bool:
@@ -118,8 +122,15 @@ def laptop() -> list[Cell]:
         for window in WINDOWS
         for model in PAIR
     ]
+    longer = [
+        Cell(group="longer", model=model, layers=2, seed=seed, tokens=LONGER)
+        for seed in SEEDS
+        for model in (*PAIR, windowed("crate", 1))
+    ]
     wide = [Cell(group="vocabulary", model=m, layers=2, seed=0, tokenizer="gpt2") for m in PAIR]
-    return sorted([*sizes, *ablations, *context, *wide], key=lambda cell: (cell.corpus != "reviews", cell.seed))
+    return sorted(
+        [*sizes, *ablations, *context, *longer, *wide], key=lambda cell: (cell.corpus != "reviews", cell.seed)
+    )
 
 
 def quick() -> list[Cell]:

@@ -35,6 +35,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         _part("Units that are alike, minus GPT-2's", tables.alike(results), _ALIKE),
         _part("Do units fire consistently and distinctively?", firing.reasons(results), _FIRING),
         _part("Context taken away", windows.by_window(results), _WINDOWS),
+        _part("Trained for longer", windows.by_tokens(results), _LONGER),
         _part("What context is worth", windows.worth(results), _WORTH),
         _part("Designs at L = 2, by what they cost", tables.ablations(results), _EDGE.format(edge=edge, free=free)),
         _part("Autoencoders", tables.autoencoders(results), _AUTOENCODERS),
@@ -88,6 +89,8 @@ _WINDOWS = """Both models trained and measured anew, each layer attending to so 
 unit depends on its token and position alone, whatever the model; at 2, through two layers, on three tokens. As much of
 the lead as is there at 1 is not owed to context, since neither model has any: that reading was written down before the
 first of these cells was run. *Of those of equal token share*: random-only within bins, as above."""
+_LONGER = """The pair after three times as many tokens, three epochs of the same text. Added when CRATE had been seen to
+use no context after the first, and CRATE's own numbers here had been."""
 _WORTH = """What a model loses when it is trained with so short a window. Near 0 at 1 token: with all tokens before
 it, it does no better than a model that knows its token alone."""
 _EDGE = """![interpretability against loss](frontier.svg)

@@ -1,4 +1,4 @@
-"""CRATE and GPT-2 with their context taken away: what is left of CRATE's lead where neither has any."""
+"""What CRATE's lead is owed to: the pair with its context taken away, and trained for longer, until it uses it."""
 
 from collections.abc import Sequence
 
@@ -15,43 +15,53 @@ NUMBERS: dict[str, Number] = {
     "of those scored": of_scored("table", "random-only"),
     **{metric: score("table", metric) for metric in CORRELATIONS if metric != "random-only"},
 }
-ALIKE = ["of those of equal token share", "matched"]
+HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of those of equal token share", "matched"]
+ALL = "all before"
 
 
 def by_window(results: Results) -> Table:
     """By how many tokens a layer attends to, at L = 2: each model, and CRATE minus GPT-2, paired by seed."""
-    rows = []
-    for window in (*WINDOWS, None):
-        crate, gpt2 = (_cells(results, model, window) for model in PAIR)
-        if crate and gpt2:
-            attends = "all before" if window is None else str(window)
-            rows += [[attends, model, *_row(cells)] for model, cells in zip(PAIR, (crate, gpt2), strict=True)]
-            rows.append([attends, "crate minus gpt2", *_less(crate, gpt2)])
-    head = ["a layer attends to", "model", "nats a token", "seeds", *NUMBERS, *ALIKE]
-    return head, rows if len(rows) > len(PAIR) + 1 else []
+    rows = [
+        [ALL if window is None else str(window), *row]
+        for window in (*WINDOWS, None)
+        for row in _compared(*(_cells(results, windowed(model, window)) for model in PAIR))
+    ]
+    return ["a layer attends to", *HEAD], rows if any(row[0] != ALL for row in rows) else []
+
+
+def by_tokens(results: Results) -> Table:
+    """The same by how many tokens the pair was trained on."""
+    trained = {group: [_cells(results, model, group) for model in PAIR] for group in ("sizes", "longer")}
+    rows = [[f"{pair[0][0]['cell']['tokens']:,}", *row] for pair in trained.values() for row in _compared(*pair)]
+    return ["tokens of training", *HEAD], rows if all(trained["longer"]) else []
 
 
 def worth(results: Results) -> Table:
     """By model: the loss at each window less the loss where all before is attended to, paired by seed."""
     rows = []
     for model in PAIR:
-        whole = _cells(results, model, None)
-        cut = [_cells(results, model, window) for window in WINDOWS]
-        if whole and all(cut):
-            rows.append([model, *(with_interval(paired(cells, whole, loss)) for cells in cut)])
+        short = [_cells(results, windowed(model, window)) for window in WINDOWS]
+        rows.append([model, *(with_interval(paired(cells, _cells(results, model), loss)) for cells in short)])
+    cut, whole = (_cells(results, model, "longer") for model in (windowed("crate", 1), "crate"))
+    rows.append(["crate, trained for longer", with_interval(paired(cut, whole, loss)), "–"])
+    rows = [row for row in rows if row[1] != "–"]
     return ["nats a token", *(f"{window} token{'s' * (window > 1)} minus all before" for window in WINDOWS)], rows
 
 
-def _cells(results: Results, model: str, window: int | None) -> list[Result]:
-    return results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=windowed(model, window))
+def _cells(results: Results, model: str, group: str | None = None) -> list[Result]:
+    asked = {} if group is None else {"group": group}
+    return results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model, **asked)
+
+
+def _compared(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
+    """A row each, and CRATE minus GPT-2: over all units, and between units of equal token share."""
+    if not (crate and gpt2):
+        return []
+    rows = [[model, *_row(cells), "", ""] for model, cells in zip(PAIR, (crate, gpt2), strict=True)]
+    more_loss, *less = (with_interval(paired(crate, gpt2, number)) for number in (loss, *NUMBERS.values()))
+    alike, share = paired_matched(crate, gpt2, "random-only", ["token_share"])
+    return [*rows, ["crate minus gpt2", more_loss, "", *less, with_interval(alike), decimal(share, 2)]]
 
 
 def _row(cells: Sequence[Result]) -> list[str]:
-    return [*over_seeds(cells, loss), *(decimal(mean(cells, number)) for number in NUMBERS.values()), "", ""]
-
-
-def _less(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[str]:
-    """CRATE minus GPT-2: over all units, and between units of equal token share."""
-    more_loss, *less = (with_interval(paired(crate, gpt2, number)) for number in (loss, *NUMBERS.values()))
-    alike, share = paired_matched(crate, gpt2, "random-only", ["token_share"])
-    return [more_loss, "", *less, with_interval(alike), decimal(share, 2)]
+    return [*over_seeds(cells, loss), *(decimal(mean(cells, number)) for number in NUMBERS.values())]
