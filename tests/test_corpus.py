@@ -4,7 +4,6 @@ import json
 import pickle
 import resource
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -252,32 +251,29 @@ def test_near_duplicates_are_never_on_both_sides_of_a_score() -> None:
     assert not explained & scored
 
 
-def kneser_ney_bigram(train: list[int], before: int, token: int, vocabulary: int) -> float:
-    """By the formula, in dictionaries."""
-
-    def discount(times) -> float:
-        once, twice = (sum(time == number for time in times) for number in (1, 2))
-        return once / (once + 2 * twice) if once else 0.5
-
-    pairs = Counter(pairwise(train))
-    preceded = Counter(second for _, second in pairs)
-    less, lower_less = discount(pairs.values()), discount(preceded.values())
-    lower = max(preceded[token] - lower_less, 0) + lower_less * len(preceded) / vocabulary
-    lower /= sum(preceded.values())
-    behind = {pair: count for pair, count in pairs.items() if pair[0] == before}
+def kneser_ney(counts: Counter, before: tuple[int, ...], token: int, vocabulary: int) -> float:
+    """By the formula, in dictionaries: a shorter n-gram counts once for each that ends in it."""
+    once, twice = (sum(count == number for count in counts.values()) for number in (1, 2))
+    discount = once / (once + 2 * twice) if once else 0.5
+    shorter = Counter(gram[1:] for gram in counts)
+    lower = kneser_ney(shorter, before[1:], token, vocabulary) if before else 1 / vocabulary
+    behind = {gram: count for gram, count in counts.items() if gram[:-1] == before}
     if not behind:
         return lower
-    total = sum(behind.values())
-    return (max(pairs[before, token] - less, 0) + less * len(behind) * lower) / total
+    return (max(counts[*before, token] - discount, 0) + discount * len(behind) * lower) / sum(behind.values())
 
 
-@given(st.lists(st.integers(0, 4), min_size=4, max_size=60), st.integers(0, 5), st.integers(0, 5))
-def test_counts_of_two_tokens_are_a_kneser_ney_bigram(train, before, token) -> None:
-    found = probabilities(np.array(train), np.array([0, before, token]), 6, 2)
-    assert found == pytest.approx([kneser_ney_bigram(train, before, token, 6)])
+SOME_TEXT = st.lists(st.integers(0, 4), min_size=4, max_size=60)
 
 
-@given(st.lists(st.integers(0, 4), min_size=4, max_size=60), st.integers(0, 5), st.integers(0, 5), st.integers(1, 3))
+@given(SOME_TEXT, st.tuples(*[st.integers(0, 5)] * 3), st.integers(1, 3))
+def test_what_n_grams_say_is_kneser_neys_formula(train, last, order) -> None:
+    grams = Counter(zip(*(train[start:] for start in range(order)), strict=False))
+    expected = kneser_ney(grams, last[3 - order : 2], last[2], 6)
+    assert probabilities(np.array(train), np.array(last), 6, order) == pytest.approx([expected])
+
+
+@given(SOME_TEXT, st.integers(0, 5), st.integers(0, 5), st.integers(1, 3))
 def test_the_probabilities_of_what_comes_next_sum_up_to_one_at_every_order(train, first, second, order) -> None:
     every = [probabilities(np.array(train), np.array([first, second, last]), 6, order)[0] for last in range(6)]
     assert sum(every) == pytest.approx(1)

@@ -37,10 +37,12 @@ def torchrun(script: str, *arguments) -> subprocess.Popen:
     )
 
 
-def test_two_processes_have_the_losses_of_one_over_50_steps(tokens, tmp_path, quiet) -> None:
-    alone = train(CONFIG, tokens, tmp_path / "alone", quiet)
-    assert torchrun("training_runs.py", tokens.path, tmp_path / "two", 50).wait(timeout=300) == 0
-    both = train(CONFIG, tokens, tmp_path / "two", quiet)  # it is finished: nothing is trained
+@pytest.mark.parametrize("model", ["crate", "gpt2+sliding_window=1"], ids=["all weights used", "queries unused"])
+def test_two_processes_have_the_losses_of_one_over_50_steps(model, tokens, tmp_path, quiet) -> None:
+    config = replace(CONFIG, model=model)
+    alone = train(config, tokens, tmp_path / "alone", quiet)
+    assert torchrun("training_runs.py", tokens.path, tmp_path / "two", 50, model).wait(timeout=300) == 0
+    both = train(config, tokens, tmp_path / "two", quiet)  # it is finished: nothing is trained
     one, two = losses(alone), losses(both)
     assert len(one) == 5
     assert two == pytest.approx(one, abs=1e-5)

@@ -84,7 +84,7 @@ def fit(
             config.training.evaluation_documents,
             mean_loss,
             model=model,
-            args=_arguments(config, checkpoints),
+            args=_arguments(config, checkpoints, unused=model.config.sliding_window == 1),
             train_dataset=windows,
             eval_dataset=windows,
             callbacks=callbacks,
@@ -154,7 +154,8 @@ def _windows(config: TrainConfig, tokens: Artifact) -> Windows:
     return windows
 
 
-def _arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
+def _arguments(config: TrainConfig, checkpoints: Path, unused: bool) -> TrainingArguments:
+    """`unused`: some weights have no gradient, as queries and keys where a token attends to itself alone."""
     recipe = config.training
     # Checkpoints fall on logged steps, so that a resumed run's averages cover the same steps.
     between = max(LOG_EVERY, -(-config.steps // recipe.evaluations // LOG_EVERY) * LOG_EVERY)
@@ -186,7 +187,7 @@ def _arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
         remove_unused_columns=False,
         dataloader_drop_last=True,
         disable_tqdm=True,
-        ddp_find_unused_parameters=False,
+        ddp_find_unused_parameters=unused,
         **sharding_arguments(recipe),
         **tracking_arguments(recipe.track, checkpoints.parent / "log", checkpoints.parent.stem),
     )
