@@ -121,7 +121,7 @@ def _on_its_way(
     cell: Cell, training: TrainConfig, trained: Artifact, tokens: Artifact, work: Path, progress: Progress
 ) -> Iterator[tuple[str, Artifact]]:
     """The model by the share of the training that is done; in the end alone where the cell asks for no more."""
-    if cell.in_depth:
+    if cell.in_full:
         untrained = replace(training, training=replace(training.training, tokens=0, snapshots=""))
         yield "0", train(untrained, tokens, work / "models" / f"{cell.name}-untrained", progress)
         for folder in sorted((trained.path / "snapshots").iterdir(), key=lambda folder: float(folder.name)):

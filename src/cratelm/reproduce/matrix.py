@@ -77,14 +77,11 @@ class Cell:
         return f"{self.text}-L{self.layers}-{self.model}{longer}-s{self.seed}"
 
     @property
-    def in_depth(self) -> bool:
-        """Whether it is measured along its training as well: where the pair is compared."""
-        return self.group == "sizes" and self.model in PAIR
-
-    @property
     def in_full(self) -> bool:
-        """Whether it is measured by the paper's protocol too, and sparse autoencoders are fitted and measured."""
-        return self.in_depth and self.corpus == CORPORA[0]
+        """Whether it is measured along its training, by the paper's protocol, and with sparse autoencoders as well:
+        where the pair is compared on the first corpus. The second one asks the primary question alone.
+        """
+        return self.group == "sizes" and self.model in PAIR and self.corpus == CORPORA[0]
 
     def study(self) -> StudyConfig:
         """How it is trained and measured: the laptop preset, but for what the cell says."""
@@ -94,7 +91,7 @@ class Cell:
             corpus=replace(base.corpus, corpus=self.corpus, tokenizer=self.tokenizer),
             models=self.model,
             shape=replace(base.shape, layers=self.layers),
-            training=replace(base.training, tokens=self.tokens, snapshots=SNAPSHOTS if self.in_depth else ""),
+            training=replace(base.training, tokens=self.tokens, snapshots=SNAPSHOTS if self.in_full else ""),
             explain=replace(base.explain, explainer=",".join((*EXPLAINERS, "table-full"))),
             score=replace(base.score, metric=",".join((*CORRELATIONS, *BEYOND))),
             seed=self.seed,

@@ -48,9 +48,11 @@ def plan_paper() -> list[dict[str, Any]]:
 
 def _measuring(cell: Cell) -> float:
     """A core's seconds."""
-    points = 2 + len(SNAPSHOTS.split(",")) if cell.in_depth else 1  # the beginning and the end as well
-    in_full = PAPER + len(cell.study().saes.names) * DICTIONARY
-    return cell.layers * (points * POINT + cell.in_full * in_full)
+    points, more = 1, 0.0
+    if cell.in_full:
+        points = 2 + len(SNAPSHOTS.split(","))  # the beginning and the end as well
+        more = PAPER + len(cell.study().saes.names) * DICTIONARY
+    return cell.layers * (points * POINT + more)
 
 
 def _planned(cell: Cell) -> dict[str, Any]:
