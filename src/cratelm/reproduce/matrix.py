@@ -112,7 +112,7 @@ def laptop() -> list[Cell]:
         for layers in SIZES
         for model in (*PAIR, RIVAL)
     ]
-    ablations = [Cell(group="ablations", model=model, layers=2, seed=seed) for seed in SEEDS[:2] for model in ABLATIONS]
+    ablations = [Cell(group="ablations", model=model, layers=2, seed=seed) for seed in SEEDS for model in ABLATIONS]
     context = [
         Cell(group="context", model=windowed(model, window), layers=2, seed=seed)
         for seed in SEEDS
