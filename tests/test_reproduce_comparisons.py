@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from cratelm.reproduce import alike
 from cratelm.reproduce.claims import verdict
 from cratelm.reproduce.context import Design, on_token_share
+from cratelm.reproduce.explainers import by_explainer
 from cratelm.reproduce.firing import reasons
 from cratelm.reproduce.gather import (
     Results,
@@ -20,7 +22,7 @@ from cratelm.reproduce.gather import (
     score,
     variance,
 )
-from cratelm.reproduce.tables import alike, on_the_edge, without_a_price
+from cratelm.reproduce.tables import on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, matched, paired_matched
 from cratelm.reproduce.windows import by_tokens, by_window, worth
 
@@ -176,6 +178,20 @@ def test_what_stands_above_the_control_is_compared_beside_what_was_measured() ->
     assert by_model["crate minus gpt2, above the control"]["specificity"] == "0.050 (one seed)"
 
 
+def test_each_explainer_has_its_own_scores_and_its_own_difference() -> None:
+    scores = {"crate": (0.6, 0.7, 0.9), "gpt2": (0.5, 0.4, 0.7)}
+    cells = [whole(model, 0, 5.0, 0.1) for model in scores]
+    for cell in cells:
+        named = zip(("table", "graph", "table-full"), scores[cell["cell"]["model"]], strict=True)
+        rows = [{"explainer": of, "metric": "random-only", "layer": "all", "score": value} for of, value in named]
+        cell["stages"]["1"]["scores"] = rows
+    head, rows = by_explainer(Results(cells))
+    shown = {row[2]: dict(zip(head, row, strict=True)) for row in rows}
+    assert [shown["crate"][of] for of in ("table", "graph", "table-full")] == ["0.600", "0.700", "0.900"]
+    assert shown["crate minus gpt2"]["table-full"] == "0.200 (one seed)"
+    assert shown["crate minus gpt2"]["graph"] == "0.300 (one seed)"
+
+
 def test_what_was_trained_for_longer_is_compared_by_itself_and_counts_nowhere_else() -> None:
     pair = [whole("crate", 0, 5.0, 0.6), whole("gpt2", 0, 4.5, 0.5)]
     longer = [whole("crate", 0, 4.6, 0.52), whole("gpt2", 0, 4.3, 0.45), whole("crate+sliding_window=1", 0, 4.9, 0.6)]
@@ -186,23 +202,35 @@ def test_what_was_trained_for_longer_is_compared_by_itself_and_counts_nowhere_el
     head, rows = by_tokens(results)
     less = {row[0]: row[head.index("random-only")] for row in rows if row[1] == "crate minus gpt2"}
     assert less == {"8,000,000": "0.100 (one seed)", "24,000,000": "0.070 (one seed)"}
-    assert worth(results)[1] == [["crate, trained for longer", "0.300 (one seed)", "–"]]
+    assert worth(results)[1] == [["reviews", "crate, trained for longer", "0.300 (one seed)", "–"]]
     assert results.of(model="crate") == [pair[0]] and results.of(model="crate+sliding_window=1") == []
     assert by_tokens(Results(pair))[1] == []
 
 
-def test_the_table_of_alike_units_has_each_model_beside_gpt2_by_the_seeds_that_have_units_alone() -> None:
-    def units(score: float) -> dict[str, list[float]]:
-        return {"token_share": [0.5] * 40, "firing_rate": [0.1] * 40, "random-only": [score] * 40}
+def with_one_bin(model: str, seed: int, score: float) -> dict:
+    """A made-up result whose 40 units are all of one kind, and score so by random-only and half as much by others."""
+    columns = {"token_share": 0.5, "firing_rate": 0.1, "random-only": score}
+    columns |= {"top-and-random": score / 2, "anthropic": score / 2}
+    return whole(model, seed, 5.0, score) | {"units": {name: [value] * 40 for name, value in columns.items()}}
 
+
+def test_the_table_of_alike_units_has_each_model_beside_gpt2_by_the_seeds_that_have_units_alone() -> None:
     scores = {"gpt2": 0.5, "crate": 0.75, "crate-alpha": 0.6}
-    with_units = [whole(model, 0, 5.0, score) | {"units": units(score)} for model, score in scores.items()]
+    with_units = [with_one_bin(model, 0, score) for model, score in scores.items()]
     without = [whole(model, 1, 5.0, 0.9) for model in scores]
-    head, rows = alike(Results([*with_units, *without]))
-    assert len(head) == 8
+    head, rows = alike.by_model(Results([*with_units, *without]))
+    assert len(head) == 10
     assert [row[2:4] for row in rows] == [["crate", "0.250 (one seed)"], ["crate-alpha", "0.100 (one seed)"]]
-    assert rows[0][4:] == ["0.250 (one seed)", "1.00"] * 2
-    assert alike(Results(without))[1] == []
+    assert rows[0][4:] == ["0.250 (one seed)", "1.00"] * 3
+    assert alike.by_model(Results(without))[1] == []
+
+
+def test_alike_units_are_compared_by_each_metric_of_its_own_scores() -> None:
+    rows = alike.by_metric(Results([with_one_bin("crate", 0, 0.8), with_one_bin("gpt2", 0, 0.5)]))[1]
+    less = {row[2]: row[6] for row in rows}
+    assert less == {"random-only": "0.300 (one seed)"} | dict.fromkeys(
+        ("top-and-random", "anthropic"), "0.150 (one seed)"
+    )
 
 
 def test_what_is_left_of_the_lead_at_a_window_is_the_difference_paired_by_seed_there() -> None:
@@ -214,19 +242,20 @@ def test_what_is_left_of_the_lead_at_a_window_is_the_difference_paired_by_seed_t
         for model in ("crate", "gpt2")
     ]
     head, rows = by_window(Results(cells))
-    less = {row[0]: row for row in rows if row[1] == "crate minus gpt2"}
+    less = {row[1]: row for row in rows if row[2] == "crate minus gpt2"}
     for window, values in lead.items():
         interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
         expected = f"{np.mean(values):.3f} [{interval.low:.3f}, {interval.high:.3f}]"
         assert all(less[str(window)][head.index(name)] == expected for name in ("random-only", "token share"))
-    assert [row[:4] for row in rows if row[1] == "gpt2"] == [
-        [window, "gpt2", "5.000 [5.000, 5.000]", "2"] for window in ("1", "2")
+    assert [row[:5] for row in rows if row[2] == "gpt2"] == [
+        ["reviews", window, "gpt2", "5.000 [5.000, 5.000]", "2"] for window in ("1", "2")
     ]
     whole_pair = [whole("crate", 0, 5.0, 0.6), whole("gpt2", 0, 4.0, 0.5)]
-    assert [row[0] for row in by_window(Results([*cells, *whole_pair]))[1][-3:]] == ["all before"] * 3
+    assert [row[1] for row in by_window(Results([*cells, *whole_pair]))[1][-3:]] == ["all before"] * 3
     assert by_window(Results(whole_pair))[1] == []
     rows = worth(Results([*cells, *whole_pair]))[1]
-    assert rows == [["crate", *["0.000 (one seed)"] * 2], ["gpt2", *["1.000 (one seed)"] * 2]]
+    assert [row[:2] for row in rows] == [["reviews", "crate"], ["reviews", "gpt2"]]
+    assert [row[2:] for row in rows] == [["0.000 (one seed)"] * 2, ["1.000 (one seed)"] * 2]
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cratelm.reproduce.alike import BOTH
 from cratelm.reproduce.gather import (
     Found,
     Number,
@@ -53,7 +54,10 @@ def claims(fitted: Sequence[str]) -> list[Claim]:
         for metric, of in zip(METRICS, ofs, strict=True)
     ]
     found.append(Claim("higher random-only at equal loss", lambda one, other: paired_at_loss(one, other, PRIMARY)))
-    found.append(Claim("higher random-only at equal token share", _alike))
+    found.append(Claim("higher random-only at equal token share", _alike("random-only", ["token_share"])))
+    found += [
+        Claim(f"higher {metric} at equal token share and firing rate", _alike(metric, BOTH)) for metric in METRICS
+    ]
     found += [
         Claim(f"units that fire more {how} ({metric}{above})", _of(number("table", metric)))
         for how, metric in (("consistently", "consistency"), ("distinctively", "specificity"))
@@ -116,9 +120,9 @@ def _of(number: Number) -> Callable[[Sequence[Result], Sequence[Result]], Found]
     return lambda one, other: paired(one, other, number)
 
 
-def _alike(one: Sequence[Result], other: Sequence[Result]) -> Found:
-    """Of units in the same bins of token share."""
-    return paired_matched(one, other, "random-only", ["token_share"])[0]
+def _alike(metric: str, by: Sequence[str]) -> Callable[[Sequence[Result], Sequence[Result]], Found]:
+    """Of units in the same bins."""
+    return lambda one, other: paired_matched(one, other, metric, by)[0]
 
 
 def _over(dictionary: str, metric: str) -> Callable[[Sequence[Result], Sequence[Result]], Found]:

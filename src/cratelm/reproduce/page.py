@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cratelm.reproduce import claims, context, firing, tables, windows
+from cratelm.reproduce import alike, claims, context, explainers, firing, tables, windows
 from cratelm.reproduce import examples_page as examples
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
@@ -32,7 +32,9 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         f"## White-box, or less context?\n\n{designs}\n\n{_CONTEXT}\n",
         _part("CRATE minus GPT-2", tables.differences(results)),
         _part("CRATE minus GPT-2, at CRATE's validation loss", tables.matched(results), _MATCHED),
-        _part("Units that are alike, minus GPT-2's", tables.alike(results), _ALIKE),
+        _part("CRATE minus GPT-2, between units that are alike", alike.by_metric(results), _ALIKE),
+        _part("Each model minus GPT-2, between units that are alike", alike.by_model(results), _ALIKE_MODELS),
+        _part("How much an explanation holds", explainers.by_explainer(results), _EXPLAINERS),
         _part("Do units fire consistently and distinctively?", firing.reasons(results), _FIRING),
         _part("Context taken away", windows.by_window(results), _WINDOWS),
         _part("Trained for longer", windows.by_tokens(results), _LONGER),
@@ -69,12 +71,16 @@ place of the codes. The paper's are 16 times as wide as the code (docs/sae.md)."
 _MATCHED = """GPT-2's numbers at the point of its training where it loses as much as CRATE does in the end, interpolated
 between the points that were measured. A model that was stopped early differs from a trained one in more than its
 loss."""
-_ALIKE = """Random-only by `table`, of units that could be scored. A model may lead because its units are explained
-better, or because more of them are of a kind that is easily explained. *Of equal token share*: units are compared
-within bins of token share (twentieths) and of firing rate (half powers of ten), and a bin weighs as much as the smaller
-of the two models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no
-counterpart. Added when one seed of the pair had been seen, before any cell kept its units; cells run before that are
-left out, of the first column too."""
+_ALIKE = """By `table`, of units that could be scored. A model may lead because its units are explained better, or
+because more of them are of a kind that is easily explained. *Of equal token share*: units are compared within bins of
+token share (twentieths) or of firing rate (half powers of ten), and a bin weighs as much as the smaller of the two
+models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no counterpart.
+Random-only of equal token share, and of both, was added when one seed of the pair had been seen, before any cell kept
+its units; the other metrics, and the firing rate by itself, when all cells had been."""
+_ALIKE_MODELS = "Random-only. Cells that kept no units are left out, of the first column too."
+_EXPLAINERS = """Random-only, mean over seeds. `table` knows the tokens of the excerpts that an explainer is shown,
+`graph` the one or two before them as well, `table-full` the unit's mean on every token of the whole explain half: the
+ceiling of what any table of tokens can say, here of a sample of units (docs/scoring.md)."""
 _FIRING = """The paper's reason for its scores, by `table`; in brackets with another unit's explanation, the control.
 *Consistency*: how much of a unit's activation on its top excerpts falls where the explanation expects it.
 *Specificity*: how rarely it fires elsewhere on random text. Both reward an explanation that names everything, which the

@@ -27,7 +27,6 @@ from cratelm.reproduce.gather import (
 from cratelm.reproduce.matrix import ABLATIONS, PAIR, SIZES, Cell, paper
 from cratelm.reproduce.numerals import decimal, over_seeds, with_interval
 from cratelm.reproduce.published import LEFT_OUT, as_printed, published, with_every_layer
-from cratelm.reproduce.units import paired_matched, with_units
 from cratelm.score.config import CORRELATIONS
 
 Table = tuple[list[str], list[list[str]]]
@@ -35,8 +34,6 @@ Table = tuple[list[str], list[list[str]]]
 VOCABULARY = 50304
 """GPT-2's, padded as the official code pads it."""
 PRIMARY = score("table", "random-only")
-ALIKE = {"token share": ("token_share",), "token share and firing rate": ("token_share", "firing_rate")}
-"""In what units are compared with units that are alike."""
 
 
 def what_was_run(results: Results, asked: Sequence[Cell]) -> Table:
@@ -112,24 +109,9 @@ def matched(results: Results) -> Table:
     rows = [
         [corpus, str(layers), *(with_interval(paired_at_loss(*pair, number)) for number in numbers.values())]
         for corpus, layers, pair in pairs(results)
+        if math.isfinite(paired_at_loss(*pair, loss)[0])
     ]
     return ["corpus", "L", *numbers], rows
-
-
-def alike(results: Results) -> Table:
-    """Each model minus GPT-2 in random-only: all units that could be scored, and within bins of what may explain it."""
-    rows = []
-    for corpus, layers, model in product(results.values("corpus"), SIZES, results.values("model")):
-        at = {"corpus": corpus, "layers": layers, "tokenizer": "bpe:4096"}
-        pair = with_units(results.of(model=model, **at)), with_units(results.of(model="gpt2", **at))
-        found = [paired_matched(*pair, "random-only", by) for by in ALIKE.values()]
-        if model != "gpt2" and any(math.isfinite(share) for _, share in found):
-            shown = [text for difference, share in found for text in (with_interval(difference), decimal(share, 2))]
-            rows.append(
-                [corpus, str(layers), model, with_interval(paired(*pair, of_scored("table", "random-only"))), *shown]
-            )
-    head = ["corpus", "L", "model", "all units scored"]
-    return [*head, *(text for name in ALIKE for text in (f"of equal {name}", "matched"))], rows
 
 
 def autoencoders(results: Results) -> Table:

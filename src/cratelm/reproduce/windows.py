@@ -1,9 +1,10 @@
 """What CRATE's lead is owed to: the pair with its context taken away, and trained for longer, until it uses it."""
 
 from collections.abc import Sequence
+from itertools import product
 
 from cratelm.reproduce.gather import Number, Result, Results, loss, mean, of_scored, paired, score, statistic
-from cratelm.reproduce.matrix import PAIR, WINDOWS, windowed
+from cratelm.reproduce.matrix import CORPORA, PAIR, WINDOWS, windowed
 from cratelm.reproduce.numerals import decimal, over_seeds, with_interval
 from cratelm.reproduce.tables import PRIMARY, Table
 from cratelm.reproduce.units import paired_matched
@@ -21,17 +22,21 @@ ALL = "all before"
 
 def by_window(results: Results) -> Table:
     """By how many tokens a layer attends to, at L = 2: each model, and CRATE minus GPT-2, paired by seed."""
-    rows = [
-        [ALL if window is None else str(window), *row]
-        for window in (*WINDOWS, None)
-        for row in _compared(*(_cells(results, windowed(model, window)) for model in PAIR))
-    ]
-    return ["a layer attends to", *HEAD], rows if any(row[0] != ALL for row in rows) else []
+    rows = []
+    for corpus in CORPORA:
+        cut = [
+            [corpus, str(window), *row]
+            for window in WINDOWS
+            for row in _compared(*(_cells(results, windowed(model, window), corpus) for model in PAIR))
+        ]
+        whole = [[corpus, ALL, *row] for row in _compared(*(_cells(results, model, corpus) for model in PAIR))]
+        rows += [*cut, *whole] if cut else []
+    return ["corpus", "a layer attends to", *HEAD], rows
 
 
 def by_tokens(results: Results) -> Table:
     """The same by how many tokens the pair was trained on."""
-    trained = {group: [_cells(results, model, group) for model in PAIR] for group in ("sizes", "longer")}
+    trained = {group: [_cells(results, model, group=group) for model in PAIR] for group in ("sizes", "longer")}
     rows = [[f"{pair[0][0]['cell']['tokens']:,}", *row] for pair in trained.values() for row in _compared(*pair)]
     return ["tokens of training", *HEAD], rows if all(trained["longer"]) else []
 
@@ -39,18 +44,19 @@ def by_tokens(results: Results) -> Table:
 def worth(results: Results) -> Table:
     """By model: the loss at each window less the loss where all before is attended to, paired by seed."""
     rows = []
-    for model in PAIR:
-        short = [_cells(results, windowed(model, window)) for window in WINDOWS]
-        rows.append([model, *(with_interval(paired(cells, _cells(results, model), loss)) for cells in short)])
-    cut, whole = (_cells(results, model, "longer") for model in (windowed("crate", 1), "crate"))
-    rows.append(["crate, trained for longer", with_interval(paired(cut, whole, loss)), "–"])
-    rows = [row for row in rows if row[1] != "–"]
-    return ["nats a token", *(f"{window} token{'s' * (window > 1)} minus all before" for window in WINDOWS)], rows
+    for corpus, model in product(CORPORA, PAIR):
+        short = [_cells(results, windowed(model, window), corpus) for window in WINDOWS]
+        whole = _cells(results, model, corpus)
+        rows.append([corpus, model, *(with_interval(paired(cells, whole, loss)) for cells in short)])
+    cut, whole = (_cells(results, model, group="longer") for model in (windowed("crate", 1), "crate"))
+    rows.append([CORPORA[0], "crate, trained for longer", with_interval(paired(cut, whole, loss)), "–"])
+    rows = [row for row in rows if row[2] != "–"]
+    return ["corpus", "model", *(f"{window} token{'s' * (window > 1)} minus all before" for window in WINDOWS)], rows
 
 
-def _cells(results: Results, model: str, group: str | None = None) -> list[Result]:
+def _cells(results: Results, model: str, corpus: str = CORPORA[0], group: str | None = None) -> list[Result]:
     asked = {} if group is None else {"group": group}
-    return results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model, **asked)
+    return results.of(corpus=corpus, tokenizer="bpe:4096", layers=2, model=model, **asked)
 
 
 def _compared(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
