@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from cratelm.artifacts import open_artifact
 from cratelm.cli import run
 from cratelm.corpus.tokens import read_train
 from cratelm.models.build import build_config
+from cratelm.presets import StudyConfig
 from cratelm.reproduce import examples_page, matrix
 from cratelm.reproduce.claims import judged
 from cratelm.reproduce.gather import (
@@ -28,15 +29,15 @@ from cratelm.reproduce.gather import (
 from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
 from cratelm.reproduce.plan import POINT, plan_laptop, plan_paper
-from cratelm.reproduce.reproduce import _Worker, reproduce
+from cratelm.reproduce.reproduce import reproduce
 from cratelm.reproduce.tables import configurations
+from cratelm.shards import EngineConfig
 
 
 def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:
     cells = matrix.laptop()
-    assert (
-        len({cell.name for cell in cells}) == len(cells) == 2 * 3 * 3 * 3 + 2 * len(ABLATIONS) + 3 * 2 * 2 + 3 * 3 + 2
-    )
+    sizes, ablations, context, longer, vocabulary = 2 * 3 * 3 * 3, 3 * len(ABLATIONS), 3 * 2 * (2 + 1), 3 * 3, 2
+    assert len({cell.name for cell in cells}) == len(cells) == sizes + ablations + context + longer + vocabulary
     for cell in cells:
         build_config(cell.model, cell.study().shape, 1, 0)
         assert cell.study().training.tokens == (24_000_000 if cell.group == "longer" else 8_000_000)
@@ -161,13 +162,27 @@ def test_text_of_data_is_code_on_the_page(results) -> None:
     assert all(line.count("`") % 2 == 0 for line in page.splitlines())
 
 
-def test_a_worker_finds_what_the_command_finds_and_an_ablation_is_measured_in_the_end_alone(
-    results, small_study, tmp_path, monkeypatch
+class SmallCell(Cell):
+    """A cell that carries its settings to another process."""
+
+    settings: StudyConfig
+
+    def study(self) -> StudyConfig:
+        return of(self.settings, self)
+
+
+def small(cell: Cell, settings: StudyConfig) -> SmallCell:
+    made = SmallCell(**asdict(cell))
+    object.__setattr__(made, "settings", settings)
+    return made
+
+
+def test_two_workers_find_what_one_process_finds_and_an_ablation_is_measured_in_the_end_alone(
+    results, small_study, tmp_path, quiet
 ) -> None:
-    monkeypatch.setattr(Cell, "study", lambda cell: of(small_study, cell))
     crate = matrix.quick()[0]
-    for number, cells in enumerate([[crate], [crate, replace(crate, group="ablations", model="crate-alpha")]]):
-        _Worker(cells, tmp_path, 2)(number)
+    cells = [small(cell, small_study) for cell in (crate, replace(crate, group="ablations", model="crate-alpha"))]
+    reproduce(cells, tmp_path, "*", quiet, EngineConfig(workers=2))
     found, alone = (
         json.loads(next((folder / "cells").glob("*-crate-s0.json")).read_text()) for folder in (tmp_path, results)
     )
@@ -218,11 +233,11 @@ def test_a_plan_costs_what_its_operations_cost() -> None:
     assert rows["12L", "crate"]["dollars"]["A100"] == pytest.approx(2 * rows["12L", "crate"]["hours"]["A100"])
     laptop = {row["group"]: row for row in plan_laptop(matrix.laptop())}
     assert sum(row["cells"] for row in laptop.values()) == len(matrix.laptop())
-    assert laptop["ablations"]["measuring"] == pytest.approx(2 * len(ABLATIONS) * 2 * POINT / 2 / 3600)
-    assert (
-        sum(row["training"] + row["measuring"] for group, row in laptop.items() if group not in ("context", "longer"))
-        < 12.5
-    )
+    assert laptop["ablations"]["measuring"] == pytest.approx(3 * len(ABLATIONS) * 2 * POINT / 2 / 3600)
+    asked = [
+        c for c in matrix.laptop() if c.group in ("sizes", "vocabulary") or (c.group == "ablations" and c.seed < 2)
+    ]
+    assert sum(row["training"] + row["measuring"] for row in plan_laptop(asked)) < 12
 
 
 @pytest.mark.parametrize(

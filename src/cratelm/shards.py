@@ -54,6 +54,9 @@ def run_shards(work: Callable[[int], None], shards: int, engine: EngineConfig, l
 
     `work` has to be picklable. Raises RunError where an engine has shards still under way, to be asked again.
     """
+    if engine.engine == "local" and engine.workers == 1:
+        _run_here(work, shards, log / "completions")
+        return
     quiet = engine.engine == "local"  # elsewhere datatrove's log files are what tells what went wrong
     if quiet:
         _silence()
@@ -65,6 +68,19 @@ def run_shards(work: Callable[[int], None], shards: int, engine: EngineConfig, l
             f"{missing} of {shards} shards are not made yet by {engine.engine}. "
             f"Run the same command again when its jobs are done; their logs are in {log}."
         )
+
+
+def _run_here(work: Callable[[int], None], shards: int, done: Path) -> None:
+    """One after another in this process, which may itself be an engine's worker and have none of its own.
+
+    What is done is marked as datatrove marks it, so that any engine can go on.
+    """
+    done.mkdir(parents=True, exist_ok=True)
+    for number in range(shards):
+        mark = done / f"{number:05d}"
+        if not mark.is_file():
+            work(number)
+            mark.touch()
 
 
 def _executor(step: _Shard, shards: int, engine: EngineConfig, log: Path):
