@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from cratelm.artifacts import open_artifact
 from cratelm.cli import run
 from cratelm.corpus.tokens import read_train
 from cratelm.models.build import build_config
-from cratelm.presets import StudyConfig
+from cratelm.presets import StudyConfig, preset, train_preset
 from cratelm.reproduce import examples_page, matrix
 from cratelm.reproduce.claims import judged
 from cratelm.reproduce.gather import (
@@ -41,6 +42,7 @@ def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:
     for cell in cells:
         build_config(cell.model, cell.study().shape, 1, 0)
         assert cell.study().training.tokens == (24_000_000 if cell.group == "longer" else 8_000_000)
+        assert cell.study().saes == preset("laptop").saes
     assert all(cell.study().training.tokens == 3_000_000 for cell in matrix.quick())
 
 
@@ -211,6 +213,26 @@ def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(resul
     assert f"| {' | '.join(told)} |" in page
 
 
+def test_the_papers_cells_are_trained_as_its_presets_are_so_that_models_of_theirs_are_taken() -> None:
+    cells = matrix.paper()
+    assert {(cell.layers, cell.model) for cell in cells} == set(product((1, 2, 3, 6, 12), ("crate", "gpt2")))
+    for cell in cells:
+        study, theirs = cell.study(), train_preset(f"paper-{cell.layers}l")
+        assert (study.shape, study.training, study.seed) == (theirs.shape, theirs.training, theirs.seed)
+        assert study.training.tokens == cell.tokens and study.corpus.tokenizer == cell.tokenizer
+        assert cell.in_full and cell.has_autoencoders == (cell.layers <= 3)
+
+
+def test_the_page_is_of_the_corpus_and_the_sizes_that_were_asked_for(results) -> None:
+    found = [json.loads(path.read_text()) for path in (results / "cells").glob("*.json")]
+    for cell in found:
+        cell["cell"] |= {"corpus": matrix.PILE, "tokenizer": "gpt2"}
+    page = write_page(Results(found, matrix.PILE, "gpt2", (2, 6)), matrix.paper())
+    assert "on the corpus `pile`" in page and "2 of 10 cells" in page
+    assert "| CRATE has | pile, L = 2 | the paper at L = 2, 6 |" in page
+    assert page.count("| 2 | crate | random-only |") == page.count("| 6 | crate | random-only |") + 1 == 1
+
+
 def test_a_page_without_cells_says_so() -> None:
     page = write_page(Results([]), matrix.laptop())
     assert f"0 of {len(matrix.laptop())} cells" in page
@@ -244,7 +266,8 @@ def test_a_plan_costs_what_its_operations_cost() -> None:
     ("arguments", "message"),
     [
         ([], "Give --out DIR"),
-        (["--scale", "paper", "--out", "x"], "see --plan"),
+        (["--scale", "paper", "--out", "x"], "--plan says"),
+        (["--scale", "paper", "--quick", "--out", "x"], "--only chooses"),
         (["--only", "nothing-*", "--out", "{out}"], "no cell matches"),
     ],
 )

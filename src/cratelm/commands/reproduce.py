@@ -28,7 +28,7 @@ def reproduce(
         else has run can be laid into OUT/cells.
     scale
         `laptop`: small models of the matrix in src/cratelm/reproduce/matrix.py, on this machine. `paper`: its own
-        sizes, of which only the plan can be had here; recipes/ trains them.
+        sizes and corpus, which take GPUs for days and HF_HUB_OFFLINE=0: see --plan, and docs/reproduction.md.
     quick
         One pair, one seed, 3 million tokens: a look at what comes out.
     only
@@ -45,17 +45,16 @@ def reproduce(
     from cratelm.reproduce import matrix
     from cratelm.reproduce.plan import plan_laptop, plan_paper
 
-    cells = matrix.quick() if quick else matrix.laptop()
+    if quick and scale == "paper":
+        raise InputError("--quick is one pair of the laptop's. Of the paper's sizes, --only chooses.")
+    cells = matrix.paper() if scale == "paper" else matrix.quick() if quick else matrix.laptop()
     if plan:
         _print(plan_paper() if scale == "paper" else plan_laptop(cells), json)
         return
-    if scale == "paper":
-        raise InputError(
-            "the paper's sizes take GPUs for days: see --plan. Train them by recipes/node-8gpu.sh, then record, "
-            "explain and score each by its own command."
-        )
     if out is None:
         raise InputError("where shall the results go? Give --out DIR, or --plan to run nothing.")
+    if scale == "paper" and not page:
+        _require_gpu()
     from rich.console import Console
 
     from cratelm.reproduce.reproduce import reproduce as run_cells
@@ -64,6 +63,17 @@ def reproduce(
     with Progress() as progress:
         written = write_results(cells, out) if page else run_cells(cells, out, only, progress, engine)
     Console(highlight=False).print(f"Results: {written.resolve()}", soft_wrap=True)
+
+
+def _require_gpu() -> None:
+    import torch
+
+    from cratelm.errors import InputError
+
+    if not torch.cuda.is_available():
+        raise InputError(
+            "the paper's sizes would take years without a GPU, and none is here. --plan says what they take."
+        )
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import product
 
 from cratelm.reproduce.gather import Result, Results, of_scored, paired
-from cratelm.reproduce.matrix import SIZES
 from cratelm.reproduce.numerals import decimal, with_interval
 from cratelm.reproduce.tables import Table, pairs
 from cratelm.reproduce.units import paired_matched, with_units
@@ -29,8 +28,8 @@ def by_metric(results: Results) -> Table:
 def by_model(results: Results) -> Table:
     """The same of every model minus GPT-2, in random-only."""
     rows = []
-    for corpus, layers, model in product(results.values("corpus"), SIZES, results.values("model")):
-        at = {"corpus": corpus, "layers": layers, "tokenizer": "bpe:4096"}
+    for corpus, layers, model in product(results.values("corpus"), results.sizes, results.values("model")):
+        at = {"corpus": corpus, "layers": layers, "tokenizer": results.tokenizer}
         pair = results.of(model=model, **at), results.of(model="gpt2", **at)
         if model != "gpt2":
             rows.append([corpus, str(layers), model, *_less(*pair, "random-only")])

@@ -80,6 +80,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
     result["units"] = unit_numbers(measured["1"])
     if cell.in_full:
         result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
+    if cell.has_autoencoders:
         result["autoencoders"] = _measure_autoencoders(cell, trained, tokens, work, measuring, progress)
     result["run"] = _run(began)
     out.mkdir(parents=True, exist_ok=True)

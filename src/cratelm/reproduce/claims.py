@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cratelm.reproduce.alike import BOTH
 from cratelm.reproduce.gather import (
     Found,
@@ -79,10 +81,14 @@ def judged(results: Results) -> Table:
     """A row a claim: what was found at each corpus and size, and the signs of the paper's own numbers."""
     columns = pairs(results)
     rows = [
-        [claim.text, *(_judged(claim, *cells) for _, _, cells in columns), _signs(claim)]
+        [claim.text, *(_judged(claim, *cells) for _, _, cells in columns), _signs(claim, results.sizes)]
         for claim in claims(dictionaries(results.cells))
     ]
-    head = ["CRATE has", *(f"{corpus}, L = {layers}" for corpus, layers, _ in columns), "the paper at L = 1, 2, 3"]
+    head = [
+        "CRATE has",
+        *(f"{corpus}, L = {layers}" for corpus, layers, _ in columns),
+        f"the paper at L = {', '.join(map(str, results.sizes))}",
+    ]
     return head, rows if columns else []
 
 
@@ -109,11 +115,11 @@ def _judged(claim: Claim, one: Sequence[Result], other: Sequence[Result]) -> str
     return f"{verdict(claim.higher, found)}: {value} ({spread})"
 
 
-def _signs(claim: Claim) -> str:
+def _signs(claim: Claim, sizes: Sequence[int]) -> str:
     if claim.printed is None:
         return "–"
-    found = [claim.printed(size) for size in ("1L", "2L", "3L")]
-    return " ".join("0" if value == 0 else "+" if value > 0 else "−" for value in found)
+    found = [claim.printed(f"{layers}L") for layers in sizes]
+    return " ".join("unknown" if math.isnan(value) else "−0+"[int(np.sign(value)) + 1] for value in found)
 
 
 def _of(number: Number) -> Callable[[Sequence[Result], Sequence[Result]], Found]:

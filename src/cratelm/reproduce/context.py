@@ -19,7 +19,7 @@ NEEDED = 5
 
 @dataclass(frozen=True)
 class Design:
-    """A design at L = 2 on `reviews`, mean over layers and seeds."""
+    """A design at L = 2, mean over layers and seeds."""
 
     model: str
     loss: float
@@ -32,7 +32,7 @@ def designs(results: Results) -> list[Design]:
     """All that were run."""
     found = []
     for model in results.values("model"):
-        cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
+        cells = results.main(layers=2, model=model)
         if cells:
             numbers = (loss, statistic("token_share"), of_scored("table", "random-only"))
             found.append(Design(model, *(mean(cells, number) for number in numbers)))

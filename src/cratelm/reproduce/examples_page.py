@@ -12,8 +12,8 @@ LAYERS = 2
 
 
 def shown_cells(results: Results) -> list[Result]:
-    """The first seed of each of the two models, at two layers of `reviews`."""
-    found = [results.of(corpus="reviews", tokenizer="bpe:4096", layers=LAYERS, model=model) for model in PAIR]
+    """The first seed of each of the two models, at two layers."""
+    found = [results.main(layers=LAYERS, model=model) for model in PAIR]
     return [cells[0] for cells in found if cells]
 
 

@@ -10,7 +10,7 @@ from cratelm.report.figures import COLOURS, STYLE, new_figure, svg
 from cratelm.reproduce.cell import BINS
 from cratelm.reproduce.context import designs
 from cratelm.reproduce.gather import END, Result, Results, dictionaries, latents, loss, mean, score, stages, statistic
-from cratelm.reproduce.matrix import PAIR, SIZES
+from cratelm.reproduce.matrix import PAIR
 from cratelm.score.config import CORRELATIONS
 
 NUMBERS = {"random-only, table": score("table", "random-only"), "token share": statistic("token_share")}
@@ -34,7 +34,7 @@ def _frontier(results: Results) -> str:
     figure, axes = new_figure(columns=2, height=4.2)
     for place, (label, number) in enumerate(NUMBERS.items()):
         for colour, model in enumerate(results.values("model")):
-            cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
+            cells = results.main(layers=2, model=model)
             if cells:
                 x, y = mean(cells, loss), mean(cells, number)
                 axes[0][place].plot(x, y, "o", color=COLOURS[colour % len(COLOURS)])
@@ -45,11 +45,11 @@ def _frontier(results: Results) -> str:
 
 def _layers(results: Results) -> str:
     """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds."""
-    figure, axes = new_figure(columns=len(CORRELATIONS), rows=len(SIZES))
-    for (row, layers), (column, metric) in product(enumerate(SIZES), enumerate(CORRELATIONS)):
+    figure, axes = new_figure(columns=len(CORRELATIONS), rows=len(results.sizes))
+    for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(CORRELATIONS)):
         panel: Axes = axes[row][column]
         for colour, model in zip(COLOURS, results.values("model"), strict=False):
-            cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+            cells = results.main(group="sizes", layers=layers, model=model)
             if cells:
                 values = [mean(cells, score("table", metric, layer)) for layer in range(layers)]
                 panel.plot(values, marker="o", color=colour, label=model)
@@ -68,7 +68,7 @@ def _progress(results: Results) -> str:
     figure, axes = new_figure(columns=2)
     for place, (label, number) in enumerate(NUMBERS.items()):
         for colour, model in zip(COLOURS, PAIR, strict=False):
-            for cell in results.of(group="sizes", corpus="reviews", layers=2, model=model):
+            for cell in results.main(group="sizes", layers=2, model=model):
                 points = [(loss(cell, stage), number(cell, stage)) for stage in stages(cell) if stage != "0"]
                 axes[0][place].plot(*zip(*points, strict=True), marker="o", color=colour, label=model)
         axes[0][place].set(xlabel="validation loss, nats a token (training goes left)", ylabel=label)
@@ -80,10 +80,10 @@ def _progress(results: Results) -> str:
 
 def _losses(results: Results) -> str:
     """Validation loss along the training, for each L; a line a seed."""
-    figure, axes = new_figure(columns=len(SIZES))
-    for place, layers in enumerate(SIZES):
+    figure, axes = new_figure(columns=len(results.sizes))
+    for place, layers in enumerate(results.sizes):
         for colour, model in zip(COLOURS, results.values("model"), strict=False):
-            for cell in results.of(group="sizes", corpus="reviews", layers=layers, model=model):
+            for cell in results.main(group="sizes", layers=layers, model=model):
                 tokens, losses = zip(*cell["curve"], strict=True)
                 axes[0][place].plot(np.divide(tokens, 1e6), losses, color=colour, label=model)
         axes[0][place].set(xlabel=f"million tokens, L = {layers}", ylabel="validation loss, nats a token")
@@ -110,7 +110,7 @@ def _histograms(results: Results) -> str:
     figure, axes = new_figure(columns=2)
     for place, model in enumerate(PAIR):
         for colour, layer in zip(COLOURS, range(2), strict=False):
-            cells = results.of(group="sizes", corpus="reviews", layers=2, model=model)
+            cells = results.main(group="sizes", layers=2, model=model)
             if cells:
                 axes[0][place].stairs(_counts(cells, layer), BINS, color=colour, label=f"layer {layer}")
         axes[0][place].set(xlabel=f"random-only score of a unit, {model}", ylabel="units")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cratelm.inference import paired_interval
+from cratelm.reproduce.matrix import CORPORA, SIZES
 
 Result = dict[str, Any]
 Number = Callable[[Result, str], float]
@@ -18,9 +19,13 @@ END = "1"
 
 @dataclass(frozen=True)
 class Results:
-    """The results of the cells that are there."""
+    """The results of the cells that are there, and where the primary question is asked."""
 
     cells: Sequence[Result]
+    corpus: str = CORPORA[0]
+    tokenizer: str = "bpe:4096"
+    sizes: Sequence[int] = SIZES
+    """Numbers of layers."""
 
     def of(self, **wanted: Any) -> list[Result]:
         """Those whose cell says so, by seed; those that were trained for longer where that group is asked for alone."""
@@ -28,6 +33,10 @@ class Results:
         kept = [one for one in self.cells if (one["cell"]["group"] == "longer") == longer]
         found = [one for one in kept if all(one["cell"][key] == value for key, value in wanted.items())]
         return sorted(found, key=lambda one: one["cell"]["seed"])
+
+    def main(self, **wanted: Any) -> list[Result]:
+        """Those of the primary corpus and tokenizer."""
+        return self.of(corpus=self.corpus, tokenizer=self.tokenizer, **wanted)
 
     def values(self, name: str) -> list[Any]:
         """The different values of one field of the cells, in the order in which they come."""

@@ -4,13 +4,11 @@ The primary endpoint is named here, before any cell is run: random-only, strict,
 CRATE minus GPT-2, paired by training seed, at each number of layers of the corpus `reviews`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from cratelm.models.shapes import ShapeConfig
+from cratelm.corpus.config import CorpusConfig
 from cratelm.presets import StudyConfig, preset, train_preset
 from cratelm.score.config import CORRELATIONS
-from cratelm.training.config import TrainingConfig
 
 PAIR = ("crate", "gpt2")
 """What the paper compares."""
@@ -19,7 +17,11 @@ RIVAL = "crate-alpha"
 SIZES = (1, 2, 3)
 SEEDS = (0, 1, 2)
 CORPORA = ("reviews", "python-source")
+PILE = "pile"
+"""The name here of the paper's corpus."""
 SNAPSHOTS = "0.1,0.25,0.5"
+QUICK, QUICK_SNAPSHOTS = 3_000_000, "0.25"
+"""Tokens of training for a look, and where on its way that model is measured."""
 ABLATIONS = (
     "gpt2-l1",
     "gpt2-topk",
@@ -48,8 +50,18 @@ when CRATE had been seen to use no context after 8 million, and to use some afte
 EXPLAINERS = ("table", "graph")
 BEYOND = ("auroc", "consistency", "specificity")
 """What is measured beside the paper's three correlations."""
-PAPER = {"paper-1l": "1L", "paper-2l": "2L", "paper-3l": "3L", "paper-6l": "6L", "paper-12l": "12L"}
-"""Presets of training by the paper's names of their sizes."""
+PAPER_SIZES = (1, 2, 3, 6, 12)
+"""Layers of the paper's models."""
+RECORDED = 8_192_000
+"""Tokens that are read of each half of the paper's corpus: as many as the paper's code reads."""
+PAPER_CORPUS = CorpusConfig(
+    corpus="hub:monology/pile-uncopyrighted:train/*.jsonl.zst",
+    tokenizer="gpt2",
+    validation_share=1e-4,
+    explain_share=1e-4,
+    score_share=1e-4,
+)
+"""The Pile without what had to be taken out of it; a ten-thousandth of it is more than is measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,23 +91,46 @@ class Cell:
 
     @property
     def in_full(self) -> bool:
-        """Whether it is measured along its training, by the paper's protocol, and with sparse autoencoders as well:
-        where the pair is compared on the first corpus. The second one asks the primary question alone.
+        """Whether it is measured along its training and by the paper's protocol as well: where the pair is compared.
+        The laptop's second corpus asks the primary question alone.
         """
-        return self.group == "sizes" and self.model in PAIR and self.corpus == CORPORA[0]
+        return self.group == "sizes" and self.model in PAIR and self.corpus != CORPORA[1]
+
+    @property
+    def has_autoencoders(self) -> bool:
+        """Whether sparse autoencoders are fitted to it, and measured: where the paper did so."""
+        return self.in_full and self.layers in SIZES
 
     def study(self) -> StudyConfig:
-        """How it is trained and measured: the laptop preset, but for what the cell says."""
+        """How it is trained and measured: a preset's recipe, but for what the cell says."""
         base = preset("laptop")
         return replace(
-            base,
-            corpus=replace(base.corpus, corpus=self.corpus, tokenizer=self.tokenizer),
+            self._of_the_paper(base) if self.corpus == PILE else self._of_the_laptop(base),
             models=self.model,
-            shape=replace(base.shape, layers=self.layers),
-            training=replace(base.training, tokens=self.tokens, snapshots=SNAPSHOTS if self.in_full else ""),
             explain=replace(base.explain, explainer=",".join((*EXPLAINERS, "table-full"))),
             score=replace(base.score, metric=",".join((*CORRELATIONS, *BEYOND))),
             seed=self.seed,
+        )
+
+    def _of_the_laptop(self, base: StudyConfig) -> StudyConfig:
+        on_its_way = QUICK_SNAPSHOTS if self.tokens <= QUICK else SNAPSHOTS
+        return replace(
+            base,
+            corpus=replace(base.corpus, corpus=self.corpus, tokenizer=self.tokenizer),
+            shape=replace(base.shape, layers=self.layers),
+            training=replace(base.training, tokens=self.tokens, snapshots=on_its_way if self.in_full else ""),
+            saes=replace(base.saes, tokens=min(base.saes.tokens, self.tokens // 8)),
+        )
+
+    def _of_the_paper(self, base: StudyConfig) -> StudyConfig:
+        size = train_preset(f"paper-{self.layers}l")
+        return replace(
+            base,
+            corpus=PAPER_CORPUS,
+            shape=size.shape,
+            training=size.training,
+            records=replace(base.records, tokens=RECORDED),
+            saes=replace(base.saes, dictionaries="1x-k32,1x-k120,16x-k32", tokens=100_000_000),
         )
 
 
@@ -133,13 +168,15 @@ def laptop() -> list[Cell]:
 
 
 def quick() -> list[Cell]:
-    """One pair, for a look: one seed, 3 million tokens."""
-    return [Cell(group="sizes", model=model, layers=2, seed=0, tokens=3_000_000) for model in PAIR]
+    """One pair, for a look: one seed."""
+    return [Cell(group="sizes", model=model, layers=2, seed=0, tokens=QUICK) for model in PAIR]
 
 
-def paper() -> Iterable[tuple[str, str, ShapeConfig, TrainingConfig]]:
-    """The paper's grid: its size's name, the model, the shape and the recipe of training."""
-    for name, size in PAPER.items():
-        config = train_preset(name)
-        for model in PAIR:
-            yield size, model, config.shape, config.training
+def paper() -> list[Cell]:
+    """The paper's own grid, one seed: the pair at its five sizes, on its corpus, by the recipe of its code."""
+    tokens = train_preset("paper-12l").training.tokens
+    return [
+        Cell(group="sizes", model=model, layers=layers, seed=0, corpus=PILE, tokenizer="gpt2", tokens=tokens)
+        for layers in PAPER_SIZES
+        for model in PAIR
+    ]

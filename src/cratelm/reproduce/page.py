@@ -15,7 +15,7 @@ Written by `cratelm reproduce` from the results in `cells/`: {done} of {asked} c
 not guessed at: where a table is short, they are what it lacks.
 
 The primary endpoint, named before anything was run: the random-only score (strict, explainer `table`, mean over
-layers), CRATE minus GPT-2, paired by training seed, on the corpus `reviews`. All other comparisons are secondary, and
+layers), CRATE minus GPT-2, paired by training seed, on the corpus `{corpus}`. All other comparisons are secondary, and
 none of their intervals is corrected for their number. Means over seeds; a difference has a t interval over seeds, which
 one seed does not give. The paper's numbers stand beside under the heading "{signs}".
 """
@@ -26,7 +26,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
     edge, free = (_names(of(results)) for of in (tables.on_the_edge, tables.without_a_price))
     designs = context.on_token_share(context.designs(results))
     parts = [
-        HEAD.format(done=len(results.cells), asked=len(asked), signs=SIGNS),
+        HEAD.format(done=len(results.cells), asked=len(asked), signs=SIGNS, corpus=results.corpus),
         _part("What was run", tables.what_was_run(results, asked), _HOURS),
         _part(f"What of the claim holds ({SIGNS})", claims.judged(results), _RULE),
         f"## White-box, or less context?\n\n{designs}\n\n{_CONTEXT}\n",
@@ -104,11 +104,7 @@ _EDGE = """![interpretability against loss](frontier.svg)
 No other design that was run has both a lower loss and a higher random-only score than: {edge}. With no more loss
 than GPT-2 and no less of a score than CRATE: {free}. Where several seeds were run, brackets hold the least and the
 greatest loss."""
-
-
-_EXAMPLES = (
-    """Two layers, `reviews`, the first seed. The paper's first two prompts are of the Pile, not of film reviews."""
-)
+_EXAMPLES = "Two layers, the first seed. The paper's first two prompts are of the Pile, not of film reviews."
 _TURNED = """The units are those drawn for the cards below. The last column is what holding the unit there costs on 20
 validation documents; the paper holds CRATE's units at 100 and an autoencoder's latents at 10, and ranks logits."""
 _CARDS = """On excerpts `[token¦9]` is the highest activation of the card, and an unmarked token has less than an

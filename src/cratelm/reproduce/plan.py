@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cratelm.reproduce.matrix import SNAPSHOTS, Cell, paper
+from cratelm.reproduce.matrix import RECORDED, SNAPSHOTS, Cell, paper
 from cratelm.training.config import TrainConfig
 from cratelm.training.plan import HARDWARE, plan
 
@@ -15,8 +15,9 @@ POINT, PAPER, DICTIONARY = 27, 53, 150
 its training; to do so by the paper's protocol; to fit and to measure one dictionary on it. See docs/log.md."""
 PRICES = {"A100": 2.0, "H100": 3.0, "8 x H100": 24.0}
 """Dollars an hour: an assumption, since clouds differ."""
-EVALUATED_TOKENS = 2 * 8_192_000
-"""Tokens that are recorded of each model, in two passes over as many as the paper's code reads."""
+READINGS, PAPER_READINGS = 4, 2
+"""How often as many tokens as are recorded are read of a model at one point of its training: each half twice; by the
+paper's protocol, which has no halves."""
 
 
 def plan_laptop(cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -33,16 +34,25 @@ def plan_laptop(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 def plan_paper() -> list[dict[str, Any]]:
     """A row for each model of the paper: hours to train and to record it, and dollars, by hardware."""
     rows = []
-    for size, model, shape, recipe in paper():
-        found = plan(TrainConfig(model=model, shape=shape, training=recipe), VOCABULARY["gpt2"], processes=1)
-        recording = found["forward_flops_per_token"] * EVALUATED_TOKENS
+    for cell in paper():
+        found = _planned(cell)
+        points = 2 + len(cell.study().training.snapshot_shares)  # the beginning and the end as well
+        recording = found["forward_flops_per_token"] * RECORDED * (READINGS * points + PAPER_READINGS)
         hours = {
             name: found["hours"][name] + recording / (speed * share) / 3600
             for name, (speed, share) in HARDWARE.items()
             if name in PRICES
         }
         dollars = {name: hours[name] * price for name, price in PRICES.items()}
-        rows.append({"size": size, "model": model, "tokens": found["tokens"], "hours": hours, "dollars": dollars})
+        rows.append(
+            {
+                "size": f"{cell.layers}L",
+                "model": cell.model,
+                "tokens": found["tokens"],
+                "hours": hours,
+                "dollars": dollars,
+            }
+        )
     return rows
 
 

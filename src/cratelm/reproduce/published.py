@@ -26,8 +26,10 @@ def published_layers(metric: str, model: str, size: str) -> np.ndarray:
 
 
 def as_printed(metric: str, model: str, size: str) -> tuple[float, float]:
-    """The mean and the (population) variance over layers as the paper's table has them."""
+    """The mean and the (population) variance over layers as the paper's table has them; NaN where it has none."""
     layers = published_layers(metric, model, size)
+    if not layers.size:
+        return float("nan"), float("nan")
     layers = layers[:-1] if size in LEFT_OUT else layers
     return float(layers.mean()), float(layers.var())
 

@@ -41,7 +41,7 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
         raise InputError(f"no cell matches {only!r}. Their names are such as {cells[0].name}.")
     write_results(cells, out)
     left = [cell for cell in chosen if not (out / "cells" / f"{cell.name}.json").is_file()]
-    if any(cell.in_full for cell in left):
+    if any(cell.has_autoencoders for cell in left):
         require_sae_lens()
     with progress.task("cells", total=len(chosen), done=len(chosen) - len(left)) as bar:
         if engine == ONE:
@@ -82,7 +82,9 @@ def write_results(cells: Sequence[Cell], out: Path) -> Path:
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
     found = [(folder / f"{cell.name}.json", cell) for cell in cells]
-    results = Results([_read(path, cell) for path, cell in found if path.is_file()])
+    sizes = sorted({cell.layers for cell in cells if cell.group == "sizes"})
+    primary = cells[0].corpus, cells[0].tokenizer
+    results = Results([_read(path, cell) for path, cell in found if path.is_file()], *primary, sizes)
     for name, figure in draw_all(results).items():
         (out / f"{name}.svg").write_text(figure, encoding="utf-8")
     page = out / "README.md"

@@ -24,7 +24,7 @@ from cratelm.reproduce.gather import (
     theory,
     variance,
 )
-from cratelm.reproduce.matrix import ABLATIONS, PAIR, SIZES, Cell, paper
+from cratelm.reproduce.matrix import ABLATIONS, PAIR, Cell, paper
 from cratelm.reproduce.numerals import decimal, over_seeds, with_interval
 from cratelm.reproduce.published import LEFT_OUT, as_printed, published, with_every_layer
 from cratelm.score.config import CORRELATIONS
@@ -56,18 +56,19 @@ def what_was_run(results: Results, asked: Sequence[Cell]) -> Table:
 def configurations() -> Table:
     """The paper's sizes: parameters without positions, counted on the meta device, beside its table's."""
     rows = []
-    for size, model, shape, _ in paper():
-        network = meta_model(model, shape, VOCABULARY)
+    for cell in paper():
+        shape, size = cell.study().shape, f"{cell.layers}L"
+        network = meta_model(cell.model, shape, VOCABULARY)
         counted = network.num_parameters() - network.model.embed_positions.weight.numel()
-        printed = published()["parameters"][model][size]
-        rows.append([size, model, str(shape.layers), str(shape.width), str(shape.heads), f"{counted:,}", printed])
+        printed = published()["parameters"][cell.model][size]
+        rows.append([size, cell.model, *map(str, (shape.layers, shape.width, shape.heads)), f"{counted:,}", printed])
     return ["size", "model", "L", "d", "K", "parameters, counted", "in the paper's table"], rows
 
 
 def losses(results: Results) -> Table:
     """Validation loss by size, mean over seeds, beside the paper's."""
     rows = []
-    for corpus, layers, model in product(results.values("corpus"), SIZES, results.values("model")):
+    for corpus, layers, model in product(results.values("corpus"), results.sizes, results.values("model")):
         cells = results.of(group="sizes", corpus=corpus, layers=layers, model=model)
         if cells:
             theirs = published()["validation_loss"].get(model, {}).get(f"{layers}L")
@@ -76,7 +77,7 @@ def losses(results: Results) -> Table:
             ours = [parameters, tokens, epochs, *over_seeds(cells, loss)]
             rows.append([corpus, str(layers), model, *ours, decimal(theirs, 2)])
     for corpus in results.values("corpus"):
-        rows += _counted(results.of(corpus=corpus, tokenizer="bpe:4096"))
+        rows += _counted(results.of(corpus=corpus, tokenizer=results.tokenizer))
     return ["corpus", "L", "model", "parameters", "tokens", "epochs", "nats a token", "seeds", "paper"], rows
 
 
@@ -117,8 +118,8 @@ def matched(results: Results) -> Table:
 def autoencoders(results: Results) -> Table:
     """Autoencoders on the trained models: what they cost, and the latents' scores beside those of the model's units."""
     rows = []
-    for layers, model in product(SIZES, PAIR):
-        cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+    for layers, model in product(results.sizes, PAIR):
+        cells = results.main(group="sizes", layers=layers, model=model)
         fitted = [cell for cell in cells if cell.get("autoencoders")]
         for name in fitted[0]["autoencoders"] if fitted else ():
             numbers = [*(score("table", metric) for metric in CORRELATIONS), statistic("token_share")]
@@ -131,8 +132,8 @@ def autoencoders(results: Results) -> Table:
 def over_layers(results: Results) -> Table:
     """Mean and variance over layers by metric, ours and the paper's."""
     rows = []
-    for layers, model, metric in product(SIZES, PAIR, CORRELATIONS):
-        cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+    for layers, model, metric in product(results.sizes, PAIR, CORRELATIONS):
+        cells = results.main(group="sizes", layers=layers, model=model)
         if cells:
             ours = [
                 text
@@ -140,7 +141,8 @@ def over_layers(results: Results) -> Table:
                 for text in (f"{mean(cells, of('table', metric)):.3f}", decimal(mean(cells, variance(metric, of)), 5))
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
-    for size, model, metric in product(LEFT_OUT, PAIR, CORRELATIONS):
+    missing = [size for size in LEFT_OUT if int(size.rstrip("L")) not in results.sizes]
+    for size, model, metric in product(missing, PAIR, CORRELATIONS):
         rows.append([size.rstrip("L"), model, metric, *["–"] * 4, *_printed(metric, model, size)])
     ours = ["strict: mean", "variance", "paper's protocol: mean", "variance"]
     return ["L", "model", "metric", *ours, "published mean, x 100", "published variance, x 100"], rows
@@ -149,8 +151,8 @@ def over_layers(results: Results) -> Table:
 def by_layer(results: Results) -> Table:
     """Every layer: scores, what the units depend on, how sparse they are; mean over seeds."""
     rows = []
-    for layers, model in product(SIZES, results.values("model")):
-        cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+    for layers, model in product(results.sizes, results.values("model")):
+        cells = results.main(group="sizes", layers=layers, model=model)
         for layer in range(layers) if cells else ():
             numbers = [score("table", metric, layer) for metric in CORRELATIONS]
             numbers += [statistic("token_share", layer), theory("active_share", layer), theory("hoyer", layer)]
@@ -161,8 +163,8 @@ def by_layer(results: Results) -> Table:
 def progress(results: Results) -> Table:
     """Along the training: loss, the primary score, token share; mean over seeds."""
     rows = []
-    for layers, model in product(SIZES, results.values("model")):
-        cells = results.of(group="sizes", corpus="reviews", layers=layers, model=model)
+    for layers, model in product(results.sizes, results.values("model")):
+        cells = results.main(group="sizes", layers=layers, model=model)
         for stage in stages(cells[0]) if cells else ():
             numbers = (loss, PRIMARY, statistic("token_share"))
             rows.append([str(layers), model, stage, *(decimal(mean(cells, number, stage)) for number in numbers)])
@@ -173,7 +175,7 @@ def ablations(results: Results) -> Table:
     """Every design at L = 2, by its loss: what is paid, and what is got."""
     rows = []
     for model in (*PAIR, *ABLATIONS, *results.values("model")):
-        cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
+        cells = results.main(layers=2, model=model)
         if cells and not any(row[0] == model for row in rows):
             numbers = (PRIMARY, of_scored("table", "random-only"), score("table", "top-and-random"))
             numbers += (score("table", "anthropic"), statistic("token_share"))
@@ -206,7 +208,7 @@ def _paid_and_got(results: Results) -> dict[str, tuple[float, float]]:
     """The loss and the primary score of every design at L = 2, mean over seeds."""
     points = {}
     for model in results.values("model"):
-        cells = results.of(corpus="reviews", tokenizer="bpe:4096", layers=2, model=model)
+        cells = results.main(layers=2, model=model)
         if cells:
             points[model] = (mean(cells, loss), mean(cells, PRIMARY))
     return points
@@ -218,7 +220,7 @@ def vocabulary(results: Results) -> Table:
     numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
     rows = []
     for tokenizer in results.values("tokenizer"):
-        found = [results.of(corpus="reviews", tokenizer=tokenizer, layers=2, model=m) for m in PAIR]
+        found = [results.of(corpus=results.corpus, tokenizer=tokenizer, layers=2, model=m) for m in PAIR]
         if all(found):
             for model, cells in zip(PAIR, found, strict=True):
                 rows.append([tokenizer, model, *(decimal(mean(cells, number)) for number in numbers.values())])
@@ -228,7 +230,7 @@ def vocabulary(results: Results) -> Table:
 def pairs(results: Results) -> list[tuple[str, int, tuple[list[Result], list[Result]]]]:
     """CRATE's and GPT-2's cells of each corpus and size that has both."""
     found = []
-    for corpus, layers in product(results.values("corpus"), SIZES):
+    for corpus, layers in product(results.values("corpus"), results.sizes):
         crate, gpt2 = (results.of(group="sizes", corpus=corpus, layers=layers, model=model) for model in PAIR)
         if crate and gpt2:
             found.append((corpus, layers, (crate, gpt2)))
