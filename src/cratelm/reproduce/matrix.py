@@ -20,8 +20,8 @@ CORPORA = ("reviews", "python-source")
 PILE = "pile"
 """The name here of the paper's corpus."""
 SNAPSHOTS = "0.1,0.25,0.5"
-QUICK, QUICK_SNAPSHOTS = 3_000_000, "0.25"
-"""Tokens of training for a look, and where on its way that model is measured."""
+QUICK = 3_000_000
+"""Tokens of training for a look."""
 ABLATIONS = (
     "gpt2-l1",
     "gpt2-topk",
@@ -113,13 +113,15 @@ class Cell:
         )
 
     def _of_the_laptop(self, base: StudyConfig) -> StudyConfig:
-        on_its_way = QUICK_SNAPSHOTS if self.tokens <= QUICK else SNAPSHOTS
+        on_its_way, saes = SNAPSHOTS, base.saes
+        if self.tokens <= QUICK:
+            on_its_way, saes = "0.25", replace(saes, dictionaries="1x-k32", tokens=self.tokens // 8)
         return replace(
             base,
             corpus=replace(base.corpus, corpus=self.corpus, tokenizer=self.tokenizer),
             shape=replace(base.shape, layers=self.layers),
             training=replace(base.training, tokens=self.tokens, snapshots=on_its_way if self.in_full else ""),
-            saes=replace(base.saes, tokens=min(base.saes.tokens, self.tokens // 8)),
+            saes=saes,
         )
 
     def _of_the_paper(self, base: StudyConfig) -> StudyConfig:
