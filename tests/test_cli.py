@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -131,10 +132,12 @@ def test_an_interrupted_study_keeps_what_is_done_and_says_how_to_go_on(number, s
     (tmp_path / "corpus.txt").write_text("\n\n".join(sentences(600)))
     arguments = ["--corpus", "corpus.txt", "--tokenizer", "bpe:300", "--training.tokens", "90000000", "--out", "out"]
     command = [sys.executable, "-c", "from cratelm.cli import main; main()", *STUDY, *arguments]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    partial = tmp_path / "out" / "models" / "crate.partial" / "checkpoints"
+    # What a shell runs in the background ignores SIGINT, and so do its children unless they are told.
+    heard = partial(signal.signal, number, signal.SIG_DFL)
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+    checkpoints = tmp_path / "out" / "models" / "crate.partial" / "checkpoints"
     deadline = time.monotonic() + 120
-    while not partial.exists() and time.monotonic() < deadline:
+    while not checkpoints.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, number)
     error = process.communicate(timeout=60)[1]
