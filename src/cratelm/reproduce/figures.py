@@ -1,5 +1,6 @@
 """The figures of the reproduction, as SVG."""
 
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 import matplotlib
@@ -31,15 +32,28 @@ def draw_all(results: Results) -> dict[str, str]:
 
 def _frontier(results: Results) -> str:
     """What is paid against what is got, at L = 2: the primary score and the token share over the loss."""
+    points = {}
+    for model in results.values("model"):
+        cells = results.main(layers=2, model=model)
+        if cells:
+            points[model] = (mean(cells, loss), *(mean(cells, number) for number in NUMBERS.values()))
+    return _numbered(points, "validation loss, nats a token", NUMBERS)
+
+
+def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable[str]) -> str:
+    """A dot a design, its number beside it and its name in the legend: names would lie upon each other.
+
+    `points`: by design, what is across, and what is up in each panel.
+    """
     figure, axes = new_figure(columns=2, height=4.2)
-    for place, (label, number) in enumerate(NUMBERS.items()):
-        for colour, model in enumerate(results.values("model")):
-            cells = results.main(layers=2, model=model)
-            if cells:
-                x, y = mean(cells, loss), mean(cells, number)
-                axes[0][place].plot(x, y, "o", color=COLOURS[colour % len(COLOURS)])
-                axes[0][place].annotate(model, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
-        axes[0][place].set(xlabel="validation loss, nats a token", ylabel=label)
+    for panel, (axis, label) in enumerate(zip(axes[0], up, strict=True)):
+        for number, (model, point) in enumerate(points.items(), 1):
+            at, colour = (point[0], point[1 + panel]), COLOURS[number % len(COLOURS)]
+            axis.plot(*at, "o", color=colour, label=f"{number} {model}")
+            axis.annotate(str(number), at, xytext=(4, 3), textcoords="offset points", fontsize=8)
+        axis.set(xlabel=across, ylabel=label)
+    if points:
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     return svg(figure)
 
 
@@ -58,8 +72,9 @@ def _layers(results: Results) -> str:
                 of = [mean(fitted, latents(dictionary, score("table", metric, layer))) for layer in range(layers)]
                 panel.plot(of, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
         panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers))
-        if panel.get_legend_handles_labels()[0]:
-            panel.legend()
+    named = {text: line for panel in axes.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
+    if named:
+        figure.legend(named.values(), named.keys(), loc="outside right center")
     return svg(figure)
 
 
@@ -95,14 +110,8 @@ def _losses(results: Results) -> str:
 
 def _context(results: Results) -> str:
     """The primary score and the validation loss over the token share, a dot a design at L = 2."""
-    figure, axes = new_figure(columns=2, height=4.2)
-    for place, (label, name) in enumerate((("random-only, table", "score"), ("validation loss, nats a token", "loss"))):
-        for colour, design in enumerate(designs(results)):
-            x, y = design.token_share, getattr(design, name)
-            axes[0][place].plot(x, y, "o", color=COLOURS[colour % len(COLOURS)])
-            axes[0][place].annotate(design.model, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
-        axes[0][place].set(xlabel="token share", ylabel=label)
-    return svg(figure)
+    points = {of.model: (of.token_share, of.score, of.loss) for of in designs(results)}
+    return _numbered(points, "token share", ("random-only of units scored", "validation loss, nats a token"))
 
 
 def _histograms(results: Results) -> str:
