@@ -230,7 +230,8 @@ def test_the_page_is_of_the_corpus_and_the_sizes_that_were_asked_for(results) ->
     page = write_page(Results(found, matrix.PILE, "gpt2", (2, 6)), matrix.paper())
     assert "on the corpus `pile`" in page and "2 of 10 cells" in page
     assert "| CRATE has | pile, L = 2 | the paper at L = 2, 6 |" in page
-    assert page.count("| 2 | crate | random-only |") == page.count("| 6 | crate | random-only |") + 1 == 1
+    for layers in (2, 6):  # ours beside the paper's, and the paper's alone
+        assert page.count(f"| {layers} | crate | random-only |") == 1
 
 
 def test_a_page_without_cells_says_so() -> None:

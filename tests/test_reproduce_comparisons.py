@@ -22,7 +22,7 @@ from cratelm.reproduce.gather import (
     score,
     variance,
 )
-from cratelm.reproduce.tables import on_the_edge, without_a_price
+from cratelm.reproduce.tables import ablations, on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, matched, paired_matched
 from cratelm.reproduce.windows import by_tokens, by_window, worth
 
@@ -176,6 +176,15 @@ def test_what_stands_above_the_control_is_compared_beside_what_was_measured() ->
     assert by_model["crate"]["specificity"] == "0.900 (0.800)"
     assert by_model["crate minus gpt2"]["specificity"] == "0.300 (one seed)"
     assert by_model["crate minus gpt2, above the control"]["specificity"] == "0.050 (one seed)"
+
+
+def test_a_design_stands_beside_what_gpt2_loses_and_scores() -> None:
+    cells = [whole("gpt2", 0, 4.5, 0.5), whole("crate-1step", 0, 5.0, 0.75)]
+    head, rows = ablations(Results(cells))
+    shown = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert shown["crate-1step"]["nats minus gpt2's"] == "0.500 (one seed)"
+    assert shown["crate-1step"]["random-only minus gpt2's"] == "0.250 (one seed)"
+    assert shown["gpt2"]["nats minus gpt2's"] == ""
 
 
 def test_each_explainer_has_its_own_scores_and_its_own_difference() -> None:

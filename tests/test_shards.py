@@ -17,7 +17,7 @@ from cratelm.corpus.sources import open_source
 from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train, tokenize
 from cratelm.errors import InputError, RunError
-from cratelm.shards import EngineConfig
+from cratelm.shards import EngineConfig, run_shards
 from tests.conftest import sentences
 from tests.test_readers import write
 
@@ -68,6 +68,35 @@ def test_a_shard_whose_worker_died_is_made_again_and_the_others_are_not(tmp_path
         again = tokenize(config, tmp_path / "a", quiet)
     assert made == [3, 4]
     assert outputs(again) == outputs(whole)
+
+
+@dataclasses.dataclass(frozen=True)
+class Noted:
+    """Notes the shards that it was called with, and dies at one of them."""
+
+    folder: Path
+    dies_at: int | None = None
+
+    def __call__(self, number: int) -> None:
+        if number == self.dies_at:
+            raise KeyboardInterrupt
+        with (self.folder / str(number)).open("x"):  # which refuses to be called twice
+            pass
+
+
+@pytest.mark.parametrize("second", [1, 2])
+def test_another_number_of_workers_goes_on_where_one_was_stopped(tmp_path, second) -> None:
+    (tmp_path / "made").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run_shards(Noted(tmp_path / "made", dies_at=2), 4, EngineConfig(), tmp_path / "log")
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"0", "1"}
+    run_shards(Noted(tmp_path / "made"), 4, EngineConfig(workers=second), tmp_path / "log")
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"0", "1", "2", "3"}
+
+
+def test_what_two_workers_made_is_not_made_again_by_one(tmp_path) -> None:
+    for workers in (2, 1):
+        run_shards(Noted(tmp_path), 3, EngineConfig(workers=workers), tmp_path / "log")
 
 
 def test_a_run_that_died_before_its_commit_is_finished_without_its_shards(tmp_path, quiet, monkeypatch) -> None:

@@ -111,9 +111,6 @@ def _run_pass(work: AnyPass, description: str, engine: EngineConfig, log: Path, 
     with progress.task(description, total=batches) as bar, _watched(work, bar):
         if dist.is_initialized():
             run_on_ranks(work, left)
-        elif engine == EngineConfig():
-            for number in left:
-                work(number)
         else:
             run_shards(work, len(shards), engine, log)
 

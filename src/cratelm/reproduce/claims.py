@@ -8,8 +8,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from cratelm.reproduce.alike import BOTH
 from cratelm.reproduce.gather import (
     Found,
@@ -119,7 +117,13 @@ def _signs(claim: Claim, sizes: Sequence[int]) -> str:
     if claim.printed is None:
         return "–"
     found = [claim.printed(f"{layers}L") for layers in sizes]
-    return " ".join("unknown" if math.isnan(value) else "−0+"[int(np.sign(value)) + 1] for value in found)
+    return " ".join(map(_sign, found))
+
+
+def _sign(value: float) -> str:
+    if math.isnan(value):
+        return "unknown"
+    return "0" if value == 0 else "+" if value > 0 else "−"
 
 
 def _of(number: Number) -> Callable[[Sequence[Result], Sequence[Result]], Found]:

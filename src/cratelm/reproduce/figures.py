@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
-from cratelm.report.figures import COLOURS, STYLE, new_figure, svg
+from cratelm.report.figures import COLOURS, STYLE, colours, new_figure, svg
 from cratelm.reproduce.cell import BINS
 from cratelm.reproduce.context import designs
 from cratelm.reproduce.gather import END, Result, Results, dictionaries, latents, loss, mean, score, stages, statistic
@@ -47,8 +47,8 @@ def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable
     """
     figure, axes = new_figure(columns=2, height=4.2)
     for panel, (axis, label) in enumerate(zip(axes[0], up, strict=True)):
-        for number, (model, point) in enumerate(points.items(), 1):
-            at, colour = (point[0], point[1 + panel]), COLOURS[number % len(COLOURS)]
+        for number, ((model, point), colour) in enumerate(zip(points.items(), colours(), strict=False), 1):
+            at = (point[0], point[1 + panel])
             axis.plot(*at, "o", color=colour, label=f"{number} {model}")
             axis.annotate(str(number), at, xytext=(4, 3), textcoords="offset points", fontsize=8)
         axis.set(xlabel=across, ylabel=label)

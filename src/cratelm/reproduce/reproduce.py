@@ -83,8 +83,8 @@ def write_results(cells: Sequence[Cell], out: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     found = [(folder / f"{cell.name}.json", cell) for cell in cells]
     sizes = sorted({cell.layers for cell in cells if cell.group == "sizes"})
-    primary = cells[0].corpus, cells[0].tokenizer
-    results = Results([_read(path, cell) for path, cell in found if path.is_file()], *primary, sizes)
+    there = [_read(path, cell) for path, cell in found if path.is_file()]
+    results = Results(there, corpus=cells[0].corpus, tokenizer=cells[0].tokenizer, sizes=sizes)
     for name, figure in draw_all(results).items():
         (out / f"{name}.svg").write_text(figure, encoding="utf-8")
     page = out / "README.md"

@@ -141,7 +141,7 @@ def over_layers(results: Results) -> Table:
                 for text in (f"{mean(cells, of('table', metric)):.3f}", decimal(mean(cells, variance(metric, of)), 5))
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
-    missing = [size for size in LEFT_OUT if int(size.rstrip("L")) not in results.sizes]
+    missing = [size for size in LEFT_OUT if not results.main(group="sizes", layers=int(size.rstrip("L")))]
     for size, model, metric in product(missing, PAIR, CORRELATIONS):
         rows.append([size.rstrip("L"), model, metric, *["–"] * 4, *_printed(metric, model, size)])
     ours = ["strict: mean", "variance", "paper's protocol: mean", "variance"]
@@ -172,17 +172,20 @@ def progress(results: Results) -> Table:
 
 
 def ablations(results: Results) -> Table:
-    """Every design at L = 2, by its loss: what is paid, and what is got."""
-    rows = []
+    """Every design at L = 2, by its loss: what is paid, and what is got, also less what GPT-2 pays and gets."""
+    rows, gpt2 = [], results.main(layers=2, model="gpt2")
     for model in (*PAIR, *ABLATIONS, *results.values("model")):
         cells = results.main(layers=2, model=model)
         if cells and not any(row[0] == model for row in rows):
             numbers = (PRIMARY, of_scored("table", "random-only"), score("table", "top-and-random"))
             numbers += (score("table", "anthropic"), statistic("token_share"))
             shown = [decimal(mean(cells, number)) for number in numbers]
-            rows.append([model, *over_seeds(cells, loss), *shown, *(decimal(d) for d in _dead(cells))])
+            less = [with_interval(paired(cells, gpt2, number)) for number in (loss, PRIMARY)]
+            less = ["", ""] if model == "gpt2" else less
+            rows.append([model, *over_seeds(cells, loss), *shown, *map(decimal, _dead(cells)), *less])
     rows.sort(key=lambda row: float(row[1].split()[0]))
     heads = ["random-only", "of those scored", "top-and-random", "anthropic", "token share", "dead"]
+    heads += ["nats minus gpt2's", "random-only minus gpt2's"]
     return ["model", "nats a token", "seeds", *heads], rows
 
 
