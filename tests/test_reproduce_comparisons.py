@@ -242,6 +242,32 @@ def test_alike_units_are_compared_by_each_metric_of_its_own_scores() -> None:
     )
 
 
+def test_where_the_lead_lies_is_told_layer_by_layer_of_both_models() -> None:
+    def of(model: str, by_layer: list[float]) -> dict:
+        made = with_one_bin(model, 0, 0.5)
+        made["cell"] |= {"layers": len(by_layer)}
+        made["units"] = {name: column * len(by_layer) for name, column in made["units"].items()}
+        made["units"] |= {"layer": [at for at in range(len(by_layer)) for _ in range(40)]}
+        made["units"] |= {"random-only": [by_layer[at] for at in made["units"]["layer"]]}
+        end = made["stages"]["1"]
+        for name in ("scores", "statistics"):
+            end[name] = [row | {"layer": at} for row in end[name] for at in (*range(len(by_layer)), "all")]
+        return made
+
+    head, rows = alike.by_layer(Results([of("crate", [0.75, 0.5]), of("gpt2", [0.25, 0.5])]))
+    shown = {row[2]: dict(zip(head, row, strict=True)) for row in rows}
+    assert {(mine, layer): shown[layer][f"CRATE's layer {mine}"] for mine in (0, 1) for layer in ("0", "1")} == {
+        (0, "0"): "0.500 (one seed)",
+        (0, "1"): "0.250 (one seed)",
+        (1, "0"): "0.250 (one seed)",
+        (1, "1"): "0.000 (one seed)",
+    }
+    assert [shown[layer]["all of CRATE's"] for layer in shown] == [
+        f"{less} (one seed)" for less in (0.375, 0.125, "0.250")
+    ]
+    assert alike.by_layer(Results([of("crate", [0.75]), of("gpt2", [0.25])]))[1] == []
+
+
 def test_what_is_left_of_the_lead_at_a_window_is_the_difference_paired_by_seed_there() -> None:
     lead = {1: [0.01, 0.03], 2: [0.05, 0.06]}
     cells = [

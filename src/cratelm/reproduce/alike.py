@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from itertools import product
 
-from cratelm.reproduce.gather import Result, Results, of_scored, paired
+from cratelm.reproduce.gather import Result, Results, mean, of_scored, paired, score, statistic
 from cratelm.reproduce.numerals import decimal, with_interval
 from cratelm.reproduce.tables import Table, pairs
-from cratelm.reproduce.units import paired_matched, with_units
+from cratelm.reproduce.units import of_layer, paired_matched, with_units
 from cratelm.score.config import CORRELATIONS
 
 BOTH = ("token_share", "firing_rate")
@@ -34,6 +34,25 @@ def by_model(results: Results) -> Table:
         if model != "gpt2":
             rows.append([corpus, str(layers), model, *_less(*pair, "random-only")])
     return ["corpus", "L", "model", *HEAD], [row for row in rows if _any(row)]
+
+
+def by_layer(results: Results) -> Table:
+    """CRATE's layers minus GPT-2's, of equal token share, in random-only: in which layers the lead lies."""
+    rows = []
+    deepest = max((layers for _, layers, _ in pairs(results)), default=1)
+    for corpus, layers, (crate, gpt2) in pairs(results):
+        for layer in (*range(layers), "all") if layers > 1 else ():
+            numbers = (score("table", "random-only", layer), *(statistic(name, layer) for name in BOTH))
+            shown = [decimal(mean(gpt2, number)) for number in numbers]
+            theirs = of_layer(gpt2, layer)
+            found = [
+                paired_matched(of_layer(crate, at), theirs, "random-only", BOTH[:1]) for at in (*range(layers), "all")
+            ]
+            less = [with_interval(difference) for difference, _ in found]
+            less[-1:-1] = ["–"] * (deepest - layers)
+            rows.append([corpus, str(layers), str(layer), *shown, *less, decimal(found[-1][1], 2)])
+    heads = ["random-only", "token share", "firing rate", *(f"CRATE's layer {at}" for at in range(deepest))]
+    return ["corpus", "L", "GPT-2's layer", *heads, "all of CRATE's", "matched"], [row for row in rows if _any(row[2:])]
 
 
 def _less(one: Sequence[Result], other: Sequence[Result], metric: str) -> list[str]:

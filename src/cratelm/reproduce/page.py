@@ -33,6 +33,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         _part("CRATE minus GPT-2", tables.differences(results)),
         _part("CRATE minus GPT-2, at CRATE's validation loss", tables.matched(results), _MATCHED),
         _part("CRATE minus GPT-2, between units that are alike", alike.by_metric(results), _ALIKE),
+        _part("CRATE minus GPT-2, between alike units of each layer", alike.by_layer(results), _ALIKE_LAYERS),
         _part("Each model minus GPT-2, between units that are alike", alike.by_model(results), _ALIKE_MODELS),
         _part("How much an explanation holds", explainers.by_explainer(results), _EXPLAINERS),
         _part("Do units fire consistently and distinctively?", firing.reasons(results), _FIRING),
@@ -77,6 +78,8 @@ token share (twentieths) or of firing rate (half powers of ten), and a bin weigh
 models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no counterpart.
 Random-only of equal token share, and of both, was added when one seed of the pair had been seen, before any cell kept
 its units; the other metrics, and the firing rate by itself, when all cells had been."""
+_ALIKE_LAYERS = """Random-only of equal token share, as above; the first three numbers are those of GPT-2's layer. This
+table was added to say where the rest of the lead at L = 3 lies, when that rest had been seen."""
 _ALIKE_MODELS = "Random-only. Cells that kept no units are left out, of the first column too."
 _EXPLAINERS = """Random-only, mean over seeds. `table` knows the tokens of the excerpts that an explainer is shown,
 `graph` the one or two before them as well, `table-full` the unit's mean on every token of the whole explain half: the

@@ -62,6 +62,15 @@ def with_units(cells: Sequence[Result]) -> list[Result]:
     return [cell for cell in cells if "units" in cell]
 
 
+def of_layer(cells: Sequence[Result], layer: int | str) -> list[Result]:
+    """The results that hold their units' numbers, with those of one layer, or of "all"."""
+    found = []
+    for cell in with_units(cells):
+        rows = [row for row, at in enumerate(cell["units"]["layer"]) if layer in (at, "all")]
+        found.append(cell | {"units": {name: [column[row] for row in rows] for name, column in cell["units"].items()}})
+    return found
+
+
 def paired_matched(
     one: Sequence[Result], other: Sequence[Result], metric: str, by: Sequence[str]
 ) -> tuple[Found, float]:
