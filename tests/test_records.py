@@ -152,10 +152,11 @@ def test_the_histogram_counts_what_fires_in_the_pool(recorded, tokens, small_stu
     assert np.array_equal(histogram[3], np.histogram(values[values[:, 3] > 0, 3], edges)[0])
 
 
-def test_full_tables_hold_the_mean_of_every_token(recorded, tokens, small_study) -> None:
+@pytest.mark.parametrize("half", ["explain", "score"])
+def test_full_tables_hold_the_mean_of_every_token(recorded, tokens, small_study, half: str) -> None:
     model, records = recorded
-    every = Everything(records, model, tokens, small_study.records, "explain", 0)
-    stored = read_tables(records, 0)
+    every = Everything(records, model, tokens, small_study.records, half, 0)
+    stored = read_tables(records, 0, half)
     for token in np.unique(every.tokens)[::5]:
         here = every.tokens == token
         assert stored["counts"][token] == here.sum()

@@ -24,6 +24,7 @@ from cratelm.reproduce.gather import (
 )
 from cratelm.reproduce.tables import ablations, on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, matched, paired_matched
+from cratelm.reproduce.whole_text import by_amount_of_text
 from cratelm.reproduce.windows import by_tokens, by_window, worth
 
 
@@ -240,6 +241,31 @@ def test_alike_units_are_compared_by_each_metric_of_its_own_scores() -> None:
     assert less == {"random-only": "0.300 (one seed)"} | dict.fromkeys(
         ("top-and-random", "anthropic"), "0.150 (one seed)"
     )
+
+
+def test_few_excerpts_and_the_whole_text_stand_side_by_side_for_cells_that_have_both() -> None:
+    def of(model: str, seed: int, few: float, whole_text: float) -> dict:
+        made = with_one_bin(model, seed, few)
+        made["cell"] |= {"layers": 1}
+        made["units"] |= {"whole-text": [whole_text, None] * 20}
+        end = made["stages"]["1"]
+        row = {"explainer": "table", "metric": "whole-text", "score": whole_text}
+        end["scores"] += [row | {"layer": layer} for layer in (0, "all")]
+        end["statistics"] += [end["statistics"][0] | {"layer": 0}]
+        return made
+
+    old = [with_one_bin(model, 1, 0.9) for model in ("crate", "gpt2")]
+    for cell in old:
+        cell["cell"] |= {"layers": 1}
+    both = [of("crate", 0, 0.75, 0.875), of("gpt2", 0, 0.25, 0.625)]
+    head, rows = by_amount_of_text(Results([*both, *old]))
+    shown = {(row[2], row[3]): dict(zip(head, row, strict=True)) for row in rows}
+    assert shown["gpt2", "0"]["whole-text"] == "0.625" and shown["gpt2", "0"]["random-only"] == "0.250"
+    for name in ("crate minus gpt2", "crate minus gpt2, of equal token share"):
+        less = shown[name, "all"]
+        assert (less["random-only"], less["seeds"]) == ("0.500 (one seed)", "1")
+    assert shown["crate minus gpt2", "all"]["whole-text"] == "0.250 (one seed)"
+    assert by_amount_of_text(Results(old))[1] == []
 
 
 def test_where_the_lead_lies_is_told_layer_by_layer_of_both_models() -> None:

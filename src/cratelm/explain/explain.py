@@ -138,7 +138,7 @@ def make_explanations(name: str, shown: Excerpts, vocabulary: int, seed: int) ->
 
 
 def _from_half(records: Artifact, layer: int) -> TokenTables:
-    stored = read_tables(records, layer)
+    stored = read_tables(records, layer, "explain")
     counts, means, units = stored["counts"], stored["means"], stored["units"]
     sample, token = np.nonzero(np.broadcast_to(counts > 0, means.shape))
     return TokenTables.of(

@@ -12,7 +12,7 @@ from cratelm.records.lowest import LowestPriorities
 from cratelm.records.moments import Moments
 from cratelm.records.plan import KINDS, Planner
 from cratelm.records.recording import HALVES, load_state
-from cratelm.records.store import Block, write_excerpts, write_tables, write_units
+from cratelm.records.store import Block, table_name, write_excerpts, write_tables, write_units
 
 ROWS_OF_A_TABLE = 4096
 
@@ -25,7 +25,8 @@ class Assembler(Planner):
         statistics: list[dict[str, dict[str, np.ndarray]]] = []
         for layer in range(len(self.recording.sites)):
             statistics.append(self._write_excerpts(out / f"layer-{layer}.parquet", layer))
-            self._write_table(out / f"tables-{layer}.safetensors", layer)
+            for half in HALVES:
+                self._write_table(out / table_name(layer, half), half, layer)
         write_units(out / "units.parquet", statistics)
         return [int((~(of["explain"]["finite"] & of["score"]["finite"])).sum()) for of in statistics]
 
@@ -79,14 +80,14 @@ class Assembler(Planner):
             blocks.append(Block(half, tiling, number, *columns))
         return blocks, histogram
 
-    def _write_table(self, path: Path, layer: int) -> None:
+    def _write_table(self, path: Path, name: str, layer: int) -> None:
         """Add up the shards' tables, in their order, some rows at a time."""
         site, vocabulary = self.recording.sites[layer], self.recording.vocabulary
         sample = table_sample(self.config, site.name, site.units)
         counts = np.zeros(vocabulary, dtype=np.int64)
         means = np.zeros((len(sample), vocabulary))
-        numbers = self.shards_of("explain")
-        half = self.recording.halves["explain"]
+        numbers = self.shards_of(name)
+        half = self.recording.halves[name]
         for start, length in zip(half.contexts.start, half.contexts.length, strict=True):
             np.add.at(counts, half.side.tokens[start : start + length], 1)
         files = [TableFile(self.file("table", number, layer), len(sample)) for number in numbers] if len(sample) else []

@@ -96,7 +96,7 @@ class TableFile:
 
 
 class FirstPass(Step):
-    """Writes `first-SHARD`, all sites' sums and places, and for the explain half each site's `table-SHARD-LAYER`."""
+    """Writes `first-SHARD`, all sites' sums and places, and each site's `table-SHARD-LAYER`."""
 
     def result(self, number: int) -> Path:
         """The file that is there once a shard is done."""
@@ -110,7 +110,7 @@ class FirstPass(Step):
         shard = recording.shards[number]
         half, device = shard.half, recording.network.device
         sites = [FirstStatistics(self.config, site.units, device) for site in recording.sites]
-        tables = self._tables(number) if half.name == "explain" and self.config.table_units else []
+        tables = self._tables(number) if self.config.table_units else []
         shared: list = []
 
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:

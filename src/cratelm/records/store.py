@@ -187,9 +187,20 @@ def write_tables(path: Path, sample: np.ndarray, means: np.ndarray, counts: np.n
     save_file({"units": sample, "means": np.ascontiguousarray(means), "counts": counts}, path)
 
 
-def read_tables(records: Artifact, layer: int) -> dict[str, np.ndarray]:
-    """`units` (sample,), `means` (sample, V) and `counts` (V,) of one layer's full token tables."""
-    return load_file(records.path / f"tables-{layer}.safetensors")
+def read_tables(records: Artifact, layer: int, half: str) -> dict[str, np.ndarray]:
+    """`units` (sample,), `means` (sample, V) and `counts` (V,) of one layer's full token tables of one half.
+
+    Raises InputError where there are none: records of an earlier version have those of the explain half alone.
+    """
+    path = records.path / table_name(layer, half)
+    if not path.is_file():
+        raise InputError(f"{path} is missing: these records are of an earlier version. Record again.")
+    return load_file(path)
+
+
+def table_name(layer: int, half: str) -> str:
+    """The file of one layer's full token tables of one half."""
+    return f"tables-{half}-{layer}.safetensors"
 
 
 def read_layers(records: Artifact) -> list[int]:

@@ -40,6 +40,8 @@ from cratelm.sae.open import load_network
 from cratelm.sae.train import train_saes
 from cratelm.score.config import CORRELATIONS, ScoreConfig
 from cratelm.score.score import score
+from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
+from cratelm.score.whole_text import METRIC as WHOLE_TEXT
 from cratelm.training.config import TrainConfig
 from cratelm.training.curve import read_curve
 from cratelm.training.evaluate import Validation
@@ -206,6 +208,7 @@ def _endpoints() -> Iterator[tuple[str, str]]:
         yield from ((explainer, metric) for metric in (*CORRELATIONS, *BEYOND))
     yield "graph", "context-gain"
     yield from (("table-full", metric) for metric in CORRELATIONS[:2])
+    yield from ((explainer, WHOLE_TEXT) for explainer in OF_TOKENS)
 
 
 def _score(measured: Measured, explainer: str, metric: str, layer: int | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cratelm.reproduce import alike, claims, context, explainers, firing, tables, windows
+from cratelm.reproduce import alike, claims, context, explainers, firing, tables, whole_text, windows
 from cratelm.reproduce import examples_page as examples
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
@@ -35,6 +35,7 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
         _part("CRATE minus GPT-2, between units that are alike", alike.by_metric(results), _ALIKE),
         _part("CRATE minus GPT-2, between alike units of each layer", alike.by_layer(results), _ALIKE_LAYERS),
         _part("Each model minus GPT-2, between units that are alike", alike.by_model(results), _ALIKE_MODELS),
+        _part("Five excerpts, or the whole text", whole_text.by_amount_of_text(results), _WHOLE_TEXT),
         _part("How much an explanation holds", explainers.by_explainer(results), _EXPLAINERS),
         _part("Do units fire consistently and distinctively?", firing.reasons(results), _FIRING),
         _part("Context taken away", windows.by_window(results), _WINDOWS),
@@ -81,6 +82,10 @@ its units; the other metrics, and the firing rate by itself, when all cells had 
 _ALIKE_LAYERS = """Random-only of equal token share, as above; the first three numbers are those of GPT-2's layer. This
 table was added to say where the rest of the lead at L = 3 lies, when that rest had been seen."""
 _ALIKE_MODELS = "Random-only. Cells that kept no units are left out, of the first column too."
+_WHOLE_TEXT = """By `table`. Random-only takes five excerpts of a unit, 320 tokens, as OpenAI and the paper do;
+whole-text is the same correlation over all of the score half, of a sample of 256 units a layer (docs/scoring.md). In
+so few tokens a unit that fires on rare ones is mostly seen without them, and scores lower. Added when the rest of the
+lead at L = 3 had been traced to GPT-2's middle layer, whose units fire least; cells that were run before lack it."""
 _EXPLAINERS = """Random-only, mean over seeds. `table` knows the tokens of the excerpts that an explainer is shown,
 `graph` the one or two before them as well, `table-full` the unit's mean on every token of the whole explain half: the
 ceiling of what any table of tokens can say, here of a sample of units (docs/scoring.md)."""

@@ -13,6 +13,7 @@ from cratelm.records.store import read_units
 from cratelm.report.measured import Measured
 from cratelm.reproduce.gather import Found, Result, paired_by
 from cratelm.score.config import CORRELATIONS
+from cratelm.score.whole_text import METRIC as WHOLE_TEXT
 
 Units = dict[str, list[Any]]
 """A column a name, a row a unit; None where a unit has no such number."""
@@ -24,16 +25,22 @@ DIGITS = 4
 
 
 def unit_numbers(measured: Measured) -> Units:
-    """Each unit's layer, its statistics on the score half, and its scores by `table`."""
+    """Each unit's layer, its statistics on the score half, and its scores by `table`; whole-text of a sample alone."""
     layers = range(len(measured.layers))
     columns: Units = {"layer": [layer for layer in layers for _ in range(measured.layers[layer])]}
     for name in EDGES:
         columns[name] = _plain(np.concatenate([read_units(measured.records, at, "score")[name] for at in layers]))
-    for metric in CORRELATIONS:
-        rows = np.concatenate([np.flatnonzero(measured.rows("table", metric, at)) for at in layers])
-        scored = measured.units["status"][rows] == "scored"
-        columns[metric] = _plain(np.where(scored, measured.units["score"][rows], np.nan))
+    for metric in (*CORRELATIONS, WHOLE_TEXT):
+        columns[metric] = _plain(np.concatenate([_scores(measured, metric, at) for at in layers]))
     return columns
+
+
+def _scores(measured: Measured, metric: str, layer: int) -> np.ndarray:
+    """A layer's units' scores by `table`, NaN where there is none: (units,)."""
+    rows = np.flatnonzero(measured.rows("table", metric, layer) & (measured.units["status"] == "scored"))
+    found = np.full(measured.layers[layer], np.nan)
+    found[measured.units["unit"][rows]] = measured.units["score"][rows]
+    return found
 
 
 def matched(one: Units, other: Units, metric: str, by: Sequence[str]) -> tuple[float, float]:

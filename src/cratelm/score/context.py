@@ -13,7 +13,7 @@ FOLDS = 2
 
 def context_gains(records: Artifact, layer: int, explanations: Explanations) -> pa.Table:
     """The gain of each unit that the records hold a full token table of: rows of metric `context-gain`."""
-    stored = read_tables(records, layer)
+    stored = read_tables(records, layer, "explain")
     units = stored["units"]
     random = read_excerpts(records, layer, "score", "random", units.tolist(), 64)
     row = np.searchsorted(units, random.unit)

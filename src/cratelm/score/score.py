@@ -36,6 +36,8 @@ from cratelm.score.config import CORRELATIONS, DETECTIONS, ScoreConfig
 from cratelm.score.context import context_gains
 from cratelm.score.layer import ScoredLayer
 from cratelm.score.trial import JUDGE, try_on_puzzles
+from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
+from cratelm.score.whole_text import whole_text
 from cratelm.seeds import derive_seed
 from cratelm.shards import EngineConfig, run_shards
 
@@ -144,6 +146,9 @@ class _LayerWork:
                 replicates |= {replicates_key(layer, explainer, metric, name): found[name] for name in found}
             if explainer == "graph" and self.protocol == "strict":
                 rows.append(context_gains(self.records, layer, scored_layer.explanations["openai"]))
+            if explainer in OF_TOKENS and self.protocol == "strict":
+                said = scored_layer.explanations["openai"]
+                rows.append(whole_text(self.records, layer, explainer, said, self.config.seed))
         save_file(replicates, self.out / f"replicates-{layer}.safetensors")
         pq.write_table(_together(rows), self.out / f"units-{layer}.parquet", compression="zstd")
 
@@ -180,7 +185,7 @@ class _LayerWork:
             else:
                 explanations[evidence] = read_explanations(self.explanations, explainer, evidence, layer, vocabulary)
         if explainer == "table-full":
-            units = read_tables(self.records, layer)["units"]
+            units = read_tables(self.records, layer, "explain")["units"]
         return ScoredLayer(self.config, self.records, layer, self.protocol, explanations, units, selected)
 
 
