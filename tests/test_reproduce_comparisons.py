@@ -244,7 +244,7 @@ def test_alike_units_are_compared_by_each_metric_of_its_own_scores() -> None:
 
 
 def test_few_excerpts_and_the_whole_text_stand_side_by_side_for_cells_that_have_both() -> None:
-    def of(model: str, seed: int, few: float, whole_text: float) -> dict:
+    def of(model: str, seed: int, few: float, whole_text: float, of_latents: float | None = None) -> dict:
         made = with_one_bin(model, seed, few)
         made["cell"] |= {"layers": 1}
         made["units"] |= {"whole-text": [whole_text, None] * 20}
@@ -252,12 +252,17 @@ def test_few_excerpts_and_the_whole_text_stand_side_by_side_for_cells_that_have_
         row = {"explainer": "table", "metric": "whole-text", "score": whole_text}
         end["scores"] += [row | {"layer": layer} for layer in (0, "all")]
         end["statistics"] += [end["statistics"][0] | {"layer": 0}]
+        if of_latents is not None:
+            scores = [
+                row | {"layer": "all", "metric": name, "score": of_latents} for name in ("random-only", "whole-text")
+            ]
+            made["autoencoders"] = {"1x-k32": {"scores": scores, "statistics": end["statistics"]}}
         return made
 
     old = [with_one_bin(model, 1, 0.9) for model in ("crate", "gpt2")]
     for cell in old:
         cell["cell"] |= {"layers": 1}
-    both = [of("crate", 0, 0.75, 0.875), of("gpt2", 0, 0.25, 0.625)]
+    both = [of("crate", 0, 0.75, 0.875), of("gpt2", 0, 0.25, 0.625, of_latents=0.5)]
     head, rows = by_amount_of_text(Results([*both, *old]))
     shown = {(row[2], row[3]): dict(zip(head, row, strict=True)) for row in rows}
     assert shown["gpt2", "0"]["whole-text"] == "0.625" and shown["gpt2", "0"]["random-only"] == "0.250"
@@ -265,6 +270,8 @@ def test_few_excerpts_and_the_whole_text_stand_side_by_side_for_cells_that_have_
         less = shown[name, "all"]
         assert (less["random-only"], less["seeds"]) == ("0.500 (one seed)", "1")
     assert shown["crate minus gpt2", "all"]["whole-text"] == "0.250 (one seed)"
+    latents = [shown["crate minus gpt2's latents, 1x-k32", "all"][name] for name in ("random-only", "whole-text")]
+    assert latents == ["0.250 (one seed)", "0.375 (one seed)"]
     assert by_amount_of_text(Results(old))[1] == []
 
 

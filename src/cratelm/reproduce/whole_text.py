@@ -1,8 +1,21 @@
-"""What random-only owes to its five excerpts: the pair by them, and by the whole score half."""
+"""What random-only owes to its five excerpts: the pair, and latents, by them and by the whole score half."""
 
 from collections.abc import Sequence
 
-from cratelm.reproduce.gather import END, Number, Result, Results, mean, paired, score, statistic
+from cratelm.reproduce.gather import (
+    END,
+    Found,
+    Number,
+    Result,
+    Results,
+    dictionaries,
+    latents,
+    mean,
+    paired,
+    paired_between,
+    score,
+    statistic,
+)
 from cratelm.reproduce.matrix import PAIR
 from cratelm.reproduce.numerals import decimal, with_interval
 from cratelm.reproduce.tables import Table, pairs
@@ -11,17 +24,19 @@ from cratelm.score.whole_text import METRIC
 
 METRICS = ("random-only", METRIC)
 LESS = "crate minus gpt2"
+NOTHING: Result = {"scores": []}
 
 
 def by_amount_of_text(results: Results) -> Table:
-    """Each layer by both metrics, and CRATE minus GPT-2, of those cells that were measured on the whole half."""
+    """Each layer by both metrics, and CRATE minus GPT-2 and its latents, of cells that have both."""
     rows = []
     for corpus, layers, cells in pairs(results):
-        crate, gpt2 = ([cell for cell in of if _has_whole_text(cell)] for of in cells)
+        crate, gpt2 = ([cell for cell in of if _has_whole_text(cell["stages"][END])] for of in cells)
         if crate and gpt2:
             shown = [row for model, of in zip(PAIR, (crate, gpt2), strict=True) for row in _layers(model, of, layers)]
-            rows += [[corpus, str(layers), *row] for row in (*shown, *_differences(crate, gpt2))]
-    return ["corpus", "L", "model", "layer", "seeds", "firing rate", *METRICS], rows
+            shown += [*_latents(gpt2), *_differences(crate, gpt2)]
+            rows += [[corpus, str(layers), *row] for row in shown]
+    return ["corpus", "L", "units of", "layer", "seeds", "firing rate", *METRICS], rows
 
 
 def _layers(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]:
@@ -32,12 +47,34 @@ def _layers(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]
     return rows
 
 
+def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
+    rows = []
+    for name, cells in _with_latents(gpt2).items():
+        numbers = [statistic("firing_rate"), *(score("table", of) for of in METRICS)]
+        shown = [decimal(mean(cells, latents(name, number))) for number in numbers]
+        rows.append([f"gpt2's latents, {name}", "all", str(len(cells)), *shown])
+    return rows
+
+
 def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
-    found = [paired(crate, gpt2, score("table", of)) for of in METRICS]
-    alike = [paired_matched(crate, gpt2, of, ("token_share",))[0] for of in METRICS]
-    named = ((LESS, found), (f"{LESS}, of equal token share", alike))
-    return [[name, "all", str(of[0][-1]), "–", *map(with_interval, of)] for name, of in named]
+    numbers = [score("table", of) for of in METRICS]
+    named: dict[str, list[Found]] = {LESS: [paired(crate, gpt2, number) for number in numbers]}
+    named[f"{LESS}, of equal token share"] = [paired_matched(crate, gpt2, of, ("token_share",))[0] for of in METRICS]
+    for name, cells in _with_latents(gpt2).items():
+        named[f"{LESS}'s latents, {name}"] = [
+            paired_between(crate, number, cells, latents(name, number)) for number in numbers
+        ]
+    return [[name, "all", str(of[0][-1]), "–", *map(with_interval, of)] for name, of in named.items()]
 
 
-def _has_whole_text(result: Result) -> bool:
-    return any(row["metric"] == METRIC for row in result["stages"][END]["scores"])
+def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
+    """By dictionary, the cells whose latents were measured on the whole half."""
+    return {
+        name: found
+        for name in dictionaries(cells)
+        if (found := [cell for cell in cells if _has_whole_text(cell.get("autoencoders", {}).get(name, NOTHING))])
+    }
+
+
+def _has_whole_text(measured: Result) -> bool:
+    return any(row["metric"] == METRIC for row in measured["scores"])
