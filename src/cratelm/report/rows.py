@@ -6,7 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from cratelm.report.measured import Estimate, Measured
-from cratelm.score.config import CORRELATIONS, DETECTIONS
+from cratelm.score.config import CORRELATIONS, DETECTIONS, PRIMARY_METRIC
+from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
+from cratelm.score.whole_text import METRIC as WHOLE_TEXT
 
 EXPLAINER, CEILING = "table", "table-full"
 DETAILS = (
@@ -19,11 +21,11 @@ DETAILS = (
     *((explainer, "random-only", "rsquared") for explainer in ("table", "graph")),
     *((explainer, "random-only", "absolute_deviation_explained") for explainer in ("table", "graph")),
     ("graph", "context-gain", "score"),
-    *((explainer, "whole-text", "score") for explainer in ("table", "table-full")),
+    *((explainer, WHOLE_TEXT, "score") for explainer in OF_TOKENS),
     *(("random", metric, "score") for metric in CORRELATIONS),
 )
 """Explainer, metric and column of the numbers beside the main table."""
-WITHOUT_INTERVAL = ("context-gain", "whole-text")
+WITHOUT_INTERVAL = ("context-gain", WHOLE_TEXT)
 """Metrics of a sample of units that are not drawn again."""
 Pair = tuple[Measured, Measured]
 """A trained model, and the same network before training."""
@@ -55,6 +57,7 @@ def _row(trained: Measured, untrained: Measured, metric: str, layer: int | None)
         "above_shuffled": asdict(trained.above_shuffled(*where)),
         "random_weights": asdict(untrained.score(*where)),
         "ceiling": trained.mean(CEILING, metric, layer) if trained.has(CEILING, metric) else None,
+        "whole_text": trained.mean(EXPLAINER, WHOLE_TEXT, layer) if metric == PRIMARY_METRIC else None,
         "token_share": trained.statistic("token_share", layer),
         "token_share_random_weights": untrained.statistic("token_share", layer),
         "position_share": trained.statistic("position_share", layer),

@@ -12,7 +12,7 @@ from rich.text import Text
 from cratelm.artifacts import Artifact, read_json
 from cratelm.report.report import estimate, number
 from cratelm.report.rows import EXPLAINER
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.config import CORRELATIONS, PRIMARY_METRIC
 
 
 def print_table(report: Artifact, as_json: bool) -> None:
@@ -27,8 +27,8 @@ def print_table(report: Artifact, as_json: bool) -> None:
     autoencoders = [_autoencoders(table)] if table["autoencoders"] else []
     console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in CORRELATIONS), sep="\n")
     console.print(
-        "Correlations by the explainer `table` † (and `graph` beside it), strict protocol: Pearson's, Spearman's for\n"
-        "anthropic; `all` is the mean over layers."
+        "Correlations by the explainer `table` † (and `graph` beside it), strict protocol: Pearson's, Spearman's for "
+        "anthropic; `all` is the mean over layers. Whole text: by all tokens instead of five excerpts, of a sample."
     )
     for row in table["differences"]:
         if row["explainer"] == EXPLAINER and row["metric"] in CORRELATIONS:
@@ -68,7 +68,8 @@ def _autoencoders(table: dict[str, Any]) -> Table:
 
 
 def _scores(table: dict[str, Any], metric: str) -> Table:
-    columns = ("model", "layer", "mean [95%]", "graph", "shuffled", "random\nweights", "ceiling", "token\nshare")
+    columns = ["model", "layer", "mean [95%]", "graph", "shuffled", "random\nweights", "ceiling", "token\nshare"]
+    columns += ["whole\ntext"] * (metric == PRIMARY_METRIC)
     shown = _table(f"Scores, {metric}, by table †", (*columns, "dead/silent/\nconstant, %"))
     for row in (row for row in table["rows"] if row["metric"] == metric):
         shown.add_row(
@@ -80,6 +81,7 @@ def _scores(table: dict[str, Any], metric: str) -> Table:
             number(row["random_weights"]["mean"]),
             number(row["ceiling"]),
             number(row["token_share"]),
+            *[number(row["whole_text"])] * (metric == PRIMARY_METRIC),
             "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant")),
             style="bold" if row["layer"] == "all" else None,
         )
