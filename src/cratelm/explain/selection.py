@@ -12,6 +12,7 @@ import numpy as np
 
 from cratelm.artifacts import Artifact
 from cratelm.records.store import Excerpts, read_excerpts
+from cratelm.stats import places_in_group, places_in_sorted
 
 Evidence = Literal["openai", "anthropic"]
 """What explanations are made from: top excerpts alone, or a spread over all strengths."""
@@ -132,9 +133,8 @@ def _among(excerpts: Excerpts, taken: np.ndarray) -> np.ndarray:
 def _first(excerpts: Excerpts, count: int) -> Excerpts:
     """The first excerpts of each unit and interval, by rank."""
     order = np.lexsort((excerpts.rank, excerpts.interval, excerpts.unit))
-    unit, interval = excerpts.unit[order], excerpts.interval[order]
-    begins = np.flatnonzero(np.r_[True, (unit[1:] != unit[:-1]) | (interval[1:] != interval[:-1])][: len(unit)])
-    within = np.arange(len(unit)) - np.repeat(begins, np.diff(np.r_[begins, len(unit)]))
+    # An interval is -1 or more, and there are fewer than a hundred.
+    within = places_in_sorted(100 * excerpts.unit[order] + excerpts.interval[order] + 1)
     return excerpts.where(order[within < count])
 
 
@@ -157,10 +157,6 @@ def slots(parts: Sequence[Excerpts]) -> list[np.ndarray]:
     used = np.zeros(units, np.int64)
     found = []
     for part in parts:
-        order = np.argsort(part.unit, kind="stable")
-        counts = np.bincount(part.unit, minlength=units)
-        within = np.empty(len(order), np.int64)
-        within[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        found.append(used[part.unit] + within)
-        used += counts
+        found.append(used[part.unit] + places_in_group(part.unit))
+        used += np.bincount(part.unit, minlength=units)
     return found

@@ -8,7 +8,8 @@ from statistics import mean
 from cratelm.judges.simulators import Failure, Question, Simulated, simulate
 from cratelm.llm.model import LanguageModel
 from cratelm.progress import Bar
-from cratelm.validate.puzzles import Puzzle, correlate
+from cratelm.stats import pearson
+from cratelm.validate.puzzles import Puzzle
 
 PASSES = 0.8
 """A judge passes where it ranks the true explanation first in this share of the puzzles, or more."""
@@ -79,7 +80,7 @@ def _score(puzzle: Puzzle, answers: list[Simulated]) -> float | None:
     ]
     if 2 * len(pairs) <= len(answers):
         return None
-    return correlate([x for truth, _ in pairs for x in truth], [x for _, answer in pairs for x in answer])
+    return pearson([x for truth, _ in pairs for x in truth], [x for _, answer in pairs for x in answer])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from cratelm.stats import places_in_sorted
+
 EMPTY = np.iinfo(np.int64).max
 
 
@@ -61,7 +63,7 @@ class LowestPriorities:
         fresh = np.r_[True, (group[1:] != group[:-1]) | (key[1:] != key[:-1])][: len(group)]
         order, group, key = order[fresh], group[fresh], key[fresh]
         count = self.key.shape[1]
-        rank = np.arange(len(group)) - np.searchsorted(group, group)
+        rank = places_in_sorted(group)
         low = rank < count
         order, group, key, rank = order[low], group[low], key[low], rank[low]
         touched, row = np.unique(group, return_inverse=True)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from cratelm.stats import places_in_sorted
+
 
 class TopExcerpts:
     """The `count` best excerpts of each unit, at most one a document, ties to the earlier place.
@@ -73,7 +75,7 @@ class TopExcerpts:
             np.concatenate([column[again], extra.astype(column.dtype)]) for column, extra in zip(old, new, strict=True)
         ]
         order = self._one_a_document(rows, self._by_rank(rows))
-        rank = ranks(rows[0][order])
+        rank = places_in_sorted(rows[0][order])
         order = order[rank < self.count]
         kept = [column[order] for column in rows]
         full = rank[rank < self.count] == self.count - 1
@@ -106,11 +108,4 @@ class TopExcerpts:
     @property
     def rank(self) -> np.ndarray:
         """The rank of each kept row within its unit, 0 being the highest."""
-        return ranks(self.unit)
-
-
-def ranks(group: np.ndarray) -> np.ndarray:
-    """The number of each row within its group; `group` (rows,) is sorted."""
-    place = np.arange(len(group))
-    begins = np.r_[True, group[1:] != group[:-1]] if len(group) else np.empty(0, bool)
-    return place - np.maximum.accumulate(np.where(begins, place, 0))
+        return places_in_sorted(self.unit)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from cratelm.inference import holm, two_sided_p
 from cratelm.report.measured import Estimate, Measured, difference
 from cratelm.report.rows import EXPLAINER, Pair, plain
 from cratelm.score.config import CORRELATIONS, PRIMARY_METRIC
+from cratelm.stats import holm, two_sided_p
 
 RATES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Ends of the bins of firing rate; a bin holds its upper end."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from cratelm.artifacts import Artifact, read_json
-from cratelm.bootstrap import interval
 from cratelm.records.store import read_layers, read_units
 from cratelm.score.score import read_replicates, read_scores, replicates_key
+from cratelm.stats import interval
 
 
 @dataclass(frozen=True)

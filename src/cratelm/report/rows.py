@@ -20,13 +20,10 @@ DETAILS = (
     *((explainer, "anthropic", "pearson") for explainer in ("table", "graph")),
     *((explainer, "random-only", "rsquared") for explainer in ("table", "graph")),
     *((explainer, "random-only", "absolute_deviation_explained") for explainer in ("table", "graph")),
-    ("graph", "context-gain", "score"),
     *((explainer, WHOLE_TEXT, "score") for explainer in OF_TOKENS),
     *(("random", metric, "score") for metric in CORRELATIONS),
 )
 """Explainer, metric and column of the numbers beside the main table."""
-WITHOUT_INTERVAL = ("context-gain", WHOLE_TEXT)
-"""Metrics of a sample of units that are not drawn again."""
 Pair = tuple[Measured, Measured]
 """A trained model, and the same network before training."""
 
@@ -72,7 +69,7 @@ def detail_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     for trained, untrained in pairs:
         for explainer, metric, column in DETAILS:
             for layer in [*range(len(trained.layers)), None]:
-                has = column == "score" and metric not in WITHOUT_INTERVAL and trained.has(explainer, metric)
+                has = column == "score" and metric != WHOLE_TEXT and trained.has(explainer, metric)
                 row = {
                     "model": trained.name,
                     "layer": "all" if layer is None else layer,

@@ -6,13 +6,13 @@ from itertools import product
 from cratelm.reproduce.gather import Result, Results, mean, of_scored, paired, score, statistic
 from cratelm.reproduce.numerals import decimal, with_interval
 from cratelm.reproduce.tables import Table, pairs
-from cratelm.reproduce.units import of_layer, paired_matched, with_units
+from cratelm.reproduce.units import comparable, of_layer, paired_adjusted, paired_matched
 from cratelm.score.config import CORRELATIONS
 
 BOTH = ("token_share", "firing_rate")
 BY = {"firing rate": ("firing_rate",), "token share": ("token_share",), "both": BOTH}
 """In what units are compared with units that are alike."""
-HEAD = ["all units scored", *(text for name in BY for text in (f"of equal {name}", "matched"))]
+HEAD = ["all units scored", *(text for name in BY for text in (f"of equal {name}", "matched", "by regression"))]
 
 
 def by_metric(results: Results) -> Table:
@@ -56,10 +56,13 @@ def by_layer(results: Results) -> Table:
 
 
 def _less(one: Sequence[Result], other: Sequence[Result], metric: str) -> list[str]:
-    """A difference and, of each kind, a difference and the share of units that it is of."""
-    one, other = with_units(one), with_units(other)
-    found = [paired_matched(one, other, metric, by) for by in BY.values()]
-    shown = [text for difference, share in found for text in (with_interval(difference), decimal(share, 2))]
+    """A difference and, of each kind, one within bins, the share of units that it is of, and one by regression."""
+    one, other = comparable(one, other)
+    shown = []
+    for by in BY.values():
+        difference, share = paired_matched(one, other, metric, by)
+        shown += [with_interval(difference), decimal(share, 2)]
+        shown += [with_interval(paired_adjusted(one, other, metric, by))]
     return [with_interval(paired(one, other, of_scored("table", metric))), *shown]
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,11 @@ from cratelm.report.measured import Measured
 from cratelm.report.rows import plain
 from cratelm.reproduce.examples import measure_examples
 from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
-from cratelm.reproduce.units import unit_numbers
+from cratelm.reproduce.units import MEASURED_ON, unit_numbers
 from cratelm.sae.open import load_network
 from cratelm.sae.train import train_saes
 from cratelm.score.config import CORRELATIONS, ScoreConfig
+from cratelm.score.layer import DOCUMENTS
 from cratelm.score.score import score
 from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
 from cratelm.score.whole_text import METRIC as WHOLE_TEXT
@@ -49,6 +51,8 @@ from cratelm.training.train import train
 
 SCHEMA = 4
 STATISTICS = ("token_share", "position_share", "firing_rate")
+DRAWN = 200
+"""Draws of the held-out documents that a cell keeps."""
 BINS = np.linspace(-0.5, 1, 31)
 """Of the histogram of units' scores: 0.05 wide, as the paper's."""
 
@@ -80,6 +84,8 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
     with progress.task("examples"):
         result["examples"] = measure_examples(measured["1"], tokens, cell.seed)
     result["units"] = unit_numbers(measured["1"])
+    result["unit_statistics"] = MEASURED_ON
+    result["documents"] = _documents_drawn(measured["1"])
     if cell.in_full:
         result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
     if cell.has_autoencoders:
@@ -206,7 +212,6 @@ def _units(
 def _endpoints() -> Iterator[tuple[str, str]]:
     for explainer in EXPLAINERS:
         yield from ((explainer, metric) for metric in (*CORRELATIONS, *BEYOND))
-    yield "graph", "context-gain"
     yield from (("table-full", metric) for metric in CORRELATIONS[:2])
     yield from ((explainer, WHOLE_TEXT) for explainer in OF_TOKENS)
 
@@ -220,6 +225,16 @@ def _score(measured: Measured, explainer: str, metric: str, layer: int | None) -
         row |= {"low": found.low, "high": found.high}
         row |= {status: measured.share(explainer, metric, layer, status) for status in ("dead", "silent", "constant")}
     return row
+
+
+def _documents_drawn(measured: Measured) -> dict[str, list[float]]:
+    """The mean scores over layers with the held-out documents drawn again; alike in all cells of the same text."""
+    return {
+        f"{explainer}/{metric}": [
+            round(float(value), 6) for value in measured.replicates(explainer, metric, None, DOCUMENTS)[:DRAWN]
+        ]
+        for explainer, metric in product(EXPLAINERS, CORRELATIONS)
+    }
 
 
 def _statistics(measured: Measured, layer: int | None) -> dict[str, Any]:

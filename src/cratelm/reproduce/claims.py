@@ -1,7 +1,9 @@
-"""What of the paper's claim holds: each claim a difference over seeds, judged by one rule.
+"""What of the paper's claim holds: each claim is a difference over training seeds, judged by one rule.
 
-The rule: a claim *holds* where the 95% interval over training seeds lies wholly on its side of zero, its *opposite
-holds* where it lies wholly on the other, and it is *open* otherwise. One seed gives a sign and no interval.
+The rule uses p-values that are corrected for their number: Holm's for the primary claims, Benjamini and Hochberg's for
+all others of the table. A claim *holds* where the corrected p-value is below 0.05 and the difference is on the claim's
+side; its *opposite holds* where the difference is on the other side. Otherwise the difference is *absent* where its 95%
+interval lies within MARGIN of zero, and *undecided* where it does not. One seed gives a sign and no verdict.
 """
 
 import math
@@ -24,14 +26,20 @@ from cratelm.reproduce.gather import (
     score,
     variance,
 )
+from cratelm.reproduce.numerals import TEXT
 from cratelm.reproduce.published import as_printed
 from cratelm.reproduce.tables import PRIMARY, Table, pairs
 from cratelm.reproduce.units import paired_matched
+from cratelm.stats import benjamini_hochberg, holm
 
+PRIMARY_MARK = " (primary)"
 SAE = "gpt2+sae16x"
 """The paper's autoencoders on GPT-2."""
 METRICS = ("random-only", "top-and-random", "anthropic")
 """The primary one first."""
+LEVEL = 0.05
+MARGIN = 0.02
+"""A difference in mean score that is too small to matter."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +52,21 @@ class Claim:
     printed: Callable[[str], float] | None = None
     """The paper's own difference at a size, such as 2L."""
     digits: int = 3
+    margin: float | None = MARGIN
+    """How near to zero the whole interval has to be for the difference to be absent; None where nothing was named."""
+    primary: bool = False
 
 
 def claims(fitted: Sequence[str]) -> list[Claim]:
     """The paper's own, and what it says of autoencoders, for each dictionary that was fitted."""
     found = [
-        Claim(f"higher {metric}{of}", _of(number("table", metric)), printed=_mean(metric))
-        for number, ofs in ((score, (" (primary)", "", "")), (paper_score, (", by the paper's protocol",) * 3))
+        Claim(
+            f"higher {metric}{of}",
+            _of(number("table", metric)),
+            printed=_mean(metric),
+            primary=of == PRIMARY_MARK,
+        )
+        for number, ofs in ((score, (PRIMARY_MARK, "", "")), (paper_score, (", by the paper's protocol",) * 3))
         for metric, of in zip(METRICS, ofs, strict=True)
     ]
     found.append(Claim("higher random-only at equal loss", lambda one, other: paired_at_loss(one, other, PRIMARY)))
@@ -64,7 +80,14 @@ def claims(fitted: Sequence[str]) -> list[Claim]:
         for above, number in (("", score), (", above its control", above_control))
     ]
     found += [
-        Claim(f"lower variance over layers, {metric}", _of(variance(metric)), False, _variance(metric), digits=5)
+        Claim(
+            f"lower variance over layers, {metric}",
+            _of(variance(metric)),
+            False,
+            _variance(metric),
+            digits=5,
+            margin=None,
+        )
         for metric in METRICS
     ]
     for name in fitted:
@@ -78,9 +101,11 @@ def claims(fitted: Sequence[str]) -> list[Claim]:
 def judged(results: Results) -> Table:
     """A row a claim: what was found at each corpus and size, and the signs of the paper's own numbers."""
     columns = pairs(results)
+    asked = claims(dictionaries(results.cells))
+    found = [[claim.compare(*cells) for _, _, cells in columns] for claim in asked]
     rows = [
-        [claim.text, *(_judged(claim, *cells) for _, _, cells in columns), _signs(claim, results.sizes)]
-        for claim in claims(dictionaries(results.cells))
+        [claim.text, *(_judged(claim, one, p) for one, p in zip(row, ps, strict=True)), _signs(claim, results.sizes)]
+        for claim, row, ps in zip(asked, found, corrected(asked, found), strict=True)
     ]
     head = [
         "CRATE has",
@@ -90,27 +115,40 @@ def judged(results: Results) -> Table:
     return head, rows if columns else []
 
 
-def verdict(higher: bool, found: Found) -> str:
-    """By the rule above."""
-    value, low, high, seeds = found
-    if not math.isfinite(value):
+def corrected(asked: Sequence[Claim], found: Sequence[Sequence[Found]]) -> list[list[float]]:
+    """The p-value of each claim at each corpus and size, corrected for their number; NaN where there is none."""
+    p_values = [[one.p for one in row] for row in found]
+    for primary, correct in ((True, holm), (False, benjamini_hochberg)):
+        places = [
+            (row, column)
+            for row, claim in enumerate(asked)
+            for column, one in enumerate(found[row])
+            if claim.primary == primary and math.isfinite(one.p)
+        ]
+        for (row, column), p in zip(places, correct([p_values[r][c] for r, c in places]), strict=True):
+            p_values[row][column] = p
+    return p_values
+
+
+def verdict(claim: Claim, found: Found, p: float) -> str:
+    """By the rule above; `p` is corrected."""
+    if not math.isfinite(found.mean):
         return "not comparable"
-    if value == 0 or (seeds > 1 and low <= 0 <= high):
-        return "open"
-    agrees = (value > 0) == higher
-    if seeds == 1:
+    agrees = (found.mean > 0) == claim.higher
+    if found.seeds == 1:
         return "as claimed" if agrees else "against it"
-    return "**holds**" if agrees else "**the opposite holds**"
+    if p < LEVEL:
+        return "**holds**" if agrees else "**the opposite holds**"
+    within = claim.margin is not None and max(abs(found.low), abs(found.high)) <= claim.margin
+    return "absent" if within else "undecided"
 
 
-def _judged(claim: Claim, one: Sequence[Result], other: Sequence[Result]) -> str:
-    found = claim.compare(one, other)
-    value, low, high, seeds = found
-    if not math.isfinite(value):
+def _judged(claim: Claim, found: Found, p: float) -> str:
+    if not math.isfinite(found.mean):
         return "–"
-    value, low, high = (f"{number:+.{claim.digits}f}" for number in (value, low, high))
-    spread = "one seed" if seeds == 1 else f"[{low}, {high}], {seeds} seeds"
-    return f"{verdict(claim.higher, found)}: {value} ({spread})"
+    value, low, high = (f"{number:+.{claim.digits}f}" for number in found[:3])
+    spread = "one seed" if found.seeds == 1 else f"[{low}, {high}]{TEXT * found.of_text}, {found.seeds} seeds"
+    return f"{verdict(claim, found, p)}: {value} ({spread})"
 
 
 def _signs(claim: Claim, sizes: Sequence[int]) -> str:

@@ -2,19 +2,42 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cratelm.inference import paired_interval
 from cratelm.reproduce.matrix import CORPORA, SIZES
+from cratelm.stats import seed_interval
 
 Result = dict[str, Any]
-Number = Callable[[Result, str], float]
-"""A number of a cell's model at a point of its training: the share of it that is done, as text."""
-Found = tuple[float, float, float, int]
-"""A mean difference over seeds, its 95% t interval, and how many seeds there are."""
 END = "1"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of a cell's model."""
+
+    value: Callable[[Result, str], float]
+    """At a point of its training: the share of it that is done, as text."""
+    replicates: Callable[[Result], np.ndarray | None] = lambda result: None
+    """The number in the end with the held-out documents drawn again, (replicates,); None where the cell lacks them."""
+
+    def __call__(self, result: Result, stage: str) -> float:
+        return self.value(result, stage)
+
+
+class Found(NamedTuple):
+    """A mean difference over training seeds."""
+
+    mean: float
+    low: float
+    """With `high`, the 95% interval; both are NaN where there is one seed."""
+    high: float
+    seeds: int
+    p: float = float("nan")
+    """Two-sided, not corrected."""
+    of_text: bool = False
+    """Whether the interval contains the choice of held-out documents, beside the seeds' spread."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +68,29 @@ class Results:
 
 def score(explainer: str, metric: str, layer: int | str = "all") -> Number:
     """A mean score over units."""
-    return _column("score", explainer, metric, layer)
+
+    def replicates(result: Result) -> np.ndarray | None:
+        kept = result.get("documents", {}).get(f"{explainer}/{metric}") if layer == "all" else None
+        return None if kept is None else np.array(kept)
+
+    return Number(_column("score", explainer, metric, layer).value, replicates)
 
 
 def shuffled(explainer: str, metric: str) -> Number:
-    """Its control: the same of each unit with another unit's explanation."""
-    return _column("shuffled", explainer, metric, "all")
+    """Its control: the same of each unit with another unit's explanation; NaN where a cell's was made wrongly."""
+    control = _column("shuffled", explainer, metric, "all")
+    return Number(lambda result, stage: float("nan") if _mixes_scales(result, metric) else control(result, stage))
+
+
+def _mixes_scales(result: Result, metric: str) -> bool:
+    """Whether a control compared one unit's expected activations with a threshold of another's: before 2026-11-28."""
+    return metric in ("consistency", "specificity") and "unit_statistics" not in result
 
 
 def above_control(explainer: str, metric: str) -> Number:
     """A mean score over units less its shuffled control."""
     of, control = score(explainer, metric), shuffled(explainer, metric)
-    return lambda result, stage: of(result, stage) - control(result, stage)
+    return Number(lambda result, stage: of(result, stage) - control(result, stage))
 
 
 def _column(name: str, explainer: str, metric: str, layer: int | str) -> Number:
@@ -65,7 +99,7 @@ def _column(name: str, explainer: str, metric: str, layer: int | str) -> Number:
         wanted = (explainer, metric, layer)
         return next(_real(row[name]) for row in rows if _named(row) == wanted)
 
-    return number
+    return Number(number)
 
 
 def of_scored(explainer: str, metric: str) -> Number:
@@ -77,7 +111,7 @@ def of_scored(explainer: str, metric: str) -> Number:
         scored = [1 - row["dead"] - row["silent"] - row["constant"] for row in mine]
         return float(np.mean([_real(row["score"]) / share for row, share in zip(mine, scored, strict=True) if share]))
 
-    return number
+    return Number(number)
 
 
 def paper_score(explainer: str, metric: str, layer: int | str = "all") -> Number:
@@ -88,7 +122,7 @@ def paper_score(explainer: str, metric: str, layer: int | str = "all") -> Number
         rows = [_real(row["score"]) for row in result.get("paper", []) if _named(row) == wanted]
         return rows[0] if rows else float("nan")
 
-    return number
+    return Number(number)
 
 
 def latents(dictionary: str, number: Number) -> Number:
@@ -98,7 +132,7 @@ def latents(dictionary: str, number: Number) -> Number:
         found = result.get("autoencoders", {}).get(dictionary)
         return float("nan") if found is None else number({"stages": {END: found}}, END)
 
-    return of
+    return Number(of)
 
 
 def dictionaries(cells: Sequence[Result]) -> list[str]:
@@ -113,7 +147,7 @@ def delta_loss(dictionary: str) -> Number:
         rows = result["autoencoders"][dictionary]["quality"]
         return next(row["delta_loss"]["mean"] for row in rows if row["layer"] == "all")
 
-    return of
+    return Number(of)
 
 
 def statistic(name: str, layer: int | str = "all") -> Number:
@@ -123,17 +157,16 @@ def statistic(name: str, layer: int | str = "all") -> Number:
         rows = result["stages"][stage]["statistics"]
         return next(_real(row[name]) for row in rows if row["layer"] == layer)
 
-    return number
+    return Number(number)
 
 
 def theory(name: str, layer: int) -> Number:
     """A number of the analysis of one layer."""
-    return lambda result, stage: _real(result["stages"][stage]["theory"][layer][name])
+    return Number(lambda result, stage: _real(result["stages"][stage]["theory"][layer][name]))
 
 
-def loss(result: Result, stage: str) -> float:
-    """The validation loss in nats a token."""
-    return result["stages"][stage]["nats_per_token"]
+loss = Number(lambda result, stage: result["stages"][stage]["nats_per_token"])
+"""The validation loss in nats a token."""
 
 
 def variance(metric: str, of: Callable[..., Number] = score) -> Number:
@@ -145,7 +178,7 @@ def variance(metric: str, of: Callable[..., Number] = score) -> Number:
             return float("nan")
         return float(np.var([of("table", metric, layer)(result, stage) for layer in layers]))
 
-    return number
+    return Number(number)
 
 
 def mean(cells: Sequence[Result], number: Number, stage: str = END) -> float:
@@ -160,7 +193,12 @@ def paired(one: Sequence[Result], other: Sequence[Result], number: Number) -> Fo
 
 def paired_between(one: Sequence[Result], number: Number, other: Sequence[Result], rival: Number) -> Found:
     """A number of the one less another number of the other."""
-    return paired_by(one, other, lambda a, b: number(a, END) - rival(b, END))
+
+    def less(a: Result, b: Result) -> np.ndarray | None:
+        drawn = number.replicates(a), rival.replicates(b)
+        return None if drawn[0] is None or drawn[1] is None else drawn[0] - drawn[1]
+
+    return paired_by(one, other, lambda a, b: number(a, END) - rival(b, END), less)
 
 
 def paired_at_loss(one: Sequence[Result], other: Sequence[Result], number: Number) -> Found:
@@ -168,13 +206,27 @@ def paired_at_loss(one: Sequence[Result], other: Sequence[Result], number: Numbe
     return paired_by(one, other, lambda a, b: number(a, END) - at_loss(b, loss(a, END), number))
 
 
-def paired_by(one: Sequence[Result], other: Sequence[Result], less: Callable[[Result, Result], float]) -> Found:
-    """The mean over the seeds that both have of what the one has more than the other; NaN without any."""
+def paired_by(
+    one: Sequence[Result],
+    other: Sequence[Result],
+    less: Callable[[Result, Result], float],
+    less_drawn: Callable[[Result, Result], np.ndarray | None] = lambda a, b: None,
+) -> Found:
+    """The mean over the seeds that both have of what the one has more than the other; NaN without any.
+
+    `less_drawn` gives the same with the held-out documents drawn again, (replicates,). All seeds are measured on the
+    same documents, drawn alike, so the mean over seeds has a spread of its own that more seeds do not lower.
+    """
     by_seed = {result["cell"]["seed"]: result for result in other}
-    found = [less(a, by_seed[a["cell"]["seed"]]) for a in one if a["cell"]["seed"] in by_seed]
-    if not found:
-        return float("nan"), float("nan"), float("nan"), 0
-    return *paired_interval(found, np.zeros(len(found)).tolist()), len(found)
+    both = [(a, by_seed[a["cell"]["seed"]]) for a in one if a["cell"]["seed"] in by_seed]
+    if not both:
+        return Found(float("nan"), float("nan"), float("nan"), 0)
+    drawn = [less_drawn(a, b) for a, b in both]
+    known = [of for of in drawn if of is not None]
+    of_text = len(known) == len(both)
+    text_variance = float(np.var(np.mean(known, axis=0), ddof=1)) if of_text else 0.0
+    mean, low, high, p = seed_interval([less(a, b) for a, b in both], text_variance)
+    return Found(mean, low, high, len(both), p, of_text)
 
 
 def at_loss(result: Result, wanted: float, number: Number) -> float:

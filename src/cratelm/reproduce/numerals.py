@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from cratelm.reproduce.gather import END, Found, Number, Result
 
+TEXT = " †"
+"""Marks an interval that contains the choice of held-out documents."""
+
 
 def over_seeds(cells: Sequence[Result], number: Number) -> list[str]:
     """The mean with the least and the greatest, and how many there are."""
@@ -14,11 +17,12 @@ def over_seeds(cells: Sequence[Result], number: Number) -> list[str]:
 
 
 def with_interval(found: Found) -> str:
-    """A mean difference with its interval over seeds; one seed has none."""
-    value, low, high, seeds = found
-    if not math.isfinite(value):
+    """A mean difference with its interval, which has TEXT where it contains the choice of text; one seed has none."""
+    if not math.isfinite(found.mean):
         return "–"
-    return f"{value:.3f} (one seed)" if seeds == 1 else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    if found.seeds == 1:
+        return f"{found.mean:.3f} (one seed)"
+    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]" + TEXT * found.of_text
 
 
 def decimal(value: float | None, digits: int = 3) -> str:

@@ -14,7 +14,6 @@ from cratelm.reproduce.gather import (
     latents,
     loss,
     mean,
-    of_scored,
     paired,
     paired_at_loss,
     paper_score,
@@ -95,7 +94,7 @@ def differences(results: Results) -> Table:
     """CRATE minus GPT-2 by each metric, paired by seed, and what may lie behind it."""
     numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in CORRELATIONS}
     numbers |= {"random-only, graph": score("graph", "random-only"), "loss, nats": loss}
-    numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
+    numbers |= {"token share": statistic("token_share")}
     rows = [
         [corpus, str(layers), *(with_interval(paired(*pair, number)) for number in numbers.values())]
         for corpus, layers, pair in pairs(results)
@@ -106,7 +105,7 @@ def differences(results: Results) -> Table:
 def matched(results: Results) -> Table:
     """The same against GPT-2 at the point of its training where it loses as much as CRATE does in the end."""
     numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in CORRELATIONS}
-    numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
+    numbers |= {"token share": statistic("token_share")}
     rows = [
         [corpus, str(layers), *(with_interval(paired_at_loss(*pair, number)) for number in numbers.values())]
         for corpus, layers, pair in pairs(results)
@@ -177,14 +176,14 @@ def ablations(results: Results) -> Table:
     for model in (*PAIR, *ABLATIONS, *results.values("model")):
         cells = results.main(layers=2, model=model)
         if cells and not any(row[0] == model for row in rows):
-            numbers = (PRIMARY, of_scored("table", "random-only"), score("table", "top-and-random"))
+            numbers = (PRIMARY, score("table", "top-and-random"))
             numbers += (score("table", "anthropic"), statistic("token_share"))
             shown = [decimal(mean(cells, number)) for number in numbers]
             less = [with_interval(paired(cells, gpt2, number)) for number in (loss, PRIMARY)]
             less = ["", ""] if model == "gpt2" else less
             rows.append([model, *over_seeds(cells, loss), *shown, *map(decimal, _dead(cells)), *less])
     rows.sort(key=lambda row: float(row[1].split()[0]))
-    heads = ["random-only", "of those scored", "top-and-random", "anthropic", "token share", "dead"]
+    heads = ["random-only", "top-and-random", "anthropic", "token share", "dead"]
     heads += ["nats minus gpt2's", "random-only minus gpt2's"]
     return ["model", "nats a token", "seeds", *heads], rows
 
@@ -220,7 +219,7 @@ def _paid_and_got(results: Results) -> dict[str, tuple[float, float]]:
 def vocabulary(results: Results) -> Table:
     """CRATE minus GPT-2 at GPT-2's vocabulary beside the small one's: token share depends on it."""
     numbers: dict[str, Number] = {"random-only, table": PRIMARY, "loss, nats": loss}
-    numbers |= {"token share": statistic("token_share"), "context gain": score("graph", "context-gain")}
+    numbers |= {"token share": statistic("token_share")}
     rows = []
     for tokenizer in results.values("tokenizer"):
         found = [results.of(corpus=results.corpus, tokenizer=tokenizer, layers=2, model=m) for m in PAIR]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 
-from cratelm.reproduce.gather import Number, Result, Results, loss, mean, of_scored, paired, score, statistic
+from cratelm.reproduce.gather import Number, Result, Results, loss, mean, paired, score, statistic
 from cratelm.reproduce.matrix import CORPORA, PAIR, WINDOWS, windowed
 from cratelm.reproduce.numerals import decimal, over_seeds, with_interval
 from cratelm.reproduce.tables import PRIMARY, Table
@@ -13,10 +13,9 @@ from cratelm.score.config import CORRELATIONS
 NUMBERS: dict[str, Number] = {
     "token share": statistic("token_share"),
     "random-only": PRIMARY,
-    "of those scored": of_scored("table", "random-only"),
     **{metric: score("table", metric) for metric in CORRELATIONS if metric != "random-only"},
 }
-HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of those of equal token share", "matched"]
+HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of units of equal token share", "matched"]
 ALL = "all before"
 
 

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from cratelm.bootstrap import ratio_interval
 from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
 from cratelm.corpus.tokens import Side
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
+from cratelm.stats import ratio_interval
 from cratelm.training.text_losses import context_length, rows_at_once
 from cratelm.units.sites import at_sites
 

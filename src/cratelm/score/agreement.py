@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from cratelm.artifacts import Artifact
-from cratelm.bootstrap import interval
 from cratelm.errors import InputError
 from cratelm.score.score import read_scores
 from cratelm.seeds import derive_seed
+from cratelm.stats import interval, spearman
 
 REPLICATES = 1000
 KINDS = ("explainer", "metric")
@@ -52,13 +51,6 @@ def _compared(
     x, y = (np.array([scores[unit] for unit in units]) for scores in (one, other))
     generator = np.random.default_rng(derive_seed(0, "agreement", *name, *rival, layer))
     drawn = generator.integers(0, len(units), (REPLICATES, len(units)))
-    low, high = interval(np.array([rank_correlation(x[places], y[places]) for places in drawn]))
-    rho = {"mean": rank_correlation(x, y), "low": float(low), "high": float(high)}
+    low, high = interval(np.array([spearman(x[places], y[places]) for places in drawn]))
+    rho = {"mean": spearman(x, y), "low": float(low), "high": float(high)}
     return [{"one": "/".join(name), "other": "/".join(rival), "layer": layer, "units": len(units), "rho": rho}]
-
-
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rho; 0 where one of the two does not vary."""
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return 0.0
-    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])

@@ -19,6 +19,7 @@ from cratelm.explain.selection import Draw
 from cratelm.records.store import Excerpts
 from cratelm.score.sums import ExcerptSums
 from cratelm.seeds import derive_seed
+from cratelm.stats import places_in_sorted
 
 if TYPE_CHECKING:
     from cratelm.score.layer import ScoredLayer
@@ -59,9 +60,7 @@ def silent_only(excerpts: Excerpts) -> Excerpts:
     """The first SILENT excerpts of each unit in which it fires nowhere."""
     excerpts = excerpts.where(excerpts.activations.max(1, initial=0) <= 0)
     order = np.argsort(excerpts.unit, kind="stable")
-    unit = excerpts.unit[order]
-    within = np.arange(len(unit)) - np.searchsorted(unit, unit)
-    return excerpts.where(order[within < SILENT])
+    return excerpts.where(order[places_in_sorted(excerpts.unit[order]) < SILENT])
 
 
 def fuzzed(excerpts: Excerpts, noise: np.ndarray) -> Asked:

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
 from cratelm.artifacts import Artifact, as_plain, read_json, run_stage, write_json
-from cratelm.bootstrap import draw_weights
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
@@ -33,13 +32,13 @@ from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Bar, Progress
 from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
 from cratelm.score.config import CORRELATIONS, DETECTIONS, ScoreConfig
-from cratelm.score.context import context_gains
 from cratelm.score.layer import ScoredLayer
 from cratelm.score.trial import JUDGE, try_on_puzzles
 from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
 from cratelm.score.whole_text import whole_text
 from cratelm.seeds import derive_seed
 from cratelm.shards import EngineConfig, run_shards
+from cratelm.stats import draw_weights
 
 
 def score(
@@ -137,15 +136,14 @@ class _LayerWork:
             if not metrics:
                 continue
             scored_layer = self.open(layer, explainer, selected)
-            seed = derive_seed(self.config.seed, "units", layer, explainer)
+            # The same for every explainer, so that two of them are compared on the same units.
+            seed = derive_seed(self.config.seed, "units", layer)
             unit_weights = draw_weights(len(scored_layer.units), len(drawn), seed)
             for metric in metrics:
                 scored = scored_layer.scored(metric)
                 rows.append(scored_layer.table(explainer, metric, scored))
                 found = scored_layer.replicates(metric, scored, drawn, unit_weights)
                 replicates |= {replicates_key(layer, explainer, metric, name): found[name] for name in found}
-            if explainer == "graph" and self.protocol == "strict":
-                rows.append(context_gains(self.records, layer, scored_layer.explanations["openai"]))
             if explainer in OF_TOKENS and self.protocol == "strict":
                 said = scored_layer.explanations["openai"]
                 rows.append(whole_text(self.records, layer, explainer, said, self.config.seed))
@@ -194,7 +192,7 @@ def _together(rows: list[pa.Table]) -> pa.Table:
 
 
 def replicates_key(layer: int, explainer: str, metric: str, name: str) -> str:
-    """The name of a layer's replicates; `name` is `own` or `shuffled`."""
+    """The name of a layer's replicates; `name` is `own`, `shuffled` or `documents`."""
     return f"{explainer}/{metric}/{layer}/{name}"
 
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-BLOCK = 100
-"""Replicates computed at once, so that memory stays small."""
+from cratelm.stats import average_ranks, correlation
+
 CHANCE = 0.5
 """The AUROC of a simulation that says nothing."""
-NEGLIGIBLE = 1e-12
-"""A variance below this share of the unit's own mean square is rounding, and counts as none."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +35,6 @@ class ExcerptSums:
             return self.reduce(self.sums.sum(1))
         by_unit = weights.transpose(1, 0, 2) @ self.sums  # (units, replicates, sums)
         return self.reduce(by_unit.transpose(1, 0, 2))
-
-    def layer_means(self, drawn: np.ndarray, unit_weights: np.ndarray) -> np.ndarray:
-        """The mean score of all units in each replicate, (replicates,): a bootstrap of documents and units together.
-
-        `drawn` (replicates, documents) says how often each document is drawn, and its excerpts with it;
-        `unit_weights` (replicates, units) how often each unit is. A unit that lost all its excerpts has no part.
-        """
-        means = []
-        for start in range(0, len(drawn), BLOCK):
-            block = slice(start, start + BLOCK)
-            scores = self.scores(drawn[block][:, self.document])  # (block, units)
-            weights = np.where(np.isnan(scores), 0, unit_weights[block])
-            with np.errstate(invalid="ignore"):
-                means.append((np.nan_to_num(scores) * weights).sum(1) / weights.sum(1))
-        return np.concatenate(means)
 
 
 @dataclass(frozen=True)
@@ -96,7 +79,7 @@ class Series:
 
         Ranks are those of the whole series: a replicate weights them, and does not rank again.
         """
-        truth, simulated = (ranks(self.unit, series) for series in (self.truth, self.simulated))
+        truth, simulated = (average_ranks(self.unit, series) for series in (self.truth, self.simulated))
         return replace(self, truth=truth, simulated=simulated)
 
     def auroc(self) -> ExcerptSums:
@@ -106,8 +89,8 @@ class Series:
         drawing both again; DeLong et al. 1988). CHANCE where one of the two is missing.
         """
         fires = self.truth > 0
-        within = ranks(self.unit, self.simulated)
-        own = ranks(2 * self.unit + fires, self.simulated)  # among the unit's positions of the same kind
+        within = average_ranks(self.unit, self.simulated)
+        own = average_ranks(2 * self.unit + fires, self.simulated)  # among the unit's positions of the same kind
         firing, silent = self.of_unit(fires * 1.0)[self.unit], self.of_unit(~fires * 1.0)[self.unit]
         with np.errstate(invalid="ignore", divide="ignore"):
             below = (within - own) / np.where(fires, silent, firing)  # share of the other kind that is lower
@@ -139,32 +122,6 @@ class Series:
     def _explained(self, size: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         with np.errstate(invalid="ignore", divide="ignore"):
             return 1 - self.of_unit(size(self.simulated - self.truth)) / self.of_unit(size(self.truth))
-
-
-def ranks(group: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Each value's rank within its group, from 1; equal values share the mean of theirs. (positions,) float64."""
-    if not len(values):  # every simulation failed
-        return np.empty(0)
-    order = np.lexsort((values, group))
-    g, v = group[order], values[order]
-    begins = np.r_[True, g[1:] != g[:-1]]
-    tie = np.cumsum(begins | np.r_[True, v[1:] != v[:-1]]) - 1
-    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
-    place = np.arange(len(order)) - first + 1
-    found = np.empty(len(order))
-    found[order] = (np.bincount(tie, place) / np.bincount(tie))[tie]
-    return found
-
-
-def correlation(sums: np.ndarray) -> np.ndarray:
-    """Pearson's r from sums (..., 6): count, x, y, x^2, y^2, x y; NaN without any position."""
-    count = sums[..., 0]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean_x, mean_y, square_x, square_y, product = (sums[..., k] / count for k in range(1, 6))
-        variance_x, variance_y = square_x - mean_x**2, square_y - mean_y**2
-        varies = (variance_x > NEGLIGIBLE * square_x) & (variance_y > NEGLIGIBLE * square_y)
-        r = np.where(varies, (product - mean_x * mean_y) / np.sqrt(np.where(varies, variance_x * variance_y, 1)), 0.0)
-    return np.where(count > 0, np.clip(r, -1, 1), np.nan)
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from cratelm.score.detection import (
 )
 from cratelm.score.sums import ExcerptSums, ratio
 from cratelm.seeds import derive_seed
+from cratelm.stats import places_in_group
 
 if TYPE_CHECKING:
     from cratelm.score.layer import ScoredLayer
@@ -36,7 +37,7 @@ class Verdicts:
         """Detection or fuzzing: the sums of own and of shuffled explanations, and the failed answers, (units,)."""
         asked = asked_in(self.layer, metric, self.layer.protocol.scored_on)
         shown = asked_in(self.layer, metric, self.layer.protocol.explained_on)
-        row, slot = self._row(asked), _slots(asked.excerpts.unit)
+        row, slot = self._row(asked), places_in_group(asked.excerpts.unit)
         own, other = (self._called(asked, shown, shuffled) for shuffled in (False, True))
         sums = [balanced_sums(asked, called, row, slot, self.count) for called in (own, other)]
         return sums[0], sums[1], self._failed(row, own)
@@ -48,21 +49,18 @@ class Verdicts:
 
     def _called(self, asked: Asked, shown: Asked, shuffled: bool) -> np.ndarray:
         """1 where a unit is said to fire, 0 where not, NaN where nothing can be said: (rows,)."""
-        by = self._by(asked, shuffled)
         if isinstance(self.explanations, Sentences):
+            unit = asked.excerpts.unit
+            by = self.layer.shuffled.partner[unit] if shuffled else unit
             return self.explanations.verdicts(by, asked.excerpts.tokens, asked.marked)
         rows = self._row(shown)
-        fitted = best_thresholds(rows, self._strength(shown, self._by(shown, shuffled)), shown.fires, self.count)
+        fitted = best_thresholds(rows, self._strength(shown, shuffled), shown.fires, self.count)
         threshold = fitted[self._row(asked)]
-        called = self._strength(asked, by) >= threshold
+        called = self._strength(asked, shuffled) >= threshold
         return np.where(np.isnan(threshold), np.nan, called)  # without both kinds on the explain half: one-sided
 
-    def _strength(self, asked: Asked, by: np.ndarray) -> np.ndarray:
-        excerpts = asked.excerpts
-        return strengths(self.explanations.simulate(by, excerpts.tokens, excerpts.place), asked.marked)
-
-    def _by(self, asked: Asked, shuffled: bool) -> np.ndarray:
-        return self.layer.other[asked.excerpts.unit] if shuffled else asked.excerpts.unit
+    def _strength(self, asked: Asked, shuffled: bool) -> np.ndarray:
+        return strengths(self.layer.simulate(self.explanations, asked.excerpts, shuffled), asked.marked)
 
     def _row(self, asked: Asked) -> np.ndarray:
         return np.searchsorted(self.layer.units, asked.excerpts.unit)
@@ -78,10 +76,7 @@ class Verdicts:
             own = self.explanations.intruders(asked.excerpts.tokens[trials.excerpt])
             other = np.full(len(own), 1 / trials.excerpt.shape[1])
         else:
-            own, other = (
-                found_lowest(self._strength(asked, self._by(asked, shuffled))[trials.excerpt])
-                for shuffled in (False, True)
-            )
+            own, other = (found_lowest(self._strength(asked, shuffled)[trials.excerpt]) for shuffled in (False, True))
         sums = [self._trial_sums(asked, trials, found) for found in (own, other)]
         return sums[0], sums[1], self._failed(trials.row, own)
 
@@ -92,11 +87,3 @@ class Verdicts:
         known = ~np.isnan(found)
         sums[trials.row, trials.slot] = np.stack([np.nan_to_num(found), known, known], axis=1)
         return ExcerptSums(document, sums, ratio)
-
-
-def _slots(unit: np.ndarray) -> np.ndarray:
-    """A number for each row that is its own within its unit."""
-    order = np.argsort(unit, kind="stable")
-    found = np.empty(len(unit), np.int64)
-    found[order] = np.arange(len(unit)) - np.searchsorted(unit[order], unit[order])
-    return found

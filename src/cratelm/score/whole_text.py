@@ -12,8 +12,9 @@ from cratelm.artifacts import Artifact
 from cratelm.explain.explain import Explanations
 from cratelm.records.store import read_tables, read_units
 from cratelm.score.layer import STATUS
-from cratelm.score.sums import correlation
+from cratelm.score.shuffled import Shuffled
 from cratelm.seeds import derive_seed
+from cratelm.stats import correlation
 
 METRIC = "whole-text"
 EXPLAINERS = ("table", "table-full")
@@ -23,15 +24,15 @@ EXPLAINERS = ("table", "table-full")
 def whole_text(records: Artifact, layer: int, explainer: str, explanations: Explanations, seed: int) -> pa.Table:
     """The score of each unit that the records hold a token table of: rows of metric `whole-text`.
 
-    A unit that never fires, or of which the same is expected everywhere, scores 0. `seed` draws the shuffled control.
+    A unit that never fires, or of which the same is expected everywhere, scores 0. `seed` draws the shuffled control,
+    among the units that have a table.
     """
     stored, statistics = read_tables(records, layer, "score"), read_units(records, layer, "score")
     units, counts, means = (stored[name] for name in ("units", "counts", "means"))
     square = (statistics["variance"] + statistics["mean"] ** 2)[units]
-    circle = np.random.default_rng(derive_seed(seed, "whole text", layer)).permutation(len(units))
-    other = np.empty_like(units)
-    other[circle] = np.roll(units[circle], 1)
-    own, control = (_expected(explanations, of, len(counts)) for of in (units, other))
+    maximum = read_units(records, layer, "explain")["maximum"]
+    shuffled = Shuffled.draw(units, maximum, derive_seed(seed, "shuffle", layer))
+    own, control = (_expected(explanations, of, len(counts)) for of in (units, shuffled.partner[units]))
     seen = own[:, counts > 0]
     dead, constant = statistics["firing_rate"][units] == 0, seen.min(1) == seen.max(1)
     status = np.select([dead, constant], [STATUS.index("dead"), STATUS.index("constant")], 0)

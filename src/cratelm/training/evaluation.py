@@ -10,11 +10,11 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.artifacts import MANIFEST, open_artifact
-from cratelm.bootstrap import ratio_interval
 from cratelm.errors import InputError, first_line
 from cratelm.models.load import load_causal_lm
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
+from cratelm.stats import ratio_interval
 from cratelm.training.evaluate import DocumentLosses
 from cratelm.training.text_losses import context_length, encode, last_words_right, require_causal, text_losses
 

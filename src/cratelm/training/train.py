@@ -14,7 +14,6 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from cratelm.artifacts import MANIFEST, Artifact, open_artifact, run_stage, write_json
-from cratelm.bootstrap import ratio_interval
 from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.models.build import build_model
@@ -22,6 +21,7 @@ from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.models.save import save_model
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
+from cratelm.stats import ratio_interval
 from cratelm.training.capabilities import use_bf16, use_compile
 from cratelm.training.config import TrainConfig
 from cratelm.training.curve import write_curve

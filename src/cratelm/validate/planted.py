@@ -14,7 +14,8 @@ from cratelm.records.config import LONG
 from cratelm.records.halves import Tiling, cut_half
 from cratelm.records.store import Excerpts
 from cratelm.seeds import derive_seed
-from cratelm.validate.puzzles import RECOVERED, Found, correlate
+from cratelm.stats import pearson
+from cratelm.validate.puzzles import RECOVERED, Found
 
 DOCUMENTS = 3000
 """Film reviews that the units are planted in: every second one is shown, the others are held out."""
@@ -122,6 +123,6 @@ def _found(number: int, made: list[Explanations], scored: list[Excerpts]) -> Fou
     own, control = (
         made[which].simulate(excerpts.unit, excerpts.tokens, excerpts.place).ravel() for which in (number, number - 1)
     )
-    r = correlate(truth, own)
+    r = pearson(truth, own)
     recovered = r >= RECOVERED if np.ptp(truth) else bool(np.abs(own - truth).max(initial=0) < 0.1)
-    return Found(name, r, correlate(truth, control), recovered)
+    return Found(name, r, pearson(truth, control), recovered)

@@ -16,6 +16,7 @@ import numpy as np
 from cratelm.errors import InputError
 from cratelm.explain.explain import Explanations, make_explanations
 from cratelm.records.store import Excerpts
+from cratelm.stats import pearson
 
 MARK = re.compile(r"\[([^\[\]|]+)\|(\d+)\]")
 TOKEN = re.compile(r"\s?\w+|\s?[^\w\s]")
@@ -107,8 +108,8 @@ def solve_puzzles(explainer: str, puzzles: Sequence[Puzzle]) -> list[Found]:
             truth += sentence.activations
             own += _simulate(made, sentence, vocabulary)
             control += _simulate(other, sentence, vocabulary)
-        r = correlate(truth, own)
-        found.append(Found(puzzle.name, r, correlate(truth, control), r >= RECOVERED))
+        r = pearson(truth, own)
+        found.append(Found(puzzle.name, r, pearson(truth, control), r >= RECOVERED))
     return found
 
 
@@ -138,10 +139,3 @@ def _simulate(made: Explanations, sentence: Sentence, vocabulary: dict[str, int]
     tokens = np.array([[vocabulary[token] for token in sentence.tokens]])
     zero = np.zeros(1, np.int64)
     return made.simulate(zero, tokens, zero)[0].tolist()
-
-
-def correlate(truth: Sequence[float] | np.ndarray, simulated: Sequence[float] | np.ndarray) -> float:
-    """Pearson's r; 0 where one of the two does not vary."""
-    if np.ptp(truth) == 0 or np.ptp(simulated) == 0:
-        return 0.0
-    return float(np.corrcoef(truth, simulated)[0, 1])

@@ -1,0 +1,172 @@
+"""Statistics that several rooms share: correlations, ranks, derangements, intervals, corrections for many tests."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import norm, rankdata, t
+
+LEVEL = 0.95
+NEGLIGIBLE = 1e-12
+"""A variance below this share of the mean square is rounding error, and counts as no variance."""
+
+
+# Correlations
+
+
+def correlation(sums: np.ndarray) -> np.ndarray:
+    """Pearson's r from sums (..., 6): count, x, y, x^2, y^2, x y. 0 without variance, NaN without any position."""
+    count = sums[..., 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_x, mean_y, square_x, square_y, product = (sums[..., k] / count for k in range(1, 6))
+        variance_x, variance_y = square_x - mean_x**2, square_y - mean_y**2
+        varies = (variance_x > NEGLIGIBLE * square_x) & (variance_y > NEGLIGIBLE * square_y)
+        r = np.where(varies, (product - mean_x * mean_y) / np.sqrt(np.where(varies, variance_x * variance_y, 1)), 0.0)
+    return np.where(count > 0, np.clip(r, -1, 1), np.nan)
+
+
+def pearson(x: ArrayLike, y: ArrayLike) -> float:
+    """Pearson's r of two series (positions,); 0 where one of them does not vary, NaN where both are empty."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if not len(x):
+        return float("nan")
+    # Centred first: the variance of a large constant is then exactly 0, and not rounding error.
+    x, y = x - x.mean(), y - y.mean()
+    return float(correlation(np.array([len(x), x.sum(), y.sum(), x @ x, y @ y, x @ y])))
+
+
+def spearman(x: ArrayLike, y: ArrayLike) -> float:
+    """Spearman's rho of two series (positions,), ties sharing their mean rank; 0 where one does not vary."""
+    return pearson(rankdata(x), rankdata(y))
+
+
+# Ranks within groups
+
+
+def average_ranks(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Each value's rank within its group, from 1; equal values share the mean of theirs. (rows,) float64."""
+    if not len(values):
+        return np.empty(0)
+    order = np.lexsort((values, group))
+    g, v = group[order], values[order]
+    begins = np.r_[True, g[1:] != g[:-1]]
+    tie = np.cumsum(begins | np.r_[True, v[1:] != v[:-1]]) - 1
+    place = places_in_sorted(g) + 1
+    found = np.empty(len(order))
+    found[order] = (np.bincount(tie, place) / np.bincount(tie))[tie]
+    return found
+
+
+def places_in_sorted(group: np.ndarray) -> np.ndarray:
+    """How many rows of the same group precede each row; `group` (rows,) is sorted."""
+    place = np.arange(len(group))
+    begins = np.r_[True, group[1:] != group[:-1]] if len(group) else np.empty(0, bool)
+    return place - np.maximum.accumulate(np.where(begins, place, 0))
+
+
+def places_in_group(group: np.ndarray) -> np.ndarray:
+    """How many rows of the same group precede each row; `group` (rows,) in any order."""
+    order = np.argsort(group, kind="stable")
+    found = np.empty(len(group), np.int64)
+    found[order] = places_in_sorted(group[order])
+    return found
+
+
+def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Another of the items for each one, every one used once: (items,), aligned with `items`.
+
+    The items are put on a random circle, and each gets its neighbour. Raises ValueError for fewer than two.
+    """
+    if len(items) < 2:
+        raise ValueError("a derangement needs two items or more")
+    circle = generator.permutation(len(items))
+    found = np.empty_like(items)
+    found[circle] = items[np.roll(circle, 1)]
+    return found
+
+
+# Bootstrap intervals (Efron 1979, percentile method)
+
+
+def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
+    """How often each of so many things is drawn in each replicate: (replicates, things) float64 counts."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
+
+
+def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the 95% percentile interval of replicates along `axis`; replicates that are NaN are left out."""
+    ascending = np.sort(np.moveaxis(replicates, axis, -1), axis=-1)  # NaN is last
+    last = (~np.isnan(ascending)).sum(-1) - 1
+    low, high = (_between(ascending, last, share) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return low, high
+
+
+def _between(ascending: np.ndarray, last: np.ndarray, share: float) -> np.ndarray:
+    """The value at a share of the way from the first of each row to its last, by a straight line between two."""
+    place = share * np.maximum(last, 0)
+    below = np.floor(place).astype(np.int64)
+    one, other = (
+        np.take_along_axis(ascending, at[..., None], axis=-1)[..., 0]
+        for at in (below, np.minimum(below + 1, np.maximum(last, 0)))
+    )
+    return one + (place - below) * (other - one)
+
+
+def ratio_interval(numerators: np.ndarray, denominators: np.ndarray, seed: int, replicates: int = 1000) -> list[float]:
+    """The interval of sum(numerators) / sum(denominators), both (documents,), when documents are drawn again."""
+    weights = draw_weights(len(numerators), replicates, seed)
+    low, high = interval((weights @ numerators) / (weights @ denominators))
+    return [float(low), float(high)]
+
+
+# Tests, and their correction
+
+
+def two_sided_p(difference: float, replicates: np.ndarray) -> float:
+    """How often chance alone gives a difference as large, by a normal with the bootstrap replicates' spread.
+
+    Counting replicates instead would give none below 1 / (replicates + 1), which a correction for fifty comparisons
+    takes beyond any level. 1 where the replicates do not vary.
+    """
+    spread = np.nanstd(replicates, ddof=1)
+    return float(2 * norm.sf(abs(difference) / spread)) if spread > 0 else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for their number (Holm 1979): below a level with at most that chance of any false one."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected.tolist()
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected so that, of those below a level, at most that share is false (Benjamini & Hochberg 1995)."""
+    order = np.argsort(p_values, kind="stable")[::-1]  # the highest first
+    steps = np.array(p_values)[order] * len(p_values) / np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.minimum.accumulate(steps), 1)
+    return corrected.tolist()
+
+
+def seed_interval(
+    differences: Sequence[float], text_variance: float = 0.0, level: float = LEVEL
+) -> tuple[float, float, float, float]:
+    """The mean of differences over training seeds, its t interval, and its two-sided p-value: (mean, low, high, p).
+
+    `text_variance` is the variance that another choice of held-out documents adds to the mean. All seeds share their
+    documents, so that it does not shrink with the number of seeds. The degrees of freedom are Satterthwaite's (1946),
+    with the text's own taken as infinite. With one seed the interval and the p-value are NaN.
+    """
+    mean, count = float(np.mean(differences)), len(differences)
+    if count < 2:
+        return mean, float("nan"), float("nan"), float("nan")
+    of_seeds = float(np.var(differences, ddof=1)) / count
+    total = of_seeds + text_variance
+    if total == 0:
+        return mean, mean, mean, float(mean == 0)
+    freedom = (count - 1) * (total / of_seeds) ** 2 if of_seeds else np.inf
+    half = float(t.ppf((1 + level) / 2, freedom) * np.sqrt(total))
+    return mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / np.sqrt(total), freedom))
