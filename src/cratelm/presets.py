@@ -66,7 +66,7 @@ PRESETS = {
         corpus=CorpusConfig(tokenizer="bpe:1024", documents=2500),
         shape=ShapeConfig(width=32, heads=2, context=128),
         training=TrainingConfig(tokens=200_000, compile="no", evaluations=4, evaluation_documents=20),
-        records=RecordConfig(pool=200, table_units=32),
+        records=RecordConfig(pool=200),
         score=ScoreConfig(replicates=200),
         saes=StudySaeConfig(dictionaries="1x-k8", tokens=50_000, batch=512, buffer=8192, documents=20),
     ),

@@ -72,7 +72,7 @@ def _plain(value: Any) -> Any:
 def _text(side: Side, tokens: int) -> Side:
     """Whole documents from the start, up to so many tokens, the first one in any case."""
     documents = max(1, int((side.ends <= tokens).sum()))
-    return Side(side.tokens[: side.ends[documents - 1]], side.ends[:documents])
+    return side.first(documents)
 
 
 def _batches(side: Side, start: int, longest: int, batch: int) -> Iterator[torch.Tensor]:

@@ -63,8 +63,10 @@ def near_duplicate_groups(texts: Sequence[str]) -> np.ndarray:
     return groups
 
 
-def halves(texts: Sequence[str], explain_share: float, score_share: float) -> tuple[list[str], dict[str, int]]:
-    """`explain` or `score` for each document, in the proportion of the shares (above 0), and counts of the groups.
+def halves(
+    texts: Sequence[str], explain_share: float, score_share: float
+) -> tuple[list[str], list[int], dict[str, int]]:
+    """`explain` or `score` for each document, in the proportion of the shares (above 0); each document's group; counts.
 
     A group of near-duplicates is on one half, which the smallest hash of its texts decides: a document without
     near-duplicates depends on its own text alone. `groups` counts all groups, `near_duplicate_groups` those of more
@@ -82,7 +84,7 @@ def halves(texts: Sequence[str], explain_share: float, score_share: float) -> tu
         "near_duplicate_groups": int((sizes > 1).sum()),
         "near_duplicate_documents": int(sizes[sizes > 1].sum()),
     }
-    return [half[group] for group in groups], counts
+    return [half[group] for group in groups], groups, counts
 
 
 def _half_of(smallest: bytes, explain_share: float, score_share: float) -> str:

@@ -25,15 +25,18 @@ def side_of(text: str, config: CorpusConfig) -> str:
 
 def split_held_out(
     held_out: Sequence[tuple[str, str]], config: CorpusConfig
-) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """The documents of the sides validation, explain and score in their order, and counts of near-duplicates.
+) -> tuple[dict[str, list[str]], dict[str, list[int]], dict[str, int]]:
+    """The documents of the sides validation, explain and score in their order; of the last two, each document's group
+    of near-duplicates; and counts of these.
 
     `held_out` holds pairs of `validation` or `held-out` and a document.
     """
     texts = [text for side, text in held_out if side == HELD_OUT]
-    of_each, counts = halves(texts, config.explain_share, config.score_share)
+    of_each, group_of_each, counts = halves(texts, config.explain_share, config.score_share)
     sides: dict[str, list[str]] = {side: [] for side in SIDES if side != "train"}
+    groups: dict[str, list[int]] = {"explain": [], "score": []}
     sides["validation"] = [text for side, text in held_out if side == "validation"]
-    for text, half in zip(texts, of_each, strict=True):
+    for text, half, group in zip(texts, of_each, group_of_each, strict=True):
         sides[half].append(text)
-    return sides, counts
+        groups[half].append(group)
+    return sides, groups, counts

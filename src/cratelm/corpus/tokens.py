@@ -1,7 +1,8 @@
 """The corpus stage: text in, a folder of 16-bit tokens out, and the reader of that folder.
 
 Files are in datatrove's format: `NAME.ds` holds the tokens of documents, little-endian 16-bit numbers, an end-of-text
-token after each document; `NAME.ds.index` holds the documents' ends as 64-bit numbers. The train side stays in the
+token after each document; `NAME.ds.index` holds the documents' ends as 64-bit numbers. Beside the sides that
+units are measured on, `NAME.ds.groups` holds each document's group of near-duplicates. The train side stays in the
 files of its shards, `train-NNNNN` (sharding.py); the other sides are small, made together, and a file each.
 """
 
@@ -32,6 +33,11 @@ BPE_TEXT = 100_000_000
 """Characters of train text, from the start, that a BPE is trained on."""
 
 
+GROUPS = ".ds.groups"
+"""Ending of the file that holds the group of near-duplicates of each document, as 64-bit numbers."""
+GROUPED = ("explain", "score")
+
+
 @dataclass(frozen=True)
 class Side:
     """One held-out side's documents in a row."""
@@ -40,6 +46,18 @@ class Side:
     """(N,) uint16: every document's tokens, each document closed by end-of-text."""
     ends: np.ndarray
     """(documents,) int64: where each document ends, its end-of-text token included."""
+    groups: np.ndarray | None = None
+    """(documents,) int64: the group of near-duplicates that each document is in; None where they are not known."""
+
+    @property
+    def group(self) -> np.ndarray:
+        """(documents,) int64: the same, with every document in a group of its own where they are not known."""
+        return np.arange(len(self.ends)) if self.groups is None else self.groups
+
+    def first(self, documents: int) -> "Side":
+        """The side's first documents alone."""
+        groups = None if self.groups is None else self.groups[:documents]
+        return Side(self.tokens[: self.ends[documents - 1]], self.ends[:documents], groups)
 
 
 def tokenize(config: CorpusConfig, out: Path, progress: Progress, engine: EngineConfig | None = None) -> Artifact:
@@ -62,7 +80,17 @@ def read_side(tokens: Artifact, side: str) -> Side:
     vocabulary = counts["tokenizer"]["vocabulary"]
     if mapped.max() >= vocabulary or ends[-1] != len(mapped) or (np.diff(ends) < 1).any():
         raise InputError(f"{path} and its index do not fit a vocabulary of {vocabulary} or each other. Tokenize again.")
-    return Side(mapped, ends)
+    return Side(mapped, ends, _read_groups(path.with_suffix(GROUPS), len(ends)) if side in GROUPED else None)
+
+
+def _read_groups(path: Path, documents: int) -> np.ndarray:
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing: an earlier version made these tokens, and did not say which documents are "
+            "near-duplicates. Tokenize again."
+        )
+    require_size(path, 8 * documents)
+    return np.fromfile(path, dtype="<u8").astype(np.int64)
 
 
 def read_train(tokens: Artifact) -> TrainTokens:
@@ -134,8 +162,10 @@ def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[st
     distinct = list({text: (side, text) for side, text in held_out}.values())
     counts["duplicate"] += len(held_out) - len(distinct)
     counts["kept"] -= len(held_out) - len(distinct)
-    sides, near_duplicates = split_held_out(distinct, config)
+    sides, groups, near_duplicates = split_held_out(distinct, config)
     written: dict[str, Any] = {side: write_side(folder / side, texts, tokenizer) for side, texts in sides.items()}
+    for side in GROUPED:
+        np.array(groups[side], dtype="<u8").tofile((folder / side).with_suffix(GROUPS))
     written["train"] = _place_train(folder, shards)
     for side, made in written.items():
         if not made["documents"]:

@@ -8,10 +8,12 @@ import torch
 
 from cratelm.records.config import INTERVALS, SHORT
 from cratelm.records.first_pass import TableFile, table_sample
+from cratelm.records.halves import Half
 from cratelm.records.lowest import LowestPriorities
 from cratelm.records.moments import Moments
 from cratelm.records.plan import KINDS, Planner
 from cratelm.records.recording import HALVES, load_state
+from cratelm.records.shares import PARTS, Shares, part_of_contexts, position_counts
 from cratelm.records.store import Block, table_name, write_excerpts, write_tables, write_units
 
 ROWS_OF_A_TABLE = 4096
@@ -24,9 +26,12 @@ class Assembler(Planner):
         """Write all sites' files; gives each site's number of units that are not finite in a half."""
         statistics: list[dict[str, dict[str, np.ndarray]]] = []
         for layer in range(len(self.recording.sites)):
-            statistics.append(self._write_excerpts(out / f"layer-{layer}.parquet", layer))
+            of_half = self._write_excerpts(out / f"layer-{layer}.parquet", layer)
             for half in HALVES:
-                self._write_table(out / table_name(layer, half), half, layer)
+                of_half[half] |= self._write_table(
+                    out / table_name(layer, half), half, layer, of_half[half]["variance"]
+                )
+            statistics.append(of_half)
         write_units(out / "units.parquet", statistics)
         return [int((~(of["explain"]["finite"] & of["score"]["finite"])).sum()) for of in statistics]
 
@@ -80,24 +85,49 @@ class Assembler(Planner):
             blocks.append(Block(half, tiling, number, *columns))
         return blocks, histogram
 
-    def _write_table(self, path: Path, name: str, layer: int) -> None:
-        """Add up the shards' tables, in their order, some rows at a time."""
+    def _write_table(self, path: Path, name: str, layer: int, variance: np.ndarray) -> dict[str, np.ndarray]:
+        """Add up the shards' tables, in their order, some tokens at a time; gives the units' shares, (units,) each."""
         site, vocabulary = self.recording.sites[layer], self.recording.vocabulary
-        sample = table_sample(self.config, site.name, site.units)
-        counts = np.zeros(vocabulary, dtype=np.int64)
-        means = np.zeros((len(sample), vocabulary))
-        numbers = self.shards_of(name)
-        half = self.recording.halves[name]
-        for start, length in zip(half.contexts.start, half.contexts.length, strict=True):
-            np.add.at(counts, half.side.tokens[start : start + length], 1)
-        files = [TableFile(self.file("table", number, layer), len(sample)) for number in numbers] if len(sample) else []
-        for first in range(0, vocabulary if files else 0, ROWS_OF_A_TABLE):
+        sample = table_sample(self.config, site.name, site.units, vocabulary)
+        counts = token_counts(self.recording.halves[name], vocabulary)  # (PARTS, V)
+        means = np.zeros((len(sample), vocabulary), np.float32)
+        files = [TableFile(self.file("table", number, layer), len(sample)) for number in self.shards_of(name)]
+        between = Shares(len(sample))
+        for first in range(0, vocabulary if len(sample) else 0, ROWS_OF_A_TABLE):
             rows = slice(first, min(first + ROWS_OF_A_TABLE, vocabulary))
-            sums = np.zeros((rows.stop - first, len(sample)))
+            sums = np.zeros((PARTS * (rows.stop - first), len(sample)))
             for file in files:
-                file.add_to(sums, first)
-            means[:, rows] = (sums / np.maximum(counts[rows], 1)[:, None]).T
-        write_tables(path, sample, means, counts)
+                file.add_to(sums, PARTS * first)
+            by_part = sums.reshape(-1, PARTS, len(sample)).swapaxes(0, 1)  # (PARTS, tokens, sample)
+            between.see(by_part, counts[:, rows])
+            means[:, rows] = (by_part.sum(0) / np.maximum(counts[:, rows].sum(0), 1)[:, None]).T
+        write_tables(path, sample, means, counts.sum(0))
+        found = {"token_share": between, "position_share": self._between_places(name, layer, len(sample))}
+        return {share: _of_all(sample, of.of(variance[sample]), site.units) for share, of in found.items()}
+
+    def _between_places(self, name: str, layer: int, sample: int) -> Shares:
+        """What lies between the places of a context."""
+        between, sums = Shares(sample), 0.0
+        for number in self.shards_of(name):
+            sums = sums + load_state(self.file("first", number), f"{layer}/positions")[""].double().numpy()
+        between.see(np.asarray(sums), position_counts(self.recording.halves[name]))
+        return between
+
+
+def token_counts(half: Half, vocabulary: int) -> np.ndarray:
+    """How often each token stands in the contexts of each part of a half: (PARTS, V)."""
+    counts = np.zeros((PARTS, vocabulary), dtype=np.int64)
+    contexts = half.contexts
+    for part, start, length in zip(part_of_contexts(half), contexts.start, contexts.length, strict=True):
+        np.add.at(counts[part], half.side.tokens[start : start + length], 1)
+    return counts
+
+
+def _of_all(sample: np.ndarray, values: np.ndarray, units: int) -> np.ndarray:
+    """Values of a sample of units, (sample,), among those of all, (units,): NaN for the rest."""
+    found = np.full(units, np.nan)
+    found[sample] = values
+    return found
 
 
 def _under(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -30,7 +30,8 @@ class RecordConfig:
     context: int = 1024
     """Tokens that the model reads at once, the end-of-text token included; the model's own limit where that is less."""
     top: int = 20
-    """Excerpts of each length with a unit's highest activations that are kept, at most one a document."""
+    """Excerpts of each length with a unit's highest activations that are kept: at most one of a document and of its
+    near-duplicates, and one with the same eight tokens up to its peak."""
     random: int = 10
     """Random excerpts of 64 tokens that are kept for each unit."""
     short_random: int = 20
@@ -43,8 +44,10 @@ class RecordConfig:
     """Excerpts of each length that all units draw their random ones from."""
     histogram: int = 40
     """Bins of a unit's histogram over the pool, of equal width up to its maximum."""
-    table_units: int = 256
-    """Units a layer, drawn by seed, whose full token table is kept for the ceiling `table-full`."""
+    table_units: int | None = None
+    """Units a layer, drawn by seed, whose mean on every token is kept: for token share, position share, whole-text and
+    the ceiling `table-full`. Where nothing is said, as many as make 4,194,304 numbers (1,024 units at 4,096 tokens),
+    and at least 256."""
     logits: int = 0
     """Tokens each way that a unit raises and lowers most, through the unembedding, that are kept."""
     batch: int = 8192
@@ -65,7 +68,7 @@ class RecordConfig:
             self.batch,
             self.shard,
         )
-        if min(counts) < 1 or min(self.table_units, self.logits) < 0:
+        if min(counts) < 1 or min(self.table_units or 0, self.logits) < 0:
             raise InputError(
                 "records: top, random, short_random, interval, other, histogram, batch and shard must be 1 or more, "
                 "table_units and logits 0 or more."

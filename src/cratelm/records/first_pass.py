@@ -1,5 +1,6 @@
 """The first pass over a shard: sums, maxima and the places of top excerpts, so much a unit and nothing a token."""
 
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,19 +11,38 @@ from cratelm.corpus.contexts import context_tokens
 from cratelm.records.config import LONG, NEAR_TOP, SHORT, RecordConfig
 from cratelm.records.halves import Half, Tiling
 from cratelm.records.moments import Moments
-from cratelm.records.pairs import Pairs, batch_pairs, token_rows
 from cratelm.records.recording import Step, save_state
+from cratelm.records.shares import PARTS, PositionSums, part_of_contexts
 from cratelm.records.top import TopExcerpts
 from cratelm.seeds import derive_seed
 
 VALUES = "-values"
-"""Ending of the file that names the tokens of a table's rows."""
+"""Ending of the file that names the keys of a table's rows."""
+FEWEST_TABLES = 256
+TABLE_ENTRIES = 2**22
+"""Units with a token table, times the vocabulary, at most: all of 1,024 units at 4,096 tokens. FEWEST_TABLES units have
+one whatever the vocabulary."""
 
 
-def table_sample(config: RecordConfig, site: str, units: int) -> np.ndarray:
+def table_sample(config: RecordConfig, site: str, units: int, vocabulary: int) -> np.ndarray:
     """The units of a site whose full token table is kept, sorted."""
+    wanted = config.table_units
+    if wanted is None:
+        wanted = max(FEWEST_TABLES, TABLE_ENTRIES // vocabulary)
     generator = np.random.default_rng(derive_seed(config.seed, "table units", site))
-    return np.sort(generator.choice(units, min(config.table_units, units), replace=False))
+    return np.sort(generator.choice(units, min(wanted, units), replace=False))
+
+
+def token_rows(keys: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """The different keys of a batch, and a sparse float64 (different, places) that sums over the places of each."""
+    values, sizes = np.unique(keys, return_counts=True)
+    bounds = torch.from_numpy(np.r_[0, np.cumsum(sizes)].astype(np.int64))
+    places = torch.from_numpy(np.argsort(keys, axis=None, kind="stable"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse")  # of torch: such tensors are new, and go unchecked
+        ones = torch.ones(len(places), dtype=torch.float64)
+        rows = torch.sparse_csr_tensor(bounds, places, ones, (len(sizes), keys.size))
+    return torch.from_numpy(values.astype(np.int64)), rows
 
 
 def tile(activations: torch.Tensor, length: int) -> torch.Tensor:
@@ -34,17 +54,17 @@ def tile(activations: torch.Tensor, length: int) -> torch.Tensor:
 class FirstStatistics:
     """What the first pass gathers at one site."""
 
-    def __init__(self, config: RecordConfig, units: int, device: torch.device):
+    def __init__(self, units: int, device: torch.device):
         self.moments = Moments(units, device)
-        self.tops = {LONG: TopExcerpts(units, config.top), SHORT: TopExcerpts(units, NEAR_TOP)}
+        self.tops = {length: TopExcerpts(units, NEAR_TOP) for length in (LONG, SHORT)}
 
-    def see(self, half: Half, batch: np.ndarray, activations: torch.Tensor, pairs: dict[str, Pairs]) -> None:
+    def see(self, half: Half, batch: np.ndarray, activations: torch.Tensor) -> None:
         """See a batch of contexts: activations (contexts, T, units)."""
-        self.moments.update(activations, pairs)
+        self.moments.update(activations)
         for length, top in self.tops.items():
             blocks = tile(activations, length)
             tiling: Tiling = half.tilings[length]
-            top.update(blocks, blocks.amax(2), tiling.first[batch], half.contexts.document[batch])
+            top.update(blocks, blocks.amax(2), tiling.first[batch], half.side.group[half.contexts.document[batch]])
 
     def state(self) -> dict[str, torch.Tensor]:
         """All of it, by name."""
@@ -55,19 +75,22 @@ class FirstStatistics:
 
 
 class TableSums:
-    """The summed activations of each token for a sample of units: a file, since the vocabulary may be large."""
+    """The summed activations of a sample of units at each token, in a file, since the vocabulary may be large, and at
+    each place of a context; both for the two parts of the documents apart."""
 
-    def __init__(self, path: Path, sample: np.ndarray):
+    def __init__(self, path: Path, sample: np.ndarray, longest: int):
         self.sample = torch.from_numpy(sample)
+        self.positions = PositionSums(longest, len(sample))
         self._values = path.with_name(path.name + VALUES).open("wb")
         self._sums = path.open("wb")
 
-    def see(self, tokens: tuple[torch.Tensor, torch.Tensor], activations: torch.Tensor) -> None:
-        """See the `token_rows` of a batch and its activations (contexts, T, units)."""
-        values, rows = tokens
-        sample = activations[..., self.sample.to(activations.device)].flatten(0, 1).cpu()  # (contexts * T, sample)
-        self._values.write(values.int().numpy().tobytes())
-        self._sums.write((rows @ sample.double()).numpy().tobytes())
+    def see(self, part: np.ndarray, tokens: tuple[torch.Tensor, torch.Tensor], activations: torch.Tensor) -> None:
+        """See a batch: the part of each context, its `token_rows`, and its activations (contexts, T, units)."""
+        keys, rows = tokens
+        sample = activations[..., self.sample.to(activations.device)]  # (contexts, T, sample)
+        self.positions.see(part, sample)
+        self._values.write(keys.int().numpy().tobytes())
+        self._sums.write((rows @ sample.flatten(0, 1).double().cpu()).numpy().tobytes())
 
     def close(self) -> None:
         """All is seen."""
@@ -76,17 +99,17 @@ class TableSums:
 
 
 class TableFile:
-    """What a shard's TableSums wrote, some tokens at a time."""
+    """What a shard's TableSums wrote, some keys at a time: a token's keys are PARTS numbers, one for each part."""
 
     def __init__(self, path: Path, columns: int):
         self.path, self.columns = path, columns
         self.values = np.fromfile(path.with_name(path.name + VALUES), np.int32)
-        # A batch's tokens ascend.
+        # A batch's keys ascend.
         batches = np.r_[0, np.flatnonzero(np.diff(self.values) <= 0) + 1, len(self.values)]
         self.batches = [slice(*bounds) for bounds in pairwise(batches)]
 
     def add_to(self, sums: np.ndarray, first: int) -> None:
-        """Add to `sums` (tokens, columns) what was seen of the tokens from `first` on."""
+        """Add to `sums` (keys, columns) what was seen of the keys from `first` on."""
         for batch in self.batches:
             bounds = batch.start + np.searchsorted(self.values[batch], [first, first + len(sums)])
             tokens = self.values[slice(*bounds)] - first
@@ -109,24 +132,23 @@ class FirstPass(Step):
         recording = self.recording
         shard = recording.shards[number]
         half, device = shard.half, recording.network.device
-        sites = [FirstStatistics(self.config, site.units, device) for site in recording.sites]
-        tables = self._tables(number) if self.config.table_units else []
+        sites = [FirstStatistics(site.units, device) for site in recording.sites]
+        tables = self._tables(number)
+        part = part_of_contexts(half)
         shared: list = []
 
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
             if layer == 0:
                 tokens = context_tokens(half.side, half.contexts, batch)
-                documents = np.broadcast_to(half.contexts.document[batch, None], tokens.shape)
-                pairs = batch_pairs(tokens, documents, activations.device)
-                shared[:] = token_rows(tokens) if tables else None, pairs
-            sites[layer].see(half, batch, activations, shared[1])
-            if tables:
-                tables[layer].see(shared[0], activations)
+                shared[:] = [token_rows(PARTS * tokens + part[batch, None])]
+            sites[layer].see(half, batch, activations)
+            tables[layer].see(part[batch], shared[0], activations)
 
         recording.run(shard, see, self.advance(number))
-        for table in tables:
-            table.close()
         states = [site.state() for site in sites]
+        for table, state in zip(tables, states, strict=True):
+            table.close()
+            state["positions"] = table.positions.sums
         save_state(
             self.result(number),
             {f"{layer}/{name}": value for layer, state in enumerate(states) for name, value in state.items()},
@@ -137,7 +159,8 @@ class FirstPass(Step):
         return [
             TableSums(
                 self.file("table", number, layer),
-                table_sample(self.config, site.name, site.units),
+                table_sample(self.config, site.name, site.units, recording.vocabulary),
+                int(recording.shards[number].half.contexts.length.max()),
             )
             for layer, site in enumerate(recording.sites)
         ]

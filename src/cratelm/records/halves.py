@@ -92,14 +92,13 @@ def _first_documents(name: str, side: Side, tokens: int) -> Side:
     kept = int(np.searchsorted(side.ends, tokens, side="right"))
     if not kept:
         raise InputError(f"--tokens {tokens}: the first document of the {name} side has {side.ends[0]}. Give more.")
-    return Side(side.tokens[: side.ends[kept - 1]], side.ends[:kept])
+    return side.first(kept)
 
 
 def cut_batches(half: Half, tokens: int, seed: int) -> list[np.ndarray]:
     """All contexts in batches of about `tokens` tokens, equally long within a batch: nothing is padded.
 
-    Contexts are shuffled, so that the ones of a long document meet those of others: token and position shares are
-    measured between documents of one batch.
+    Contexts are shuffled, so that a batch is a sample of the text.
     """
     length = half.contexts.length
     shuffled = np.argsort(mix(np.arange(len(length)) + derive_seed(seed, "batches", half.name)), kind="stable")

@@ -7,11 +7,15 @@ import torch
 
 from cratelm.records.config import BEST, LONG, NEAR_TOP, SHORT
 from cratelm.records.draws import draw_pool, draw_random
+from cratelm.records.halves import Tiling
 from cratelm.records.moments import Moments
 from cratelm.records.recording import HALVES, Step, load_state, save_state
 from cratelm.records.top import TopExcerpts
+from cratelm.stats import places_in_sorted
 
 KINDS = ("top", "random", "interval", "other")
+PASSAGE = 8
+"""Tokens of a passage, as many as the grams that tell near-duplicates have words."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,20 @@ class Chosen:
     """(rows,) int32."""
 
 
+def first_of_each_passage(top: TopExcerpts, tiling: Tiling) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of top excerpts without those that repeat the passage of a better one, and their ranks: (kept,) each.
+
+    Documents may quote each other without being near-duplicates. A passage is the PASSAGE tokens that end at the peak;
+    where a context has fewer before it, there is nothing to compare.
+    """
+    end = tiling.start_of(top.excerpt) + top.peak
+    whole = tiling.place_of(top.excerpt) + top.peak >= PASSAGE - 1
+    passages = tiling.side.tokens[end[whole, None] - np.arange(PASSAGE)].astype(np.int64)
+    _, first = np.unique(np.column_stack([top.unit[whole], passages]), axis=0, return_index=True)
+    kept = np.sort(np.r_[np.flatnonzero(whole)[first], np.flatnonzero(~whole)])
+    return kept, places_in_sorted(top.unit[kept])
+
+
 class Planner(Step):
     """Reads all shards of the first pass, and writes `plan-SHARD` for each: what its second pass needs."""
 
@@ -35,7 +53,7 @@ class Planner(Step):
         """One site's sums and top excerpts over all shards of a half, in the order of the shards."""
         units = self.recording.sites[layer].units
         moments = Moments(units)
-        tops = {LONG: TopExcerpts(units, self.config.top), SHORT: TopExcerpts(units, NEAR_TOP)}
+        tops = {length: TopExcerpts(units, NEAR_TOP) for length in (LONG, SHORT)}
         for number in self.shards_of(half):
             state = self.file("first", number)
             moments.add(load_state(state, f"{layer}/moments/"))
@@ -57,13 +75,15 @@ class Planner(Step):
         site = self.recording.sites[layer]
         count = self.config.random if length == LONG else self.config.short_random
         drawn = draw_random(self.pool(half, length), site.units, count, self.config.seed, half, site.name, length)
-        kept = (top.rank < self.config.top) & finite[top.unit]
+        kept, rank = first_of_each_passage(top, self.recording.halves[half].tilings[length])
+        kept, rank = kept[rank < self.config.top], rank[rank < self.config.top]
+        kept, rank = kept[finite[top.unit[kept]]], rank[finite[top.unit[kept]]]
         drawn_unit = np.repeat(np.flatnonzero(finite), drawn.shape[1])
-        tops, randoms = int(kept.sum()), len(drawn_unit)
+        tops, randoms = len(kept), len(drawn_unit)
         return Chosen(
             np.r_[top.unit[kept], drawn_unit].astype(np.int32),
             np.repeat(np.array([0, 1], np.int8), [tops, randoms]),
-            np.r_[top.rank[kept], np.tile(np.arange(drawn.shape[1]), int(finite.sum()))].astype(np.int16),
+            np.r_[rank, np.tile(np.arange(drawn.shape[1]), int(finite.sum()))].astype(np.int16),
             np.r_[top.excerpt[kept], drawn[finite].ravel()].astype(np.int32),
         )
 

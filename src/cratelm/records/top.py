@@ -9,7 +9,7 @@ from cratelm.stats import places_in_sorted
 
 
 class TopExcerpts:
-    """The `count` best excerpts of each unit, at most one a document, ties to the earlier place.
+    """The `count` best excerpts of each unit, at most one of a group of near-duplicates, ties to the earlier place.
 
     Only excerpts in which a unit fires count. What is kept depends on what was seen, not on its order: keeping the
     best of two kept lists is keeping the best of all.
@@ -20,17 +20,17 @@ class TopExcerpts:
         self.unit: np.ndarray = np.empty(0, np.int32)
         self.value: np.ndarray = np.empty(0, np.float32)
         self.excerpt: np.ndarray = np.empty(0, np.int32)
-        self.document: np.ndarray = np.empty(0, np.int32)
+        self.group: np.ndarray = np.empty(0, np.int32)
         self.peak: np.ndarray = np.empty(0, np.int8)
         """The place of the maximum within the excerpt."""
         self.threshold = np.zeros(units, np.float32)
         self._waiting: list[tuple[np.ndarray, ...]] = []
 
-    def update(self, blocks: torch.Tensor, maxima: torch.Tensor, first: np.ndarray, document: np.ndarray) -> None:
+    def update(self, blocks: torch.Tensor, maxima: torch.Tensor, first: np.ndarray, group: np.ndarray) -> None:
         """See a batch of contexts of one length.
 
         `blocks` (contexts, excerpts, tokens, units), `maxima` (contexts, excerpts, units) over its tokens, `first` and
-        `document` (contexts,): the number of each context's first excerpt, and its document.
+        `group` (contexts,): the number of each context's first excerpt, and the group that its document is in.
         """
         best = maxima.amax(1)  # (contexts, units): no context has more than one excerpt to offer
         threshold = torch.from_numpy(self.threshold).to(best.device)
@@ -44,7 +44,7 @@ class TopExcerpts:
         peak = tokens.argmax(1)
         context, unit = context.cpu().numpy(), unit.cpu().numpy()
         value = tokens[np.arange(len(peak)), peak]
-        self._waiting.append((unit, value, first[context] + within, document[context], peak))
+        self._waiting.append((unit, value, first[context] + within, group[context], peak))
         # Sorting costs as much for few new rows as for many, so they wait for each other.
         if sum(len(rows[0]) for rows in self._waiting) > self.units * self.count // 4:
             self.settle()
@@ -57,12 +57,12 @@ class TopExcerpts:
 
     def add(self, state: Mapping[str, torch.Tensor]) -> None:
         """See what another stretch of text kept."""
-        self._keep_best(*(state[name].numpy() for name in ("unit", "value", "excerpt", "document", "peak")))
+        self._keep_best(*(state[name].numpy() for name in ("unit", "value", "excerpt", "group", "peak")))
 
     def state(self) -> dict[str, torch.Tensor]:
         """What is kept, by name, (rows,) each, sorted by unit and rank."""
         self.settle()
-        names = ("unit", "value", "excerpt", "document", "peak")
+        names = ("unit", "value", "excerpt", "group", "peak")
         return {name: torch.from_numpy(getattr(self, name)) for name in names}
 
     def _keep_best(self, *new: np.ndarray) -> None:
@@ -70,11 +70,11 @@ class TopExcerpts:
         touched = np.zeros(self.units, dtype=bool)
         touched[new[0]] = True
         again = touched[self.unit]
-        old = (self.unit, self.value, self.excerpt, self.document, self.peak)
+        old = (self.unit, self.value, self.excerpt, self.group, self.peak)
         rows: list[np.ndarray] = [
             np.concatenate([column[again], extra.astype(column.dtype)]) for column, extra in zip(old, new, strict=True)
         ]
-        order = self._one_a_document(rows, self._by_rank(rows))
+        order = self._one_of_a_group(rows, self._by_rank(rows))
         rank = places_in_sorted(rows[0][order])
         order = order[rank < self.count]
         kept = [column[order] for column in rows]
@@ -82,7 +82,7 @@ class TopExcerpts:
         self.threshold[kept[0][full]] = kept[1][full]
         merged = [np.concatenate([column[~again], extra]) for column, extra in zip(old, kept, strict=True)]
         by_unit = self._by_unit(merged[0])
-        self.unit, self.value, self.excerpt, self.document, self.peak = (column[by_unit] for column in merged)
+        self.unit, self.value, self.excerpt, self.group, self.peak = (column[by_unit] for column in merged)
 
     def _by_rank(self, rows: list[np.ndarray]) -> np.ndarray:
         """The order of rows by unit, then from the highest value, then by place.
@@ -99,10 +99,10 @@ class TopExcerpts:
         """A stable order by unit; 16 bits are sorted by counting."""
         return np.argsort(unit.astype(np.min_scalar_type(self.units)), kind="stable")
 
-    def _one_a_document(self, rows: list[np.ndarray], order: np.ndarray) -> np.ndarray:
-        """Of rows in `order` the first of each document within a unit, which is its best."""
-        unit, document = rows[0][order], rows[3][order]
-        _, first = np.unique(unit.astype(np.int64) << 32 | document, return_index=True)
+    def _one_of_a_group(self, rows: list[np.ndarray], order: np.ndarray) -> np.ndarray:
+        """Of rows in `order` the first of each group within a unit, which is its best."""
+        unit, group = rows[0][order], rows[3][order]
+        _, first = np.unique(unit.astype(np.int64) << 32 | group, return_index=True)
         return order[np.sort(first)]
 
     @property

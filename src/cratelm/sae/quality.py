@@ -38,7 +38,7 @@ class HeldOut:
     def batches(self) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
         """Inputs (B, 1 + T), and the document that each row lies in (B,)."""
         count = min(self.documents, len(self.side.ends))
-        side = Side(self.side.tokens[: self.side.ends[count - 1]], self.side.ends[:count])
+        side = self.side.first(count)
         context = context_length(self.model) - 1
         contexts = cut_contexts(side, context)
         for batch in equal_batches(contexts, min(rows_at_once(self.model, context + 1), 32)):

@@ -26,7 +26,10 @@ class PaperAssembler(PaperPlanner):
             values = self.pool_values(layer)
             blocks.append(self._quantiles(layer, values, moments.finite))
             write_excerpts(out / f"layer-{layer}.parquet", blocks)
-            statistics.append({"text": moments.statistics() | {"histogram": self._histogram(values, moments)}})
+            of_text = moments.statistics() | {"histogram": self._histogram(values, moments)}
+            # Shares are measured between halves of the documents, which this protocol does not know.
+            nothing = np.full(moments.mean.shape, np.nan)
+            statistics.append({"text": of_text | {"token_share": nothing, "position_share": nothing}})
         write_units(out / "units.parquet", statistics)
         return [int((~of["text"]["finite"]).sum()) for of in statistics]
 

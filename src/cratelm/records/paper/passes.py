@@ -6,10 +6,8 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from cratelm.corpus.contexts import context_tokens
 from cratelm.records.halves import Half, Shard
 from cratelm.records.moments import Moments
-from cratelm.records.pairs import batch_pairs
 from cratelm.records.paper.plan import PaperPlanner, sorted_pool_file
 from cratelm.records.paper.top import TopPositions
 from cratelm.records.paper.windows import ANTHROPIC, OPENAI
@@ -37,15 +35,10 @@ class PaperFirstPass(Step):
         moments = [Moments(site.units, device) for site in recording.sites]
         tops = [{length: TopPositions(site.units) for length in (OPENAI, ANTHROPIC)} for site in recording.sites]
         pooled: list[list[torch.Tensor]] = [[] for _ in recording.sites]
-        shared: dict = {}
 
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
             first, flat = int(half.contexts.start[batch[0]]), activations.flatten(0, 1)  # (tokens, units)
-            if layer == 0:
-                shared.update(
-                    batch_pairs(context_tokens(half.side, half.contexts, batch), _documents(half, batch), device)
-                )
-            moments[layer].update(activations, shared)
+            moments[layer].update(activations)
             for length, top in tops[layer].items():
                 top.see(flat, first, half.tilings[length])  # type: ignore[arg-type]
             mine = pool[(pool >= first) & (pool < first + len(flat))] - first
@@ -58,12 +51,6 @@ class PaperFirstPass(Step):
             for length, top in of_length.items():
                 state |= {f"{layer}/top-{length}/{name}": value for name, value in top.state().items()}
         save_state(self.result(number), state)
-
-
-def _documents(half: Half, batch: np.ndarray) -> np.ndarray:
-    """The document of each token of a batch: (rows, T)."""
-    places = half.contexts.start[batch, None] + np.arange(half.contexts.length[0])
-    return np.searchsorted(half.side.ends, places, side="right")
 
 
 class RankCounts:

@@ -13,7 +13,7 @@ TOP = 50
 class TopPositions(TopExcerpts):
     """The `count` positions of each unit with the highest activations, ties to the earlier; silent ones too.
 
-    Positions come in ascending order within a stretch of text. Every one counts as a document of its own, so that
+    Positions come in ascending order within a stretch of text. Every one counts as a group of its own, so that
     none makes room for another.
     """
 
@@ -37,6 +37,6 @@ class TopPositions(TopExcerpts):
                 self.settle()
             begin += len(chunk)
 
-    def _one_a_document(self, rows: list[np.ndarray], order: np.ndarray) -> np.ndarray:
+    def _one_of_a_group(self, rows: list[np.ndarray], order: np.ndarray) -> np.ndarray:
         """All: neighbours are none of each other's business."""
         return order
