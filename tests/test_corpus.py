@@ -102,7 +102,7 @@ def test_a_documents_side_depends_on_its_text_alone(text: str) -> None:
 def test_the_sides_get_about_their_shares() -> None:
     config = CorpusConfig(validation_share=0.1, explain_share=0.2, score_share=0.3)
     texts = [f"document {number}" for number in range(20_000)]
-    sides, counts = split_held_out([(side_of(text, config), text) for text in texts], config)
+    sides, _, counts = split_held_out([(side_of(text, config), text) for text in texts], config)
     shares = [len(sides[side]) / 20_000 for side in ("validation", "explain", "score")]
     assert counts["near_duplicate_groups"] == 0
     assert shares == pytest.approx([0.1, 0.2, 0.3], abs=0.015)  # four standard errors
@@ -243,7 +243,7 @@ def test_near_duplicates_are_never_on_both_sides_of_a_score() -> None:
     originals = [" ".join(generator.choice(words, 60)) for _ in range(300)]
     copies = [f"{text} and {number} more words behind it" for number, text in enumerate(originals)]
     config = CorpusConfig(validation_share=0.01, explain_share=0.4, score_share=0.4)
-    sides, counts = split_held_out([(side_of(text, config), text) for text in [*originals, *copies]], config)
+    sides, _, counts = split_held_out([(side_of(text, config), text) for text in [*originals, *copies]], config)
     explained = {" ".join(text.split()[:60]) for text in sides["explain"]}
     scored = {" ".join(text.split()[:60]) for text in sides["score"]}
     assert counts["near_duplicate_groups"] > 100

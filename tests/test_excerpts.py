@@ -15,11 +15,9 @@ from cratelm.records.draws import draw_pool, draw_random, priorities
 from cratelm.records.halves import cut_batches, cut_half, cut_shards
 from cratelm.records.lowest import LowestPriorities
 from cratelm.records.moments import Moments
-from cratelm.records.pairs import batch_pairs, pairs_of
+from cratelm.records.plan import first_of_each_passage
 from cratelm.records.top import TopExcerpts
 from cratelm.units.sites import at_sites, find_sites
-
-CPU = torch.device("cpu")
 
 
 def small_numbers(data, *shape: int) -> np.ndarray:
@@ -78,40 +76,13 @@ def test_the_lowest_priorities_of_each_group_are_kept_in_any_order_and_cut(data)
     assert np.array_equal(found_activations, activations[found])
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
-def test_a_share_is_the_correlation_over_all_pairs_of_one_token_in_different_documents(places) -> None:
-    token, document = (np.array([[place[part] for place in places]], dtype=np.int64) for part in (0, 1))
-    x = np.random.default_rng(len(places)).random((len(places), 3)).astype(np.float32)
-    moments = Moments(3)
-    moments.update(torch.from_numpy(x)[None], batch_pairs(token, document, CPU))
-    ends, weights = [], []
-    for value in range(5):
-        mine = [i for i, place in enumerate(places) if place[0] == value]
-        pairs = [(i, j) for i in mine for j in mine if places[i][1] != places[j][1]]
-        ends += pairs
-        weights += [len(mine) / len(pairs) for _ in pairs]
-    assert moments.pairs[0] == round(sum(weights))
-    found = moments.statistics()["token_share"]
-    if not ends:
-        assert np.isnan(found).all()
-        return
-    left, right = (x[[pair[end] for pair in ends]].astype(np.float64) for end in (0, 1))
-    covariance = [np.cov(left[:, unit], right[:, unit], aweights=weights, bias=True) for unit in range(3)]
-    np.testing.assert_allclose(found, [of[0, 1] / of[0, 0] for of in covariance], atol=1e-4)
-
-
-def no_pairs(length: int) -> dict:
-    """Of so many places, each with a token and in a document of its own."""
-    return dict.fromkeys(("token", "position"), pairs_of(np.arange(length), np.arange(length)))
-
-
 def test_moments_equal_scipys() -> None:
     generator = torch.Generator().manual_seed(0)
     activations = torch.relu(torch.randn(2000, 5, generator=generator)) * torch.tensor([0.0, 1e-3, 1, 10, 1000])
     activations[:, 0] = 0
     moments, other = Moments(5), Moments(5)
-    moments.update(activations[:600].view(2, 300, 5), no_pairs(600))
-    other.update(activations[600:].view(1, 1400, 5), no_pairs(1400))
+    moments.update(activations[:600].view(2, 300, 5))
+    other.update(activations[600:].view(1, 1400, 5))
     moments.add(other.state())
     found, x = moments.statistics(), activations.double().numpy()
     np.testing.assert_array_equal(found["maximum"], x.max(0))
@@ -123,20 +94,33 @@ def test_moments_equal_scipys() -> None:
     assert np.isnan(found["skewness"][0])
 
 
-def test_token_and_position_share_are_one_for_a_function_of_either_and_none_for_noise() -> None:
-    generator = np.random.default_rng(0)
-    contexts, length = 60, 100
-    token, document = generator.integers(0, 20, (contexts, length)), np.repeat(np.arange(30), 2)
-    of_token, of_position = generator.normal(size=20)[token], np.tile(generator.normal(size=length), (contexts, 1))
-    noise = generator.normal(size=(contexts, length))
-    columns = [part / part.std() for part in (of_token, of_position, noise)]
-    columns.append(columns[0] + columns[2])
-    activations = torch.from_numpy(np.stack(columns, axis=2).astype(np.float32))
-    moments = Moments(4)
-    moments.update(activations, batch_pairs(token, np.broadcast_to(document[:, None], token.shape), CPU))
-    found = moments.statistics()
-    np.testing.assert_allclose(found["token_share"], [1, 0, 0, 0.5], atol=0.03)
-    np.testing.assert_allclose(found["position_share"], [0, 1, 0, 0], atol=0.03)
+@pytest.mark.parametrize(("mean", "spread"), [(3.0, 1e-5), (1e4, 0.1), (0.0, 1.0)])
+def test_moments_of_a_small_spread_on_a_large_mean_do_not_cancel(mean: float, spread: float) -> None:
+    x = (mean + spread * np.random.default_rng(1).exponential(size=(6000, 1))).astype(np.float32)
+    moments = Moments(1)
+    for part in np.array_split(x, 7):
+        moments.update(torch.from_numpy(part)[None])
+    found, exact = moments.statistics(), x.astype(np.float64)
+    assert found["skewness"][0] == pytest.approx(stats.skew(exact)[0], rel=1e-6)
+    assert found["kurtosis"][0] == pytest.approx(stats.kurtosis(exact, fisher=False)[0], rel=1e-6)
+
+
+def test_of_excerpts_that_repeat_a_passage_the_strongest_is_kept() -> None:
+    passage = [7, 3, 9, 4, 8, 2, 6, 5]
+    documents = [[1] * at + passage + [1] * (63 - at) for at in range(0, 40, 2)]  # the peak lies on the passage's end
+    documents.append([2] * 30 + [9] + passage[1:] + [2] * 33)  # another token, eight before the peak
+    tokens = np.array([token for document in documents for token in (*document, 0)], np.uint16)
+    side = Side(tokens, np.cumsum([len(document) + 1 for document in documents]))
+    half = cut_half("score", side, context=65)
+    blocks = np.zeros((len(documents), 1, 64, 1), np.float32)
+    for row, document in enumerate(documents):
+        blocks[row, 0, document.index(5), 0] = 1 + row
+    top = TopExcerpts(1, 50)
+    every = np.arange(len(documents))
+    top.update(torch.from_numpy(blocks), torch.from_numpy(blocks).amax(2), every, every)
+    top.settle()
+    kept, rank = first_of_each_passage(top, half.tilings[64])
+    assert top.excerpt[kept].tolist() == [20, 19] and rank.tolist() == [0, 1]
 
 
 def test_an_excerpt_longer_than_the_context_is_refused() -> None:

@@ -72,7 +72,7 @@ def test_the_order_of_the_documents_changes_no_half_and_no_group(texts: list[str
 
 @given(corpora, st.floats(0.01, 1), st.floats(0.01, 1))
 def test_a_whole_group_is_on_one_half(texts: list[str], explain_share: float, score_share: float) -> None:
-    half, counts = halves(texts, explain_share, score_share)
+    half, _, counts = halves(texts, explain_share, score_share)
     groups = near_duplicate_groups(texts).tolist()
     assert set(half) <= {"explain", "score"}
     assert half == [half[group] for group in groups]
@@ -94,7 +94,7 @@ def test_the_halves_of_held_out_documents_get_about_their_shares() -> None:
     config = CorpusConfig(explain_share=0.06, score_share=0.02)
     texts = [f"document {number}" for number in range(50_000)]
     texts = [text for text in texts if side_of(text, config) not in ("train", "validation")]
-    half, counts = halves(texts, config.explain_share, config.score_share)
+    half, _, counts = halves(texts, config.explain_share, config.score_share)
     assert counts == {"groups": len(texts), "near_duplicate_groups": 0, "near_duplicate_documents": 0}
     assert half.count("explain") / len(texts) == pytest.approx(0.75, abs=0.03)  # four standard errors
 
@@ -129,7 +129,7 @@ def test_no_documents_have_no_groups() -> None:
     assert groups.shape == (0,)
     assert groups.dtype == np.int64
     no_groups = {"groups": 0, "near_duplicate_groups": 0, "near_duplicate_documents": 0}
-    assert halves([], 1, 1) == ([], no_groups)
+    assert halves([], 1, 1) == ([], [], no_groups)
 
 
 @given(documents, st.integers(1, 20))

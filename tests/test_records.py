@@ -61,14 +61,27 @@ class Everything:
         self.excerpts = {length: tiles(length) for length in (LONG, SHORT)}  # (excerpts, length, units)
 
     def top(self, length: int, unit: int, count: int) -> list[int]:
-        """The excerpts with the highest maxima, one a document, ties to the earlier."""
+        """The excerpts with the highest maxima, one of a group of near-duplicates, ties to the earlier."""
         maxima, best, seen = self.excerpts[length][:, :, unit].max(1), [], set()
-        documents = self.half.tilings[length].document_of(np.arange(len(maxima)))
+        documents = self.half.side.group[self.half.tilings[length].document_of(np.arange(len(maxima)))]
         for excerpt in np.lexsort((np.arange(len(maxima)), -maxima)):
             if maxima[excerpt] > 0 and documents[excerpt] not in seen and len(best) < count:
                 seen.add(documents[excerpt])
                 best.append(int(excerpt))
         return best
+
+    def distinct_top(self, length: int, unit: int, count: int) -> list[int]:
+        """Of the 50 best, those that do not repeat the eight tokens up to the peak of a better one."""
+        tiling, found, seen = self.half.tilings[length], [], set()
+        for excerpt in self.top(length, unit, 50):
+            peak = int(self.excerpts[length][excerpt, :, unit].argmax())
+            end = int(tiling.start_of(np.array(excerpt))) + peak
+            whole = int(tiling.place_of(np.array(excerpt))) + peak >= 7
+            passage = tuple(self.half.side.tokens[end - 7 : end + 1]) if whole else excerpt
+            if passage not in seen:
+                seen.add(passage)
+                found.append(excerpt)
+        return found[:count]
 
     def lowest(self, unit: int, allowed: np.ndarray, count: int) -> list[int]:
         """Those of the allowed excerpts that are drawn first."""
@@ -109,7 +122,7 @@ def test_records_equal_keeping_everything(recorded, tokens, small_study, layer, 
             key: [by_start[key[0]][start] for start in found.start[found.unit == unit]] for key, found in stored.items()
         }
         for length in (LONG, SHORT):
-            assert mine[length, "top"] == every.top(length, unit, config.top)
+            assert mine[length, "top"] == every.distinct_top(length, unit, config.top)
         assert len(mine[LONG, "random"]) == len(set(mine[LONG, "random"])) == config.random
         assert len(mine[SHORT, "random"]) == len(set(mine[SHORT, "random"])) == config.short_random
         near = every.top(SHORT, unit, 50)
@@ -161,7 +174,29 @@ def test_full_tables_hold_the_mean_of_every_token(recorded, tokens, small_study,
         here = every.tokens == token
         assert stored["counts"][token] == here.sum()
         expected = every.activations[here][:, stored["units"]].mean(0, dtype=np.float64)
-        np.testing.assert_allclose(stored["means"][:, token], expected, rtol=1e-9)
+        np.testing.assert_allclose(stored["means"][:, token], expected, rtol=1e-6, atol=1e-12)
+
+
+def test_shares_are_the_covariance_of_means_between_two_parts_of_the_documents(recorded, tokens, small_study) -> None:
+    model, records = recorded
+    every = Everything(records, model, tokens, small_study.records, "explain", 1)
+    contexts = every.half.contexts
+    context = np.repeat(np.arange(len(contexts.start)), contexts.length)
+    groups = np.unique(every.half.side.group[contexts.document], return_inverse=True)[1]
+    part = (groups % 2)[context]
+    place = np.concatenate([np.arange(length) for length in contexts.length])
+    found = read_units(records, 1, "explain")
+    units = read_tables(records, 1, "explain")["units"]
+    for name, value in (("token_share", every.tokens), ("position_share", place)):
+        x = every.activations[:, units].astype(np.float64)
+        covariance = np.zeros(len(units))
+        for one in np.unique(value):
+            first, second = (x[(value == one) & (part == p)] for p in (0, 1))
+            if len(first) and len(second):
+                means = first.mean(0) - x[part == 0].mean(0), second.mean(0) - x[part == 1].mean(0)
+                covariance += (len(first) + len(second)) / len(x) * means[0] * means[1]
+        np.testing.assert_allclose(found[name][units], covariance / x.var(0), rtol=1e-4, atol=1e-6)
+        assert np.isnan(np.delete(found[name], units)).all()
 
 
 def test_one_unit_can_be_read_alone(recorded) -> None:

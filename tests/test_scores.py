@@ -8,14 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.optimize import nnls
-from scipy.stats import pearsonr, rankdata, spearmanr
+from scipy.stats import pearsonr, spearmanr
 
-from cratelm.bootstrap import draw_weights, interval, ratio_interval
 from cratelm.explain.table import TokenTables
-from cratelm.report.measured import Estimate
-from cratelm.score.context import cross_fitted_gain
-from cratelm.score.sums import Series, ranks
+from cratelm.score.sums import Series
+from cratelm.stats import draw_weights, interval, ratio_interval
 
 
 def brute_table(tokens: np.ndarray, activations: np.ndarray, text: np.ndarray) -> list[float]:
@@ -91,29 +88,6 @@ def test_a_weighted_score_is_the_score_of_excerpts_drawn_that_often() -> None:
             assert scores[replicate, k] == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
-def test_the_interval_of_a_layers_mean_covers_the_mean_over_all_text_and_units() -> None:
-    """Documents and units both vary; the truth is the mean over far more of both than one study sees."""
-    length, excerpts, units, documents = 8, 4, 30, 40
-
-    def layer_score(seed: int, units: int, documents: int):
-        generator = np.random.default_rng(seed)
-        easy, clear = generator.random(documents), generator.random(units)
-        unit, slot = np.repeat(np.arange(units), excerpts), np.tile(np.arange(excerpts), units)
-        document = generator.integers(0, documents, len(unit))
-        truth = generator.normal(size=(len(unit), length))
-        noise = generator.normal(size=truth.shape) * (2 - easy[document] - clear[unit])[:, None]
-        return series(unit, slot, document, truth, truth + noise, (units, excerpts)).pearson()
-
-    expected = layer_score(0, 20_000, 20_000).scores().mean()
-    covered = 0
-    for trial in range(1, 201):
-        sums = layer_score(trial, units, documents)
-        means = sums.layer_means(draw_weights(documents, 200, trial), draw_weights(units, 200, trial + 1000))
-        estimate = Estimate.of(sums.scores().mean(), means)
-        covered += estimate.low <= expected <= estimate.high
-    assert covered / 200 >= 0.93  # drawing both again is known to be cautious: about 0.99 here
-
-
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e6])
 def test_a_series_that_does_not_vary_scores_zero_not_noise(constant: float) -> None:
     unit, slot, document, truth, simulated = random_excerpts(4)
@@ -174,14 +148,6 @@ def test_anthropics_score_is_spearmans_correlation_ties_included(seed: int) -> N
         assert scores[k] == pytest.approx(spearmanr(x, y)[0] if np.ptp(x) and np.ptp(y) else 0, abs=1e-9)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=40))
-def test_ranks_are_those_within_each_group(pairs) -> None:
-    group, values = np.array(pairs).T
-    found = ranks(group, values.astype(float))
-    for k in np.unique(group):
-        assert found[group == k].tolist() == rankdata(values[group == k]).tolist()
-
-
 @given(st.integers(0, 2**32 - 1))
 def test_auroc_is_the_chance_that_a_firing_token_is_put_above_a_silent_one(seed: int) -> None:
     unit, truth, simulated, made = rounded(seed)
@@ -205,41 +171,3 @@ def test_r2_and_absolute_deviation_are_openais(seed: int) -> None:
             assert made.rsquared()[k] == pytest.approx(1 - ((x - y) ** 2).mean() / (x**2).mean())
             expected = 1 - np.abs(x - y).mean() / np.abs(x).mean()
             assert made.absolute_deviation_explained()[k] == pytest.approx(expected)
-
-
-def brute_gain(truth: np.ndarray, table: np.ndarray, simulated: np.ndarray, fold: np.ndarray) -> float:
-    """Context gain of one unit, by scipy's non-negative least squares."""
-    errors, total = [], 0.0
-    for known in ([table, simulated], [table]):
-        error = 0.0
-        for tested in (0, 1):
-            fit, test = fold != tested, fold == tested
-            x, y = np.stack([series[fit].ravel() for series in known], 1), truth[fit].ravel()
-            slopes, _ = nnls(x - x.mean(0), y - y.mean())
-            offset = y.mean() - x.mean(0) @ slopes
-            said = np.stack([series[test].ravel() for series in known], 1) @ slopes + offset
-            error += ((truth[test].ravel() - said) ** 2).sum()
-            total += ((truth[test] - truth[test].mean()) ** 2).sum() / 2
-        errors.append(error)
-    return (errors[1] - errors[0]) / total
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_context_gain_is_what_non_negative_least_squares_gives(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    row, fold = np.repeat(np.arange(4), 6), np.tile(np.arange(6) % 2, 4)
-    table, simulated = generator.normal(size=(2, 24, 7))
-    truth = generator.normal() * table + generator.normal() * simulated + generator.normal(size=table.shape)
-    gains = cross_fitted_gain(row, fold, truth, table, simulated, 4)
-    for k in range(4):
-        mine = row == k
-        expected = brute_gain(truth[mine], table[mine], simulated[mine], fold[mine])
-        assert gains[k] == pytest.approx(expected, abs=1e-9)
-
-
-def test_a_simulation_that_repeats_the_token_table_gains_nothing() -> None:
-    generator = np.random.default_rng(0)
-    row, fold = np.repeat(np.arange(4), 6), np.tile(np.arange(6) % 2, 4)
-    table = generator.normal(size=(24, 7))
-    truth = table + generator.normal(size=table.shape)
-    assert cross_fitted_gain(row, fold, truth, table, 2 * table + 1, 4) == pytest.approx(np.zeros(4), abs=1e-9)

@@ -109,7 +109,7 @@ class Assembler(Planner):
         """What lies between the places of a context."""
         between, sums = Shares(sample), 0.0
         for number in self.shards_of(name):
-            sums = sums + load_state(self.file("first", number), f"{layer}/positions")[""].double().numpy()
+            sums = sums + load_state(self.file("first", number), f"{layer}/positions")[""].numpy()
         between.see(np.asarray(sums), position_counts(self.recording.halves[name]))
         return between
 

@@ -31,14 +31,13 @@ class PositionSums:
     """The summed activations at each place of a context, for the units of a sample."""
 
     def __init__(self, longest: int, sample: int):
-        # float32 holds a shard's sums to six digits, in half of the memory.
-        self.sums = torch.zeros(PARTS, longest, sample)
+        self.sums = torch.zeros(PARTS, longest, sample, dtype=torch.float64)
 
     def see(self, part: np.ndarray, activations: torch.Tensor) -> None:
         """See a batch: the parts of contexts (contexts,), and activations (contexts, T, sample)."""
         for one in range(PARTS):
             mine = torch.from_numpy(np.flatnonzero(part == one)).to(activations.device)
-            self.sums[one, : activations.shape[1]] += activations[mine].sum(0).cpu()
+            self.sums[one, : activations.shape[1]] += activations[mine].sum(0, dtype=torch.float64).cpu()
 
 
 class Shares:

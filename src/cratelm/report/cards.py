@@ -32,7 +32,7 @@ class Card:
     """model/layer/unit."""
     explanation: str
     scores: dict[str, str]
-    """Each metric's score, with the interval over excerpts."""
+    """Each metric's score, with its interval over excerpts where there are enough of them."""
     status: str
     excerpts: list[tuple[str, list[Token]]]
     """Each excerpt's kind, and its tokens."""
@@ -61,7 +61,7 @@ def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -
         address=f"{model.name}/{layer}/{unit}",
         explanation=read_sentences(model.explanations, layer)[unit],
         scores={
-            metric: f"{units['score'][row]:.2f} [{units['low'][row]:.2f}, {units['high'][row]:.2f}]"
+            metric: f"{units['score'][row]:.2f}" + _interval(units["low"][row], units["high"][row])
             for metric, row in rows.items()
         },
         status=", ".join(sorted({str(units["status"][row]) for row in rows.values()})),
@@ -76,6 +76,10 @@ def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -
             for kind, tokens, activations in found
         ],
     )
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
 
 
 def _excerpts(model: Measured, layer: int, unit: int, kind: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -5,11 +5,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.records.store import read_layers, read_units
 from cratelm.score.score import read_replicates, read_scores, replicates_key
-from cratelm.stats import interval
+from cratelm.stats import LEVEL
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,16 @@ class Estimate:
 
     @classmethod
     def of(cls, mean: float, replicates: np.ndarray) -> "Estimate":
-        """The mean, with the percentile interval of its bootstrap replicates, moved so that it is centred on the mean.
+        """The mean, with the interval of a normal that has the spread of its bootstrap replicates.
 
-        A replicate holds some excerpts twice and others not at all, so a correlation over it is a little lower
-        than over as many different excerpts. That is a property of drawing again, not of the estimate.
+        The replicates' own mean and quantiles have no part: a replicate holds some excerpts twice and others not at
+        all, so a correlation over it is a little lower than over as many different excerpts; and the quantiles of a
+        few hundred replicates lie too near to each other.
         """
         if np.isnan(replicates).all():  # nothing could be scored
             return cls(float(mean), float("nan"), float("nan"))
-        low, high = interval(replicates - np.nanmean(replicates) + mean)
-        return cls(float(mean), float(low), float(high))
+        half = float(norm.ppf((1 + LEVEL) / 2) * np.nanstd(replicates, ddof=1))
+        return cls(float(mean), float(mean) - half, float(mean) + half)
 
 
 @dataclass(frozen=True)

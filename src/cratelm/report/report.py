@@ -22,7 +22,9 @@ from cratelm.report.judged import judged_rows, told, trials
 from cratelm.report.rows import Pair, detail_rows, model_rows, table_rows
 from cratelm.validate.planted import FOUND_BY, PLANTED
 
-ONE_SEED = "One training seed: the intervals cover the choice of text and of units, and leave training noise out."
+ONE_SEED = (
+    "One training seed: the intervals include the choice of text and of units, and not the variance between seeds."
+)
 PROVED = (
     f"† table recovers {FOUND_BY['table']} of {len(PLANTED)} planted units, graph {FOUND_BY['graph']} (cratelm "
     "validate): what takes more than the unit's own token, table cannot say."

@@ -70,8 +70,8 @@ def _scores(rows: Sequence[dict[str, Any]]) -> Table:
     for name in ("explainer", "metric", "score [95%]", "shuffled", "status"):
         table.add_column(name, justify="right" if name in ("score [95%]", "shuffled") else "left")
     for row in rows:
-        low, high = _number(row["low"]), _number(row["high"])
-        cells = f"{_number(row['score'])} [{low}, {high}]", _number(row["shuffled"]), str(row["status"] or "–")
+        ends = "" if row["low"] is None else f" [{_number(row['low'])}, {_number(row['high'])}]"
+        cells = _number(row["score"]) + ends, _number(row["shuffled"]), str(row["status"] or "–")
         table.add_row(row["explainer"], row["metric"], *cells)
     return table
 
