@@ -9,21 +9,24 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cratelm.reproduce import alike
-from cratelm.reproduce.claims import verdict
+from cratelm.reproduce.claims import Claim, corrected, verdict
 from cratelm.reproduce.context import Design, on_token_share
 from cratelm.reproduce.explainers import by_explainer
 from cratelm.reproduce.firing import reasons
 from cratelm.reproduce.gather import (
+    Found,
     Results,
     at_loss,
     of_scored,
     paired,
     paired_at_loss,
     score,
+    shuffled,
     variance,
 )
+from cratelm.reproduce.numerals import with_interval
 from cratelm.reproduce.tables import ablations, on_the_edge, without_a_price
-from cratelm.reproduce.units import FEWEST, matched, paired_matched
+from cratelm.reproduce.units import FEWEST, adjusted, comparable, matched, paired_matched
 from cratelm.reproduce.whole_text import by_amount_of_text
 from cratelm.reproduce.windows import by_tokens, by_window, worth
 
@@ -58,28 +61,69 @@ def test_differences_are_those_of_a_paired_t_test_over_the_seeds_that_both_have(
     a, b = [0.6, 0.5, 0.7, 0.9], [0.5, 0.45, 0.62]
     ones = [made_up("crate", seed, {"1": (5.0, value)}) for seed, value in enumerate(a)]
     others = [made_up("gpt2", seed, {"1": (4.0, value)}) for seed, value in enumerate(b)]
-    mean, low, high, seeds = paired(ones, others, NUMBER)
-    expected = stats.ttest_rel(a[:3], b).confidence_interval(0.95)
-    assert (mean, low, high) == pytest.approx((np.mean(np.subtract(a[:3], b)), expected.low, expected.high))
-    assert seeds == 3
+    found = paired(ones, others, NUMBER)
+    test = stats.ttest_rel(a[:3], b)
+    expected = test.confidence_interval(0.95)
+    assert found[:3] == pytest.approx((np.mean(np.subtract(a[:3], b)), expected.low, expected.high))
+    assert (found.seeds, found.p, found.of_text) == (3, pytest.approx(test.pvalue), False)
+
+
+def test_an_interval_over_seeds_contains_the_documents_that_all_seeds_share() -> None:
+    """Documents weigh on both models alike, but for a part that stays however many seeds there are."""
+    generator = np.random.default_rng(0)
+    shared, apart = generator.normal(scale=0.1, size=200), generator.normal(scale=0.03, size=200)
+    ones, others = (
+        [
+            made_up(model, seed, {"1": (5.0, 0.5 + (model == "crate") * (0.1 + seed / 1000))})
+            | {"documents": {"table/random-only": (shared + (model == "crate") * apart).tolist()}}
+            for seed in range(3)
+        ]
+        for model in ("crate", "gpt2")
+    )
+    found = paired(ones, others, NUMBER)
+    assert found.of_text and found.high - found.mean == pytest.approx(1.96 * np.std(apart, ddof=1), rel=0.01)
+    assert not paired(ones, [*others[:2], made_up("gpt2", 2, {"1": (5.0, 0.5)})], NUMBER).of_text
+    assert " †" in with_interval(found)
 
 
 @pytest.mark.parametrize(
-    ("higher", "found", "expected"),
+    ("higher", "found", "p", "expected"),
     [
-        (True, (0.1, 0.05, 0.15, 3), "**holds**"),
-        (True, (0.1, -0.05, 0.25, 3), "open"),
-        (True, (-0.1, -0.15, -0.05, 3), "**the opposite holds**"),
-        (False, (-0.1, -0.15, -0.05, 3), "**holds**"),
-        (False, (0.1, 0.05, 0.15, 3), "**the opposite holds**"),
-        (True, (0.1, math.nan, math.nan, 1), "as claimed"),
-        (False, (0.1, math.nan, math.nan, 1), "against it"),
-        (True, (math.nan, math.nan, math.nan, 3), "not comparable"),
-        (False, (0.0, 0.0, 0.0, 3), "open"),
+        (True, (0.1, 0.05, 0.15, 3), 0.01, "**holds**"),
+        (True, (0.1, 0.05, 0.15, 3), 0.06, "undecided"),
+        (True, (0.1, -0.05, 0.25, 3), 0.2, "undecided"),
+        (True, (-0.1, -0.15, -0.05, 3), 0.01, "**the opposite holds**"),
+        (False, (-0.1, -0.15, -0.05, 3), 0.01, "**holds**"),
+        (False, (0.1, 0.05, 0.15, 3), 0.01, "**the opposite holds**"),
+        (True, (0.1, math.nan, math.nan, 1), math.nan, "as claimed"),
+        (False, (0.1, math.nan, math.nan, 1), math.nan, "against it"),
+        (True, (math.nan, math.nan, math.nan, 3), math.nan, "not comparable"),
+        (False, (0.005, -0.005, 0.015, 3), 0.2, "absent"),
+        (False, (0.005, -0.015, 0.025, 3), 0.6, "undecided"),
     ],
 )
-def test_a_claim_holds_where_its_interval_lies_on_its_side_of_zero(higher, found, expected) -> None:
-    assert verdict(higher, found) == expected
+def test_a_claim_is_judged_by_its_corrected_p_value_and_by_a_margin(higher, found, p, expected) -> None:
+    assert verdict(Claim("", paired, higher), Found(*found), p) == expected
+
+
+def test_where_no_margin_was_named_nothing_is_called_absent() -> None:
+    assert verdict(Claim("", paired, margin=None), Found(0.0, -0.001, 0.001, 3), 1.0) == "undecided"
+
+
+def test_primary_claims_are_corrected_by_holm_and_the_rest_by_benjamini_and_hochberg() -> None:
+    asked = [Claim("", paired, primary=True), Claim("", paired), Claim("", paired)]
+    p_values = [[0.01, 0.03], [0.04, math.nan], [0.02, 0.5]]
+    found = [[Found(0.1, 0.0, 0.2, 3, p) for p in row] for row in p_values]
+    expected = [[0.02, 0.03], [0.06, math.nan], [0.06, 0.5]]
+    for row, wanted in zip(corrected(asked, found), expected, strict=True):
+        assert row == pytest.approx(wanted, nan_ok=True)
+
+
+def test_a_control_on_mixed_scales_is_withdrawn() -> None:
+    row = {"explainer": "table", "metric": "consistency", "layer": "all", "score": 0.6, "shuffled": 0.4}
+    old = {"stages": {"1": {"scores": [row]}}}
+    assert math.isnan(shuffled("table", "consistency")(old, "1"))
+    assert shuffled("table", "consistency")(old | {"unit_statistics": "explain"}, "1") == 0.4
 
 
 def test_what_token_share_accounts_for_is_what_a_line_through_the_other_designs_gives() -> None:
@@ -148,8 +192,34 @@ def test_seeds_without_units_are_left_out_of_the_comparison_of_units() -> None:
         cells[:1] + [cell | {"units": units} for cell in cells[1:]],
         [cell | {"units": less} for cell in cells],
     )
-    (value, _, _, seeds), share = paired_matched(ones, others, "random-only", ["token_share"])
-    assert (value, seeds, share) == (0.25, 2, 1)
+    found, share = paired_matched(ones, others, "random-only", ["token_share"])
+    assert (found.mean, found.seeds, share) == (0.25, 2, 1)
+
+
+def test_units_measured_in_two_ways_are_not_compared_and_the_newest_way_counts() -> None:
+    units = {"token_share": [0.5] * 40, "random-only": [0.75] * 40}
+    new = {"units": units, "unit_statistics": "explain"}
+    ones = [made_up("crate", seed, {"1": (5.0, 0.5)}) | {"units": units} | new for seed in range(3)]
+    others = [cell | (new if seed else {}) for seed, cell in enumerate(ones)]
+    others[0] = {name: value for name, value in others[0].items() if name != "unit_statistics"}
+    assert [cell["cell"]["seed"] for cell in comparable(ones, others)[0]] == [1, 2]
+    assert comparable(ones[:1], others[:1]) == ([], [])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_regression_gives_back_the_lead_that_was_put_into_scores_that_follow_share_and_layer(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+
+    def units(lead: float, shares: np.ndarray) -> dict[str, list]:
+        layer, rate = np.arange(60) % 2, 10 ** generator.uniform(-3, 0, 60)
+        score = lead + 0.7 * shares - 0.1 * layer + 0.05 * np.log10(rate)
+        columns = {"layer": layer, "token_share": shares, "firing_rate": rate, "random-only": score}
+        return {name: column.tolist() for name, column in columns.items()}
+
+    one, other = units(0.04, generator.uniform(0.6, 1, 60)), units(0.0, generator.uniform(0.2, 0.7, 60))
+    assert adjusted(one, other, "random-only", ["token_share", "firing_rate"]) == pytest.approx(0.04, abs=1e-9)
+    few = {name: column[:10] for name, column in other.items()}
+    assert math.isnan(adjusted(one, few, "random-only", ["token_share"]))
 
 
 def whole(model: str, seed: int, loss: float, value: float) -> dict:
@@ -165,7 +235,7 @@ def whole(model: str, seed: int, loss: float, value: float) -> dict:
 
 def test_what_stands_above_the_control_is_compared_beside_what_was_measured() -> None:
     def of(model: str, value: float, control: float) -> dict:
-        made = whole(model, 0, 5.0, value)
+        made = whole(model, 0, 5.0, value) | {"unit_statistics": "explain"}
         names = [{"explainer": "table", "metric": metric} for metric in ("auroc", "consistency", "specificity")]
         made["stages"]["1"]["scores"] += [
             name | {"layer": "all", "score": value, "shuffled": control} for name in names
@@ -229,15 +299,15 @@ def test_the_table_of_alike_units_has_each_model_beside_gpt2_by_the_seeds_that_h
     with_units = [with_one_bin(model, 0, score) for model, score in scores.items()]
     without = [whole(model, 1, 5.0, 0.9) for model in scores]
     head, rows = alike.by_model(Results([*with_units, *without]))
-    assert len(head) == 10
+    assert len(head) == 13
     assert [row[2:4] for row in rows] == [["crate", "0.250 (one seed)"], ["crate-alpha", "0.100 (one seed)"]]
-    assert rows[0][4:] == ["0.250 (one seed)", "1.00"] * 3
+    assert rows[0][4:] == ["0.250 (one seed)", "1.00", "0.250 (one seed)"] * 3
     assert alike.by_model(Results(without))[1] == []
 
 
 def test_alike_units_are_compared_by_each_metric_of_its_own_scores() -> None:
     rows = alike.by_metric(Results([with_one_bin("crate", 0, 0.8), with_one_bin("gpt2", 0, 0.5)]))[1]
-    less = {row[2]: row[6] for row in rows}
+    less = {row[2]: row[7] for row in rows}
     assert less == {"random-only": "0.300 (one seed)"} | dict.fromkeys(
         ("top-and-random", "anthropic"), "0.150 (one seed)"
     )

@@ -15,10 +15,11 @@ Written by `cratelm reproduce` from the results in `cells/`: {done} of {asked} c
 not guessed at: where a table is short, they are what it lacks.
 
 The primary endpoint, named before anything was run: the random-only score (strict, explainer `table`, mean over
-layers), CRATE minus GPT-2, paired by training seed, on the corpus `{corpus}`. All other comparisons are secondary, and
-none of their intervals is corrected for their number. Means over seeds; a difference has a t interval over seeds, which
-one seed does not give. The paper's numbers stand beside under the heading "{signs}".
-"""
+layers), CRATE minus GPT-2, paired by training seed, on the corpus `{corpus}`. All other comparisons are secondary.
+Means are over seeds. A difference has a 95% t interval over seeds; one seed has none. The interval contains the
+variance between training seeds. Where it has the mark †, it contains the choice of held-out documents as well; all
+seeds are measured on the same documents, so the others leave that out. Intervals are not corrected for their number;
+verdicts are. The paper's numbers are next to ours under the heading "{signs}"."""
 
 
 def write_page(results: Results, asked: Sequence[Cell]) -> str:
@@ -59,13 +60,15 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
 
 
 _HOURS = "The hours leave out what a cell had done before it was stopped, if it was."
-_RULE = """The rule was fixed when one seed of one pair had been seen: a claim **holds** where the 95% interval over
-training seeds lies wholly on its side of zero, its **opposite holds** where it lies wholly on the other, and otherwise
-it is open. One seed has a sign (*as claimed*, *against it*) and bears no conclusion. The last column has the signs of
-the paper's own numbers."""
+_RULE = """A claim **holds** where its corrected p-value is below 0.05 and the difference is on the claim's side; its
+**opposite holds** where the difference is on the other side. P-values of the primary claims are corrected by Holm, all
+others of this table by Benjamini and Hochberg. Otherwise a difference in score is *absent* where its interval lies
+within 0.02 of zero, and *undecided* where it does not. One seed has a sign (*as claimed*, *against it*) and no
+verdict. The last column has the signs of the paper's own numbers."""
 _CONTEXT = """A unit that depends on the current token alone is the easiest to explain by a table of tokens. *Token
-share* is the share of a unit's variance that its token accounts for, *context gain* what the explanation `graph` knows
-beyond the token (docs/scoring.md). How both differ by size, and at equal loss, is in the two tables that follow.
+share* is the share of a unit's variance that its token accounts for (docs/scoring.md). How it differs by size, and at
+equal loss, is in the two tables that follow. It is measured after training, so no comparison here identifies what
+causes a score.
 
 ![score and loss over token share](context.svg)"""
 _AUTOENCODERS = """In brackets the model's own units. *Nats added*: by the reconstructions of all layers at once, in the
@@ -76,9 +79,12 @@ loss."""
 _ALIKE = """By `table`, of units that could be scored. A model may lead because its units are explained better, or
 because more of them are of a kind that is easily explained. *Of equal token share*: units are compared within bins of
 token share (twentieths) or of firing rate (half powers of ten), and a bin weighs as much as the smaller of the two
-models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no counterpart.
-Random-only of equal token share, and of both, was added when one seed of the pair had been seen, before any cell kept
-its units; the other metrics, and the firing rate by itself, when all cells had been."""
+models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no counterpart. *By
+regression*: the difference at equal token share, firing rate or both by least squares over all units, with a number
+for each layer. Share and rate are measured on the explain half, the score on the score half. Cells of before
+2026-11-28 have both from the score half and a share that is biased by firing rate; where newer cells of a size exist,
+only those count. Random-only of equal token share, and of both, was added when one seed of the pair had been seen,
+before any cell kept its units; the other metrics, and the firing rate by itself, when all cells had been."""
 _ALIKE_LAYERS = """Random-only of equal token share, as above; the first three numbers are those of GPT-2's layer. This
 table was added to say where the rest of the lead at L = 3 lies, when that rest had been seen."""
 _ALIKE_MODELS = "Random-only. Cells that kept no units are left out, of the first column too."
@@ -91,9 +97,10 @@ _EXPLAINERS = """Random-only, mean over seeds. `table` knows the tokens of the e
 ceiling of what any table of tokens can say, here of a sample of units (docs/scoring.md)."""
 _FIRING = """The paper's reason for its scores, by `table`; in brackets with another unit's explanation, the control.
 *Consistency*: how much of a unit's activation on its top excerpts falls where the explanation expects it.
-*Specificity*: how rarely it fires elsewhere on random text. Both reward an explanation that names everything, which the
-control shows; *auroc* does not (docs/scoring.md). This table was added when three seeds at L = 2 had been seen, and the
-comparison above the control when the one without it had been."""
+*Specificity*: how rarely it fires elsewhere on random text. Both reward an explanation that names everything, which
+the control shows; *auroc* does not (docs/scoring.md). Their controls of before 2026-11-28 compared activations of one
+unit with a threshold of another, and are withdrawn (–). This table was added when three seeds at L = 2 had been seen,
+and the comparison above the control when the one without it had been."""
 _LOSSES = """*Bigram counts*: what a table of how often each token follows each other one loses, smoothed by Kneser and
 Ney; *trigram counts*: the same behind two tokens. Yardsticks, of the same train text; cells that were run before they
 were counted lack them.

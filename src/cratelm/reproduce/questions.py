@@ -21,7 +21,8 @@ QUESTIONS = (
     ),
     (
         "Error bars",
-        "In a cell: a bootstrap over documents and units. Between models: a t interval over seeds. Neither is divided.",
+        "In a cell: documents and units. Between models: a t interval over seeds, with the choice of documents where a "
+        "cell holds it. Neither is divided.",
     ),
     (
         "L0 and expansion of the autoencoders",
@@ -38,7 +39,7 @@ QUESTIONS = (
     ("Is the gap in loss unavoidable?", "*Designs*: what lies on the edge, and at which loss."),
     (
         "Is it more than reading the current token?",
-        "*White-box, or less context?*: token share, context gain, and what other designs say; *Context taken away*: "
+        "*White-box, or less context?*: token share, and what other designs say; *Context taken away*: "
         "both models where neither sees more than its token.",
     ),
     (

@@ -64,7 +64,7 @@ def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[s
         named[f"{LESS}'s latents, {name}"] = [
             paired_between(crate, number, cells, latents(name, number)) for number in numbers
         ]
-    return [[name, "all", str(of[0][-1]), "–", *map(with_interval, of)] for name, of in named.items()]
+    return [[name, "all", str(of[0].seeds), "–", *map(with_interval, of)] for name, of in named.items()]
 
 
 def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
