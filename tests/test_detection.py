@@ -116,12 +116,12 @@ def test_an_explanation_that_says_nothing_gets_what_chance_gets(scores) -> None:
         np.testing.assert_allclose(scores["score"][rows], chance)
 
 
-def test_every_number_lies_within_its_range_and_its_interval_round_it(scores) -> None:
+def test_every_number_lies_within_its_range_and_few_excerpts_give_no_interval(scores) -> None:
     asked = np.isin(scores["metric"], DETECTIONS)
     scored = asked & (scores["status"] == "scored")
     assert scored.any()
     assert ((scores["score"][asked] >= 0) & (scores["score"][asked] <= 1)).all()
-    assert (scores["low"][scored] <= scores["high"][scored]).all()
+    assert np.isnan(scores["low"][scored]).all() and np.isnan(scores["high"][scored]).all()
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -123,7 +123,7 @@ def test_statistics_are_those_of_all_tokens(recorded, everything) -> None:
     np.testing.assert_allclose(found["variance"], x.var(0, dtype=np.float64), rtol=1e-6)
     pool = draw_pool(60 * CONTEXT - ANTHROPIC + 1, 600, 0, "text", ANTHROPIC) + 4
     assert np.array_equal(found["histogram"].sum(1), (x[pool] > 0).sum(0))
-    assert np.isfinite(found["token_share"][found["variance"] > 0]).all()
+    assert np.isnan(found["token_share"]).all()  # there are no two parts of the documents under this protocol
 
 
 def test_any_cut_into_shards_keeps_the_same_windows(recorded, tokens, tmp_path, quiet) -> None:

@@ -95,7 +95,12 @@ def test_a_units_score_can_be_computed_again_from_the_files(study, model, explai
         correlate = spearmanr if row["metric"] == "anthropic" else pearsonr
         expected = correlate(x, y)[0] if row["status"] == "scored" else 0
         assert row["score"] == pytest.approx(expected, abs=1e-6)
-        assert row["low"] <= row["high"]
+        has_interval = row["metric"] == "anthropic" and len(truth) >= 20 and row["status"] == "scored"
+        assert (
+            (row["low"] is not None and row["low"] <= row["high"])
+            if has_interval
+            else row["low"] is row["high"] is None
+        )
         assert row["excerpts"] == len(truth)
 
 
