@@ -52,7 +52,7 @@ def explain(
         if plan:
             from cratelm.commands.validate_judge import print_plan
 
-            print_plan(plan_explain(settings, opened, price), json=False)
+            print_plan(plan_explain(settings, opened, price, judge), json=False)
             return
         model = open_judge(judge, asking) if LLM in settings.names else None
         made = explain_records(settings, opened, out, progress, judge, model)

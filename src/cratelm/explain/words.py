@@ -13,8 +13,7 @@ from cratelm.explain.config import LLM
 from cratelm.explain.selection import PROTOCOLS
 from cratelm.judges.explainer import explain_units
 from cratelm.judges.sentences import SILENT, Reader, Sentences
-from cratelm.judges.simulators import Failure
-from cratelm.llm.model import LanguageModel
+from cratelm.llm.model import Failure, LanguageModel
 from cratelm.records.store import Excerpts, read_protocol, read_units
 from cratelm.seeds import derive_seed
 
