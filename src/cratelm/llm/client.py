@@ -58,9 +58,15 @@ def connect(url: str, key: str, timeout: float, connections: int, attempts: int)
     http = httpx2.Client(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
     # What is not given is read from the environment, so everything is given; the transport sends none of it.
     return openai.OpenAI(
-        base_url=url, api_key="-", admin_api_key="-", organization="", project="", webhook_secret="-",
-        max_retries=attempts - 1, http_client=http,
-    )  # fmt: skip
+        base_url=url,
+        api_key="-",
+        admin_api_key="-",
+        organization="",
+        project="",
+        webhook_secret="-",
+        max_retries=attempts - 1,
+        http_client=http,
+    )
 
 
 class _Transport(httpx2.BaseTransport):
@@ -147,7 +153,9 @@ def _named(error: openai.APIStatusError, attempts: int) -> Exception:
     if status in (401, 403):
         return InputError(f"{address} wants a key (status {status}). Put it into the environment as {KEY}.")
     if status in BUSY or status >= 500:
-        return Unreachable(address, attempts, f"status {status}", said)
+        wait = error.response.headers.get("Retry-After")  # beyond two minutes the client gives up at once
+        trouble = f"status {status}" + (f", which asks to wait {wait} s" if wait else "")
+        return Unreachable(address, attempts, trouble, said)
     if status < 400:
         return RunError(f"{address} redirects (status {status}), which is not followed. Name the server itself.")
     return Refused(f"status {status}: {' '.join(said[:300].split())}", said)
