@@ -101,7 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
             said = "Could not finish the message because max_tokens or model output limit was reached."
             self.send(400, {"error": {"message": said}})
         elif fault == "another form":
-            self.send(200, {"choices": [{"message": None, "text": None, "logprobs": {"top_logprobs": ["7", "1"]}}]})
+            self.send(
+                200, {"choices": [{"message": None, "text": None, "logprobs": {"top_logprobs": [{"7": 1e9}, "1"]}}]}
+            )
         elif fault == "packed":
             self.raw(200, gzip.compress(b"{}"), {"Content-Encoding": "gzip"})
         elif fault == "trickle":

@@ -220,7 +220,7 @@ def _message(prompt: str) -> dict[str, Any]:
 def _read(answer: Any, read: Callable[[Any], Any]) -> Any:
     try:
         return read(answer)
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise Refused(f"its answer lacks {error}") from error
 
 
