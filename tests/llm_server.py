@@ -3,8 +3,10 @@
 Tokens are single characters. Its rule: a digit is 9 behind a token that holds `word`, else 0.
 """
 
+import gzip
 import json
 import math
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +14,11 @@ from typing import Any
 
 
 class StandIn(ThreadingHTTPServer):
-    """Misbehaves as `faults` says, a request each; `able` holds what it can do."""
+    """Misbehaves as `faults` says, a request each, and as `broken` says whenever it is asked for an ability.
+
+    `able` holds what it can do, `refused` the settings that it refuses in a chat as OpenAI's newer models do. `said`
+    changes every choice of a chat; `reasoning` stands before its answer, and counts against the limit on tokens.
+    """
 
     daemon_threads = True
 
@@ -22,6 +28,10 @@ class StandIn(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.able, self.delay, self.word = able, delay, word
         self.faults: list[str] = []
+        self.broken: dict[str, str] = {}
+        self.refused: tuple[str, ...] = ()
+        self.said: dict[str, Any] = {}
+        self.reasoning = ""
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -50,13 +60,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.seen.append((self.path, body, dict(self.headers)))
             fault = self.server.faults.pop(0) if self.server.faults else ""
         time.sleep(self.server.delay)
+        fault = fault or self.server.broken.get(ability(self.path, body), "")
+        refused = next((name for name in self.server.refused if name in body), "")
         if fault:
             self.misbehave(fault)
+        elif self.path.endswith("/chat/completions") and refused:
+            self.send(400, {"error": {"message": f"Unsupported parameter: '{refused}'.", "param": refused}})
         elif self.path.endswith("/chat/completions"):
             if "chat" in self.server.able:
-                self.send(
-                    200, {"choices": [{"message": {"content": says(body["messages"][0]["content"], self.server.word)}}]}
-                )
+                self.send(200, {"choices": [self.chat(body)]})
             else:
                 self.send(404, {"error": "no chat"})
         elif body.get("logprobs") and "logprobs" not in self.server.able:
@@ -66,9 +78,41 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send(200, {"choices": [completion(body, self.server.word)]})
 
+    def chat(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What the model writes, a word a token, up to a stop string or the limit."""
+        text = self.server.reasoning + says(body["messages"][0]["content"], self.server.word)
+        for stop in body.get("stop", ()):
+            text = text.partition(stop)[0]
+        limit = body.get("max_tokens") or body["max_completion_tokens"]
+        written = "".join(re.findall(r"\s*\S+", text)[:limit])
+        finish = "stop" if written == text else "length"
+        return {"message": {"content": written}, "finish_reason": finish} | self.server.said
+
     def misbehave(self, fault: str) -> None:
         if fault == "429":
             self.send(429, {"error": "slow down"}, {"Retry-After": "0.3"})
+        elif fault == "later":
+            self.send(429, {"error": "slow down"}, {"Retry-After": "60"})
+        elif fault == "closed":
+            self.close_connection = True
+        elif fault == "error":
+            self.send(200, {"error": {"message": "the server behind is busy"}})
+        elif fault == "spent":
+            said = "Could not finish the message because max_tokens or model output limit was reached."
+            self.send(400, {"error": {"message": said}})
+        elif fault == "another form":
+            self.send(
+                200, {"choices": [{"message": None, "text": None, "logprobs": {"top_logprobs": [{"7": 1e9}, "1"]}}]}
+            )
+        elif fault == "packed":
+            self.raw(200, gzip.compress(b"{}"), {"Content-Encoding": "gzip"})
+        elif fault == "trickle":
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(30):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+            self.close_connection = True
         elif fault == "redirect":
             self.send(307, {}, {"Location": "http://127.0.0.1:1/v1/completions"})
         elif fault == "half":
@@ -96,6 +140,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+
+
+def ability(path: str, body: dict[str, Any]) -> str:
+    """What a request needs of a server."""
+    if path.endswith("/chat/completions"):
+        return "chat"
+    return "echo" if body.get("echo") else "logprobs" if body.get("logprobs") else "text"
 
 
 def says(prompt: str, hot: str) -> str:

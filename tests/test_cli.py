@@ -122,7 +122,7 @@ def test_a_slip_in_the_settings_spoils_no_folder(tmp_path, capsys) -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from cratelm.cli import app; app(['--help'], result_action='return_value');"
-        "assert not {'torch', 'transformers', 'numpy', 'pyarrow', 'matplotlib'} & set(sys.modules)"
+        "assert not {'torch', 'transformers', 'numpy', 'pyarrow', 'matplotlib', 'openai'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 

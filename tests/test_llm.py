@@ -10,11 +10,12 @@ import torch
 
 from cratelm.errors import InputError, RunError
 from cratelm.judges import prompts
-from cratelm.llm import server as servers
+from cratelm.llm import client
 from cratelm.llm.cache import Answers, Cached
+from cratelm.llm.client import KEY
 from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
 from cratelm.llm.local import LocalModel, token_before
-from cratelm.llm.server import KEY, Server, shares
+from cratelm.llm.server import Server, shares
 from tests import language_models
 from tests.llm_server import StandIn
 
@@ -90,7 +91,7 @@ def test_a_redirect_is_not_followed(stand_in: StandIn) -> None:
 
 def test_an_answer_without_end_is_cut_off(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = Server(stand_in.url)
-    monkeypatch.setattr(servers, "LARGEST", 20)
+    monkeypatch.setattr(client, "LARGEST", 20)
     with pytest.raises(RunError, match="more than 20 bytes"):
         list(judge.texts(["x"], 5))
 
@@ -192,7 +193,7 @@ def test_answers_replay_with_no_server_and_new_questions_say_that_it_is_gone(
     assert dict(open_judge(*config).texts(["Text: hot"], 5)) == {0: "hot"}
     server.shutdown()
     server.server_close()
-    monkeypatch.setattr(servers, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
     judge = open_judge(*config)
     assert dict(judge.texts(["Text: hot"], 5)) == {0: "hot"}
     with pytest.raises(RunError, match="did not answer"):

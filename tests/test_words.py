@@ -15,10 +15,12 @@ from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain, read_sentences
+from cratelm.explain.words import count_failures
 from cratelm.judges.explainer import parse_explanation
 from cratelm.judges.sentences import Sentences
 from cratelm.judges.simulators import Failure
 from cratelm.llm.config import JudgeConfig
+from cratelm.llm.words import CUT_OFF
 from cratelm.progress import Progress
 from cratelm.records.store import read_units
 from cratelm.score.config import ScoreConfig
@@ -192,6 +194,26 @@ def test_a_plan_says_exactly_what_is_then_sent_and_a_second_run_sends_nothing(st
     shown = capsys.readouterr().out
     assert "llm (FAILS)" in shown
     assert "its numbers say nothing" in shown
+    server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"message": {"content": None}}, "no words"),
+        ({"message": {"content": "<think>\nOkay, so"}, "finish_reason": "length"}, CUT_OFF),
+    ],
+)
+def test_explanations_without_words_are_counted_by_reason_and_shown(study, tmp_path, capsys, said, reason) -> None:
+    server = StandIn(("chat",), word="film")
+    server.said = said
+    explained, _ = commands(study, tmp_path, server.url)
+    assert run(explained) == 0
+    artifact = open_artifact(tmp_path / "said", "explanations")
+    kept = count_failures(artifact)
+    assert set(kept) == {reason}
+    assert f"{kept[reason]} explanations could not be used: {reason}" in capsys.readouterr().out
+    assert not {"None", "<think>"} & set(read_sentences(artifact, 0, "llm"))
     server.shutdown()
 
 

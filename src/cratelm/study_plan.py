@@ -24,7 +24,7 @@ EXPLANATION = "words about one thing or another, {}"
 
 def plan_study(config: StudyConfig, price: float, progress: Progress) -> Plan:
     """The most that the language model is asked: every drawn unit fires, and no excerpt is drawn twice."""
-    planned = Planned()
+    planned = Planned(config.judge.llm_max_tokens)
     models, layers = 2 * len(config.model_names), config.shape.layers
     with progress.task("planning", total=models * layers * config.explain.llm_units) as bar:
         reader = Reader(config.score.simulator, planned, [], bar)

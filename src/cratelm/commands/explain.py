@@ -41,6 +41,7 @@ def explain(
     from cratelm.artifacts import open_artifact
     from cratelm.explain.explain import explain as explain_records
     from cratelm.explain.explain import plan_explain, read_sentences
+    from cratelm.explain.words import count_failures
     from cratelm.llm.config import open_judge
     from cratelm.progress import Progress
     from cratelm.records.store import read_layers, require_protocol
@@ -52,7 +53,7 @@ def explain(
         if plan:
             from cratelm.commands.validate_judge import print_plan
 
-            print_plan(plan_explain(settings, opened, price), json=False)
+            print_plan(plan_explain(settings, opened, price, judge), json=False)
             return
         model = open_judge(judge, asking) if LLM in settings.names else None
         made = explain_records(settings, opened, out, progress, judge, model)
@@ -62,3 +63,5 @@ def explain(
     for explainer in settings.with_sentences:
         unit, said = next((unit, one) for unit, one in enumerate(read_sentences(made, 0, explainer)) if one is not None)
         console.print(f"  {explainer}, unit 0/{unit}: {visible(said)}")
+    for reason, count in count_failures(made).most_common():
+        console.print(f"{count:,} explanations could not be used: {visible(reason)}")

@@ -59,7 +59,7 @@ def score(
         if plan:
             from cratelm.commands.validate_judge import print_plan
 
-            print_plan(plan_score(settings, *opened, price, progress), json)
+            print_plan(plan_score(settings, *opened, price, progress, judge), json)
             return
         model = open_judge(judge, asking) if LLM in explainers_of(opened[1]) else None
         made = score_records(settings, *opened, out, progress, engine, judge, model)

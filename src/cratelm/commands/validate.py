@@ -52,7 +52,7 @@ def validate(
         from cratelm.commands.validate_judge import plan_judge, validate_judge
 
         if plan:
-            plan_judge(explainer, read_puzzles(puzzles), price, json)
+            plan_judge(explainer, read_puzzles(puzzles), judge, price, json)
         else:
             validate_judge(explainer, read_puzzles(puzzles), judge, asking, json)
         return

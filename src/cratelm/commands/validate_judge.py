@@ -19,10 +19,10 @@ from cratelm.progress import Progress
 from cratelm.validate.puzzles import Puzzle
 
 
-def plan_judge(simulator: str, puzzles: Sequence[Puzzle], price: float, json: bool) -> None:
+def plan_judge(simulator: str, puzzles: Sequence[Puzzle], judge: JudgeConfig, price: float, json: bool) -> None:
     """Say what it would take to let a judge simulate the puzzles."""
     _require(simulator)
-    planned = Planned()
+    planned = Planned(judge.llm_max_tokens)
     with Progress() as progress, progress.task("planning") as bar:
         judge_puzzles(simulator, planned, puzzles, bar)
     print_plan(planned.plan(price), json)

@@ -23,9 +23,8 @@ from cratelm.explain.graph import PatternGraphs
 from cratelm.explain.selection import PROTOCOLS, select
 from cratelm.explain.table import OTHER, TokenTables
 from cratelm.explain.words import drawn_units, explain_in_words, write_words
-from cratelm.judges.simulators import Failure
 from cratelm.llm.config import JudgeConfig
-from cratelm.llm.model import LanguageModel
+from cratelm.llm.model import Failure, LanguageModel
 from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Progress
 from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
@@ -116,9 +115,9 @@ def _say(work: _Work, shown: Excerpts, path: Path, layer: int, units: int) -> li
     return found
 
 
-def plan_explain(config: ExplainConfig, records: Artifact, price: float) -> Plan:
-    """What explaining by `llm` would send."""
-    planned, texts = Planned(), token_texts(read_tokenizer(records))
+def plan_explain(config: ExplainConfig, records: Artifact, price: float, judge: JudgeConfig) -> Plan:
+    """What explaining by `llm` would send to `judge`."""
+    planned, texts = Planned(judge.llm_max_tokens), token_texts(read_tokenizer(records))
     protocol = PROTOCOLS[read_protocol(records)]
     for layer, units in enumerate(read_layers(records) if LLM in config.names else []):
         drawn = drawn_units(units, config.llm_units, config.seed, layer)

@@ -1,5 +1,6 @@
 """Explanations in words of a sample of units, by a language model: made, kept, and read again."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +14,7 @@ from cratelm.explain.config import LLM
 from cratelm.explain.selection import PROTOCOLS
 from cratelm.judges.explainer import explain_units
 from cratelm.judges.sentences import SILENT, Reader, Sentences
-from cratelm.judges.simulators import Failure
-from cratelm.llm.model import LanguageModel
+from cratelm.llm.model import Failure, LanguageModel
 from cratelm.records.store import Excerpts, read_protocol, read_units
 from cratelm.seeds import derive_seed
 
@@ -41,6 +41,13 @@ def write_words(path: Path, units: np.ndarray, said: Sequence[str | Failure]) ->
         "failure": pa.array([one.reason if isinstance(one, Failure) else None for one in said], pa.string()),
     }
     pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def count_failures(explanations: Artifact) -> Counter[str]:
+    """How many explanations of the language model failed, by reason."""
+    tables = [pq.read_table(path, columns=["failure"]) for path in explanations.path.glob(f"{LLM}-*.parquet")]
+    reasons = [reason for table in tables for reason in table["failure"].to_pylist() if reason is not None]
+    return Counter(reason.split(":")[0] for reason in reasons)
 
 
 def read_words(

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from cratelm.errors import InputError
-from cratelm.judges.simulators import Failure
-from cratelm.llm.model import LanguageModel
+from cratelm.llm.model import Failure, LanguageModel
 
 LONGEST = 3
 """Tokens of an answer in text."""
@@ -20,11 +19,14 @@ def choose(model: LanguageModel, prompts: Sequence[str], options: str) -> Iterat
             yield number, _likeliest(shares, options)
     elif "text" not in model.cannot:
         for number, said in model.texts(prompts, LONGEST):
-            digit = said.strip()[:1]
-            written = digit if digit and digit in options else ""
-            yield number, int(written) if written else Failure(f"none of {options}: {said[:20]!r}")
+            yield number, said if isinstance(said, Failure) else _written(said, options)
     else:
         raise InputError(f"{model.name} gives neither log-probabilities nor text: {model.cannot['text']}.")
+
+
+def _written(said: str, options: str) -> int | Failure:
+    digit = said.strip()[:1]
+    return int(digit) if digit and digit in options else Failure(f"none of {options}: {said[:20]!r}")
 
 
 def _likeliest(shares: list[float] | None, options: str) -> int | Failure:

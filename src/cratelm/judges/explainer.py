@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from cratelm.judges import prompts
-from cratelm.judges.simulators import Failure
-from cratelm.llm.model import LanguageModel
+from cratelm.llm.model import Failure, LanguageModel
 from cratelm.records.store import Excerpts
 
 LIMIT = 60
@@ -23,7 +22,7 @@ def explain_units(
     firing = [unit for unit in units if shown.activations[shown.unit == unit].max(initial=0) > 0]
     asked = [prompts.explanation(_strongest_first(shown.where(shown.unit == unit), texts)) for unit in firing]
     for number, said in model.texts(asked, LIMIT):
-        yield firing[number], parse_explanation(said)
+        yield firing[number], said if isinstance(said, Failure) else parse_explanation(said)
 
 
 def _strongest_first(excerpts: Excerpts, texts: Sequence[str]) -> list[tuple[list[str], list[float]]]:

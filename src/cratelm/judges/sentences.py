@@ -8,8 +8,8 @@ import numpy as np
 
 from cratelm.judges import prompts
 from cratelm.judges.choices import choose
-from cratelm.judges.simulators import Failure, Question, simulate
-from cratelm.llm.model import LanguageModel
+from cratelm.judges.simulators import Question, simulate
+from cratelm.llm.model import Failure, LanguageModel
 from cratelm.progress import Bar
 
 SILENT = "never fires on the text it was shown"

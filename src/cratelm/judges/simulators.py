@@ -11,7 +11,7 @@ import numpy as np
 
 from cratelm.errors import InputError
 from cratelm.judges import prompts
-from cratelm.llm.model import DIGITS, LanguageModel
+from cratelm.llm.model import DIGITS, Failure, LanguageModel
 
 WORD = re.compile(r"\w+|[^\w\s]")
 TOKENS_A_LINE = 8
@@ -24,13 +24,6 @@ class Question:
 
     explanation: str
     tokens: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An answer that says nothing, and why."""
-
-    reason: str
 
 
 Simulated = list[float] | Failure
@@ -69,7 +62,7 @@ def _log_probability_free(model: LanguageModel, questions: Sequence[Question]) -
     asked = [prompts.log_probability_free(question.explanation, question.tokens) for question in questions]
     longest = max((len(question.tokens) for question in questions), default=0)
     for number, said in model.texts(asked, TOKENS_A_LINE * longest + TOKENS_A_LINE):
-        yield number, parse_table(said, questions[number].tokens)
+        yield number, said if isinstance(said, Failure) else parse_table(said, questions[number].tokens)
 
 
 def parse_table(said: str, tokens: Sequence[str]) -> Simulated:
@@ -89,7 +82,7 @@ def parse_table(said: str, tokens: Sequence[str]) -> Simulated:
 def _listing(model: LanguageModel, questions: Sequence[Question]) -> Iterator[tuple[int, Simulated]]:
     asked = [prompts.listing(question.explanation, question.tokens) for question in questions]
     for number, said in model.texts(asked, 48):
-        yield number, parse_listing(said, questions[number].tokens)
+        yield number, said if isinstance(said, Failure) else parse_listing(said, questions[number].tokens)
 
 
 def parse_listing(said: str, tokens: Sequence[str]) -> Simulated:

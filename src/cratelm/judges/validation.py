@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from cratelm.judges.simulators import Failure, Question, Simulated, simulate
-from cratelm.llm.model import LanguageModel
+from cratelm.judges.simulators import Question, Simulated, simulate
+from cratelm.llm.model import Failure, LanguageModel
 from cratelm.progress import Bar
 from cratelm.stats import pearson
 from cratelm.validate.puzzles import Puzzle

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from cratelm.errors import InputError, RunError
-from cratelm.llm.model import LanguageModel, Shares
+from cratelm.llm.model import Failure, LanguageModel, Shares
+from cratelm.llm.words import words
 
 
 class Answers:
@@ -53,17 +54,30 @@ def _key(parts: Sequence[Any]) -> bytes:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "surrogatepass")).digest()
 
 
+def _written(answers: Iterator[tuple[int, str | Failure]]) -> Iterator[tuple[int, Any]]:
+    """Answers in text as the file keeps them. A failure is an answer too: the same question would fail again."""
+    return ((number, vars(answer) if isinstance(answer, Failure) else answer) for number, answer in answers)
+
+
+def _heard(kept: Any) -> str | Failure:
+    """The answer that was kept. Reasoning is taken away here too: older files hold texts as servers sent them."""
+    return words(kept) if isinstance(kept, str) else Failure(**kept)
+
+
 class Cached:
     """A judge that is asked only what it has not answered before."""
 
-    def __init__(self, model: LanguageModel, answers: Answers) -> None:
-        self.model, self.answers = model, answers
+    def __init__(self, model: LanguageModel, answers: Answers, max_tokens: int | None = None) -> None:
+        """`max_tokens` of each answer in text, instead of the few that a question allows."""
+        self.model, self.answers, self.max_tokens = model, answers, max_tokens
         self.name, self.cannot = model.name, model.cannot
 
-    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
+    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str | Failure]]:
         """As LanguageModel.texts."""
+        limit = self.max_tokens or limit
         keys = [("text", self.name, prompt, limit) for prompt in prompts]
-        return self._each(keys, lambda missing: self.model.texts([prompts[k] for k in missing], limit))
+        found = self._each(keys, lambda missing: _written(self.model.texts([prompts[k] for k in missing], limit)))
+        return ((number, _heard(answer)) for number, answer in found)
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
         """As LanguageModel.digits."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cratelm.errors import InputError
 from cratelm.llm.cache import Answers, Cached
-from cratelm.llm.model import Shares
+from cratelm.llm.model import Failure, LanguageModel, Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,13 @@ class JudgeConfig:
     from the environment, CRATELM_LLM_KEY."""
     llm_model: str | None = None
     """Which of a server's models; its first unless said otherwise."""
+    llm_max_tokens: int | None = None
+    """The most tokens of one answer in text. By default each question allows what its answer needs, 60 for an
+    explanation; a reasoning model needs some thousands, because its reasoning counts."""
+
+    def __post_init__(self) -> None:
+        if self.llm_max_tokens is not None and self.llm_max_tokens < 1:
+            raise InputError("--llm-max-tokens must be 1 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +54,34 @@ def open_judge(config: JudgeConfig, asking: AskingConfig) -> Cached:
     if not config.llm.startswith(("http://", "https://")):
         from cratelm.llm.local import LocalModel
 
-        return Cached(LocalModel(Path(config.llm)), answers)
-    from cratelm.llm.server import Server, Unreachable
+        return Cached(LocalModel(Path(config.llm)), answers, config.llm_max_tokens)
+    return Cached(_open_server(config, config.llm, asking, answers), answers, config.llm_max_tokens)
 
-    key = ("probe", config.llm, config.llm_model)
+
+def _open_server(config: JudgeConfig, url: str, asking: AskingConfig, answers: Answers) -> LanguageModel:
+    """The server; where it is gone, its name and abilities as they were when it last answered."""
+    _require_openai()
+    from cratelm.llm.client import Unreachable
+    from cratelm.llm.server import Server
+
+    key = ("probe", url, config.llm_model)
     try:
-        server = Server(config.llm, config.llm_model, asking.concurrency, asking.timeout)
+        server = Server(url, config.llm_model, asking.concurrency, asking.timeout)
     except Unreachable as error:
         known = answers.get(*key)
         if known is None:
             raise
-        return Cached(Gone(known["name"], known["cannot"], error), answers)
+        return Gone(known["name"], known["cannot"], error)
     answers.put({"name": server.name, "cannot": server.cannot}, *key)
-    return Cached(server, answers)
+    return server
+
+
+def _require_openai() -> None:
+    """Refuse a server where its client is not installed, in a line that says how to install it."""
+    try:
+        import openai  # noqa: F401
+    except ImportError as error:
+        raise InputError("a server as judge needs the openai client: pip install 'cratelm[llm]'") from error
 
 
 class Gone:
@@ -68,7 +90,7 @@ class Gone:
     def __init__(self, name: str, cannot: dict[str, str], error: Exception) -> None:
         self.name, self.cannot, self._error = name, cannot, error
 
-    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
+    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str | Failure]]:
         """Raises what went wrong."""
         raise self._error
 

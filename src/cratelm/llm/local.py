@@ -16,7 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from cratelm.errors import InputError, first_line
-from cratelm.llm.model import DIGITS, STOP, Shares
+from cratelm.llm.model import DIGITS, STOP, Failure, Shares
+from cratelm.llm.words import CUT_OFF, words
 
 BATCH = 16
 """Prompts at a time."""
@@ -44,7 +45,7 @@ class LocalModel:
         self.cannot = {} if self._whole_digits() else dict.fromkeys(("places", "next"), _SPLIT)
         self._prefix: tuple[list[int], DynamicCache] | None = None
 
-    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
+    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str | Failure]]:
         """As LanguageModel.texts; the likeliest token each time."""
         ids = [list(self.tokenizer(prompt)["input_ids"]) for prompt in prompts]
         self._require_room(max(map(len, ids), default=0) + limit)
@@ -57,7 +58,7 @@ class LocalModel:
                 batch = numbers[begin : begin + BATCH]
                 yield from zip(batch, self._continued([ids[k] for k in batch], shared, limit), strict=True)
 
-    def _continued(self, ids: list[list[int]], shared: int, limit: int) -> list[str]:
+    def _continued(self, ids: list[list[int]], shared: int, limit: int) -> list[str | Failure]:
         """What follows prompts of one length, whose first `shared` tokens are the kept prefix."""
         rows = torch.tensor(ids, device=self.device)
         with torch.inference_mode():
@@ -71,7 +72,7 @@ class LocalModel:
                 tokenizer=self.tokenizer,
             )
         texts = self.tokenizer.batch_decode(said[:, rows.shape[1] :], skip_special_tokens=True)
-        return [text.partition(STOP)[0] for text in texts]
+        return [_heard(text) for text in texts]
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
         """As LanguageModel.digits."""
@@ -134,6 +135,13 @@ class LocalModel:
         return all(row[:-1] == bare for row in behind) and len(set(self._digit_ids)) == len(DIGITS)
 
 
+def _heard(text: str) -> str | Failure:
+    said = words(text.partition(STOP)[0])
+    return Failure(_REASONS) if said == Failure(CUT_OFF) else said
+
+
+_REASONS = "reasons before it answers, which only a judge behind a server may"
+"""STOP, without which a base model never ends, ends the reasoning before the answer begins."""
 _SPLIT = "its tokenizer does not keep the digits 0 to 9 as single tokens behind a tab"
 
 

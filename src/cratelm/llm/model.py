@@ -1,6 +1,7 @@
 """What a judge is asked for: text, or how likely each digit is at chosen places of a prompt."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 DIGITS = "0123456789"
@@ -12,6 +13,13 @@ Shares = list[list[float] | None]
 """For each place of one prompt, the probabilities of DIGITS, adding up to 1; None where the model named no digit."""
 
 
+@dataclass(frozen=True)
+class Failure:
+    """An answer that cannot be used, and why. What stands before a colon in the reason is counted together."""
+
+    reason: str
+
+
 class LanguageModel(Protocol):
     """A judge. Answers come as they are ready, each with the number of its prompt, so that none is lost on the way."""
 
@@ -20,8 +28,8 @@ class LanguageModel(Protocol):
     cannot: dict[str, str]
     """What it cannot serve, `places`, `next` or `text`, with the reason."""
 
-    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
-        """What follows each prompt, up to STOP or `limit` tokens."""
+    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str | Failure]]:
+        """What follows each prompt, up to STOP or `limit` tokens, reasoning left out; a Failure without any words."""
         ...
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:

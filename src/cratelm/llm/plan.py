@@ -27,14 +27,15 @@ class Plan:
 class Planned:
     """A judge that can do everything, and whose every answer is useless."""
 
-    def __init__(self) -> None:
-        self.name, self.cannot = "a plan", {}
+    def __init__(self, max_tokens: int | None = None) -> None:
+        """`max_tokens` is JudgeConfig.llm_max_tokens."""
+        self.name, self.cannot, self._max_tokens = "a plan", {}, max_tokens
         self._asked: dict[tuple, int] = {}
 
     def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
         """Count, as LanguageModel.texts is asked."""
         for number, prompt in enumerate(prompts):
-            self._asked[prompt, limit] = len(prompt) // CHARACTERS + limit
+            self._asked[prompt, limit] = len(prompt) // CHARACTERS + (self._max_tokens or limit)
             yield number, ""
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:

@@ -1,41 +1,51 @@
 """A judge behind any server that speaks OpenAI's protocol: vLLM, SGLang, llama.cpp, Ollama, and others.
 
-What a server can do differs, so it is probed at the start. Only the host that was named is ever spoken to, and no
-redirect is followed. The key comes from the environment, CRATELM_LLM_KEY, and goes nowhere but to that host.
+What a server can do, and which names it has for it, differs; so it is probed at the start. Only the host that was named
+is ever spoken to (client.py). The key comes from the environment, CRATELM_LLM_KEY, and goes nowhere but to that host.
 """
 
-import json
 import math
 import os
-import random
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from typing import Any
-
-import httpx
+from urllib.parse import urlsplit
 
 from cratelm.errors import InputError, RunError
-from cratelm.llm.model import DIGITS, STOP, Shares
+from cratelm.llm.client import KEY, Refused, Unreachable, connect, named_errors
+from cratelm.llm.model import DIGITS, STOP, Failure, Shares
+from cratelm.llm.threads import side_by_side
+from cratelm.llm.words import CUT_OFF, chat_text, chat_words, reasons_unopened, words
 
-KEY = "CRATELM_LLM_KEY"
-AGAIN = (408, 429, 500, 502, 503, 504)
-"""Answers after which a request is sent again."""
 TOP = 15
 """Log-probabilities asked for at a place; OpenAI's own number."""
-LARGEST = 32_000_000
-"""Bytes of one answer."""
-LONGEST_WAIT = 60.0
-"""Seconds between two attempts, whatever a server asks for."""
+CHAT, COMPLETIONS = "/chat/completions", "/completions"
+PROBE_ATTEMPTS = 2
+"""How often a probe is sent: once more for a fault that passes, and no more for an ability that is missing."""
+PROBE_TOKENS = 256
+"""Enough for a reasoning model to end its reasoning about a probe, which shows whether it has tags."""
+SPENT = "output limit was reached"
+"""OpenAI's own models answer so, with status 400, where reasoning took all tokens."""
 
 
-class Refused(Exception):
-    """The server understood a request and does not serve it."""
+@dataclass(frozen=True)
+class Dialect:
+    """How a route of a server names its settings."""
 
+    limit: tuple[str, ...]
+    """Names of the limit on tokens, those that were refused left out; the first is used."""
+    temperature: bool = True
+    """Whether a temperature may be set."""
 
-class Unreachable(RunError):
-    """No answer came, after all attempts."""
+    def settings(self, tokens: int) -> dict[str, Any]:
+        """The settings of one request."""
+        return {self.limit[0]: tokens} | ({"temperature": 0} if self.temperature else {})
+
+    def without(self, said: str) -> "Dialect | None":
+        """The dialect that avoids what an error complains of; None where it can avoid nothing."""
+        if self.limit[0] in said and self.limit[1:]:
+            return replace(self, limit=self.limit[1:])
+        return replace(self, temperature=False) if self.temperature and "temperature" in said else None
 
 
 class Server:
@@ -48,164 +58,191 @@ class Server:
 
         Raises InputError for an address that cannot be used, RunError where the server does not answer.
         """
-        parts = httpx.URL(url)
-        if parts.scheme not in ("http", "https") or not parts.host or parts.userinfo:
-            raise InputError(f"--llm needs http(s)://HOST[:PORT]/v1 without a password; the key goes into ${KEY}.")
-        self.url, self.concurrency, self.timeout, self.attempts = url.rstrip("/"), concurrency, timeout, attempts
-        self._stop = threading.Event()
-        self._key = os.environ.get(KEY, "")
-        self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=timeout,
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=concurrency),
-        )
+        self.url, self.concurrency = _address(url), concurrency
+        self._client = connect(self.url, os.environ.get(KEY, ""), timeout, concurrency, attempts)
+        # Newer models of OpenAI know the second name alone, and most other servers the first alone.
+        self._dialects = {
+            CHAT: Dialect(("max_tokens", "max_completion_tokens")),
+            COMPLETIONS: Dialect(("max_tokens",)),
+        }
+        self._unopened = False
+        self._least = 0
         self.model = model or self._first_model()
         self.name = f"{self.url} {self.model}"
         self.cannot = self._probe()
 
-    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
+    def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str | Failure]]:
         """As LanguageModel.texts."""
-        return self._all(lambda prompt: self._text(prompt, limit), prompts)
+        ask = self._continued if "chat" in self.cannot else self._chat
+        return self._all(lambda prompt: ask(prompt, limit), prompts)
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
         """As LanguageModel.digits."""
         return self._all(lambda question: self._digits(*question), list(zip(prompts, places, strict=True)))
 
     def _all(self, ask: Callable[[Any], Any], questions: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        pool = ThreadPoolExecutor(self.concurrency)
         try:
-            waiting = {pool.submit(ask, question): number for number, question in enumerate(questions)}
-            for done in as_completed(waiting):
-                try:
-                    yield waiting[done], done.result()
-                except Refused as error:
-                    raise RunError(f"{self.url} refused a prompt: {error}.") from error
-        finally:
-            self._stop.set()  # wakes the attempts that wait; after an interrupt nothing more is sent
-            pool.shutdown(wait=True, cancel_futures=True)
-            self._stop.clear()
+            yield from side_by_side(ask, questions, self.concurrency)
+        except Refused as error:
+            raise RunError(f"{self.url} refused a prompt: {error}.") from error
 
-    def _text(self, prompt: str, limit: int) -> str:
-        settings = {"model": self.model, "max_tokens": limit, "temperature": 0, "stop": [STOP]}
-        if "chat" in self.cannot:
-            return str(self._send("/completions", settings | {"prompt": prompt}, lambda body: _choice(body)["text"]))
-        messages = [{"role": "user", "content": prompt}]
-        return str(
-            self._send(
-                "/chat/completions", settings | {"messages": messages}, lambda body: _choice(body)["message"]["content"]
-            )
-        )
+    def _chat(self, prompt: str, limit: int) -> str | Failure:
+        def read(answer: Any) -> str | Failure:
+            return chat_words(_choice(answer), self._unopened)
+
+        try:
+            return self._send(CHAT, limit, _message(prompt), read)
+        except Refused as error:
+            if SPENT in error.said:
+                return Failure(CUT_OFF)
+            raise
+
+    def _continued(self, prompt: str, limit: int) -> str | Failure:
+        """What follows a prompt, of a model without a chat template. It would go on after its answer, hence STOP.
+
+        A chat is sent no STOP: servers look for it in the reasoning as well, and end the answer before it begins.
+        """
+
+        def read(answer: Any) -> str | Failure:
+            return words(_choice(answer).get("text") or "", _choice(answer).get("finish_reason") == "length")
+
+        return self._send(COMPLETIONS, limit, _continuation(prompt), read)
 
     def _digits(self, prompt: str, places: Sequence[int]) -> Shares:
-        settings = {"model": self.model, "prompt": prompt, "temperature": 0, "logprobs": TOP}
+        rest = {"prompt": prompt, "logprobs": TOP}
         if list(places) == [len(prompt)]:
-            settings |= {"max_tokens": 1}
-            return [self._send("/completions", settings, lambda body: shares(_logprobs(body)["top_logprobs"][0]))]
-        settings |= {"max_tokens": self._least, "echo": True}
-        return self._send("/completions", settings, lambda body: _at(_logprobs(body), places))
+            return self._send(COMPLETIONS, 1, rest, lambda answer: [shares(_logprobs(answer)["top_logprobs"][0])])
+        return self._send(COMPLETIONS, self._least, rest | {"echo": True}, lambda answer: _at(answer, places))
+
+    def _send(self, route: str, tokens: int, rest: dict[str, Any], read: Callable[[Any], Any]) -> Any:
+        """One request; `read` takes what is wanted from the answer, and Refused says that it has another form."""
+        body = {"model": self.model} | self._dialects[route].settings(tokens) | rest
+        with named_errors(self._client.max_retries + 1):
+            # As plain JSON: the client's types know no `reasoning_content`, and cost more than the request.
+            answer = self._client.post(route, body=body, cast_to=object)
+        return _read(answer, read)
 
     def _first_model(self) -> str:
-        return str(self._send("/models", None, lambda body: body["data"][0]["id"]))
+        try:
+            with named_errors(self._client.max_retries + 1):
+                answer = self._client.get("/models", cast_to=object)
+            return str(_read(answer, lambda answer: answer["data"][0]["id"]))
+        except Refused as error:
+            raise InputError(f"{self.url} does not list its models ({error}): name one with --llm-model.") from error
 
     def _probe(self) -> dict[str, str]:
-        """What the server cannot do, found out with a prompt of a few characters."""
-        cannot = {}
-        self.cannot: dict[str, str] = {}
-        self._least = 0
-        for ability, attempt in (
-            ("chat", lambda: self._text("Say yes.", 1)),
-            ("places", self._probe_places),
-            ("next", lambda: self._digits("1, 2, 3,", [8])),
-        ):
-            try:
-                attempt()
-            except Refused as error:
-                cannot[ability] = str(error)
-        self.cannot = {"chat": cannot["chat"]} if "chat" in cannot else {}
-        if "chat" in cannot:
-            try:
-                self._text("Yes", 1)
-            except Refused as error:
-                cannot["text"] = str(error)
-        return cannot
+        """What the server cannot do, found out with a prompt of a few characters each."""
+        patient, self._client = self._client, self._client.with_options(max_retries=PROBE_ATTEMPTS - 1)
+        failed: dict[str, Exception] = {}
+        self._try("chat", self._probe_chat, failed)
+        self._try("places", self._probe_places, failed)
+        self._try("next", lambda: self._adapted(COMPLETIONS, lambda: self._digits("1, 2, 3,", [8])), failed)
+        if "chat" in failed:
+            self._try("text", self._probe_text, failed)
+        self._client = patient
+        if {"text", "places", "next"} <= failed.keys():
+            _raise_common(list(failed.values()))
+        return {ability: getattr(error, "reason", str(error)) for ability, error in failed.items()}
+
+    def _try(self, ability: str, attempt: Callable[[], Any], failed: dict[str, Exception]) -> None:
+        """A probe that fails in any way says that this ability is missing, and nothing of the others."""
+        try:
+            attempt()
+        except (Refused, RunError, InputError) as error:
+            if isinstance(error, Unreachable) and not error.connected:
+                raise  # nobody listens, whatever is asked
+            failed[ability] = error
+
+    def _probe_chat(self) -> None:
+        def read(answer: Any) -> None:
+            self._unopened = reasons_unopened(chat_text(answer["choices"][0]["message"]))
+
+        try:
+            self._adapted(CHAT, lambda: self._send(CHAT, PROBE_TOKENS, _message("Say yes."), read))
+        except Refused as error:
+            if SPENT not in error.said:
+                raise
+
+    def _probe_text(self) -> None:
+        def read(answer: Any) -> str:
+            return answer["choices"][0]["text"]
+
+        self._adapted(COMPLETIONS, lambda: self._send(COMPLETIONS, 1, _continuation("Yes"), read))
 
     def _probe_places(self) -> None:
+        def attempt() -> Shares:
+            return self._adapted(COMPLETIONS, lambda: self._digits("7\t1\n8\t2\n", [2, 6]))
+
         try:
-            self._digits("7\t1\n8\t2\n", [2, 6])
-        except Refused:
+            attempt()
+        except (Refused, Unreachable) as error:
+            if error.said is None:
+                raise
             self._least = 1  # some servers echo a prompt only if they may add a token
-            self._digits("7\t1\n8\t2\n", [2, 6])
+            attempt()
 
-    def _send(self, path: str, body: Any, read: Callable[[Any], Any]) -> Any:
-        """One request, sent again where that may help; `read` takes what is wanted from the answer."""
-        trouble = "no attempt was made"
-        for attempt in range(self.attempts):
-            wait = min(LONGEST_WAIT, 2**attempt) * random.uniform(0.25, 0.5)  # so that many do not come back at once
+    def _adapted(self, route: str, attempt: Callable[[], Any]) -> Any:
+        """Attempt a request, again in another dialect where the error names a setting that can be avoided."""
+        while True:
             try:
-                status, headers, data = self._exchange(path, body)
-            except httpx.HTTPError as error:
-                trouble = f"{type(error).__name__} {self._hidden(str(error))}"
-            else:
-                if status in AGAIN:
-                    trouble = f"status {status}"
-                    wait = max(wait, min(LONGEST_WAIT, _seconds(headers.get("retry-after"))))
-                elif status >= 300:
-                    self._refuse(path, status, data)
-                else:
-                    try:
-                        return read(json.loads(data))
-                    except ValueError as error:
-                        trouble = f"an answer that is no JSON ({error})"
-                    except (KeyError, IndexError, TypeError) as error:
-                        raise Refused(f"its answer lacks {error}") from error
-            if attempt + 1 < self.attempts and self._stop.wait(wait):
-                break
-        raise Unreachable(
-            f"{self.url}{path} did not answer in {self.attempts} attempts; the last: {trouble}. "
-            "Answers so far are kept: run the same command again to go on."
-        )
-
-    def _exchange(self, path: str, body: Any) -> tuple[int, httpx.Headers, bytes]:
-        deadline, data = time.monotonic() + self.timeout, bytearray()
-        method = "GET" if body is None else "POST"
-        with self._client.stream(method, self.url + path, json=body) as response:
-            for part in response.iter_bytes():
-                data += part
-                if len(data) > LARGEST:
-                    raise RunError(f"{self.url}{path} sent more than {LARGEST} bytes for one answer. It is no judge.")
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"the answer took more than {self.timeout:g} s")
-            return response.status_code, response.headers, bytes(data)
-
-    def _refuse(self, path: str, status: int, data: bytes) -> None:
-        said = self._hidden(" ".join(data[:300].decode("utf-8", "replace").split()))
-        if status in (401, 403):
-            raise InputError(f"{self.url} wants a key (status {status}). Put it into the environment as {KEY}.")
-        if status < 400:
-            raise RunError(
-                f"{self.url}{path} redirects (status {status}), which is not followed. Name the server itself."
-            )
-        raise Refused(f"status {status}: {said}")
-
-    def _hidden(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+                return attempt()
+            except (Refused, Unreachable) as error:
+                other = self._dialects[route].without(error.said or "")
+                if other is None:
+                    raise
+                self._dialects[route] = other
 
 
-def _choice(body: Any) -> Any:
-    return body["choices"][0]
+def _address(url: str) -> str:
+    """The address without a slash at its end; InputError where it is none, and never with the password in it."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InputError(f"--llm needs http(s)://HOST[:PORT]/v1 without a password; the key goes into ${KEY}.")
+    return url.rstrip("/")
 
 
-def _logprobs(body: Any) -> Any:
-    found = _choice(body)["logprobs"]
+def _raise_common(errors: Sequence[Exception]) -> None:
+    """Raise what keeps every ability away: a key, a redirect, a server that is broken as a whole."""
+    for kind in (InputError, RunError):
+        for error in errors:
+            if isinstance(error, kind):
+                raise error
+
+
+def _message(prompt: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": prompt}]}
+
+
+def _read(answer: Any, read: Callable[[Any], Any]) -> Any:
+    try:
+        return read(answer)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise Refused(f"its answer lacks {error}") from error
+
+
+def _continuation(prompt: str) -> dict[str, Any]:
+    return {"prompt": prompt, "stop": [STOP]}
+
+
+def _choice(answer: Any) -> dict[str, Any]:
+    """The answer's choice, an empty one where it has none: no words, which is a failure that is counted."""
+    return (answer.get("choices") or [{}])[0]
+
+
+def _logprobs(answer: Any) -> Any:
+    found = _choice(answer).get("logprobs")
     if not found or not found["top_logprobs"]:
         raise KeyError("log-probabilities")
     return found
 
 
-def _at(logprobs: Any, places: Sequence[int]) -> Shares:
+def _at(answer: Any, places: Sequence[int]) -> Shares:
     """The shares at characters of an echoed prompt; None where no token begins at one."""
+    logprobs = _logprobs(answer)
     if len(logprobs["text_offset"]) < 2:
         raise KeyError("the prompt's log-probabilities")
     begins = dict(zip(logprobs["text_offset"], logprobs["top_logprobs"], strict=False))
@@ -217,10 +254,3 @@ def shares(top: dict[str, float] | None) -> list[float] | None:
     likely = [math.exp(top[digit]) if top and digit in top else 0.0 for digit in DIGITS]
     total = sum(likely)
     return [value / total for value in likely] if total > 0 else None
-
-
-def _seconds(header: str | None) -> float:
-    try:
-        return max(0.0, float(header or 0))
-    except ValueError:
-        return 0.0  # a date: the wait of our own does

@@ -98,11 +98,16 @@ def _score_words(work: "_LayerWork") -> None:
 
 
 def plan_score(
-    config: ScoreConfig, records: Artifact, explanations: Artifact, price: float, progress: Progress
+    config: ScoreConfig,
+    records: Artifact,
+    explanations: Artifact,
+    price: float,
+    progress: Progress,
+    judge: JudgeConfig,
 ) -> Plan:
-    """What scoring explanations in words would send."""
+    """What scoring explanations in words would send to `judge`."""
     require_same_records(records, explanations)
-    planned = Planned()
+    planned = Planned(judge.llm_max_tokens)
     with progress.task("planning") as bar:
         reader = _reader(config, records, planned, bar)
         try_on_puzzles(reader, config.puzzles)

@@ -36,6 +36,7 @@ class Judge:
         opened = open_judge(config, asking)
         simulate(simulator, opened, [])  # refuses what the judge cannot serve
         self._model, self._answers, self._tell = opened.model, asking.answers, tell
+        self._max_tokens = config.llm_max_tokens
         self.name = without_address(opened.name)
 
     def score(self, model: ViewedModel, layer: int, unit: int, sentence: str) -> dict[str, Any]:
@@ -45,7 +46,8 @@ class Judge:
         """
         with Progress(Console(quiet=True)) as progress, progress.task("reading") as bar:
             # A connection to the file of answers belongs to one thread, and each request runs in another.
-            reader = Reader(self._simulator, Cached(self._model, Answers(self._answers)), model.texts, bar)
+            cached = Cached(self._model, Answers(self._answers), self._max_tokens)
+            reader = Reader(self._simulator, cached, model.texts, bar)
             highest = model.statistics(layer, model.protocol.explained_on)["maximum"]
             said = _Once(Sentences({unit: sentence}, frozenset(), highest, reader), self._tell)
             scores = score_explanation(model, layer, unit, said, (METRIC,))
