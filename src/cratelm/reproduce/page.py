@@ -19,7 +19,8 @@ layers), CRATE minus GPT-2, paired by training seed, on the corpus `{corpus}`. A
 Means are over seeds. A difference has a 95% t interval over seeds; one seed has none. The interval contains the
 variance between training seeds. Where it has the mark †, it contains the choice of held-out documents as well; all
 seeds are measured on the same documents, so the others leave that out. Intervals are not corrected for their number;
-verdicts are. The paper's numbers are next to ours under the heading "{signs}"."""
+verdicts are. The paper's numbers are next to ours under the heading "{signs}".
+"""
 
 
 def write_page(results: Results, asked: Sequence[Cell]) -> str:

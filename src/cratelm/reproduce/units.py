@@ -23,6 +23,9 @@ EDGES = {"token_share": np.arange(1, 20) / 20, "firing_rate": 10.0 ** np.arange(
 FEWEST = 20
 """Units in common bins, below which nothing is compared."""
 DIGITS = 4
+"""Significant ones: a rare unit's firing rate has as many as any other's."""
+RAREST = 5e-5
+"""The lowest firing rate whose logarithm is taken: cells of before 2026-11-28 have four decimals."""
 MEASURED_ON = "explain"
 """The half that the units' statistics are of. Cells of before 2026-11-28 do not say it: theirs are of the score half,
 and their token share, by pairs of places within a batch, is biased by a unit's firing rate."""
@@ -79,7 +82,10 @@ def adjusted(one: Units, other: Units, metric: str, by: Sequence[str]) -> float:
         return float("nan")
     layer, *known, score = np.concatenate(numbers).T
     model = np.repeat([1.0, 0.0], [len(of) for of in numbers])
-    known = [np.log10(values) if name == "firing_rate" else values for name, values in zip(by, known, strict=True)]
+    known = [
+        np.log10(np.maximum(values, RAREST)) if name == "firing_rate" else values
+        for name, values in zip(by, known, strict=True)
+    ]
     layers = (layer[:, None] == np.unique(layer)).astype(float)
     fitted = np.linalg.lstsq(np.column_stack([model, *known, layers]), score, rcond=None)[0]
     return float(fitted[0])
@@ -143,4 +149,4 @@ def _known(units: Units, metric: str, by: Sequence[str]) -> np.ndarray:
 
 
 def _plain(values: np.ndarray) -> list[float | None]:
-    return [None if np.isnan(value) else round(float(value), DIGITS) for value in values]
+    return [None if np.isnan(value) else float(f"{value:.{DIGITS}g}") for value in values]
