@@ -251,6 +251,29 @@ def test_near_duplicates_are_never_on_both_sides_of_a_score() -> None:
     assert not explained & scored
 
 
+def test_the_documents_of_a_side_know_their_near_duplicates(tmp_path: Path, quiet) -> None:
+    generator = np.random.default_rng(0)
+    originals = [" ".join(generator.choice(list("abcdefghijkl"), 60)) for _ in range(40)]
+    texts = [f"{text} {number}" for text in originals for number in range(6)]
+    (tmp_path / "texts").mkdir()
+    for number, text in enumerate(texts):
+        (tmp_path / "texts" / f"{number:03d}.txt").write_text(text)
+    config = CorpusConfig(corpus=str(tmp_path / "texts"), tokenizer="gpt2", explain_share=0.4, score_share=0.4)
+    made = tokenize(config, tmp_path / "tokens", quiet)
+    for name in ("explain", "score"):
+        side, tokenizer = read_side(made, name), read_tokenizer(made)
+        starts = np.r_[0, side.ends[:-1]]
+        original = [tokenizer.decode(side.tokens[a : b - 1])[:119] for a, b in zip(starts, side.ends, strict=True)]
+        assert 1 < len(set(original)) < len(original)
+        for one, group in zip(original, side.group, strict=True):
+            assert {g for o, g in zip(original, side.group, strict=True) if o == one} == {group}
+        assert len(set(side.group)) == len(set(original))
+        assert np.array_equal(side.first(3).group, side.group[:3])
+    (made.path / "score.ds.groups").unlink()
+    with pytest.raises(InputError, match=r"score\.ds\.groups is missing: .*Tokenize again"):
+        read_side(made, "score")
+
+
 def kneser_ney(counts: Counter, before: tuple[int, ...], token: int, vocabulary: int) -> float:
     """By the formula, in dictionaries: a shorter n-gram counts once for each that ends in it."""
     once, twice = (sum(count == number for count in counts.values()) for number in (1, 2))
