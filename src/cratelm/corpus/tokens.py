@@ -22,7 +22,7 @@ from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.sharding import ShardWork, train_texts
 from cratelm.corpus.sources import Source, open_source, origin
 from cratelm.corpus.split import split_held_out
-from cratelm.corpus.tokenizer import load_tokenizer, make_tokenizer
+from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer
 from cratelm.corpus.train_tokens import BYTES, TrainTokens, require_size
 from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError
@@ -177,7 +177,7 @@ def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[st
         "sides": written,
         "source": origin(source, described),
         "tokenizer": {
-            "vocabulary": tokenizer.get_vocab_size(),
+            "vocabulary": count_ids(tokenizer),
             "sha256": hash_file(folder / "tokenizer.json"),
         },
     }

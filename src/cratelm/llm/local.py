@@ -18,6 +18,7 @@ from transformers.utils import logging
 from cratelm.errors import InputError, first_line
 from cratelm.llm.model import DIGITS, STOP, Failure, Shares
 from cratelm.llm.words import CUT_OFF, words
+from cratelm.whole_texts import keep_whole
 
 BATCH = 16
 """Prompts at a time."""
@@ -40,6 +41,8 @@ class LocalModel:
         except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
             raise InputError(f"the judge in {path} cannot be loaded: {first_line(error)}") from error
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if tokenizer.is_fast:  # one in Python has none of the settings
+            keep_whole(tokenizer.backend_tokenizer)
         self.network, self.tokenizer = network.to(self.device).eval(), tokenizer
         self.name = f"{path.name} {_fingerprint(network)}"
         self.cannot = {} if self._whole_digits() else dict.fromkeys(("places", "next"), _SPLIT)

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from cratelm.artifacts import Artifact
 from cratelm.corpus.contexts import context_tokens
-from cratelm.corpus.tokenizer import end_of_text_id
+from cratelm.corpus.tokenizer import count_ids, end_of_text_id
 from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
 from cratelm.records.config import RecordConfig
@@ -61,8 +61,8 @@ class Recording:
 
     @cached_property
     def vocabulary(self) -> int:
-        """The number of the tokenizer's tokens."""
-        return read_tokenizer(self.tokens).get_vocab_size()
+        """The number of the tokenizer's ids."""
+        return count_ids(read_tokenizer(self.tokens))
 
     @cached_property
     def halves(self) -> dict[str, Half]:

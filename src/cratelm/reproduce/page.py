@@ -7,6 +7,7 @@ from cratelm.reproduce import examples_page as examples
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
 from cratelm.reproduce.questions import questions
+from cratelm.reproduce.versions import torch_versions
 
 SIGNS = "different text, size and judge: compare signs only"
 HEAD = """# The paper's tables and figures, made again
@@ -27,9 +28,10 @@ def write_page(results: Results, asked: Sequence[Cell]) -> str:
     """The page as Markdown."""
     edge, free = (_names(of(results)) for of in (tables.on_the_edge, tables.without_a_price))
     designs = context.on_token_share(context.designs(results))
+    versions = torch_versions([one["run"]["torch"] for one in results.cells])
     parts = [
         HEAD.format(done=len(results.cells), asked=len(asked), signs=SIGNS, corpus=results.corpus),
-        _part("What was run", tables.what_was_run(results, asked), _HOURS),
+        _part("What was run", tables.what_was_run(results, asked), f"{versions} {_HOURS}".strip()),
         _part(f"What of the claim holds ({SIGNS})", claims.judged(results), _RULE),
         f"## White-box, or less context?\n\n{designs}\n\n{_CONTEXT}\n",
         _part("CRATE minus GPT-2", tables.differences(results)),

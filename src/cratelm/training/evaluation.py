@@ -17,6 +17,7 @@ from cratelm.seeds import derive_seed
 from cratelm.stats import ratio_interval
 from cratelm.training.evaluate import DocumentLosses
 from cratelm.training.text_losses import context_length, encode, last_words_right, require_causal, text_losses
+from cratelm.whole_texts import keep_whole
 
 Estimate = dict[str, float | None]
 """`mean`, and the ends of its interval, `low` and `high`: None where one document is all there is, or too large."""
@@ -44,6 +45,7 @@ def _open_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     # transformers makes an empty one for a model of a kind it knows; only a fast one says where its tokens stand.
     if not isinstance(tokenizer, PreTrainedTokenizerFast) or len(tokenizer) < 2:
         raise InputError(f"{folder} holds no tokenizer. Save one there that has a tokenizer.json.")
+    keep_whole(tokenizer.backend_tokenizer)
     return tokenizer
 
 

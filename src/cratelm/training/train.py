@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from cratelm.artifacts import MANIFEST, Artifact, open_artifact, run_stage, write_json
-from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id
+from cratelm.corpus.tokenizer import END_OF_TEXT, count_ids, end_of_text_id
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.models.build import build_model
 from cratelm.models.decoder import DecoderForCausalLM
@@ -57,7 +57,7 @@ def _follow(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progr
 
 def _begin(config: TrainConfig, tokenizer: Tokenizer) -> DecoderForCausalLM:
     seed = derive_seed(config.seed, "weights")
-    return build_model(config.model, config.shape, tokenizer.get_vocab_size(), end_of_text_id(tokenizer), seed)
+    return build_model(config.model, config.shape, count_ids(tokenizer), end_of_text_id(tokenizer), seed)
 
 
 def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> None:
