@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from select import select as select_sockets
 
@@ -193,6 +194,24 @@ def test_clients_that_send_byte_by_byte_are_refused_and_hold_nobody_elses_turn(s
         assert httpx.post(f"{address}/api/try/explain", json=asked, timeout=60).status_code == 200
         with ThreadPoolExecutor(len(slow)) as crowd:
             assert set(crowd.map(answered_while_sending, slow)) == {b"HTTP/1.1 413"}
+
+
+def test_connections_that_send_nothing_lock_nobody_out_and_are_closed(study):
+    first = "from cratelm.viewer import connections\nconnections.HEADER_SECONDS = 4"
+    with viewer(study, first=first) as address:
+        host, port = address.removeprefix("http://").split(":")
+        silent = [socket.create_connection((host, int(port)), timeout=60) for _ in range(200)]
+        trickling = silent[-1]
+        trickling.sendall(b"GET /api/study HTTP/1.1\r\n")
+        assert httpx.get(f"{address}/api/study", timeout=30).status_code == 200
+        for client in silent:
+            with client:
+                assert client.recv(1) == b""  # closed by the server
+        again = HTTPConnection(host, int(port), timeout=60)
+        again.request("GET", "/api/study")
+        assert again.getresponse().read()
+        again.sock.sendall(b"GET /api")  # headers that never end, on a connection that was answered before
+        assert again.sock.recv(1) == b""
 
 
 def answered_while_sending(client: socket.socket) -> bytes:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 NAMES = [LOOPBACK, "localhost"]
-CONNECTIONS = 64
-"""More at once are answered with 503."""
 
 
 def require_view() -> None:
@@ -34,6 +32,7 @@ def serve(
     import uvicorn
 
     from cratelm.viewer.api import Viewer
+    from cratelm.viewer.connections import CONNECTIONS, BoundedProtocol
     from cratelm.viewer.study import Study
 
     study = Study(folder)
@@ -54,7 +53,7 @@ def serve(
             limit_concurrency=CONNECTIONS,
             timeout_keep_alive=5,
             h11_max_incomplete_event_size=16 * 1024,
-            http="h11",
+            http=BoundedProtocol,
             ws="none",
             lifespan="off",
             server_header=False,
