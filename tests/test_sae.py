@@ -195,7 +195,10 @@ def test_quality_equals_saelens_s_own_evaluation(made, model, tokens, quiet):
         assert ours["delta_loss"]["mean"] == pytest.approx(ours["sae_loss"] - quality["clean_loss"], abs=1e-6)
         gap = mean["ce_loss_with_ablation"] - mean["ce_loss_without_sae"]
         recovered = (mean["ce_loss_with_ablation"] - mean["ce_loss_with_sae"]) / gap
-        assert ours["loss_recovered"] * gap == pytest.approx(recovered * gap, abs=1e-4)
+        if ours["loss_recovered"] is None:  # zeros cost the model nothing that is sure
+            assert gap < 0.01
+        else:
+            assert ours["loss_recovered"] * gap == pytest.approx(recovered * gap, abs=1e-4)
         assert sum(ours["density"]["latents"]) == round(128 * (1 - ours["dead_share"]))
 
 

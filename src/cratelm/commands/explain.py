@@ -41,7 +41,7 @@ def explain(
     from cratelm.artifacts import open_artifact
     from cratelm.explain.explain import explain as explain_records
     from cratelm.explain.explain import plan_explain, read_sentences
-    from cratelm.explain.words import count_failures
+    from cratelm.explain.words import FAILED, count_failures
     from cratelm.llm.config import open_judge
     from cratelm.progress import Progress
     from cratelm.records.store import read_layers, require_protocol
@@ -57,11 +57,16 @@ def explain(
             return
         model = open_judge(judge, asking) if LLM in settings.names else None
         made = explain_records(settings, opened, out, progress, judge, model)
-    units = sum(read_layers(opened))
+    layers = range(len(read_layers(opened)))
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{units:,} units explained by {settings.explainer}. For example:")
     for explainer in settings.with_sentences:
-        unit, said = next((unit, one) for unit, one in enumerate(read_sentences(made, 0, explainer)) if one is not None)
-        console.print(f"  {explainer}, unit 0/{unit}: {visible(said)}")
+        said = [
+            (f"{layer}/{unit}", sentence)
+            for layer in layers
+            for unit, sentence in enumerate(read_sentences(made, layer, explainer))
+            if sentence is not None and not sentence.startswith(FAILED)
+        ]
+        example = f", such as {said[0][0]}: {visible(said[0][1])}" if said else "."
+        console.print(f"{len(said):,} units explained by {explainer}{example}")
     for reason, count in count_failures(made).most_common():
         console.print(f"{count:,} explanations could not be used: {visible(reason)}")

@@ -1,16 +1,13 @@
 """Tokens into files: `NAME.ds` and `NAME.ds.index`, datatrove's format."""
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from cratelm.corpus.encoding import encode_all
 from cratelm.corpus.tokenizer import end_of_text_id
-
-BATCH = 1000
-"""Documents that are tokenized together."""
 
 
 def write_side(name: Path, texts: Iterable[str], tokenizer: Tokenizer) -> dict[str, int]:
@@ -18,12 +15,16 @@ def write_side(name: Path, texts: Iterable[str], tokenizer: Tokenizer) -> dict[s
     end_of_text = end_of_text_id(tokenizer)
     lengths: list[int] = []
     size = 0
+
+    def measured() -> Iterator[str]:
+        nonlocal size
+        for text in texts:
+            size += len(text.encode())
+            yield text
+
     with name.with_suffix(".ds").open("wb") as file:
-        remaining = iter(texts)
-        while batch := list(islice(remaining, BATCH)):
-            for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-                file.write(np.array([*encoding.ids, end_of_text], dtype="<u2").tobytes())
-                lengths.append(len(encoding.ids) + 1)
-            size += sum(len(text.encode()) for text in batch)
+        for ids in encode_all(tokenizer, measured()):
+            file.write(np.array([*ids, end_of_text], dtype="<u2").tobytes())
+            lengths.append(len(ids) + 1)
     np.cumsum(lengths, dtype="<u8").tofile(name.with_suffix(".ds.index"))
     return {"documents": len(lengths), "tokens": sum(lengths), "bytes": size}

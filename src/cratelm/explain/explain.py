@@ -22,7 +22,7 @@ from cratelm.explain.controls import Constant, RandomNumbers
 from cratelm.explain.graph import PatternGraphs
 from cratelm.explain.selection import PROTOCOLS, select
 from cratelm.explain.table import OTHER, TokenTables
-from cratelm.explain.words import drawn_units, explain_in_words, write_words
+from cratelm.explain.words import FAILED, drawn_units, explain_in_words, write_words
 from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import Failure, LanguageModel
 from cratelm.llm.plan import Plan, Planned
@@ -111,7 +111,7 @@ def _say(work: _Work, shown: Excerpts, path: Path, layer: int, units: int) -> li
     write_words(path, drawn, said)
     found: list[str | None] = [None] * units
     for unit, one in zip(drawn.tolist(), said, strict=True):
-        found[unit] = f"failed: {one.reason}" if isinstance(one, Failure) else one
+        found[unit] = FAILED + one.reason if isinstance(one, Failure) else one
     return found
 
 

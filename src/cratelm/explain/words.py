@@ -18,6 +18,9 @@ from cratelm.llm.model import Failure, LanguageModel
 from cratelm.records.store import Excerpts, read_protocol, read_units
 from cratelm.seeds import derive_seed
 
+FAILED = "failed: "
+"""What the sentence of an explanation that could not be used begins with; the reason follows."""
+
 
 def drawn_units(units: int, count: int, seed: int, layer: int) -> np.ndarray:
     """Uniformly drawn units of a layer, ascending: the same for every model whose layers are of one size."""

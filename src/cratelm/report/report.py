@@ -110,7 +110,7 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     models = [trained for trained, _ in pairs]
     # Autoescaping: whatever comes from the text is text on the page.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"estimate": estimate, "number": number}
+    environment.filters |= {"estimate": estimate, "number": number, "p_value": p_value}
     template = environment.from_string(files("cratelm.report").joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
         table=table,
@@ -139,6 +139,11 @@ def estimate(value: dict[str, Any] | None, digits: int = 3) -> str:
     if value is None or value["low"] is None:
         return number(None if value is None else value["mean"], digits)
     return f"{value['mean']:z.{digits}f} [{value['low']:z.{digits}f}, {value['high']:z.{digits}f}]"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value as text: one that three decimals would show as 0 is below 0.001."""
+    return "p < 0.001" if value is not None and value < 0.001 else f"p = {number(value)}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cratelm.artifacts import Artifact, read_json
-from cratelm.report.report import estimate, number
+from cratelm.report.report import estimate, number, p_value
 from cratelm.report.rows import EXPLAINER
 from cratelm.score.config import CORRELATIONS, PRIMARY_METRIC
 
@@ -32,7 +32,7 @@ def print_table(report: Artifact, as_json: bool) -> None:
     )
     for row in table["differences"]:
         if row["explainer"] == EXPLAINER and row["metric"] in CORRELATIONS:
-            said = "primary endpoint" if row["primary"] else f"secondary, p = {row['p_holm']:.3f} by Holm"
+            said = "primary endpoint" if row["primary"] else f"secondary, {p_value(row['p_holm'])} by Holm"
             console.print(
                 f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {estimate(row['difference'])} ({said})"
             )

@@ -115,7 +115,8 @@ def measure(held_out: HeldOut, saes: dict[str, Any], progress: Progress) -> dict
 
     Losses are nats a token. `delta_loss` comes with a 95% bootstrap interval over documents. `loss_recovered` is
     (zero - sae) / (zero - clean): where a layer has no skip, as CRATE's, zero ablation ends the stream, so it does
-    not compare architectures; delta loss does.
+    not compare architectures; delta loss does. It is None where zero ablation costs the model nothing that documents
+    drawn again would not: there is no loss to recover then.
     """
     with progress.task("measuring the autoencoders", total=2 + 3 * len(saes)) as bar:
         sums = reconstructions(held_out, saes)
@@ -147,12 +148,13 @@ def measure(held_out: HeldOut, saes: dict[str, Any], progress: Progress) -> dict
 
 def _loss_figures(clean: np.ndarray, losses: dict[str, np.ndarray], tokens: np.ndarray) -> dict[str, Any]:
     means = {f"{name}_loss": float(nats.sum() / tokens.sum()) for name, nats in losses.items()}
-    gap = (losses["zero"] - clean).sum()
-    recovered = float((losses["zero"] - losses["sae"]).sum() / gap) if gap else None
+    gap = _delta(losses["zero"] - clean, tokens)
+    has_gap = gap["mean"] > 0 and (gap["low"] is None or gap["low"] > 0)
+    recovered = float((losses["zero"] - losses["sae"]).sum() / (losses["zero"] - clean).sum()) if has_gap else None
     return means | {"delta_loss": _delta(losses["sae"] - clean, tokens), "loss_recovered": recovered}
 
 
-def _delta(difference: np.ndarray, tokens: np.ndarray) -> dict[str, float | None]:
+def _delta(difference: np.ndarray, tokens: np.ndarray) -> dict[str, Any]:
     read = tokens > 0
     low, high = None, None
     if read.sum() > 1:
