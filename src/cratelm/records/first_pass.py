@@ -34,14 +34,13 @@ def table_sample(config: RecordConfig, site: str, units: int, vocabulary: int) -
 
 
 def token_rows(keys: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """The different keys of a batch, and a sparse float64 (different, places) that sums over the places of each."""
+    """The different keys of a batch, and a sparse (different, places) that sums over the places of each."""
     values, sizes = np.unique(keys, return_counts=True)
     bounds = torch.from_numpy(np.r_[0, np.cumsum(sizes)].astype(np.int64))
     places = torch.from_numpy(np.argsort(keys, axis=None, kind="stable"))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")  # of torch: such tensors are new, and go unchecked
-        ones = torch.ones(len(places), dtype=torch.float64)
-        rows = torch.sparse_csr_tensor(bounds, places, ones, (len(sizes), keys.size))
+        rows = torch.sparse_csr_tensor(bounds, places, torch.ones(len(places)), (len(sizes), keys.size))
     return torch.from_numpy(values.astype(np.int64)), rows
 
 
@@ -87,10 +86,12 @@ class TableSums:
     def see(self, part: np.ndarray, tokens: tuple[torch.Tensor, torch.Tensor], activations: torch.Tensor) -> None:
         """See a batch: the part of each context, its `token_rows`, and its activations (contexts, T, units)."""
         keys, rows = tokens
-        sample = activations[..., self.sample.to(activations.device)]  # (contexts, T, sample)
-        self.positions.see(part, sample)
+        if len(self.sample) < activations.shape[-1]:
+            activations = activations[..., self.sample.to(activations.device)]  # (contexts, T, sample)
+        self.positions.see(part, activations)
         self._values.write(keys.int().numpy().tobytes())
-        self._sums.write((rows @ sample.flatten(0, 1).double().cpu()).numpy().tobytes())
+        # float32: a batch holds few places of a token. The batches are added up in float64.
+        self._sums.write((rows @ activations.flatten(0, 1).cpu()).numpy().tobytes())
 
     def close(self) -> None:
         """All is seen."""
@@ -113,8 +114,8 @@ class TableFile:
         for batch in self.batches:
             bounds = batch.start + np.searchsorted(self.values[batch], [first, first + len(sums)])
             tokens = self.values[slice(*bounds)] - first
-            start = int(8 * bounds[0] * self.columns)
-            rows = np.fromfile(self.path, np.float64, len(tokens) * self.columns, offset=start)
+            start = int(4 * bounds[0] * self.columns)
+            rows = np.fromfile(self.path, np.float32, len(tokens) * self.columns, offset=start)
             sums[tokens] += rows.reshape(-1, self.columns)
 
 

@@ -12,7 +12,7 @@ BLOCK = 256
 class Moments:
     """The mean of every unit, the sums of powers of what its activations lie from it, firing counts and maxima.
 
-    Powers are taken about the mean of a batch, and batches are put together by Pébay's formulas (Sandia report
+    Powers are taken about the mean so far, and batches are put together by Pébay's formulas (Sandia report
     SAND2008-6212). Sums of raw powers would cancel: with mean 3 and spread 1e-6 nothing would be left of a fourth
     moment.
     """
@@ -32,17 +32,23 @@ class Moments:
         batch = Moments(flat.shape[1], flat.device)
         batch.tokens += len(flat)
         batch.maximum = activations.amax(1).amax(0)
+        about = self.mean if self.tokens else flat[:BLOCK].double().mean(0)
         # Sums over tokens are products with ones: the fastest way that a processor has.
         ones = torch.ones(BLOCK, dtype=torch.float64, device=flat.device)
+        powers = torch.zeros(4, flat.shape[1], dtype=torch.float64, device=flat.device)
         for block in flat.split(BLOCK):
-            batch.mean += ones[: len(block)] @ block.double()
-            batch.fired += (ones[: len(block)].float() @ block.sign()).nan_to_num().long()
-        batch.mean /= len(flat)
-        for block in flat.split(BLOCK):
-            first = block.double() - batch.mean
+            every, first = ones[: len(block)], block.double() - about
             second = first * first
-            powers = (second, second * first, second * second)
-            batch.central += torch.stack([ones[: len(block)] @ power for power in powers])
+            powers += torch.stack([every @ first, every @ second, every @ (second * first), every @ (second * second)])
+            batch.fired += (every.float() @ block.sign()).nan_to_num().long()
+        apart, second, third, fourth = powers / len(flat)
+        batch.mean = about + apart
+        central = (
+            second - apart**2,
+            third - 3 * apart * second + 2 * apart**3,
+            fourth - 4 * apart * third + 6 * apart**2 * second - 3 * apart**4,
+        )
+        batch.central = torch.stack(central) * len(flat)
         self.add(vars(batch))
 
     def state(self) -> dict[str, torch.Tensor]:

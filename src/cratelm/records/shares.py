@@ -35,9 +35,9 @@ class PositionSums:
 
     def see(self, part: np.ndarray, activations: torch.Tensor) -> None:
         """See a batch: the parts of contexts (contexts,), and activations (contexts, T, sample)."""
-        for one in range(PARTS):
-            mine = torch.from_numpy(np.flatnonzero(part == one)).to(activations.device)
-            self.sums[one, : activations.shape[1]] += activations[mine].sum(0, dtype=torch.float64).cpu()
+        of_part = torch.from_numpy(np.eye(PARTS, dtype=np.float32)[:, part]).to(activations.device)
+        sums = (of_part @ activations.flatten(1)).unflatten(1, activations.shape[1:])  # (PARTS, T, sample)
+        self.sums[:, : activations.shape[1]] += sums.cpu()
 
 
 class Shares:
