@@ -28,7 +28,7 @@ def print_table(report: Artifact, as_json: bool) -> None:
     console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in CORRELATIONS), sep="\n")
     console.print(
         "Correlations by the explainer `table` † (and `graph` beside it), strict protocol: Pearson's, Spearman's for "
-        "anthropic; `all` is the mean over layers. Whole text: by all tokens instead of five excerpts, of a sample."
+        "anthropic; `all` is the mean over layers. Whole text: over all tokens instead of five excerpts."
     )
     for row in table["differences"]:
         if row["explainer"] == EXPLAINER and row["metric"] in CORRELATIONS:
