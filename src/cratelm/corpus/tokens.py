@@ -22,7 +22,7 @@ from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.sharding import ShardWork, train_texts
 from cratelm.corpus.sources import Source, open_source, origin
 from cratelm.corpus.split import split_held_out
-from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer
+from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer, tokenizer_path
 from cratelm.corpus.train_tokens import BYTES, TrainTokens, require_size
 from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError
@@ -147,6 +147,10 @@ def _prepare_tokenizer(config: CorpusConfig, source: Source, path: Path) -> None
         read += len(text)
         return read - len(text) < BPE_TEXT
 
+    if Path(config.tokenizer).exists():
+        from cratelm.corpus.model_tokenizer import require_agreement  # which imports transformers: seconds
+
+        require_agreement(tokenizer_path(Path(config.tokenizer)))
     make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, source))).save(str(path))
 
 

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 import cratelm.models  # noqa: F401 (registers our models with AutoModel)
 from cratelm.artifacts import Artifact
 from cratelm.errors import InputError, first_line
+from cratelm.greedy import forget_generation_settings
 
 
 def load_causal_lm(folder: Path) -> PreTrainedModel:
@@ -37,6 +38,9 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
             raise InputError(
                 f"the weights in {folder} do not fit its config.json; {problem.replace('_', ' ')}: {names}"
             )
+    forget_generation_settings(model)
+    # Settings of a config.json that change the form of outputs, not their numbers.
+    model.config.return_dict, model.config.output_hidden_states = True, False
     return model
 
 

@@ -13,13 +13,13 @@ from transformers import PreTrainedModel
 
 from cratelm.artifacts import Artifact
 from cratelm.corpus.contexts import context_tokens
-from cratelm.corpus.tokenizer import count_ids, end_of_text_id
+from cratelm.corpus.tokenizer import count_ids
 from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
 from cratelm.records.config import RecordConfig
 from cratelm.records.halves import Half, Shard, cut_batches, cut_half, cut_shards
 from cratelm.records.paper.windows import cut_rows, cut_stream
-from cratelm.sae.open import load_network
+from cratelm.sae.open import load_network, start_of
 from cratelm.training.text_losses import context_length
 from cratelm.units.sites import at_sites, find_sites, is_signed
 
@@ -56,8 +56,8 @@ class Recording:
 
     @cached_property
     def start(self) -> int:
-        """The end-of-text token, which the model reads before every context."""
-        return end_of_text_id(read_tokenizer(self.tokens))
+        """The token that the model reads before every context."""
+        return start_of(self.model)
 
     @cached_property
     def vocabulary(self) -> int:
