@@ -17,7 +17,8 @@ class BaselineConfig(DecoderConfig):
     `activation="gelu_new"` with `bias=True` is OpenAI's GPT-2; `activation="gelu"` is the exact GELU.
     `intermediate_size` is four times the width where it is not given. Two rivals of ISTA keep the hidden layer sparse:
     `activation="topk"` keeps the `topk` largest values (a sixteenth of the layer where it is not given), `l1_penalty`
-    adds that much of each layer's L1 norm a token to the training loss. `attention="mssa"` puts CRATE's compression in the place of attention.
+    adds that much of each layer's L1 norm a token to the training loss. `attention="mssa"` puts CRATE's compression in
+    the place of attention.
     """
 
     model_type = "gpt2-baseline"
