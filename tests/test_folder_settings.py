@@ -6,11 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import AddedToken
+from tokenizers.normalizers import Lowercase, Sequence, Strip
+from tokenizers.pre_tokenizers import ByteLevel
 
 from cratelm.cli import run
+from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.tokenizer import token_bytes, token_texts, train_bpe
+from cratelm.corpus.tokens import tokenize
+from cratelm.errors import InputError
 from cratelm.llm.local import LocalModel
 from cratelm.models.load import load_causal_lm
+from cratelm.training.evaluate import Validation
+from tests.conftest import sentences
 from tests.language_models import bytes_tokenizer, random_gpt2
 
 SETTINGS = {
@@ -120,3 +127,31 @@ def test_an_added_token_has_the_bytes_of_its_own_text() -> None:
     assert {257, 258, 259} <= set(encoding.ids)
     assert b"".join(data[number] for number in encoding.ids) == text.encode()
     assert token_texts(tokenizer)[257:] == ["  ", "日本", "né"]
+
+
+@pytest.mark.parametrize("change", ["space before", "lower case", "nothing"])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_validation_loss_per_byte_counts_the_bytes_of_the_text(change, earlier, tmp_path: Path, quiet) -> None:
+    tokenizer = train_bpe(sentences(60), 300)
+    if change == "space before":
+        tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    elif change == "lower case":
+        tokenizer.normalizer = Sequence([Lowercase(), Strip()])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    texts = [f"Á {text} " for text in sentences(80)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    shares = {"validation_share": 0.3, "explain_share": 0.2, "score_share": 0.2}
+    config = CorpusConfig(str(tmp_path / "a.jsonl"), tokenizer=str(tmp_path / "tokenizer.json"), **shares)
+    made = tokenize(config, tmp_path / "tokens", quiet)
+    if earlier:
+        (made.path / "validation.ds.bytes").unlink()
+    if earlier and change != "nothing":
+        with pytest.raises(InputError, match="Tokenize again"):
+            Validation(made)
+        return
+    model = random_gpt2(vocab_size=300, n_positions=80)
+    losses = Validation(made).losses(model)
+    counted = json.loads((made.path / "counts.json").read_text())["sides"]["validation"]
+    assert losses.bytes.sum() == counted["bytes"]
+    assert set(losses.bytes.tolist()) <= {len(text.encode()) for text in texts}
+    assert Validation(made).losses(model, 3).bytes.tolist() == losses.bytes[:3].tolist()

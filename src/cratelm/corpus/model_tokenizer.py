@@ -75,7 +75,7 @@ def build_tokenizer(file: Path) -> PreTrainedTokenizerBase:
     """
     settings = next((file.parent / name for name in SETTINGS if (file.parent / name).is_file()), file)
     try:
-        built = AutoTokenizer.from_pretrained(file.parent, local_files_only=True, trust_remote_code=False)
+        built: Any = AutoTokenizer.from_pretrained(file.parent, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # tokenizers raises nothing narrower
         raise InputError(
             f"transformers builds no tokenizer from {settings}, so nothing tells whether {file} cuts text as the "

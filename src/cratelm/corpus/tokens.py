@@ -1,9 +1,10 @@
 """The corpus stage: text in, a folder of 16-bit tokens out, and the reader of that folder.
 
 Files are in datatrove's format: `NAME.ds` holds the tokens of documents, little-endian 16-bit numbers, an end-of-text
-token after each document; `NAME.ds.index` holds the documents' ends as 64-bit numbers. Beside the sides that
-units are measured on, `NAME.ds.groups` holds each document's group of near-duplicates. The train side stays in the
-files of its shards, `train-NNNNN` (sharding.py); the other sides are small, made together, and a file each.
+token after each document; `NAME.ds.index` holds the documents' ends as 64-bit numbers. Next to the sides that
+units are measured on, `NAME.ds.groups` holds each document's group of near-duplicates. `validation.ds.bytes` holds the
+bytes of text of each validation document, since a tokenizer may change a text before it cuts it. The train side stays
+in the files of its shards, `train-NNNNN` (sharding.py); the other sides are small, made together, and a file each.
 """
 
 import shutil
@@ -36,6 +37,8 @@ BPE_TEXT = 100_000_000
 GROUPS = ".ds.groups"
 """Ending of the file that holds the group of near-duplicates of each document, as 64-bit numbers."""
 GROUPED = ("explain", "score")
+SIZES = ".ds.bytes"
+"""Ending of the file that holds the bytes of text of each validation document, as 64-bit numbers."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,18 @@ def _read_groups(path: Path, documents: int) -> np.ndarray:
             "near-duplicates. Tokenize again."
         )
     require_size(path, 8 * documents)
+    return np.fromfile(path, dtype="<u8").astype(np.int64)
+
+
+def read_validation_bytes(tokens: Artifact) -> np.ndarray | None:
+    """The bytes of text of each validation document, (documents,) int64; None where an earlier version made the tokens.
+
+    Raises InputError where the file is cut off.
+    """
+    path = tokens.path / f"validation{SIZES}"
+    if not path.is_file():
+        return None
+    require_size(path, 8 * read_json(tokens.path / "counts.json")["sides"]["validation"]["documents"])
     return np.fromfile(path, dtype="<u8").astype(np.int64)
 
 
@@ -170,6 +185,7 @@ def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[st
     written: dict[str, Any] = {side: write_side(folder / side, texts, tokenizer) for side, texts in sides.items()}
     for side in GROUPED:
         np.array(groups[side], dtype="<u8").tofile((folder / side).with_suffix(GROUPS))
+    np.array([len(text.encode()) for text in sides["validation"]], dtype="<u8").tofile(folder / f"validation{SIZES}")
     written["train"] = _place_train(folder, shards)
     for side, made in written.items():
         if not made["documents"]:

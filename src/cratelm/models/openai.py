@@ -1,5 +1,7 @@
 """OpenAI's GPT-2 weights, from a folder or the hub, as our baseline with GELU and biases."""
 
+from typing import Any
+
 import torch
 from huggingface_hub import is_offline_mode
 from huggingface_hub.errors import StrictDataclassError
@@ -71,7 +73,7 @@ def _load(source: str) -> GPT2LMHeadModel:
         kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
         if kind != GPT2Config.model_type:
             raise InputError(f"{source} holds a {kind} model. GPT-2 can be imported; others are recorded as they are.")
-        theirs, report = GPT2LMHeadModel.from_pretrained(
+        loaded: Any = GPT2LMHeadModel.from_pretrained(
             source,
             dtype=torch.float32,
             use_safetensors=True,
@@ -81,6 +83,7 @@ def _load(source: str) -> GPT2LMHeadModel:
     except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         offline = " The hub is off; HF_HUB_OFFLINE=0 turns it on." if is_offline_mode() else ""
         raise InputError(f"no GPT-2 weights at {source}: {first_line(error)}.{offline}") from error
+    theirs, report = loaded
     require_fitting(report, source)
     return theirs
 
