@@ -38,8 +38,18 @@ def ista(y: torch.Tensor, w: torch.Tensor, eta: float = 0.1, lam: float = 0.1) -
     return z2 @ w
 
 
-def official_logits(w: Tensors, ids: torch.Tensor, layers: int, heads: int) -> torch.Tensor:
-    """The logits of an official checkpoint, CRATE or GPT with ReLU, from its own tensors: (T, V)."""
+def gelu(x: torch.Tensor) -> torch.Tensor:
+    """x times the normal distribution function."""
+    return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def gelu_new(x: torch.Tensor) -> torch.Tensor:
+    """Its approximation by a hyperbolic tangent."""
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def official_logits(w: Tensors, ids: torch.Tensor, layers: int, heads: int, activation=torch.relu) -> torch.Tensor:
+    """The logits of an official checkpoint, CRATE or GPT, from its own tensors: (T, V)."""
     crate = any(name.endswith("ista.weight") for name in w)
     x = w["transformer.wte.weight"][ids] + w["transformer.wpe.weight"][: len(ids)]
     for i in range(layers):
@@ -51,7 +61,7 @@ def official_logits(w: Tensors, ids: torch.Tensor, layers: int, heads: int) -> t
         else:
             q, k, v = linear(norm(x, w, h + "ln_1"), w, h + "attn.c_attn").chunk(3, -1)
             x = x + linear(attend(q, k, v, heads), w, h + "attn.c_proj")
-            x = x + linear(torch.relu(linear(norm(x, w, h + "ln_2"), w, h + "mlp.c_fc")), w, h + "mlp.c_proj")
+            x = x + linear(activation(linear(norm(x, w, h + "ln_2"), w, h + "mlp.c_fc")), w, h + "mlp.c_proj")
     return norm(x, w, "transformer.ln_f") @ w["transformer.wte.weight"].T
 
 

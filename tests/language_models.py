@@ -1,6 +1,7 @@
 """Small language models of transformers, and a tokenizer of bytes, that several tests share."""
 
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -20,9 +21,12 @@ TEXTS = [
 
 
 def bytes_tokenizer(start: bool = True) -> PreTrainedTokenizerFast:
-    """A token a byte, and end-of-text, which is number 0; it begins a text if `start`."""
+    """A token a byte, and number 0: end-of-text, which begins a text; without `start` an ordinary token."""
     special = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT} if start else {}
-    return PreTrainedTokenizerFast(tokenizer_object=train_bpe(["a"], VOCABULARY), **special)
+    bytewise = train_bpe(["a"], VOCABULARY)
+    if not start:
+        bytewise = Tokenizer.from_str(bytewise.to_str().replace(END_OF_TEXT, "<|unused|>"))
+    return PreTrainedTokenizerFast(tokenizer_object=bytewise, **special)
 
 
 def random_gpt2(**settings) -> GPT2LMHeadModel:

@@ -1,5 +1,7 @@
 """Whatever works with a transformers model works with ours."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +157,60 @@ def test_openais_gpt2_has_the_same_logits_in_our_baseline(openai_folder, prompt)
     ours = import_gpt2(str(openai_folder)).eval()
     assert ours.num_parameters() == theirs.num_parameters()
     torch.testing.assert_close(ours(prompt).logits, theirs(prompt).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast"])
+def test_a_gpt2_of_any_activation_that_is_accepted_has_the_same_logits(activation, openai_folder, prompt, tmp_path):
+    theirs = GPT2LMHeadModel.from_pretrained(openai_folder, activation_function=activation).eval()
+    theirs.save_pretrained(tmp_path)
+    ours = import_gpt2(str(tmp_path)).eval()
+    torch.testing.assert_close(ours(prompt).logits, theirs(prompt).logits, atol=1e-4, rtol=1e-4)
+
+
+def harm_folder(folder: Path, harm: str) -> None:
+    """Spoil a GPT-2's folder in one way."""
+    from safetensors.torch import load_file, save_file
+
+    tensors, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text())
+    if harm == "untied":
+        tensors["lm_head.weight"] = torch.randn_like(tensors["transformer.wte.weight"])
+        config["tie_word_embeddings"] = False
+    elif harm == "untied, but called tied":
+        tensors["lm_head.weight"] = torch.randn_like(tensors["transformer.wte.weight"])
+    elif harm == "missing":
+        del tensors["transformer.h.1.mlp.c_fc.weight"]
+    elif harm == "unexpected":
+        tensors["transformer.h.1.gate.weight"] = torch.ones(2)
+    elif harm == "misshaped":
+        tensors["transformer.wpe.weight"] = torch.ones(40, 32)
+    elif harm == "swish":
+        config["activation_function"] = "swish"
+    elif harm == "scaled by the layer":
+        config["scale_attn_by_inverse_layer_idx"] = True
+    else:
+        config = {"model_type": "gpt_neo", "architectures": ["GPTNeoForCausalLM"]}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        ("untied", "its head differs from its token embedding"),
+        ("untied, but called tied", "its head differs from its token embedding"),
+        ("missing", r"missing keys: transformer\.h\.1\.mlp\.c_fc\.weight"),
+        ("unexpected", r"unexpected keys: .*h\.1\.gate\.weight"),
+        ("misshaped", r"wpe\.weight"),
+        ("swish", "its activation_function swish is none of relu, gelu"),
+        ("scaled by the layer", "attention scaled by the layer"),
+        ("another model", "holds a gpt_neo model"),
+    ],
+)
+def test_a_gpt2_that_would_lose_something_is_refused_by_name(harm, message, openai_folder, tmp_path) -> None:
+    shutil.copytree(openai_folder, tmp_path / "model")
+    harm_folder(tmp_path / "model", harm)
+    with pytest.raises(InputError, match=message):
+        import_gpt2(str(tmp_path / "model"))
 
 
 def test_the_command_imports_openais_gpt2(openai_folder, prompt, tmp_path) -> None:

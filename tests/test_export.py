@@ -12,6 +12,7 @@ from cratelm.cli import run
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.export.neuronpedia import interval_shares
+from cratelm.export.numbers import rounded
 from cratelm.records.store import read_excerpts, read_units
 from tests.foreign import environment
 
@@ -95,13 +96,20 @@ def test_saedashboards_classes_read_the_batches(study, records, request, tmp_pat
         assert feature["frac_nonzero"] == statistics["firing_rate"][unit]
         top = [group for group in feature["activations"] if group["bin_min"] == -1]
         expected = read_excerpts(records, 1, "explain", "top", [unit])
-        np.testing.assert_allclose([group["values"] for group in top], expected.activations, atol=6e-6)
+        np.testing.assert_allclose([group["values"] for group in top], expected.activations, rtol=6e-5)
         for group in feature["activations"]:
             peak = max(group["values"])
             assert group["values"][group["qualifying_token_index"]] == peak
-            assert group["bin_min"] - 1e-5 <= peak <= group["bin_max"] + 1e-5
+            assert group["bin_min"] - 1e-4 * peak <= peak <= group["bin_max"] + 1e-4 * peak
         intervals = read_excerpts(records, 1, "explain", "interval", [unit], 9)
         assert len(feature["activations"]) == len(top) + len(intervals.unit)
+
+
+@pytest.mark.parametrize("value", [1.2345678e-9, -0.00012345678, 12345678.9, 0.1, 3.4e38])
+def test_exported_numbers_keep_five_significant_digits_at_every_size(value) -> None:
+    assert rounded(value) == pytest.approx(value, rel=5e-5)
+    assert len(repr(rounded(value)).partition("e")[0].strip("-0.").replace(".", "").strip("0")) <= 5
+    assert rounded(0.0) == 0
 
 
 def test_interval_shares_are_those_of_the_histogram() -> None:

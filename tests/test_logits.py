@@ -1,18 +1,21 @@
 """`record --logits`: what each unit's writing does to the next token, against the weights themselves."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from cratelm.artifacts import open_artifact
 from cratelm.cli import run
 from cratelm.models.subject import model_folder
 from cratelm.records.logits import read_logits
 from cratelm.sae.open import load_network
-from cratelm.units.directions import token_effects, unit_directions
+from cratelm.units.directions import unit_directions
+from cratelm.units.unembedding import token_effects
 
 
 @pytest.fixture(scope="module", params=["crate", "gpt2"])
@@ -42,6 +45,41 @@ def test_raised_and_lowered_tokens_follow_from_the_weights(recorded) -> None:
             assert row["raised"] == np.argsort(-effects[unit], kind="stable")[:4].tolist()
             assert row["lowered"] == np.argsort(effects[unit], kind="stable")[:4].tolist()
             np.testing.assert_allclose(row["raised_by"], effects[unit][row["raised"]], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("maker", "sites", "rows"),
+    [
+        ("gpt2", "*.mlp.c_proj", 16),
+        ("gpt2", "*.attn", 16),
+        ("llama", "*.mlp.act_fn", 0),
+        ("llama", "*.mlp.down_proj", 16),
+    ],
+)
+def test_a_site_has_a_row_a_unit_or_none_where_no_direction_is_fixed(maker, sites, rows, tokens, tmp_path, capsys):
+    torch.manual_seed(0)
+    if maker == "gpt2":
+        sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 80, "bos_token_id": 0, "eos_token_id": 0}
+        model = GPT2LMHeadModel(GPT2Config(vocab_size=300, **sizes))
+    else:
+        sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=300, max_position_embeddings=80, **sizes))
+    model.save_pretrained(tmp_path / "model")
+    shutil.copyfile(tokens.path / "tokenizer.json", tmp_path / "model" / "tokenizer.json")
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (tmp_path / "model" / "tokenizer_config.json").write_text(json.dumps(settings))
+    arguments = ["record", str(tmp_path / "model"), "--text", str(tokens.path), "--out", str(tmp_path / "out")]
+    options = ["--top", "4", "--random", "4", "--short-random", "4", "--pool", "20", "--table-units", "2"]
+    assert run([*arguments, *options, "--sites", sites, "--tokens", "3000", "--logits", "3"]) == 0
+    records = open_artifact(tmp_path / "out", "records")
+    signed = [site["signed"] for site in json.loads((records.path / "records.json").read_text())["sites"]]
+    for layer in (0, 1):
+        # Signed units come in pairs that write the opposite of each other.
+        found = read_logits(records, layer)
+        assert len(found) == rows * (1 + signed[layer])
+        if rows:
+            assert found[0]["raised"] == found[rows]["lowered"]
+    assert ("is not known at" in " ".join(capsys.readouterr().err.split())) == (rows == 0)
 
 
 def test_they_are_shown_and_exported_as_text(recorded, tmp_path, capsys) -> None:

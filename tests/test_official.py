@@ -11,7 +11,8 @@ from cratelm.cli import run
 from cratelm.errors import InputError
 from cratelm.models.load import load_causal_lm
 from cratelm.models.official import export_official, import_official
-from tests.formulas import Tensors, official_logits
+from cratelm.models.save import save_model
+from tests.formulas import Tensors, gelu, gelu_new, official_logits
 
 V, D, LAYERS, HEADS, T = 61, 24, 2, 3, 16
 ARGUMENTS = {
@@ -51,22 +52,56 @@ def saved(tensors: Tensors, path: Path, kind: str, **arguments) -> Path:
     return path
 
 
+FORMULAS = {"relu": torch.relu, "gelu": gelu, "gelu_new": gelu_new}
+KINDS = [("crate", None), *((kind, name) for kind in ("gpt", "gpt with biases") for name in FORMULAS)]
+
+
 @pytest.mark.parametrize("prefix", ["", "_orig_mod."])
-@pytest.mark.parametrize("kind", ["crate", "gpt", "gpt with biases"])
-def test_an_imported_checkpoint_has_the_logits_of_the_formulas(kind, prefix, tmp_path) -> None:
+@pytest.mark.parametrize(("kind", "activation"), KINDS)
+def test_an_imported_checkpoint_has_the_logits_of_the_formulas(kind, activation, prefix, tmp_path) -> None:
     tensors = official(kind)
     path = saved({prefix + name: tensor for name, tensor in tensors.items()}, tmp_path / "ckpt.pt", kind)
     ids = torch.randint(0, V, (T,))
-    expected = official_logits(tensors, ids, LAYERS, HEADS)
+    expected = official_logits(tensors, ids, LAYERS, HEADS, FORMULAS.get(activation, torch.relu))
     assert expected.std() > 0.3
-    torch.testing.assert_close(import_official(path).eval()(ids[None]).logits[0], expected, atol=1e-5, rtol=1e-5)
+    ours = import_official(path, activation).eval()(ids[None]).logits[0]
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+    save_model(import_official(path, activation), tmp_path / "model", {})
+    torch.testing.assert_close(
+        load_causal_lm(tmp_path / "model").eval()(ids[None]).logits[0], expected, atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "activation", "message"),
+    [
+        ("gpt", (), "does not say which activation it was trained with: give --activation NAME (relu, the official"),
+        ("gpt", ("--activation", "swish"), "is no swish: give --activation NAME"),
+        ("gpt", ("--activation", "topk"), "is no topk: give --activation NAME"),
+        ("crate", ("--activation", "relu"), "holds a CRATE"),
+    ],
+)
+def test_an_activation_that_cannot_be_told_is_asked_for(kind, activation, message, tmp_path, capsys) -> None:
+    path = str(saved(official(kind), tmp_path / "a.pt", kind))
+    assert run(["import", path, str(tmp_path / "model"), *activation]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_kv_head": 1}, {"rotary": True}, {"n_layer": "two"}, {"n_head": 5}, {"n_embd": -1}]
+)
+def test_model_args_that_would_change_the_model_are_refused(change, tmp_path) -> None:
+    with pytest.raises(InputError, match="model_args"):
+        import_official(saved(official("gpt"), tmp_path / "a.pt", "gpt", **change), "relu")
 
 
 @pytest.mark.parametrize("kind", ["crate", "gpt", "gpt with biases"])
 def test_in_and_out_again_gives_every_tensor_back(kind, tmp_path) -> None:
     tensors = official(kind)
     path = str(saved(tensors, tmp_path / "in.pt", kind))
-    assert run(["import", path, str(tmp_path / "model")]) == 0
+    told = [] if kind == "crate" else ["--activation", "relu"]
+    assert run(["import", path, str(tmp_path / "model"), *told]) == 0
     assert run(["import", str(tmp_path / "model"), str(tmp_path / "out.pt"), "--to-official"]) == 0
     again = torch.load(tmp_path / "out.pt", weights_only=True)
     assert again["model"].keys() == tensors.keys()
@@ -76,7 +111,7 @@ def test_in_and_out_again_gives_every_tensor_back(kind, tmp_path) -> None:
 
 def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
     mask = {f"transformer.h.{i}.attn.bias": torch.ones(1, 1, T, T) for i in range(LAYERS)}
-    model = import_official(saved(official("gpt") | mask, tmp_path / "a.pt", "gpt"))
+    model = import_official(saved(official("gpt") | mask, tmp_path / "a.pt", "gpt"), "relu")
     assert sum(parameter.numel() for parameter in model.parameters()) == sum(
         tensor.numel() for name, tensor in official("gpt").items() if name != "lm_head.weight"
     )
@@ -91,7 +126,11 @@ def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
             lambda w: w.update({"transformer.h.0.ista.weight": torch.ones(D, D)}),
             r"model\.layers\.0\.coding\.dictionary has the shape \(24, 24\), not \(96, 24\)",
         ),
-        (lambda w: w.update({"lm_head.weight": torch.ones(V, D)}), "the head of these models is tied"),
+        (lambda w: w.update({"lm_head.weight": torch.ones(V, D)}), "its head differs from its token embedding"),
+        (lambda w: w.pop("lm_head.weight"), r"lacks lm_head\.weight"),
+        (lambda w: w.pop("transformer.wte.weight"), r"lacks transformer\.wte\.weight"),
+        (lambda w: w.update({"transformer.h.0.attn.bias": torch.ones(2)}), r"unknown transformer\.h\.0\.attn\.bias"),
+        (lambda w: w.update({"transformer.wpe.weight": 3}), r"transformer\.wpe\.weight is no tensor"),
     ],
 )
 def test_a_tensor_that_is_missing_unknown_or_misshaped_is_named(harm, message, tmp_path) -> None:

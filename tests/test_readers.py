@@ -83,6 +83,42 @@ def test_a_missing_column_is_named_with_those_there_are(name, tmp_path) -> None:
         read_documents(str(path))
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ('id,text\n1,"one\n2,two\n3,three\n', "begins in line 2: its quotes do not fit"),
+        ('id,text\n1,"one\n2,"two"\n3,three\n', "begins in line 2: its quotes do not fit"),
+        ('id,text\n1,"fine\nhere"\n2,"bro"ken"\n', "begins in line 4: its quotes do not fit"),
+        ('id,text\n1,"backslash \\" quote"\n', "begins in line 2: its quotes do not fit"),
+        ('id,text\n1,"one', "begins in line 2: its quotes do not fit"),
+        ("id,text\n1,one, two\n", "line 2: 3 fields, where the header names 2 columns"),
+        ('id,text\n1,"one\ntwo"\n\n2\n', "line 5: 1 fields, where the header names 2 columns"),
+        ("id,text\r\n1,one\r\n2\r\n", "line 3: 1 fields, where the header names 2 columns"),
+        ("text,text\na,b\n", "has 2 columns named `text`"),
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("id\ttext\n1\tone\n", "its header is 'id\\\\ttext', separated by tabs"),
+        ("id;text\n1;one\n", "separated by semicolons"),
+    ],
+)
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_a_csv_row_that_does_not_fit_is_refused_by_its_line(data, message, packed, tmp_path) -> None:
+    path = tmp_path / f"a.csv{packed}"
+    path.write_bytes(gzip.compress(data.encode()) if packed else data.encode())
+    with pytest.raises(InputError, match=message) as caught:
+        read_documents(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_replacement_character_in_a_csv_is_text_and_invalid_utf8_is_counted(tmp_path) -> None:
+    (tmp_path / "a.csv").write_bytes(
+        'id,text\r\n1,half \ufffd\r\n\r\n2,"caf\udce9,\r\nnow"\r\n'.encode(errors="surrogateescape")
+    )
+    documents, counts = read_documents(str(tmp_path / "a.csv"))
+    assert documents == ["half \ufffd", "caf\ufffd,\r\nnow"]
+    assert counts["invalid_utf8"] == 1
+
+
 def test_gpt2s_tokenizer_is_the_real_one() -> None:
     tokenizer = gpt2_tokenizer()
     assert tokenizer.get_vocab_size() == 50257

@@ -19,7 +19,8 @@ from cratelm.sae.attach import attach_saes
 from cratelm.sae.open import load_network, read_saes
 from cratelm.sae.train import load_saes
 from cratelm.units.clamp import Clamp, clamped
-from cratelm.units.sites import LATENTS, at_sites, find_sites, is_signed
+from cratelm.units.signs import known_sign
+from cratelm.units.sites import LATENTS, at_sites, find_sites
 from tests import language_models
 
 
@@ -32,7 +33,7 @@ def test_latents_are_a_site_that_is_read_without_a_change_to_the_model(made, mod
     attach_saes(network, saes)
     sites = find_sites(network, LATENTS)
     assert sites == [f"{site}.sae.latents" for site in saes]
-    assert not any(is_signed(network, site) for site in sites)
+    assert all(known_sign(network, site) is False for site in sites)
     with at_sites(network, sites, lambda site, x: seen.update({site: x})):
         assert torch.equal(network(input_ids=ids).logits, expected)
     for site, sae in saes.items():

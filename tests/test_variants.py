@@ -13,7 +13,8 @@ from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.models.load import load_causal_lm
 from cratelm.models.save import save_model
 from cratelm.models.shapes import MODELS, ShapeConfig
-from cratelm.units.sites import at_sites, find_sites, is_signed
+from cratelm.units.signs import known_sign
+from cratelm.units.sites import at_sites, find_sites
 from tests.formulas import variant_logits
 from tests.test_ecosystem import WITHOUT_US
 
@@ -197,7 +198,9 @@ def test_default_sites_are_the_last_code_never_negative_and_can_be_clamped(name,
         before = model(prompt).logits
     units = 32 if name == "crate-complete" else 128
     assert all(output.shape == (2, 6, units) and (output >= 0).all() for output in seen)
-    assert not any(is_signed(model, site) for site in sites)  # or each would be recorded as two units, one of them dead
+    assert all(
+        known_sign(model, site) is False for site in sites
+    )  # or each would be recorded as two units, one of them dead
     with at_sites(model, sites[-1:], lambda _, output: output + 1):
         assert not torch.allclose(model(prompt).logits, before)
 

@@ -18,7 +18,8 @@ from cratelm.llm.config import AskingConfig, JudgeConfig
 from cratelm.models.load import load_model
 from cratelm.records.store import read_excerpts
 from cratelm.score.score import read_scores
-from cratelm.units.directions import nearest, token_effects, unit_directions
+from cratelm.units.directions import nearest, unit_directions
+from cratelm.units.unembedding import token_effects
 from cratelm.viewer.api import Viewer
 from cratelm.viewer.judging import Judge
 from cratelm.viewer.numbers import significant

@@ -19,8 +19,8 @@ from cratelm.analysis.observe import observe
 from cratelm.analysis.parts import layer_parts
 from cratelm.artifacts import Artifact, run_stage, write_json
 from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
-from cratelm.corpus.tokenizer import end_of_text_id
-from cratelm.corpus.tokens import Side, read_side, read_tokenizer
+from cratelm.corpus.model_tokenizer import model_start
+from cratelm.corpus.tokens import Side, read_side
 from cratelm.errors import InputError
 from cratelm.models.build import untrained
 from cratelm.models.load import load_causal_lm
@@ -39,9 +39,10 @@ def analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, out: Path
 def _analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
     network = load_causal_lm(model_folder(model)).eval()
     layer_parts(network)  # what cannot be analysed is refused before anything is read
-    rows = measure(network, config, tokens, progress)
+    start = model_start(model_folder(model))
+    rows = measure(network, config, tokens, start, progress)
     beside = untrained(network.config, derive_seed(config.seed, "weights")).eval()  # type: ignore[arg-type]
-    rows += measure(beside, config, tokens, progress, "untrained")
+    rows += measure(beside, config, tokens, start, progress, "untrained")
     facts = {"model": model.path.name, "model_type": network.config.model_type, "epsilon": config.epsilon}
     write_json(folder / "analysis.json", facts | {"rows": rows})
     _write_csv(folder / "analysis.csv", rows)
@@ -49,12 +50,20 @@ def _analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, folder: 
 
 
 def measure(
-    network: PreTrainedModel, config: AnalysisConfig, tokens: Artifact, progress: Progress, weights: str = "trained"
+    network: PreTrainedModel,
+    config: AnalysisConfig,
+    tokens: Artifact,
+    start: int,
+    progress: Progress,
+    weights: str = "trained",
 ) -> list[dict[str, Any]]:
-    """A row of numbers for each layer of a network on validation text; InputError where the two do not fit."""
+    """A row of numbers for each layer of a network on validation text, read after the token `start`.
+
+    Raises InputError where the text does not fit the network.
+    """
     network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     side = _text(read_side(tokens, "validation"), config.tokens)
-    start, context = end_of_text_id(read_tokenizer(tokens)), context_length(network)
+    context = context_length(network)
     if start >= network.config.vocab_size or side.tokens.max() >= network.config.vocab_size:
         raise InputError(f"{tokens.path} was made with another tokenizer than the model's: it has more tokens.")
     with progress.task(f"analysing the {weights} model", total=len(side.tokens) - len(side.ends)) as bar:

@@ -3,16 +3,19 @@
 from pathlib import Path
 
 
-def import_model(checkpoint: str, out: Path, /, *, to_official: bool = False) -> None:
+def import_model(checkpoint: str, out: Path, /, *, activation: str | None = None, to_official: bool = False) -> None:
     """Turn weights of other projects into a model folder of ours, or ours into an official checkpoint.
 
     Parameters
     ----------
     checkpoint
-        A checkpoint file of the official repository (.pt, CRATE or GPT), or a folder with OpenAI's GPT-2 weights.
-        With --to-official, a model folder of ours.
+        A checkpoint file of the official repository (.pt, CRATE or GPT) or of nanoGPT, or a folder with OpenAI's GPT-2
+        weights. With --to-official, a model folder of ours.
     out
         The model folder to write; with --to-official the file.
+    activation
+        What the hidden layer of a GPT in a checkpoint file passes through, which the file does not say: `relu` (the
+        official repository), `gelu` (nanoGPT) or `gelu_new` (OpenAI, and nanoGPT at first).
     to_official
         Write the official repository's format instead of reading it.
     """
@@ -25,12 +28,15 @@ def import_model(checkpoint: str, out: Path, /, *, to_official: bool = False) ->
 
     if out.exists():
         raise InputError(f"{out} exists. Choose another place.")
+    file = Path(checkpoint).is_file() or checkpoint.endswith(".pt")
+    if activation is not None and (to_official or not file):
+        raise InputError("--activation is for a GPT in a checkpoint file; a model's folder says what its own is.")
     if to_official:
         model = load_causal_lm(Path(checkpoint))
         if not isinstance(model, DecoderForCausalLM):
             raise InputError(f"{checkpoint} holds a {model.config.model_type} model, not one of ours.")
         export_official(model, out)
-    elif Path(checkpoint).is_file() or checkpoint.endswith(".pt"):
-        save_model(import_official(Path(checkpoint)), out, {"Imported from": Path(checkpoint).name})
+    elif file:
+        save_model(import_official(Path(checkpoint), activation), out, {"Imported from": Path(checkpoint).name})
     else:
         save_model(import_gpt2(checkpoint), out, {"Imported from": checkpoint})

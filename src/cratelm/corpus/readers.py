@@ -166,12 +166,61 @@ def _json_lines(path: Path, field: str) -> Texts:
 
 def _rows(path: Path, field: str) -> Texts:
     with _opened(path) as file:
-        table = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=""))
-        if field not in (table.fieldnames or []):
-            raise InputError(f"{path} has no column `{field}`; it has: {', '.join(table.fieldnames or [])}.")
-        for row in table:
-            text = row[field] or ""
-            yield text, "\ufffd" in text
+        # Bytes that are no UTF-8 come as lone surrogates, so that they stay apart from a U+FFFD of the text itself.
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        rows = _numbered_rows(path, csv.reader(text, strict=True))
+        header = next(rows, None)
+        if header is None:
+            raise InputError(f"{path} is empty: a CSV begins with a line that names its columns.")
+        names = header[1]
+        column = _column(path, names, field)
+        for line, row in rows:
+            if len(row) != len(names):
+                raise InputError(
+                    f"{path}, line {line}: {len(row)} fields, where the header names {len(names)} columns. "
+                    "Put fields that hold commas or line breaks into double quotes."
+                )
+            yield decode(row[column].encode(errors="surrogateescape"))
+
+
+def _numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV that are not blank, and the number of the line that each begins in.
+
+    Raises InputError, naming that line, where the quotes of a row do not fit, such as one that is never closed.
+    """
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, the row that begins in line {line}: its quotes do not fit ({first_line(error)}). Close each "
+                "quoted field before a comma or the end of the row, and double the quotes inside."
+            ) from error
+        if row:
+            yield line, row
+
+
+def _column(path: Path, names: list[str], field: str) -> int:
+    """The place of a column; InputError where the header does not name it exactly once."""
+    shown = [decode(name.encode(errors="surrogateescape"))[0] for name in names]
+    if field in shown:
+        if shown.count(field) > 1:
+            raise InputError(f"{path} has {shown.count(field)} columns named `{field}`. Rename the others.")
+        return shown.index(field)
+    for separator, name in SEPARATORS.items():
+        if len(shown) == 1 and separator in shown[0]:
+            raise InputError(
+                f"{path} has no column `{field}`: its header is {shown[0]!r}, separated by {name}. "
+                "Save the table with commas."
+            )
+    raise InputError(f"{path} has no column `{field}`; it has: {', '.join(shown)}.")
+
+
+SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars"}
+"""What other programs put between the columns of a table."""
 
 
 def _columns(path: Path, field: str) -> Texts:

@@ -60,8 +60,13 @@ def gpt2_tokenizer() -> Tokenizer:
     return as_text_only(tokenizer)
 
 
+def tokenizer_path(path: Path) -> Path:
+    """The tokenizer.json of a folder, or a file as it is."""
+    return path / "tokenizer.json" if path.is_dir() else path
+
+
 def _from_path(path: Path) -> Tokenizer:
-    file = path / "tokenizer.json" if path.is_dir() else path
+    file = tokenizer_path(path)
     if not file.is_file():
         raise InputError(f"no tokenizer at {path}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
     try:
@@ -141,12 +146,20 @@ def end_of_text_id(tokenizer: Tokenizer) -> int:
 
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes that each id of a byte-level vocabulary stands for; none for the end-of-text token and unused ids."""
-    to_byte = _byte_of_character()
-    names = ("" if name in (None, END_OF_TEXT) else name for name in _names(tokenizer))
+    to_byte, added = _byte_of_character(), _added_names(tokenizer)
+    names = ["" if name in (None, END_OF_TEXT) else name for name in _names(tokenizer)]
     try:
-        return [bytes(to_byte[character] for character in name) for name in names]
+        return [
+            name.encode() if number in added else bytes(to_byte[character] for character in name)
+            for number, name in enumerate(names)
+        ]
     except KeyError as error:
         raise InputError("the tokenizer is no byte-level BPE: its tokens do not say which bytes they are.") from error
+
+
+def _added_names(tokenizer: Tokenizer) -> set[int]:
+    """The ids of tokens that were added to the vocabulary: their names are text as it is, not stand-ins of bytes."""
+    return set(tokenizer.get_added_tokens_decoder()) - set(tokenizer.get_vocab(with_added_tokens=False).values())
 
 
 def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:

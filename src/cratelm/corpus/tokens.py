@@ -1,9 +1,10 @@
 """The corpus stage: text in, a folder of 16-bit tokens out, and the reader of that folder.
 
 Files are in datatrove's format: `NAME.ds` holds the tokens of documents, little-endian 16-bit numbers, an end-of-text
-token after each document; `NAME.ds.index` holds the documents' ends as 64-bit numbers. Beside the sides that
-units are measured on, `NAME.ds.groups` holds each document's group of near-duplicates. The train side stays in the
-files of its shards, `train-NNNNN` (sharding.py); the other sides are small, made together, and a file each.
+token after each document; `NAME.ds.index` holds the documents' ends as 64-bit numbers. Next to the sides that
+units are measured on, `NAME.ds.groups` holds each document's group of near-duplicates. `validation.ds.bytes` holds the
+bytes of text of each validation document, since a tokenizer may change a text before it cuts it. The train side stays
+in the files of its shards, `train-NNNNN` (sharding.py); the other sides are small, made together, and a file each.
 """
 
 import shutil
@@ -22,7 +23,7 @@ from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.sharding import ShardWork, train_texts
 from cratelm.corpus.sources import Source, open_source, origin
 from cratelm.corpus.split import split_held_out
-from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer
+from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer, tokenizer_path
 from cratelm.corpus.train_tokens import BYTES, TrainTokens, require_size
 from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError
@@ -36,6 +37,8 @@ BPE_TEXT = 100_000_000
 GROUPS = ".ds.groups"
 """Ending of the file that holds the group of near-duplicates of each document, as 64-bit numbers."""
 GROUPED = ("explain", "score")
+SIZES = ".ds.bytes"
+"""Ending of the file that holds the bytes of text of each validation document, as 64-bit numbers."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,18 @@ def _read_groups(path: Path, documents: int) -> np.ndarray:
     return np.fromfile(path, dtype="<u8").astype(np.int64)
 
 
+def read_validation_bytes(tokens: Artifact) -> np.ndarray | None:
+    """The bytes of text of each validation document, (documents,) int64; None where an earlier version made the tokens.
+
+    Raises InputError where the file is cut off.
+    """
+    path = tokens.path / f"validation{SIZES}"
+    if not path.is_file():
+        return None
+    require_size(path, 8 * read_json(tokens.path / "counts.json")["sides"]["validation"]["documents"])
+    return np.fromfile(path, dtype="<u8").astype(np.int64)
+
+
 def read_train(tokens: Artifact) -> TrainTokens:
     """The tokens of the train side, all documents in a row; InputError names a file that is missing or cut off."""
     counts = read_json(tokens.path / "counts.json")
@@ -147,6 +162,10 @@ def _prepare_tokenizer(config: CorpusConfig, source: Source, path: Path) -> None
         read += len(text)
         return read - len(text) < BPE_TEXT
 
+    if Path(config.tokenizer).exists():
+        from cratelm.corpus.model_tokenizer import require_agreement  # which imports transformers: seconds
+
+        require_agreement(tokenizer_path(Path(config.tokenizer)))
     make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, source))).save(str(path))
 
 
@@ -166,6 +185,7 @@ def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[st
     written: dict[str, Any] = {side: write_side(folder / side, texts, tokenizer) for side, texts in sides.items()}
     for side in GROUPED:
         np.array(groups[side], dtype="<u8").tofile((folder / side).with_suffix(GROUPS))
+    np.array([len(text.encode()) for text in sides["validation"]], dtype="<u8").tofile(folder / f"validation{SIZES}")
     written["train"] = _place_train(folder, shards)
     for side, made in written.items():
         if not made["documents"]:

@@ -15,12 +15,11 @@ import numpy as np
 
 from cratelm import __version__
 from cratelm.export.layer import Layer
+from cratelm.export.numbers import rounded
 from cratelm.records.config import INTERVALS, LONG, SHORT
 from cratelm.records.store import Excerpts
 
 FEATURES_IN_BATCH = 128
-DIGITS = 5
-"""Decimals that are kept."""
 
 
 def write_dashboards(layer: Layer, folder: Path) -> None:
@@ -78,7 +77,7 @@ def _feature(layer: Layer, unit: int, top: Excerpts, intervals: Excerpts | None 
         **{table + column: [] for table, names in zip(tables, columns, strict=True) for column in names},
         **_logits(layer, unit),
         "frac_nonzero": float(layer.statistics["firing_rate"][unit]),
-        "freq_hist_data_bar_values": [round((place + 0.5) * width, DIGITS) for place in range(len(histogram))],
+        "freq_hist_data_bar_values": [rounded((place + 0.5) * width) for place in range(len(histogram))],
         "freq_hist_data_bar_heights": [float(count) for count in histogram],
         "logits_hist_data_bar_heights": [],
         "logits_hist_data_bar_values": [],
@@ -97,7 +96,7 @@ def _logits(layer: Layer, unit: int) -> dict[str, list]:
         for sign, side in (("neg", "lowered"), ("pos", "raised"))
         for column, values in (
             ("str", [layer.texts[token] for token in found.get(side, [])]),
-            ("values", [round(value, DIGITS) for value in found.get(f"{side}_by", [])]),
+            ("values", [rounded(value) for value in found.get(f"{side}_by", [])]),
         )
     }
 
@@ -107,11 +106,11 @@ def _activation(
 ) -> dict[str, Any]:
     values = excerpts.activations[row]
     return {
-        "bin_min": round(bin_min, DIGITS),
-        "bin_max": round(bin_max, DIGITS),
-        "bin_contains": round(bin_contains, DIGITS),
+        "bin_min": rounded(bin_min),
+        "bin_max": rounded(bin_max),
+        "bin_contains": rounded(bin_contains),
         "tokens": layer.tokens(excerpts, row),
-        "values": [round(float(value), DIGITS) for value in values],
+        "values": [rounded(float(value)) for value in values],
         "qualifying_token_index": int(values.argmax()),
     }
 

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from cratelm.errors import InputError, first_line
+from cratelm.greedy import forget_generation_settings, greedy_settings
 from cratelm.llm.model import DIGITS, STOP, Failure, Shares
 from cratelm.llm.words import CUT_OFF, words
 from cratelm.whole_texts import keep_whole
@@ -43,6 +44,7 @@ class LocalModel:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if tokenizer.is_fast:  # one in Python has none of the settings
             keep_whole(tokenizer.backend_tokenizer)
+        self.ends = forget_generation_settings(network)
         self.network, self.tokenizer = network.to(self.device).eval(), tokenizer
         self.name = f"{path.name} {_fingerprint(network)}"
         self.cannot = {} if self._whole_digits() else dict.fromkeys(("places", "next"), _SPLIT)
@@ -69,12 +71,12 @@ class LocalModel:
                 rows,
                 attention_mask=torch.ones_like(rows),
                 past_key_values=_copies(self._prefix[1], len(ids)) if shared and self._prefix else None,
-                max_new_tokens=limit,
-                do_sample=False,
-                stop_strings=[STOP],
+                generation_config=greedy_settings(limit, self.ends, stop_strings=[STOP]),
                 tokenizer=self.tokenizer,
             )
-        texts = self.tokenizer.batch_decode(said[:, rows.shape[1] :], skip_special_tokens=True)
+        texts = self.tokenizer.batch_decode(
+            said[:, rows.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         return [_heard(text) for text in texts]
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:

@@ -6,15 +6,19 @@ from huggingface_hub.dataclasses import strict
 
 from .configuration_decoder import DecoderConfig
 
+ACTIVATIONS = ("relu", "gelu", "gelu_new", "topk")
+"""The paper's, the exact GELU, OpenAI's approximation of it by a hyperbolic tangent, and the largest values alone."""
+
 
 @strict
 class BaselineConfig(DecoderConfig):
     """GPT-2: by default as the paper trains it, with ReLU and without biases in linear layers and norms.
 
-    `activation="gelu_new"` with `bias=True` is OpenAI's GPT-2. `intermediate_size` is four times the width where it
-    is not given. Two rivals of ISTA keep the hidden layer sparse: `activation="topk"` keeps the `topk` largest values
-    (a sixteenth of the layer where it is not given), `l1_penalty` adds that much of each layer's L1 norm a token to
-    the training loss. `attention="mssa"` puts CRATE's compression in the place of attention.
+    `activation="gelu_new"` with `bias=True` is OpenAI's GPT-2; `activation="gelu"` is the exact GELU.
+    `intermediate_size` is four times the width where it is not given. Two rivals of ISTA keep the hidden layer sparse:
+    `activation="topk"` keeps the `topk` largest values (a sixteenth of the layer where it is not given), `l1_penalty`
+    adds that much of each layer's L1 norm a token to the training loss. `attention="mssa"` puts CRATE's compression in
+    the place of attention.
     """
 
     model_type = "gpt2-baseline"
@@ -56,8 +60,8 @@ class BaselineConfig(DecoderConfig):
     def validate_architecture(self):
         """Refuse numbers that do not fit each other, and settings that would mean nothing."""
         super().validate_architecture()
-        if self.activation not in ("relu", "gelu_new", "topk"):
-            raise ValueError(f"activation is relu (the paper's), gelu_new (OpenAI's) or topk, not {self.activation!r}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {', '.join(ACTIVATIONS)}, not {self.activation!r}")
         if self.attention not in ("separate", "mssa"):
             raise ValueError(f"attention is separate (query, key and value) or mssa (CRATE's), not {self.attention!r}")
         if self.topk is not None:
@@ -65,7 +69,7 @@ class BaselineConfig(DecoderConfig):
         if self.l1_penalty < 0 or (self.l1_penalty and self.activation != "relu"):
             raise ValueError(
                 f"l1_penalty {self.l1_penalty} with activation {self.activation!r}: a penalty is 0 or more, and is for "
-                "relu; topk is sparse by itself, and gelu_new is never 0"
+                "relu; topk is sparse by itself, and gelu and gelu_new are never 0"
             )
 
     def _require_topk(self, k: int):

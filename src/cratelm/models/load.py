@@ -1,6 +1,8 @@
 """A model back from its folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -10,6 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 import cratelm.models  # noqa: F401 (registers our models with AutoModel)
 from cratelm.artifacts import Artifact
 from cratelm.errors import InputError, first_line
+from cratelm.greedy import forget_generation_settings
 
 
 def load_causal_lm(folder: Path) -> PreTrainedModel:
@@ -26,18 +29,37 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
             trust_remote_code=False,
             local_files_only=True,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # so that the report names them: see below
             output_loading_info=True,
         )
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
         raise InputError(f"the model in {folder} cannot be loaded: {first_line(error)}") from error
-    # transformers fills what is missing with random numbers and goes on.
+    require_fitting(report, str(folder))
+    forget_generation_settings(model)
+    # Settings of a config.json that change the form of outputs, not their numbers.
+    model.config.return_dict, model.config.output_hidden_states = True, False
+    return model
+
+
+def require_fitting(report: Mapping[str, Any], source: str) -> None:
+    """Raise InputError, naming the tensors, where weights did not fit a model; `report` is what loading them gave.
+
+    transformers fills what is missing with random numbers and goes on.
+    """
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[problem]:
-            names = ", ".join(sorted(str(name) for name in report[problem]))
+            names = ", ".join(sorted(_named(found) for found in report[problem]))
             raise InputError(
-                f"the weights in {folder} do not fit its config.json; {problem.replace('_', ' ')}: {names}"
+                f"the weights in {source} do not fit its config.json; {problem.replace('_', ' ')}: {names}"
             )
-    return model
+
+
+def _named(found: str | tuple) -> str:
+    """A tensor's name; of one that has another size, both sizes as well."""
+    if isinstance(found, str):
+        return found
+    name, theirs, ours = found
+    return f"{name} {tuple(theirs)}, not {tuple(ours)}"
 
 
 def load_model(artifact: Artifact) -> PreTrainedModel:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 
 from cratelm.errors import InputError, first_line
 from cratelm.models import BaselineConfig, BaselineForCausalLM, CrateConfig, CrateForCausalLM
@@ -38,28 +39,64 @@ GPT_LAYER = {
     "mlp.c_proj": "mlp.down_proj",
 }
 QKV = ("query", "key", "value")
+SIZES = {
+    "vocab_size": "vocab_size",
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "block_size": "max_position_embeddings",
+}
+ACTIVATIONS = {
+    "relu": "the official repository's",
+    "gelu": "nanoGPT's",
+    "gelu_new": "OpenAI's and nanoGPT's first",
+}
+"""The hidden layer of a GPT, and whose code has it."""
 
 
-def import_official(path: Path) -> DecoderForCausalLM:
-    """The model of an official checkpoint; raises InputError naming the file, key or tensor that is wrong."""
+def import_official(path: Path, activation: str | None = None) -> DecoderForCausalLM:
+    """The model of an official checkpoint, or of one in nanoGPT's layout, with the same logits.
+
+    A GPT checkpoint does not say what the `activation` of its hidden layer is. Raises InputError naming the file, key
+    or tensor that is wrong or missing, and where the activation has to be told.
+    """
     arguments, tensors = _read(path)
     crate = any(name.endswith("ista.weight") for name in tensors)
+    _require_activation(path, crate, activation)
     try:
-        sizes = {
-            "vocab_size": arguments["vocab_size"],
-            "hidden_size": arguments["n_embd"],
-            "num_hidden_layers": arguments["n_layer"],
-            "num_attention_heads": arguments["n_head"],
-            "max_position_embeddings": arguments["block_size"],
-        }
-    except KeyError as error:
-        raise InputError(f"{path}: model_args has no {error.args[0]!r}.") from error
-    if crate:
-        model: DecoderForCausalLM = CrateForCausalLM(CrateConfig(**sizes))
-    else:
-        model = BaselineForCausalLM(BaselineConfig(**sizes, bias=bool(arguments.get("bias", False))))
-    load_exactly(model, _to_ours(tensors, crate), str(path))
+        model = _empty_model(_sizes(path, arguments), tensors, crate, activation)
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        raise InputError(f"{path}: its model_args describe no model: {first_line(error)}") from error
+    load_exactly(model, _to_ours(path, tensors, crate), str(path))
     return model
+
+
+def _empty_model(
+    sizes: dict[str, Any], tensors: Tensors, crate: bool, activation: str | None
+) -> CrateForCausalLM | BaselineForCausalLM:
+    if crate:
+        return CrateForCausalLM(CrateConfig(**sizes))
+    bias = any(name.endswith(".mlp.c_fc.bias") for name in tensors)
+    return BaselineForCausalLM(BaselineConfig(**sizes, bias=bias, activation=str(activation)))
+
+
+def _require_activation(path: Path, crate: bool, activation: str | None) -> None:
+    """Refuse an activation that is missing, unknown or means nothing."""
+    if crate and activation is not None:
+        raise InputError(f"{path} holds a CRATE, whose code is the one its equations give: leave --activation out.")
+    if not crate and activation not in ACTIVATIONS:
+        known = "; ".join(f"{name}, {of}" for name, of in ACTIVATIONS.items())
+        given = "does not say which activation it was trained with" if activation is None else f"is no {activation}"
+        raise InputError(f"{path} holds a GPT, which {given}: give --activation NAME ({known}).")
+
+
+def _sizes(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What `model_args` says in our words; InputError names what is missing there or would change the model."""
+    if missing := [name for name in SIZES if name not in arguments]:
+        raise InputError(f"{path}: model_args has no {missing[0]!r}.")
+    if unknown := sorted(str(name) for name in arguments if name not in (*SIZES, "bias", "dropout")):
+        raise InputError(f"{path}: model_args has {', '.join(unknown)}, which these models do not know.")
+    return {ours: arguments[theirs] for theirs, ours in SIZES.items()}
 
 
 def export_official(model: DecoderForCausalLM, path: Path) -> None:
@@ -98,6 +135,15 @@ def require_official(config: DecoderConfig) -> None:
             raise InputError(f"the official repository's code has {name} {theirs}; this model has {ours}.")
 
 
+def require_tied(head: torch.Tensor, embedding: torch.Tensor, source: str) -> None:
+    """Refuse a model whose head is not its token embedding: ours have no place for such a head."""
+    if not torch.equal(head, embedding):
+        raise InputError(
+            f"{source}: its head differs from its token embedding (lm_head.weight from wte.weight), and the head of "
+            "these models is tied. A folder of transformers can be recorded as it is, without an import."
+        )
+
+
 def load_exactly(model: DecoderForCausalLM, tensors: Tensors, source: str) -> None:
     """Fill a model with tensors, each of which must be known, present and of its right shape."""
     wanted = dict(model.state_dict())
@@ -122,17 +168,24 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
         raise InputError(f"{path} cannot be read as a checkpoint of tensors alone: {first_line(error)}") from error
     if not isinstance(checkpoint, dict) or not {"model", "model_args"} <= checkpoint.keys():
         raise InputError(f"{path} is no official checkpoint: it has no `model` and `model_args`.")
-    tensors = {name.removeprefix("_orig_mod."): tensor for name, tensor in checkpoint["model"].items()}
-    # nanoGPT without flash attention stores its causal mask as a buffer; the mask is no weight.
-    return checkpoint["model_args"], {k: v for k, v in tensors.items() if not k.endswith(".attn.bias")}
+    for name, tensor in checkpoint["model"].items() if isinstance(checkpoint["model"], dict) else ():
+        if not isinstance(tensor, torch.Tensor):
+            raise InputError(f"{path}: {name} is no tensor.")
+    if not isinstance(checkpoint["model"], dict) or not isinstance(checkpoint["model_args"], dict):
+        raise InputError(f"{path} is no official checkpoint: its `model` and `model_args` are no dictionaries.")
+    tensors = {str(name).removeprefix("_orig_mod."): tensor for name, tensor in checkpoint["model"].items()}
+    # nanoGPT without flash attention stores its causal mask (1, 1, T, T) as a buffer; the mask is no weight.
+    return checkpoint["model_args"], {
+        name: tensor for name, tensor in tensors.items() if not (name.endswith(".attn.bias") and tensor.ndim == 4)
+    }
 
 
-def _to_ours(tensors: Tensors, crate: bool) -> Tensors:
+def _to_ours(path: Path, tensors: Tensors, crate: bool) -> Tensors:
     tensors = dict(tensors)
-    head = tensors.pop("lm_head.weight", None)
-    embedding = tensors.get("transformer.wte.weight")
-    if head is not None and (embedding is None or not torch.equal(head, embedding)):
-        raise InputError("lm_head.weight differs from transformer.wte.weight: the head of these models is tied.")
+    for name in ("lm_head.weight", "transformer.wte.weight"):
+        if name not in tensors:
+            raise InputError(f"{path} lacks {name}.")
+    require_tied(tensors.pop("lm_head.weight"), tensors["transformer.wte.weight"], str(path))
     ours: Tensors = {}
     for name, tensor in tensors.items():
         split = re.fullmatch(r"transformer\.h\.(\d+)\.attn\.c_attn\.(weight|bias)", name)

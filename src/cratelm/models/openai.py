@@ -1,12 +1,17 @@
 """OpenAI's GPT-2 weights, from a folder or the hub, as our baseline with GELU and biases."""
 
+from typing import Any
+
 import torch
 from huggingface_hub import is_offline_mode
-from transformers import GPT2LMHeadModel
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoConfig, GPT2Config, GPT2LMHeadModel
 
 from cratelm.errors import InputError, first_line
 from cratelm.models import BaselineConfig, BaselineForCausalLM
-from cratelm.models.official import load_exactly
+from cratelm.models.load import require_fitting
+from cratelm.models.official import load_exactly, require_tied
 
 LAYER = {
     "ln_1": "attention_norm",
@@ -17,19 +22,32 @@ LAYER = {
 }
 
 
+ACTIVATIONS = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_new",
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+}
+"""Our names of transformers' activations; the last three are one formula."""
+UNSUPPORTED = ("scale_attn_by_inverse_layer_idx", "add_cross_attention")
+
+
 def import_gpt2(source: str) -> BaselineForCausalLM:
     """The GPT-2 in a folder, or of a hub name where the hub is allowed, with the same logits.
 
-    Raises InputError where there is none, or one of its settings has no place here.
+    Raises InputError where there is none, one of its settings has no place here, or its weights do not fit them.
     """
-    try:
-        theirs = GPT2LMHeadModel.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        offline = " The hub is off; HF_HUB_OFFLINE=0 turns it on." if is_offline_mode() else ""
-        raise InputError(f"no GPT-2 weights at {source}: {first_line(error)}.{offline}") from error
+    theirs = _load(source)
     config = theirs.config
-    if config.scale_attn_by_inverse_layer_idx or not config.scale_attn_weights:
-        raise InputError(f"{source}: attention scaled by the layer is not part of this model.")
+    if any(getattr(config, name) for name in UNSUPPORTED) or not config.scale_attn_weights:
+        raise InputError(f"{source}: attention scaled by the layer or not at all, or across texts, is not supported.")
+    if config.activation_function not in ACTIVATIONS:
+        raise InputError(
+            f"{source}: its activation_function {config.activation_function} is none of {', '.join(ACTIVATIONS)}. "
+            "The folder can be recorded as it is, without an import."
+        )
+    require_tied(theirs.lm_head.weight, theirs.transformer.wte.weight, source)
     ours = BaselineForCausalLM(
         BaselineConfig(
             vocab_size=config.vocab_size,
@@ -39,7 +57,7 @@ def import_gpt2(source: str) -> BaselineForCausalLM:
             intermediate_size=config.n_inner,
             max_position_embeddings=config.n_positions,
             layer_norm_eps=config.layer_norm_epsilon,
-            activation=config.activation_function,
+            activation=ACTIVATIONS[config.activation_function],
             bias=True,
             bos_token_id=config.bos_token_id,
             eos_token_id=config.eos_token_id,
@@ -47,6 +65,27 @@ def import_gpt2(source: str) -> BaselineForCausalLM:
     )
     load_exactly(ours, _to_ours(dict(theirs.transformer.state_dict()), config.n_layer), source)
     return ours
+
+
+def _load(source: str) -> GPT2LMHeadModel:
+    """transformers' own model, every tensor of which the folder holds, and no others."""
+    try:
+        kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
+        if kind != GPT2Config.model_type:
+            raise InputError(f"{source} holds a {kind} model. GPT-2 can be imported; others are recorded as they are.")
+        loaded: Any = GPT2LMHeadModel.from_pretrained(
+            source,
+            dtype=torch.float32,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # so that the report names them: see below
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
+        offline = " The hub is off; HF_HUB_OFFLINE=0 turns it on." if is_offline_mode() else ""
+        raise InputError(f"no GPT-2 weights at {source}: {first_line(error)}.{offline}") from error
+    theirs, report = loaded
+    require_fitting(report, source)
+    return theirs
 
 
 def _to_ours(theirs: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:

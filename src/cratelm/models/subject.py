@@ -9,6 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from cratelm.artifacts import MANIFEST, Artifact, hash_file, open_artifact
 from cratelm.corpus.config import CorpusConfig
+from cratelm.corpus.model_tokenizer import require_agreement, require_tokenizer_file, same_cut
 from cratelm.corpus.tokenizer import load_tokenizer
 from cratelm.corpus.tokens import read_tokenizer, tokenize
 from cratelm.errors import InputError, first_line
@@ -36,18 +37,14 @@ class ForeignModel(Artifact):
 def open_subject(model: str) -> Artifact:
     """A finished training or sae stage, any transformers folder, or a model of the hub, by its folder or name.
 
-    Raises InputError where there is none, or it has no tokenizer.
+    Raises InputError where there is none, it has no tokenizer, or its files disagree about how text is cut.
     """
     path = Path(model)
     if (path / MANIFEST).is_file():
         found = open_artifact(path, "sae" if (path / SAES).is_file() else "model")
     else:
         found = ForeignModel(path if path.is_dir() else _from_hub(model), {})
-    if not tokenizer_file(found).is_file():
-        raise InputError(
-            f"{model} holds no tokenizer.json, and text cannot be cut without one. Save it there, as "
-            "AutoTokenizer.from_pretrained(…).save_pretrained(…) does."
-        )
+    require_agreement(require_tokenizer_file(model_folder(found)))
     return found
 
 
@@ -80,7 +77,7 @@ def tokens_for(model: Artifact, text: str, out: Path, progress: Progress) -> Art
     if not (Path(text) / MANIFEST).is_file():
         return tokenize(CorpusConfig(text, tokenizer=str(tokenizer_file(model))), out, progress)
     tokens = open_artifact(Path(text), "tokens")
-    if read_tokenizer(tokens).get_vocab() != load_tokenizer(tokenizer_file(model)).get_vocab():
+    if not same_cut(read_tokenizer(tokens), load_tokenizer(tokenizer_file(model))):
         raise InputError(
             f"{text} was made with another tokenizer than {model.path}. Give the text itself, which is then cut into "
             "the model's own tokens."

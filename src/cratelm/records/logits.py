@@ -9,7 +9,8 @@ import torch
 from cratelm.artifacts import Artifact
 from cratelm.parquet import read_table
 from cratelm.records.recording import Recording
-from cratelm.units.directions import token_effects, unit_directions
+from cratelm.units.directions import unit_directions
+from cratelm.units.unembedding import find_unembedding
 
 FILE = "logits.parquet"
 UNITS_AT_ONCE = 64
@@ -23,13 +24,15 @@ def write_logits(folder: Path, recording: Recording, count: int) -> list[str]:
     Gives the sites whose units write no direction that is known: they have no rows.
     """
     unknown, tables = [], []
+    unembedding = find_unembedding(recording.network)
     for layer, site in enumerate(recording.sites):
         directions = unit_directions(recording.network, site.name, site.signed)
-        known = directions is not None and token_effects(recording.network, directions[:1]) is not None
-        if known:
-            tables += [_rows(recording, layer, some, count) for some in _numbered(directions)]
-        else:
+        if unembedding is None or directions is None or directions.shape != (site.units, len(unembedding.scale)):
             unknown.append(site.name)
+            continue
+        for first, some in _numbered(directions):
+            effects = unembedding.effects(some)[:, : recording.vocabulary]  # an embedding may be padded beyond it
+            tables.append(_rows(layer, first, effects, count))
     pq.write_table(pa.concat_tables([SCHEMA.empty_table(), *tables]), folder / FILE, compression="zstd")
     return unknown
 
@@ -39,14 +42,11 @@ def _numbered(directions: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
     return [(k * UNITS_AT_ONCE, some) for k, some in enumerate(directions.split(UNITS_AT_ONCE))]
 
 
-def _rows(recording: Recording, layer: int, some: tuple[int, torch.Tensor], count: int) -> pa.Table:
-    first, directions = some
-    effects = token_effects(recording.network, directions)
-    assert effects is not None
-    effects = effects[:, : recording.vocabulary]  # an embedding may be padded beyond it
-    columns = [[layer] * len(directions), list(range(first, first + len(directions)))]
+def _rows(layer: int, first: int, effects: torch.Tensor, count: int) -> pa.Table:
+    """The rows of the units from `first` on, by their effects (units, V)."""
+    columns = [[layer] * len(effects), list(range(first, first + len(effects)))]
     for largest in (True, False):
-        values, tokens = effects.topk(min(count, recording.vocabulary), largest=largest)
+        values, tokens = effects.topk(min(count, effects.shape[1]), largest=largest)
         columns += [tokens.tolist(), values.tolist()]
     return pa.Table.from_arrays(
         [pa.array(c, field.type) for c, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA

@@ -29,7 +29,7 @@ from cratelm.records.paper.passes import PaperFirstPass, PaperSecondPass
 from cratelm.records.paper.plan import PaperPlanner
 from cratelm.records.plan import Planner
 from cratelm.records.ranks import run_on_ranks
-from cratelm.records.recording import Recording, Step
+from cratelm.records.recording import SIGNS, Recording, Step
 from cratelm.records.second_pass import SecondPass
 from cratelm.records.store import SCHEMA
 from cratelm.shards import EngineConfig, run_shards
@@ -79,7 +79,9 @@ def _record(
     shards.mkdir(exist_ok=True)
     given = (config, model_folder(model), tokens.path, shards)
     recording = Step(*given).recording
-    recording.require_sense()
+    with progress.task(f"looking at the sites of {model.path.name}"):
+        recording.require_sense()
+    _keep_signs(recording, shards / SIGNS, progress)
     name, log = model.path.name, folder / "log"
     steps = STEPS[config.protocol]
     _run_pass(steps.first(*given), f"recording {name}, first pass", engine, log / "first", progress)
@@ -100,6 +102,15 @@ def _record(
     _tell_not_finite(recording, not_finite, progress)
     write_json(folder / "records.json", _summary(recording, name, not_finite))
     shutil.rmtree(shards)
+
+
+def _keep_signs(recording: Recording, path: Path, progress: Progress) -> None:
+    """Write which sites the text showed to be signed, for all processes of the passes, and tell it."""
+    seen = {site.name: site for site in recording.sites if site.signs == "seen"}
+    write_json(path, {name: site.signed for name, site in seen.items()})
+    for name, site in seen.items():
+        found = "is negative in this text: two units a coordinate" if site.signed else "is never negative in this text"
+        progress.say(f"{name} {found}, {site.units} units. Its class does not tell.")
 
 
 def _run_pass(work: AnyPass, description: str, engine: EngineConfig, log: Path, progress: Progress) -> None:
@@ -156,6 +167,7 @@ def _summary(recording: Recording, model: str, not_finite: list[int]) -> dict:
                 "site": site.name,
                 "units": site.units,
                 "signed": site.signed,
+                "signs": site.signs,
                 "not_finite": count,
             }
             for layer, (site, count) in enumerate(zip(recording.sites, not_finite, strict=True))

@@ -11,19 +11,22 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.contexts import context_tokens
-from cratelm.corpus.tokenizer import count_ids, end_of_text_id
+from cratelm.corpus.tokenizer import count_ids
 from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
 from cratelm.records.config import RecordConfig
 from cratelm.records.halves import Half, Shard, cut_batches, cut_half, cut_shards
 from cratelm.records.paper.windows import cut_rows, cut_stream
-from cratelm.sae.open import load_network
+from cratelm.sae.open import load_network, start_of
 from cratelm.training.text_losses import context_length
-from cratelm.units.sites import at_sites, find_sites, is_signed
+from cratelm.units.signs import known_sign
+from cratelm.units.sites import at_sites, find_sites
 
 HALVES = ("explain", "score")
+SIGNS = "signs.json"
+"""Which sites whose class does not tell are signed, by name; written before the passes, so that it is decided once."""
 
 See = Callable[[np.ndarray, int, torch.Tensor], None]
 """Called with a batch of context numbers, a layer and its activations there (contexts, tokens, units)."""
@@ -38,6 +41,8 @@ class Site:
     """Units that are recorded: of a signed site twice as many as its output has coordinates."""
     signed: bool
     """Coordinates can be negative: unit u is the positive part of the first half, u + units / 2 the negative part."""
+    signs: str
+    """How that was decided: `known` of the module's class, or `seen` in all the text that is recorded."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class Recording:
     model: Path
     """The folder with its weights."""
     tokens: Artifact
+    signs_file: Path | None = None
+    """Where a process that looked already wrote which sites are signed; without one the text is looked at here."""
 
     @cached_property
     def network(self) -> PreTrainedModel:
@@ -56,8 +63,8 @@ class Recording:
 
     @cached_property
     def start(self) -> int:
-        """The end-of-text token, which the model reads before every context."""
-        return end_of_text_id(read_tokenizer(self.tokens))
+        """The token that the model reads before every context."""
+        return start_of(self.model)
 
     @cached_property
     def vocabulary(self) -> int:
@@ -99,8 +106,38 @@ class Recording:
                     f"{name} gives {'nothing' if shape is None else tuple(shape)}, where units are read from outputs "
                     "(contexts, tokens, units). Name other modules in --sites."
                 )
-        signed = {name: is_signed(network, name) for name in names}
-        return [Site(name, shapes[name][2] * (1 + signed[name]), signed[name]) for name in names]
+        known = {name: known_sign(network, name) for name in names}
+        seen = self._seen([name for name in names if known[name] is None])
+        signed = {name: bool(seen.get(name, known[name])) for name in names}
+        how = {name: "seen" if name in seen else "known" for name in names}
+        return [Site(name, shapes[name][2] * (1 + signed[name]), signed[name], how[name]) for name in names]
+
+    def _seen(self, names: list[str]) -> dict[str, bool]:
+        """Which of the sites are negative somewhere in the text.
+
+        The number of units follows from it, so it has to be known before the passes. A site whose values are signed
+        shows it in the first batch; only for one that never is negative is all the text read once more.
+        """
+        if self.signs_file is not None and self.signs_file.is_file():
+            return read_json(self.signs_file)
+        negative: set[str] = set()
+
+        def visit(name: str, output: torch.Tensor) -> None:
+            if bool((output < 0).any()):
+                negative.add(name)
+
+        for shard in self.shards:
+            for batch in shard.batches:
+                if waiting := [name for name in names if name not in negative]:
+                    with torch.inference_mode(), at_sites(self.network, waiting, visit):
+                        self.network.base_model(input_ids=self._inputs(shard, batch), use_cache=False)
+        return {name: name in negative for name in names}
+
+    def _inputs(self, shard: Shard, batch: np.ndarray) -> torch.Tensor:
+        """What the model reads for a batch of contexts: (contexts, start token and tokens)."""
+        tokens = torch.from_numpy(context_tokens(shard.half.side, shard.half.contexts, batch))
+        before = int(shard.half.own_start)
+        return torch.nn.functional.pad(tokens, (before, 0), value=self.start).to(self.network.device)
 
     def require_sense(self) -> None:
         """Refuse what could only fail later: sites, text and a vocabulary that do not fit the model."""
@@ -117,9 +154,7 @@ class Recording:
         """Run the model over a shard's batches, without its head, and show `see` every site's activations."""
         layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
         for batch in shard.batches:
-            tokens = torch.from_numpy(context_tokens(shard.half.side, shard.half.contexts, batch))
-            before = int(shard.half.own_start)
-            inputs = torch.nn.functional.pad(tokens, (before, 0), value=self.start).to(self.network.device)
+            inputs, before = self._inputs(shard, batch), int(shard.half.own_start)
 
             def visit(name: str, output: torch.Tensor, batch: np.ndarray = batch, before: int = before) -> None:
                 layer = layer_of[name]
@@ -138,8 +173,8 @@ class Recording:
 
 
 @lru_cache(maxsize=1)
-def _opened(config: RecordConfig, model: Path, tokens: Path) -> Recording:
-    return Recording(config, model, Artifact(tokens, {}))
+def _opened(config: RecordConfig, model: Path, tokens: Path, folder: Path) -> Recording:
+    return Recording(config, model, Artifact(tokens, {}), folder / SIGNS)
 
 
 @dataclass(frozen=True)
@@ -155,7 +190,7 @@ class Step:
     @property
     def recording(self) -> Recording:
         """Opened once in a process."""
-        return _opened(self.config, self.model, self.tokens)
+        return _opened(self.config, self.model, self.tokens, self.folder)
 
     def file(self, name: str, shard: int, layer: int | None = None) -> Path:
         """A file of a shard, of all layers or of one."""

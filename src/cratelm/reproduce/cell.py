@@ -23,6 +23,7 @@ import torch
 from cratelm.analysis.analyze import measure
 from cratelm.analysis.config import AnalysisConfig
 from cratelm.artifacts import Artifact, read_json, write_json
+from cratelm.corpus.model_tokenizer import model_start
 from cratelm.corpus.ngrams import ngram_losses
 from cratelm.corpus.tokens import read_train, tokenize
 from cratelm.explain.config import ExplainConfig
@@ -145,11 +146,12 @@ def _measured(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress
 
 def _stage(measured: Measured, tokens: Artifact, progress: Progress) -> dict[str, Any]:
     """Every layer of a model at one point of its training."""
-    network = load_network(model_folder(measured.model))
+    folder = model_folder(measured.model)
+    network = load_network(folder)
     loss = Validation(tokens).losses(network)  # type: ignore[arg-type]
     return _read_off(measured) | {
         "nats_per_token": loss.nats_per_token,
-        "theory": measure(network, AnalysisConfig(), tokens, progress),
+        "theory": measure(network, AnalysisConfig(), tokens, model_start(folder), progress),
     }
 
 

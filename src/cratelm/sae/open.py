@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.artifacts import Artifact, open_artifact, read_json
+from cratelm.corpus.model_tokenizer import model_start
 from cratelm.errors import InputError
 from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import SAES, model_folder, open_subject
@@ -41,6 +42,16 @@ def open_with_latents(folder: Path, substitute: bool) -> tuple[PreTrainedModel, 
     network, tokenizer = open_language_model(base.path)
     attach_saes(network, read_saes(folder, str(network.device)), substitute)
     return network, tokenizer
+
+
+def start_of(folder: Path) -> int:
+    """The token that a model reads before every context, by the folder that `model_folder` gives.
+
+    Of an sae stage's folder, that of the model that it was made for.
+    """
+    if (folder / SAES).is_file():
+        folder = model_folder(base_of(open_artifact(folder, "sae")))
+    return model_start(folder)
 
 
 def base_of(sae: Artifact) -> Artifact:

@@ -26,12 +26,12 @@ Replace = dict[str, Callable[[torch.Tensor], torch.Tensor]]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out documents as batches of contexts behind an end-of-text token."""
+    """Held-out documents as batches of contexts, each after the model's start token."""
 
     model: PreTrainedModel
     side: Side
     start: int
-    """The end-of-text token."""
+    """The token that the model reads before every context."""
     documents: int
     """The first so many are read."""
 

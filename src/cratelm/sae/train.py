@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cratelm.artifacts import Artifact, run_stage, write_json
-from cratelm.corpus.tokenizer import end_of_text_id
-from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
+from cratelm.corpus.model_tokenizer import model_start
+from cratelm.corpus.tokens import read_side, read_train
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.subject import SAES, model_folder, tokenizer_file
@@ -47,7 +47,7 @@ def load_saes(sae: Artifact, model: Artifact) -> dict[str, Any]:
 def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
     network = load_network(model_folder(model)).requires_grad_(False)
     sites = find_sites(network, config.sites)
-    start = end_of_text_id(read_tokenizer(tokens))
+    start = model_start(model_folder(model))
     checkpoints = folder / "checkpoints"
     if not (folder / SAES).is_file():  # written when all autoencoders are whole
         stream, blocks = _stream(config, network, sites, tokens)

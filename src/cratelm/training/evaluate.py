@@ -1,16 +1,17 @@
 """Held-out loss, document by document."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.contexts import Contexts, cut_contexts
 from cratelm.corpus.tokenizer import byte_lengths, end_of_text_id
-from cratelm.corpus.tokens import Side, read_side, read_tokenizer
+from cratelm.corpus.tokens import Side, read_side, read_tokenizer, read_validation_bytes
+from cratelm.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,28 @@ class Validation:
         self.side = read_side(tokens, "validation")
         self.end_of_text = end_of_text_id(tokenizer)
         self.token_bytes = byte_lengths(tokenizer)
+        self.document_bytes = self._bytes(tokens)
+
+    def _bytes(self, tokens: Artifact) -> np.ndarray:
+        """The bytes of each document's text, which are not those of its tokens where the tokenizer changes the text.
+
+        Tokens of an earlier version say it of all documents together; InputError where the two differ.
+        """
+        if (written := read_validation_bytes(tokens)) is not None:
+            return written
+        ends = np.cumsum(self.token_bytes[self.side.tokens])[self.side.ends - 1]
+        if ends[-1] != read_json(tokens.path / "counts.json")["sides"]["validation"]["bytes"]:
+            raise InputError(
+                f"{tokens.path}: an earlier version made these tokens with a tokenizer that changes the text, and did "
+                "not say how many bytes each document has. Tokenize again."
+            )
+        return np.diff(ends, prepend=0)
 
     def losses(self, model: PreTrainedModel, documents: int | None = None) -> DocumentLosses:
         """Losses on the first `documents` documents, or on all."""
         ends = self.side.ends[:documents]
-        return document_losses(model, Side(self.side.tokens[: ends[-1]], ends), self.end_of_text, self.token_bytes)
+        found = document_losses(model, Side(self.side.tokens[: ends[-1]], ends), self.end_of_text, self.token_bytes)
+        return replace(found, bytes=self.document_bytes[: len(ends)])
 
 
 @torch.no_grad()

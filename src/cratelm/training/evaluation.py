@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.artifacts import MANIFEST, open_artifact
-from cratelm.errors import InputError, first_line
+from cratelm.corpus.model_tokenizer import open_model_tokenizer
+from cratelm.errors import InputError
 from cratelm.models.load import load_causal_lm
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.stats import ratio_interval
 from cratelm.training.evaluate import DocumentLosses
 from cratelm.training.text_losses import context_length, encode, last_words_right, require_causal, text_losses
-from cratelm.whole_texts import keep_whole
 
 Estimate = dict[str, float | None]
 """`mean`, and the ends of its interval, `low` and `high`: None where one document is all there is, or too large."""
@@ -34,19 +34,7 @@ def open_language_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokeni
     model = load_causal_lm(folder).eval()
     nn.Module.to(model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     require_causal(model)
-    return model, _open_tokenizer(folder)
-
-
-def _open_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise InputError(f"{folder} holds no tokenizer that can be read: {first_line(error)}") from error
-    # transformers makes an empty one for a model of a kind it knows; only a fast one says where its tokens stand.
-    if not isinstance(tokenizer, PreTrainedTokenizerFast) or len(tokenizer) < 2:
-        raise InputError(f"{folder} holds no tokenizer. Save one there that has a tokenizer.json.")
-    keep_whole(tokenizer.backend_tokenizer)
-    return tokenizer
+    return model, open_model_tokenizer(folder)
 
 
 def evaluate_texts(

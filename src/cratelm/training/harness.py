@@ -11,6 +11,7 @@ from typing import Any
 from huggingface_hub import is_offline_mode
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from cratelm.corpus.model_tokenizer import start_token
 from cratelm.errors import InputError, first_line
 from cratelm.progress import Progress
 from cratelm.training.text_losses import context_length, rows_at_once
@@ -39,7 +40,13 @@ def run_tasks(
         raise InputError("--tasks needs lm-evaluation-harness: pip install 'cratelm[eval]'") from error
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     length = context_length(model)
-    judge = HFLM(model, tokenizer=tokenizer, max_length=length, batch_size=rows_at_once(model, length))
+    judge = HFLM(
+        model,
+        tokenizer=tokenizer,
+        prefix_token_id=start_token(tokenizer),
+        max_length=length,
+        batch_size=rows_at_once(model, length),
+    )
     # What the harness prints is not the result.
     with progress.task(f"running {', '.join(tasks)}"), redirect_stdout(sys.stderr), _text_needed(tasks):
         manager = TaskManager(include_path=None if folder is None else str(folder))

@@ -1,6 +1,6 @@
 """What any causal language model of transformers loses on texts, with its own tokenizer.
 
-A document is a sequence of tokens behind the tokenizer's start token, and is read in pieces of at most the model's
+A document is a sequence of tokens after the tokenizer's start token, and is read in pieces of at most the model's
 context. Every token but the first of a sequence is predicted exactly once.
 """
 
@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from cratelm.corpus.model_tokenizer import start_token
 from cratelm.errors import InputError
 from cratelm.progress import Progress
 from cratelm.training.evaluate import DocumentLosses
@@ -45,10 +46,10 @@ class Piece:
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], vocabulary: int, batch: int = 256) -> Sequences:
     """Texts as sequences. A start or end token spelled out in a text is plain characters.
 
-    Documents begin with the tokenizer's beginning-of-sequence token, or else its end-of-text token. Raises
-    InputError where a token's number is beyond the model's `vocabulary`.
+    Documents begin with the `start_token`. Raises InputError where a token's number is beyond the model's
+    `vocabulary`.
     """
-    start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    start = start_token(tokenizer)
     prefix = [] if start is None else [start]
     tokens, sizes, last_words = [], [], []
     for text, ids, spans in _tokenized(tokenizer, texts, batch):

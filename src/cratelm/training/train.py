@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from cratelm.artifacts import MANIFEST, Artifact, open_artifact, run_stage, write_json
@@ -87,8 +88,12 @@ def _save(
 ) -> None:
     """Write a model with its tokenizer and its card."""
     save_model(model, folder, facts)
+    # A tokenizer of another model may put a token before a text that this model never saw: it was trained on documents
+    # after an end-of-text token.
+    plain = Tokenizer.from_str(tokenizer.to_str())
+    plain.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1")
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, model_max_length=config.shape.context
+        tokenizer_object=plain, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, model_max_length=config.shape.context
     ).save_pretrained(folder)
 
 

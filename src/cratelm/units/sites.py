@@ -13,7 +13,6 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from cratelm.errors import InputError
-from cratelm.models.sparse_activations import PenalisedReLU, TopK
 
 DEFAULT_SITES = {
     "crate": "model.layers.*.coding.code",
@@ -70,15 +69,3 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def is_signed(model: nn.Module, name: str) -> bool:
-    """Whether the outputs of a site can be negative.
-
-    Not after ReLU and its like, ours included, nor in a code of ours or the latents of an autoencoder: none of these is
-    negative by definition.
-    """
-    module = model.get_submodule(name)
-    if isinstance(module, nn.Identity):
-        return not {"code", "earlier_codes", "hidden", "latents"} & set(name.split("."))
-    return not isinstance(module, nn.ReLU | nn.ReLU6 | nn.Sigmoid | nn.Softplus | TopK | PenalisedReLU)

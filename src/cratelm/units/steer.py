@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
 
+from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.errors import InputError
+from cratelm.greedy import greedy_settings
 from cratelm.progress import Progress
 from cratelm.training.evaluation import evaluate_texts
 from cratelm.training.text_losses import context_length, encode
@@ -47,7 +49,7 @@ class Steered:
 
 def token_text(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
     """A token's text; the vocabulary's own name for it where it is no whole character."""
-    text = str(tokenizer.decode([token]))
+    text = str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
     return text if text and "�" not in text else str(tokenizer.convert_ids_to_tokens(token))
 
 
@@ -130,13 +132,20 @@ def _continue(
             model,  # type: ignore[arg-type]
             ids,
             attention_mask=torch.ones_like(ids),
-            max_new_tokens=new_tokens,
-            do_sample=False,
-            # A cache shows a site the newest token alone, where places can't be counted.
-            use_cache=all(clamp.positions is None for clamp in clamps),
-            pad_token_id=0,
+            generation_config=greedy_settings(
+                new_tokens,
+                _ends(tokenizer),
+                # A cache shows a site the newest token alone, where places can't be counted.
+                use_cache=all(clamp.positions is None for clamp in clamps),
+            ),
         )
-    return str(tokenizer.decode(written[0, ids.shape[1] :]))
+    return str(tokenizer.decode(written[0, ids.shape[1] :], clean_up_tokenization_spaces=False))
+
+
+def _ends(tokenizer: PreTrainedTokenizerFast) -> list[int] | None:
+    """The tokens that end a text, by the tokenizer; None where it has none."""
+    named = tokenizer.backend_tokenizer.token_to_id(END_OF_TEXT), tokenizer.eos_token_id
+    return sorted({number for number in named if number is not None}) or None
 
 
 def steering_damage(

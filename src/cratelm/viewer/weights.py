@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from cratelm.units.directions import nearest, token_effects
+from cratelm.units.directions import nearest
+from cratelm.units.unembedding import token_effects
 from cratelm.viewer.networks import Network
 from cratelm.viewer.numbers import one, significant
 
