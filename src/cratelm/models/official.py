@@ -89,7 +89,8 @@ def _require_activation(path: Path, crate: bool, activation: str | None) -> None
         if activation is not None:
             raise InputError(f"--activation {activation} is not known here. Give one of: {known}.")
         raise InputError(
-            f"{path} holds a GPT and does not say which activation it was trained with. Give --activation NAME: {known}."
+            f"{path} holds a GPT and does not say which activation it was trained with. "
+            f"Give --activation NAME: {known}."
         )
 
 
