@@ -75,9 +75,9 @@ def test_an_imported_checkpoint_has_the_logits_of_the_formulas(kind, activation,
 @pytest.mark.parametrize(
     ("kind", "activation", "message"),
     [
-        ("gpt", (), "does not say which activation it was trained with: give --activation NAME (relu, the official"),
-        ("gpt", ("--activation", "swish"), "is no swish: give --activation NAME"),
-        ("gpt", ("--activation", "topk"), "is no topk: give --activation NAME"),
+        ("gpt", (), "does not say which activation it was trained with. Give --activation NAME: relu, the official"),
+        ("gpt", ("--activation", "swish"), "--activation swish is not known here. Give one of: relu"),
+        ("gpt", ("--activation", "topk"), "--activation topk is not known here. Give one of: relu"),
         ("crate", ("--activation", "relu"), "holds a CRATE"),
     ],
 )

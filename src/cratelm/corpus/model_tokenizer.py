@@ -137,7 +137,8 @@ def _difference(own: Tokenizer, built: PreTrainedTokenizerBase) -> str | None:
         found = list(built(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
         if found != expected:
             shown = text if len(text) <= 30 else text[:30] + "…"
-            return f"cuts {shown!r} into {len(found)} tokens where the file's has {len(expected)}, or into others"
+            count = "other tokens" if len(found) == len(expected) else f"{len(found)} tokens, not {len(expected)}"
+            return f"cuts {shown!r} into {count}"
     return None
 
 

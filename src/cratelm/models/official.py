@@ -86,8 +86,12 @@ def _require_activation(path: Path, crate: bool, activation: str | None) -> None
         raise InputError(f"{path} holds a CRATE, whose code is the one its equations give: leave --activation out.")
     if not crate and activation not in ACTIVATIONS:
         known = "; ".join(f"{name}, {of}" for name, of in ACTIVATIONS.items())
-        given = "does not say which activation it was trained with" if activation is None else f"is no {activation}"
-        raise InputError(f"{path} holds a GPT, which {given}: give --activation NAME ({known}).")
+        if activation is not None:
+            raise InputError(f"--activation {activation} is not known here. Give one of: {known}.")
+        raise InputError(
+            f"{path} holds a GPT and does not say which activation it was trained with. "
+            f"Give --activation NAME: {known}."
+        )
 
 
 def _sizes(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
