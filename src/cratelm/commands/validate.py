@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cratelm.llm.config import AskingConfig, JudgeConfig
+from cratelm.ranges import Seed, number
 
 
 def validate(
@@ -13,12 +14,12 @@ def validate(
     /,
     *,
     puzzles: Path | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json: bool = False,
     judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
     asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
     plan: bool = False,
-    price: float = 0,
+    price: Annotated[float, number(least=0, most=1_000_000)] = 0,
 ) -> None:
     """Try an explainer or a judge on units whose explanation is known: planted ones in real text, and puzzles.
 
