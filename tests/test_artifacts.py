@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cratelm.artifacts import Artifact, open_artifact, run_stage
+from cratelm.artifacts import Artifact, Stage, open_artifact, run_stage
 from cratelm.errors import InputError, RunError
+
+TOY = Stage("toy", files=("one.txt",), scratch=("half.txt", "shards/*"), kept=("shards/*",))
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ def write_one(folder: Path) -> None:
 
 
 def make(out: Path, size: int = 3, work=write_one) -> Artifact:
-    return run_stage(out, "toy", Config(size), {}, work)
+    return run_stage(out, TOY, Config(size), {}, work)
 
 
 def test_a_finished_stage_is_not_made_again(tmp_path: Path) -> None:
@@ -51,7 +53,10 @@ def test_a_stage_that_dies_leaves_no_folder_and_goes_on_later(tmp_path: Path) ->
         make(tmp_path / "a", work=die)
     assert not (tmp_path / "a").exists()
     found = []
-    make(tmp_path / "a", work=lambda folder: found.append((folder / "half.txt").read_text()))
+    make(
+        tmp_path / "a",
+        work=lambda folder: found.append((folder / "half.txt").read_text()) or (folder / "half.txt").unlink(),
+    )
     assert found == ["half"]
 
 
@@ -105,5 +110,5 @@ def test_an_artifacts_hash_follows_its_inputs(tmp_path: Path) -> None:
 
     first, second = (make(tmp_path / name, work=write(name)) for name in ("a", "b"))
     assert first.sha256 != second.sha256
-    dependent = run_stage(tmp_path / "c", "toy", Config(), {"first": first}, write_one)
+    dependent = run_stage(tmp_path / "c", TOY, Config(), {"first": first}, write_one)
     assert dependent.manifest["inputs"] == {"first": first.sha256}

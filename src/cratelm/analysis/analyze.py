@@ -17,7 +17,7 @@ from cratelm.analysis.figures import draw
 from cratelm.analysis.measures import layer_numbers
 from cratelm.analysis.observe import observe
 from cratelm.analysis.parts import layer_parts
-from cratelm.artifacts import Artifact, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, run_stage, write_json
 from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer
@@ -29,11 +29,13 @@ from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.training.text_losses import context_length
 
+ANALYSIS = Stage("analysis", files=("analysis.json", "analysis.csv", "analysis.svg"))
+
 
 def analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
     """Measure `model` on validation text of `tokens`."""
     inputs = {"model": model, "tokens": tokens}
-    return run_stage(out, "analysis", config, inputs, lambda folder: _analyze(config, model, tokens, folder, progress))
+    return run_stage(out, ANALYSIS, config, inputs, lambda folder: _analyze(config, model, tokens, folder, progress))
 
 
 def _analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cratelm.artifacts import Artifact, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, run_stage, write_json
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.windows import Windows
@@ -28,6 +28,13 @@ from cratelm.seeds import derive_seed
 from cratelm.training.text_losses import context_length
 from cratelm.units.sites import find_sites
 
+TRAINED = Stage(
+    "sae",
+    files=("[0-9]*/cfg.json", "[0-9]*/sae_weights.safetensors", SAES, "tokenizer.json", "quality.json"),
+    scratch=("checkpoints/checkpoint-*", "checkpoints/damaged-*"),
+    kept=("checkpoints/*",),
+)
+
 
 def train_saes(config: SaeConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
     """Train and measure the autoencoders of `model` in `out`."""
@@ -35,7 +42,7 @@ def train_saes(config: SaeConfig, model: Artifact, tokens: Artifact, out: Path, 
     if (model.path / SAES).is_file():
         raise InputError(f"{model.path} holds sparse autoencoders. Give the model that they were made for.")
     inputs = {"model": model, "tokens": tokens}
-    return run_stage(out, "sae", config, inputs, lambda folder: _train(config, model, tokens, folder, progress))
+    return run_stage(out, TRAINED, config, inputs, lambda folder: _train(config, model, tokens, folder, progress))
 
 
 def load_saes(sae: Artifact, model: Artifact) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from cratelm.artifacts import IDENTITY, hash_file, read_json, write_json
+from cratelm.artifacts import hash_file, read_json, write_json
 from cratelm.errors import InputError
 from cratelm.progress import Progress
+from cratelm.stages import IDENTITY
 from cratelm.training.ranks import processes
 
 COMMIT = "COMMITTED.json"
