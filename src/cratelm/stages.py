@@ -41,16 +41,22 @@ class Stage:
     """Globs over the scratch that a later run goes on from, and that no error removes."""
 
 
+def next_to(out: Path, ending: str) -> Path:
+    """The folder next to `out` whose name ends so; raises InputError where `out` is no name to be made, as `.` is."""
+    if out.name in ("", ".."):
+        raise InputError(f"{out} is a folder that is there already. Give the name of a new one.")
+    return out.with_name(out.name + ending)
+
+
 def partial_of(out: Path) -> Path:
     """Where a stage works until it is whole."""
-    return out.with_name(out.name + ".partial")
+    return next_to(out, ".partial")
 
 
 def require_place(out: Path) -> None:
     """Refuse a place that no folder could be moved to in the end; raises InputError."""
     try:
-        if out.name not in ("", ".."):
-            os.lstat(partial_of(out))
+        os.lstat(partial_of(out) if out.name not in ("", "..") else out)
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:

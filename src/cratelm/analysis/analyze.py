@@ -24,7 +24,7 @@ from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.errors import InputError
 from cratelm.models.build import untrained
 from cratelm.models.load import load_causal_lm
-from cratelm.models.subject import model_folder
+from cratelm.models.subject import model_folder, require_embedding
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.training.text_losses import context_length
@@ -57,8 +57,9 @@ def measure(
     network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     side = _text(read_side(tokens, "validation"), config.tokens)
     start, context = end_of_text_id(read_tokenizer(tokens)), context_length(network)
-    if start >= network.config.vocab_size or side.tokens.max() >= network.config.vocab_size:
-        raise InputError(f"{tokens.path} was made with another tokenizer than the model's: it has more tokens.")
+    require_embedding(tokens, 1 + max(start, int(side.tokens.max())), network.config.vocab_size)
+    if not all(weight.isfinite().all() for weight in network.parameters()):
+        raise InputError("the model's weights are not finite numbers: they are damaged. Train it again.")
     with progress.task(f"analysing the {weights} model", total=len(side.tokens) - len(side.ends)) as bar:
         batches = _batches(side, start, context - 1, config.batch)
         layers, final = observe(network, batches, config.sample, bar.advance)

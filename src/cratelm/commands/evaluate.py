@@ -93,13 +93,14 @@ def _require_sense(
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:
     """Print the figures on stdout, as tables or as JSON."""
-    import json
     import sys
 
     from rich.console import Console
 
+    from cratelm.output import print_json
+
     if as_json:
-        sys.stdout.write(json.dumps(figures, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(figures)
         return
     # A pipe has no width of its own: give the tables the room they need.
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)

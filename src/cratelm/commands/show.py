@@ -24,10 +24,8 @@ def show(
     json
         Print all that is known as JSON on stdout, every excerpt included.
     """
-    import json as printer
-    import sys
-
     from cratelm.errors import InputError
+    from cratelm.output import print_json
     from cratelm.report.unit import read_unit
     from cratelm.report.unit_terminal import print_unit
 
@@ -35,7 +33,7 @@ def show(
     halves = list(known["statistics"])
     if half is not None and half not in halves:
         raise InputError(f"--half {half}: the recording has {' and '.join(halves)}.")
-    if json:  # in ASCII, so that no character of data can act on a terminal
-        sys.stdout.write(printer.dumps(known, indent=2) + "\n")
+    if json:
+        print_json(known)
     else:
         print_unit(known, half or halves[-1], count)

@@ -51,11 +51,10 @@ def steer(
         Print the result as JSON on stdout.
     """
     import dataclasses
-    import json as printer
-    import sys
 
     from cratelm.corpus.evaluation_sets import read_evaluation_set
     from cratelm.errors import InputError
+    from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.sae.open import open_with_latents
     from cratelm.units.clamp import Clamp
@@ -78,18 +77,23 @@ def steer(
             texts = read_evaluation_set(on, None, documents).documents
             result["damage"] = steering_damage(network, tokenizer, found, clamps, texts, numbers, progress)
     if json:
-        sys.stdout.write(printer.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        print_json(result)
     else:
         _print(result)
 
 
 def _numbers(text: str) -> list[float]:
+    import math
+
     from cratelm.errors import InputError
 
     try:
-        return [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
     except ValueError as error:
         raise InputError(f"--strengths {text}: give numbers with commas between them, such as 0.5,1,2.") from error
+    return numbers
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -40,11 +40,10 @@ def validate(
         The price of a million tokens, for the plan.
     """
     import dataclasses
-    import json as printer
-    import sys
 
     from cratelm.errors import InputError
     from cratelm.explain.config import WITHOUT_TEXT
+    from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.validate.planted import find_planted
     from cratelm.validate.puzzles import read_puzzles, solve_puzzles
@@ -67,7 +66,7 @@ def validate(
             name: [dataclasses.asdict(row) for row in found]
             for name, found in (("planted", planted), ("puzzles", solved))
         }
-        sys.stdout.write(printer.dumps({"explainer": explainer} | rows, indent=2) + "\n")
+        print_json({"explainer": explainer} | rows)
         return
     for title, found in (("Planted units, on held-out text", planted), ("Puzzles, leaving a sentence out", solved)):
         _print(f"{title}: {explainer}", found)

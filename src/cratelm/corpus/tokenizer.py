@@ -60,10 +60,7 @@ def _from_path(path: Path) -> Tokenizer:
     file = path / "tokenizer.json" if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"no tokenizer at {path}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
-    try:
-        return load_tokenizer(file)
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise InputError(f"{file} is no tokenizer: {first_line(error)}") from error
+    return load_tokenizer(file)
 
 
 def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
@@ -88,8 +85,11 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json."""
-    return as_text_only(Tokenizer.from_file(str(path)))
+    """Read a tokenizer.json; raises InputError where it is none."""
+    try:
+        return as_text_only(Tokenizer.from_file(str(path)))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"{path} is no tokenizer: {first_line(error)}") from error
 
 
 def as_text_only(tokenizer: Tokenizer) -> Tokenizer:

@@ -1,7 +1,6 @@
 """All that is known of one unit, from a recording or a study, as plain data."""
 
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_jso
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
+from cratelm.output import finite
 from cratelm.parquet import read_table
 from cratelm.records.logits import SIDES, read_logits
 from cratelm.records.one_unit import Group, find_unit, read_groups, read_statistics
@@ -42,7 +42,7 @@ def read_unit(folder: Path, address: str) -> dict[str, Any]:
         "excerpts": _excerpts(read_groups(records, layer, unit), texts),
     }
     judged = _judged(folder, model, layer, unit) if model else {"explanations": {}, "scores": []}
-    return _plain(known | judged)
+    return finite(known | judged)
 
 
 def _of_study(folder: Path, stage: str, model: str) -> Artifact:
@@ -89,12 +89,3 @@ def _excerpts(groups: Sequence[Group], texts: Sequence[str]) -> list[dict[str, A
         for found in [group.excerpts]
         for row in range(len(found.rank))
     ]
-
-
-def _plain(value: Any) -> Any:
-    """The same with None for what is no number."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -16,7 +16,7 @@ from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError
-from cratelm.models.subject import SAES, model_folder, tokenizer_file
+from cratelm.models.subject import SAES, model_folder, require_embedding, tokenizer_file
 from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.extra import require_sae_lens
@@ -75,8 +75,7 @@ def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, p
 def _stream(config: SaeConfig, network: Any, sites: list[str], tokens: Artifact) -> tuple[ActivationStream, int]:
     """The stream, and how many of its blocks hold the tokens that were asked for."""
     train, context = read_train(tokens), context_length(network)
-    if train.vocabulary > network.config.get_text_config().vocab_size:
-        raise InputError(f"{tokens.path} was made with another tokenizer than the model's: it has more tokens.")
+    require_embedding(tokens, train.vocabulary, network.config.get_text_config().vocab_size)
     if len(train) <= context:
         raise InputError(f"too little text: the train side's {len(train)} tokens fill no window of {context}.")
     rows = max(1, config.buffer // context)
