@@ -37,7 +37,7 @@ class Range:
     """`most` itself is refused."""
 
     def __contains__(self, value: Any) -> bool:
-        if not _is_number(value, self.kind) or not math.isfinite(value):
+        if not _is_number(value, self.kind) or (type(value) is float and not math.isfinite(value)):
             return False
         low = value > self.least if self.above else value >= self.least
         return low and (value < self.most if self.below else value <= self.most)

@@ -50,7 +50,7 @@ class Clamp:
         except ValueError as error:
             raise InputError(
                 f"{shown(text)} says nothing that can be done to a unit. Write LAYER/UNIT=VALUE, such as 1/37=8 to "
-                "set, 1/37+=8 to add, '1/37*=2' to scale, 1/37=0 to ablate, and 1/37@0,-1=8 for the first and last place."
+                "set, 1/37+=8 to add, '1/37*=2' to scale, 1/37=0 to ablate, and 1/37@0,-1=8 for the first and last."
             ) from error
         if not abs(number) <= LARGEST:  # NaN is not
             raise InputError(f"{shown(text)}: a unit cannot be held at {shown(value)}.")
