@@ -18,7 +18,7 @@ DISK_FAULTS = (*FULL, errno.EROFS, errno.EIO)
 
 def size(count: float) -> str:
     """A number of bytes for a person: `2.4 GB`, `13 kB`."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= unit:
             return f"{count / unit:,.1f} {name}" if count < 10 * unit else f"{count / unit:,.0f} {name}"
     return f"{count:,.0f} bytes"

@@ -56,7 +56,7 @@ class ShapeConfig(Configuration):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width % self.heads:
-            raise InputError(f"shape: width {self.width} is not a multiple of heads {self.heads}. Change one of them.")
+            raise InputError(f"shape: width {self.width}, heads {self.heads}: make width a multiple of heads.")
 
 
 def require_model(name: str) -> str:
