@@ -6,7 +6,8 @@ there, a killed stage goes on from what its partial folder holds, and asking aga
 check of its hashes. Manifests hold no clock readings: those live in `log/`, which is not hashed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "Stage",
     "as_plain",
     "claim_study",
+    "damage_named",
     "hash_file",
     "open_artifact",
     "open_unhashed",
@@ -86,6 +88,22 @@ def open_unhashed(path: Path, stage: str) -> Artifact:
         raise InputError(f"{path} holds {found}; needed is stage {stage!r}, schema {SCHEMA}.")
     read_object(path / MANIFEST, config=dict, inputs=dict, outputs=dict)
     return Artifact(path, manifest)
+
+
+@contextmanager
+def damage_named(opened: Sequence[Artifact]) -> Iterator[None]:
+    """Whatever fails while artifacts that were opened unhashed are read: a damaged file is to blame if there is one.
+
+    Raises InputError that names the file; where all files are whole, the error itself, which is then a bug.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception:
+        for artifact in opened:
+            open_artifact(artifact.path, artifact.manifest["stage"])
+        raise
 
 
 def run_stage(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json
+from cratelm.artifacts import MANIFEST, STUDY, Artifact, damage_named, open_unhashed, read_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
@@ -21,14 +21,22 @@ def read_unit(folder: Path, address: str) -> dict[str, Any]:
 
     Raises InputError where the folder is neither, or there is no such unit.
     """
+    opened: list[Artifact] = []
+    with damage_named(opened):
+        return _read_unit(folder, address, opened)
+
+
+def _read_unit(folder: Path, address: str, opened: list[Artifact]) -> dict[str, Any]:
+    """The same; `opened` is filled with the stages that are read."""
     model = None
     if (folder / STUDY).is_file():
         model, _, address = address.partition("/")
-        records = _of_study(folder, "records", model)
+        opened += [_of_study(folder, stage, model) for stage in ("records", "explanations", "scores")]
     elif (folder / MANIFEST).is_file():
-        records = open_unhashed(folder, "records")
+        opened.append(open_unhashed(folder, "records"))
     else:
         raise InputError(f"{folder} is neither a study nor a recording. Give the folder of one.")
+    records = opened[0]
     layer, unit = find_unit(records, address)
     summary = read_json(records.path / "records.json")
     texts = token_texts(read_tokenizer(records))
@@ -41,7 +49,7 @@ def read_unit(folder: Path, address: str) -> dict[str, Any]:
         "logits": _logits(read_logits(records, layer, unit).get(unit), texts),
         "excerpts": _excerpts(read_groups(records, layer, unit), texts),
     }
-    judged = _judged(folder, model, layer, unit) if model else {"explanations": {}, "scores": []}
+    judged = _judged(*opened[1:], layer, unit) if model else {"explanations": {}, "scores": []}
     return finite(known | judged)
 
 
@@ -56,8 +64,7 @@ def _of_study(folder: Path, stage: str, model: str) -> Artifact:
     return open_unhashed(folder / stage / model, stage)
 
 
-def _judged(folder: Path, model: str, layer: int, unit: int) -> dict[str, Any]:
-    explanations, scores = (_of_study(folder, stage, model) for stage in ("explanations", "scores"))
+def _judged(explanations: Artifact, scores: Artifact, layer: int, unit: int) -> dict[str, Any]:
     (sentences,) = _rows(explanations.path / f"sentences-{layer}.parquet", unit)
     sentences.pop("unit")
     rows = _rows(scores.path / f"units-{layer}.parquet", unit)

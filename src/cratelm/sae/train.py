@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cratelm.artifacts import Artifact, Stage, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, read_json, run_stage, write_json
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.windows import Windows
@@ -64,6 +64,8 @@ def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, p
         fit(config, stream, trainers, blocks, checkpoints, progress)
         for number, trainer in enumerate(trainers.values()):
             trainer.sae.save_inference_model(folder / str(number))
+            # SAELens writes its keys in the order of a set, which differs from process to process.
+            write_json(folder / str(number) / "cfg.json", read_json(folder / str(number) / "cfg.json"))
         shutil.copyfile(tokenizer_file(model), folder / "tokenizer.json")
         write_json(folder / SAES, {"model": os.path.relpath(model.path, folder.parent), "sites": sites})
     saes = read_saes(folder, str(network.device))
