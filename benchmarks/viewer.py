@@ -32,15 +32,16 @@ from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.tokenizer import train_bpe
 from cratelm.corpus.tokens import tokenize
 from cratelm.explain.config import ExplainConfig
-from cratelm.explain.explain import explain
+from cratelm.explain.explain import EXPLANATIONS, explain
 from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
-from cratelm.records.record import record
+from cratelm.records.record import RECORDS, record
 from cratelm.records.store import write_units
+from cratelm.report.report import REPORT
 from cratelm.score.config import ScoreConfig
 from cratelm.score.layer import STATUS
-from cratelm.score.score import score
+from cratelm.score.score import SCORES, score
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 from cratelm.viewer.api import Viewer
@@ -149,7 +150,7 @@ def make_report(out: Path, models: list[str], layers: int) -> None:
     ]
     known = {"parameters": 1, "tokens": 0, "validation_loss": estimate(), "bits_per_byte": 1.0}
     table = {"note": "", "rows": rows, "models": [{"model": model} | known for model in models], "differences": []}
-    run_stage(out / "report", "report", {}, {}, lambda folder: write_json(folder / "table.json", table))
+    run_stage(out / "report", REPORT, {}, {}, lambda folder: write_json(folder / "table.json", table))
 
 
 def make_list(out: Path, progress: Progress) -> None:
@@ -184,9 +185,9 @@ def make_list(out: Path, progress: Progress) -> None:
     def scores(folder: Path) -> None:
         pq.write_table(pa.concat_tables(_scores(generator)), folder / "units-0.parquet")
 
-    for stage, work in (("records", records), ("explanations", explanations), ("scores", scores)):
-        (out / stage).mkdir(parents=True)
-        run_stage(out / stage / "m0", stage, _settings(stage), {}, work)
+    for stage, work in ((RECORDS, records), (EXPLANATIONS, explanations), (SCORES, scores)):
+        (out / stage.name).mkdir(parents=True)
+        run_stage(out / stage.name / "m0", stage, _settings(stage.name), {}, work)
     make_report(out, ["m0"], 1)
 
 

@@ -1,5 +1,7 @@
 """The command line: bad input is answered by one clear line and the right status."""
 
+import errno
+import gzip
 import os
 import signal
 import subprocess
@@ -31,7 +33,7 @@ def status_and_message(arguments: list[str], capsys: pytest.CaptureFixture[str])
         (["--preset", "lpatop"], "Did you mean laptop?"),
         (["--training.token", "5"], "Did you mean --training.tokens?"),
         (["--training.tokens", "many"], "--training.tokens"),
-        (["--training.tokens", "-1"], "tokens must be 0 or more"),
+        (["--training.tokens", "-1"], "--training.tokens. It must be 0 or more"),
         (["--models", "crate,crat"], "unknown model 'crat'"),
         (["--models", "crate,crate"], "names one twice"),
         (["--shape.heads", "3"], "width a multiple of heads"),
@@ -63,6 +65,11 @@ def corpus_of(path: Path, data: bytes) -> Path:
         ("one.txt", b"one short document", "the train side has text for"),
         ("broken.jsonl", b'{"text": "a"}\n{"text"\n', "line 2"),
         ("field.jsonl", b'{"body": "a"}\n', "no field `text`"),
+        ("nested.jsonl", b"[" * 200_000, "line 1: brackets are nested too deeply"),
+        ("wide.txt", "some words".encode("utf-16"), "holds UTF-16, not UTF-8 text"),
+        ("wide.csv", "text\nwords".encode("utf-16-le"), "holds binary data, or UTF-16"),
+        ("zip.txt", b"PK\x03\x04\x14\x00", "holds a zip archive"),
+        ("packed.txt", gzip.compress(b"some words"), "holds gzip data"),
         (
             "short.txt",
             "\n\n".join(f"number {k}" for k in range(900)).encode(),
@@ -145,3 +152,103 @@ def test_an_interrupted_study_keeps_what_is_done_and_says_how_to_go_on(number, s
     assert "To go on: cratelm study --preset smoke" in error
     assert "Traceback" not in error
     assert (tmp_path / "out" / "tokens" / "manifest.json").is_file()
+
+
+def test_a_folder_whose_entries_are_called_like_tokens_is_no_study(tmp_path, capsys) -> None:
+    (tmp_path / "tokens-of-love.txt").write_text("mine")
+    status, error = status_and_message([*STUDY, "--out", str(tmp_path)], capsys)
+    assert status == 2
+    assert "is not a study" in error
+    (tmp_path / "tokens-of-love.txt").rename(tmp_path / "tokens.partial")
+    status, error = status_and_message([*STUDY, "--out", str(tmp_path)], capsys)
+    assert status == 2
+    assert (tmp_path / "tokens.partial").read_text() == "mine"
+
+
+def fails(error: BaseException):
+    """Stands for the commands: one that fails."""
+
+    def app(*arguments, **named) -> None:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), 3, "a/b: No space left on device"),
+        (OSError(errno.EIO, "Input/output error"), 3, "Input/output error"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), 2, "a: No such file or directory"),
+        (PermissionError(errno.EACCES, "Permission denied", "a"), 2, "a: Permission denied"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a"), 2, "a: File name too long"),
+        (MemoryError("unable to allocate"), 3, "the memory is full"),
+        (UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "surrogates not allowed"), 2, "caf\\udce9' is not UTF-8"),
+    ],
+)
+def test_what_the_system_says_is_one_line_and_has_a_status(error, status, message, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("cratelm.cli.app", fails(error))
+    assert run(["train"]) == status
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_a_bug_of_ours_is_not_hidden(monkeypatch) -> None:
+    monkeypatch.setattr("cratelm.cli.app", fails(KeyError("x")))
+    with pytest.raises(KeyError):
+        run(["train"])
+
+
+def test_only_a_command_that_writes_a_folder_says_that_what_is_done_is_kept(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("cratelm.cli.app", fails(KeyboardInterrupt()))
+    assert run(["view", "study"]) == 130
+    assert capsys.readouterr().err == "cratelm: interrupted.\n"
+    assert run(["record", "m", "--text", "t", "--out=o"]) == 130
+    assert "what is done is kept. To go on: cratelm record m" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_the_work(tmp_path, capsys) -> None:
+    out = tmp_path / "caf\udce9"
+    status, error = status_and_message(["tokenize", "--out", str(out)], capsys)
+    assert status == 2
+    assert "caf\\udce9' is not UTF-8" in error
+
+
+def test_a_corpus_with_a_file_whose_name_is_not_utf8_is_refused_in_one_line(tmp_path, capsys) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "caf\udce9.txt").write_text("\n\n".join(sentences(300)))
+    (tmp_path / "corpus" / "other.txt").write_text("words")
+    arguments = ["tokenize", str(tmp_path / "corpus"), "--tokenizer", "gpt2", "--out", str(tmp_path / "out")]
+    status, error = status_and_message(arguments, capsys)
+    assert status == 2
+    assert "is not UTF-8" in error.splitlines()[-1]
+
+
+def main_of(arguments: list[str], **options) -> subprocess.Popen:
+    command = [sys.executable, "-c", "from cratelm.cli import main; main()", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_a_reader_that_leaves_early_is_no_error(study) -> None:
+    reading, writing = os.pipe()
+    process = main_of(["show", str(study), "crate/0/1"], stdout=writing)
+    os.close(writing)
+    os.close(reading)
+    assert process.communicate(timeout=120)[1] == ""
+    assert process.returncode == 0
+
+
+def test_a_terminal_that_knows_ascii_alone_is_shown_what_it_can(study) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    process = main_of(["show", str(study), "crate/0/1"], stdout=subprocess.PIPE, env=environment)
+    printed, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (0, "")
+    assert "crate/0/1" in printed
+
+
+def test_a_configuration_that_no_machine_holds_is_refused_before_the_text_is_read(tmp_path, capsys) -> None:
+    big = ["--shape.layers", "1000", "--shape.width", "65536"]
+    status, error = status_and_message([*STUDY, "--out", str(tmp_path / "out"), *big], capsys)
+    assert status == 3
+    assert "a model of 1000 layers and width 65536 takes more than 275 TB" in error
+    assert not (tmp_path / "out").exists()

@@ -219,7 +219,7 @@ def test_a_model_that_does_not_say_how_much_it_can_read_is_named(folder, tmp_pat
         (["--on", "blank.jsonl"], "holds no text"),
         (["--on", "a.txt", "--stride", "0"], "Give 1 to 12"),
         (["--on", "a.txt", "--stride", "13"], "Give 1 to 12"),
-        (["--on", "a.txt", "--documents", "0"], "give 1 or more"),
+        (["--on", "a.txt", "--documents", "0"], "--documents. It must be 1 or more"),
         (["--data", "empty", "--tasks", "x"], "give --on"),
         (["--stride", "3", "--tasks", "x"], "give --on"),
         (["--on", "a.txt", "--tasks-folder", "empty"], "give --tasks"),

@@ -142,7 +142,7 @@ def test_a_model_that_reasons_is_heard_once_its_limit_leaves_room(
 
 def test_a_limit_that_allows_nothing_is_refused(capsys) -> None:
     assert run(["validate", "listing", "--llm", "http://127.0.0.1:1/v1", "--llm-max-tokens", "0"]) == 2
-    assert "--llm-max-tokens must be 1 or more" in capsys.readouterr().err
+    assert "--llm-max-tokens. It must be 1 or more" in capsys.readouterr().err
 
 
 def test_the_limit_is_part_of_the_plan_and_of_the_question(chat: StandIn, tmp_path: Path) -> None:

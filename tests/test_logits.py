@@ -103,7 +103,7 @@ def test_without_them_there_is_no_file_and_a_negative_number_is_refused(study, t
     assert (
         run(["record", str(study / "models" / "crate"), "--text", text, "--out", str(tmp_path), "--logits", "-1"]) == 2
     )
-    assert "logits 0 or more" in " ".join(capsys.readouterr().err.split())
+    assert "--logits. It must be 0 or more" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_effects_of_a_direction_do_not_depend_on_those_asked_about_with_it(study) -> None:

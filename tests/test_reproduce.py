@@ -33,6 +33,7 @@ from cratelm.reproduce.plan import POINT, plan_laptop, plan_paper
 from cratelm.reproduce.reproduce import reproduce
 from cratelm.reproduce.tables import configurations
 from cratelm.shards import EngineConfig
+from tests import killed
 
 
 def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:
@@ -99,6 +100,18 @@ def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_u
     drawn = np.array(result["documents"]["table/random-only"])
     assert drawn.std() > 0 and abs(drawn.mean() - score("table", "random-only")(result, "1")) < 5 * drawn.std()
     assert path.stat().st_size < 135_000
+
+
+def test_a_cell_that_is_killed_while_it_is_measured_ends_with_the_same_numbers(results, small_study, tmp_path) -> None:
+    shutil.copytree(results, tmp_path / "out")
+    (cell,) = (tmp_path / "out" / "cells").glob("*-crate-s0.json")
+    expected = json.loads(cell.read_text())
+    cell.unlink()
+    assert killed.make_with_kills(killed.make_cell, tmp_path / "out", small_study, writes=60, more=100) == 1
+    found = json.loads(cell.read_text())
+    assert {key: found[key] for key in found if key != "run"} == {
+        key: expected[key] for key in expected if key != "run"
+    }
 
 
 def test_a_cell_keeps_every_unit_and_their_means_are_its_own(results, small_study) -> None:

@@ -223,7 +223,7 @@ def test_sums_over_batches_are_those_over_all_tokens():
         ({"width": "0.5x"}, "whole number"),
         ({"width": "16"}, "whole number"),
         ({"arch": "gated"}, "standard, topk"),
-        ({"k": 0}, "1 latent or more"),
+        ({"k": 0}, "1 or more"),
         ({"batch": 500, "buffer": 400}, "holds no batch"),
         ({"learning_rate": 0.0}, "above 0"),
     ],

@@ -16,6 +16,7 @@ from cratelm.corpus.sharding import ShardWork
 from cratelm.corpus.sources import open_source
 from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train, tokenize
+from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError, RunError
 from cratelm.shards import EngineConfig, run_shards
 from tests.conftest import sentences
@@ -107,7 +108,7 @@ def test_a_run_that_died_before_its_commit_is_finished_without_its_shards(tmp_pa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("cratelm.artifacts._commit", die)
+        patch.setattr("cratelm.stages.Claim.commit", die)
         tokenize(config, tmp_path / "a", quiet)
     assert not (tmp_path / "a.partial" / "shards").exists()
     assert outputs(tokenize(config, tmp_path / "a", quiet)) == outputs(whole)
@@ -211,12 +212,19 @@ def test_a_shard_of_another_corpus_is_refused_by_its_hash(tmp_path, quiet, monke
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path, quiet, monkeypatch) -> None:
     config = folder_of_shards(tmp_path / "corpus", monkeypatch)
     whole = tokenize(config, tmp_path / "whole", quiet)
-    (tmp_path / "a.partial" / "shards").mkdir(parents=True)
-    full = tmp_path / "a.partial" / "shards" / "00002.ds"
-    full.symlink_to("/dev/full")  # a device on which every write finds the disk full
-    with pytest.raises(RunError, match="No space left on device"):
+
+    def write_side_full(name: Path, *arguments) -> dict:
+        if name.name == "00002":
+            name.with_suffix(".ds").symlink_to("/dev/full")  # a device on which every write finds the disk full
+        try:
+            return write_side(name, *arguments)
+        finally:
+            if name.with_suffix(".ds").is_symlink():
+                name.with_suffix(".ds").unlink()
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="No space left on device"):
+        patch.setattr("cratelm.corpus.sharding.write_side", write_side_full)
         tokenize(config, tmp_path / "a", quiet)
-    full.unlink()
     assert outputs(tokenize(config, tmp_path / "a", quiet)) == outputs(whole)
 
 

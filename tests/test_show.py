@@ -73,7 +73,7 @@ def test_a_recording_shows_a_unit_without_explanations(study, capsys) -> None:
         ("crate/0", [], "'0' names no unit: give layer/index"),
         ("crate/0/-1", [], "'0/-1' names no unit"),
         ("crate/0/0", ["--half", "test"], "the recording has explain and score"),
-        ("crate/0/0", ["--count", "0"], "--count 0"),
+        ("crate/0/0", ["--count", "0"], "for --count. It must be 1 or more"),
     ],
 )
 def test_a_unit_that_is_not_there_is_answered_by_what_there_is(study, capsys, unit, options, message) -> None:

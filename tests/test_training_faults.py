@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from cratelm.artifacts import IDENTITY, Artifact
+from cratelm.artifacts import Artifact
 from cratelm.errors import InputError, RunError
+from cratelm.stages import IDENTITY
 from cratelm.training.checkpoints import COMMIT, commit, name_of_run, newest_committed
 from cratelm.training.train import train
 from tests import training_runs

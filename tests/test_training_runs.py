@@ -145,7 +145,7 @@ def test_a_run_that_died_before_its_commit_is_not_trained_again(tokens, tmp_path
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("cratelm.artifacts._commit", die)
+        patch.setattr("cratelm.stages.Claim.commit", die)
         train(CONFIG, tokens, tmp_path / "a", quiet)
     with monkeypatch.context() as patch:
         patch.setattr("cratelm.training.train.fit", die)

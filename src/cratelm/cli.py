@@ -4,6 +4,7 @@ Exit status: 0 done; 1 a bug of ours; 2 the input is at fault; 3 the run or its 
 interrupted; 143 terminated.
 """
 
+import errno
 import os
 import shlex
 import signal
@@ -15,9 +16,21 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from cratelm import __version__
-from cratelm.errors import InputError, RunError
+from cratelm.errors import InputError, RunError, first_line
 
 INTERRUPTED, TERMINATED = 130, 143
+NAMES_AT_FAULT = (
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
+"""What the system says of a path that somebody gave; everything else is the surroundings' fault."""
 
 
 def _layers(*call) -> None:
@@ -59,6 +72,8 @@ def main() -> NoReturn:
         os.environ.setdefault(variable, "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):  # whatever a terminal cannot show is no reason to fail
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(run(sys.argv[1:]))
 
 
@@ -73,17 +88,58 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run one command; gives its exit status. What went wrong is said on stderr."""
     try:
+        _require_unicode(arguments)
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except (KeyboardInterrupt, Terminated) as stop:
-        _say(f"interrupted; what is done is kept. To go on: {shlex.join(['cratelm', *arguments])}")
+        # A command that writes no stage, such as `view`, leaves nothing to go on from.
+        to_go_on = any(argument.split("=")[0] == "--out" for argument in arguments)
+        kept = f"; what is done is kept. To go on: {shlex.join(['cratelm', *arguments])}" if to_go_on else "."
+        _say(f"interrupted{kept}")
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
-    except (InputError, CycloptsError) as error:
-        _say(str(error))
-        return 2
-    except RunError as error:
-        _say(str(error))
-        return 3
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        return _reader_left()  # rich leaves so
+    except BrokenPipeError:
+        return _reader_left()
+    except Exception as error:
+        return _explain(error)
     return 0
+
+
+def _require_unicode(arguments: list[str]) -> None:
+    """Refuse names that no manifest could hold: bytes that are no UTF-8 arrive as halves of surrogate pairs."""
+    for argument in arguments:
+        if argument.encode(errors="replace") != argument.encode(errors="surrogateescape"):
+            raise InputError(f"{argument!a} is not UTF-8. Rename the file, or give another name.")
+
+
+def _reader_left() -> int:
+    """The program that read stdout has seen enough, as `head` does; what Python flushes at its end goes nowhere."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123  a device, not a file of anybody's
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return 0
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong, and give the exit status; a bug of ours is raised again."""
+    if isinstance(error, InputError | CycloptsError):
+        status, message = 2, str(error)
+    elif isinstance(error, RunError):
+        status, message = 3, str(error)
+    elif isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        status, message = 2, f"the name {error.object!a} is not UTF-8. Rename the file."
+    elif isinstance(error, OSError):
+        status = 2 if error.errno in NAMES_AT_FAULT else 3
+        about = "" if error.filename is None else f"{error.filename}: "
+        message = about + (error.strerror or first_line(error))
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        status, message = 3, f"the memory is full ({first_line(error)}). Choose smaller settings, such as --batch."
+    else:
+        raise error
+    _say(message)
+    return status
 
 
 def _say(message: str) -> None:

@@ -10,5 +10,6 @@ class RunError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library says went wrong, in one line."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    """What another library says went wrong, in one line; never its advice to obey a file that asks for more."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return "it asks for more than tensors, and was not obeyed" if "weights only" in said.lower() else said

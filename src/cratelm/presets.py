@@ -12,6 +12,7 @@ from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
 from cratelm.llm.config import JudgeConfig
 from cratelm.models.shapes import ShapeConfig, require_model
+from cratelm.ranges import Configuration, Seed
 from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
 from cratelm.sae.config import SaeConfig, StudySaeConfig
@@ -20,7 +21,7 @@ from cratelm.training.config import TrainConfig, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyConfig:
+class StudyConfig(Configuration):
     """Everything that a study's numbers depend on."""
 
     corpus: Annotated[CorpusConfig, Parameter(name="*")] = field(default_factory=CorpusConfig)
@@ -40,11 +41,12 @@ class StudyConfig:
     """Compare with sparse autoencoders too: train them on each model, and measure their latents as units."""
     saes: StudySaeConfig = field(default_factory=StudySaeConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the weights and of the order of training. The samples of text have seeds of their own (records.seed,
     score.seed), so that studies of several training seeds measure on the same excerpts."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(set(self.model_names)) < len(self.model_names):
             raise InputError(f"models: {self.models} names one twice.")
         for name in self.model_names:

@@ -1,14 +1,17 @@
 """Where a command's settings come from: the command line, then a TOML file, then a preset, then the defaults."""
 
 import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App, ArgumentCollection
+from cyclopts import App, Argument, ArgumentCollection
 from cyclopts.config import Dict
 
 from cratelm.artifacts import as_plain
-from cratelm.errors import InputError
+from cratelm.errors import InputError, first_line
+from cratelm.ranges import misfit, shown
 
 
 def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -22,13 +25,46 @@ def layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -
         Dict(values, source=source)(app, commands, arguments)
 
     if "--config" in names and (path := _value(names["--config"])):
-        try:
-            fill(tomllib.loads(Path(path).read_text(encoding="utf-8")), path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the settings in {path}: {error}") from error
+        values = _read_toml(path)
+        _require_fit(values, names, path)
+        fill(values, path)
     if "--preset" in names:
         name = _value(names["--preset"]) or names["--preset"].field_info.default
         fill(_flat(as_plain(_preset(commands[0], name))), f"preset {name}")
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the settings in {path}: {first_line(error)}") from error
+    except RecursionError as error:
+        raise InputError(f"cannot read the settings in {path}: brackets are nested too deeply.") from error
+
+
+def _require_fit(values: dict[str, Any], names: Mapping[str, Argument], path: str, above: str = "") -> None:
+    """Refuse a key that is no setting, and a value that is not of its setting's type: cyclopts would convert it."""
+    for key, value in values.items():
+        name = above + key.replace("_", "-")
+        table = any(known.startswith(f"--{name}.") for known in names)
+        if "." in key or (not table and f"--{name}" not in names):
+            raise InputError(f"{path}: there is no setting {shown(above + key)}.{_nearest(name, names)}")
+        if table and isinstance(value, dict):
+            _require_fit(value, names, path, f"{name}.")
+        elif table:
+            raise InputError(f"{path}: {above}{key} is {shown(value)}; it must be a table, such as [{above}{key}].")
+        elif wrong := misfit(_as_written(names[f"--{name}"].field_info.annotation), value):
+            raise InputError(f"{path}: {above}{key} is {shown(value)}; it must be {wrong}.")
+
+
+def _as_written(hint: Any) -> Any:
+    """A path is text in TOML."""
+    return str if hint in (Path, Path | None) else hint
+
+
+def _nearest(name: str, names: Mapping[str, Argument]) -> str:
+    near = get_close_matches(name, [known.removeprefix("--") for known in names], n=1)
+    return f" Did you mean {near[0].replace('-', '_')}?" if near else ""
 
 
 def _preset(command: str, name: str) -> Any:

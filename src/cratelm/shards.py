@@ -7,18 +7,19 @@ done is not made again; one whose worker was killed is.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from cratelm.errors import InputError, RunError
+from cratelm.ranges import Configuration, whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineConfig:
+class EngineConfig(Configuration):
     """Where the shards are made. Nothing that is written depends on it."""
 
     engine: Literal["local", "slurm", "ray"] = "local"
     """This machine, a Slurm cluster, or a Ray cluster."""
-    workers: int = 1
+    workers: Annotated[int, whole(1, 10_000)] = 1
     """Shards made at the same time."""
     partition: str = ""
     """Slurm's partition."""
@@ -26,8 +27,7 @@ class EngineConfig:
     """Slurm's limit for one shard."""
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise InputError(f"workers must be 1 or more, not {self.workers}.")
+        super().__post_init__()
         if self.engine == "slurm" and not self.partition:
             raise InputError("the engine slurm needs --partition.")
 

@@ -31,6 +31,7 @@ from cratelm.sae.extra import require_sae_lens
 from cratelm.sae.train import train_saes
 from cratelm.score.score import score
 from cratelm.training.config import TrainConfig
+from cratelm.training.ready import require_memory
 from cratelm.training.train import train
 
 
@@ -44,6 +45,7 @@ def run_study(config: StudyConfig, out: Path, progress: Progress, model: Languag
     require_same_study(out, config)
     for name in config.model_names:
         build_config(name, config.shape, vocabulary=1, end_of_text=0)
+    require_memory(config.shape)
     if config.sae:
         require_sense_of_saes(config)
     tokens = tokenize(config.corpus, out / "tokens", progress)

@@ -17,23 +17,25 @@ from cratelm.analysis.figures import draw
 from cratelm.analysis.measures import layer_numbers
 from cratelm.analysis.observe import observe
 from cratelm.analysis.parts import layer_parts
-from cratelm.artifacts import Artifact, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, run_stage, write_json
 from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
 from cratelm.corpus.model_tokenizer import model_start
 from cratelm.corpus.tokens import Side, read_side
 from cratelm.errors import InputError
 from cratelm.models.build import untrained
 from cratelm.models.load import load_causal_lm
-from cratelm.models.subject import model_folder
+from cratelm.models.subject import model_folder, require_embedding
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.training.text_losses import context_length
+
+ANALYSIS = Stage("analysis", files=("analysis.json", "analysis.csv", "analysis.svg"))
 
 
 def analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
     """Measure `model` on validation text of `tokens`."""
     inputs = {"model": model, "tokens": tokens}
-    return run_stage(out, "analysis", config, inputs, lambda folder: _analyze(config, model, tokens, folder, progress))
+    return run_stage(out, ANALYSIS, config, inputs, lambda folder: _analyze(config, model, tokens, folder, progress))
 
 
 def _analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
@@ -64,8 +66,9 @@ def measure(
     network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     side = _text(read_side(tokens, "validation"), config.tokens)
     context = context_length(network)
-    if start >= network.config.vocab_size or side.tokens.max() >= network.config.vocab_size:
-        raise InputError(f"{tokens.path} was made with another tokenizer than the model's: it has more tokens.")
+    require_embedding(tokens, 1 + max(start, int(side.tokens.max())), network.config.vocab_size)
+    if not all(weight.isfinite().all() for weight in network.parameters()):
+        raise InputError("the model's weights are not finite numbers: they are damaged. Train it again.")
     with progress.task(f"analysing the {weights} model", total=len(side.tokens) - len(side.ends)) as bar:
         batches = _batches(side, start, context - 1, config.batch)
         layers, final = observe(network, batches, config.sample, bar.advance)

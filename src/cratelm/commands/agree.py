@@ -15,7 +15,6 @@ def agree(one: Path, other: Path, /, *, json: bool = False) -> None:
     json
         Print the result as JSON on stdout.
     """
-    import json as printer
     import sys
 
     from rich.box import SIMPLE_HEAD
@@ -23,12 +22,13 @@ def agree(one: Path, other: Path, /, *, json: bool = False) -> None:
     from rich.table import Table
 
     from cratelm.artifacts import open_artifact
+    from cratelm.output import print_json
     from cratelm.report.report import estimate
     from cratelm.score.agreement import agreements
 
     rows = agreements(open_artifact(one, "scores"), open_artifact(other, "scores"))
     if json:
-        sys.stdout.write(printer.dumps(rows, indent=2) + "\n")
+        print_json(rows)
         return
     table = Table(title="Rank correlation over units", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("one", "other", "layer", "units", "rho [95%]"):

@@ -30,19 +30,19 @@ def analyze(
     json
         Print all numbers as JSON on stdout.
     """
-    import sys
-
     from cratelm.analysis.analyze import analyze as run_analysis
     from cratelm.artifacts import read_json
     from cratelm.models.subject import open_subject, tokens_for
+    from cratelm.output import print_json
     from cratelm.progress import Progress
+    from cratelm.stages import next_to
 
     with Progress() as progress:
         subject = open_subject(model)
-        tokens = tokens_for(subject, text, out.with_name(out.name + "-tokens"), progress)
+        tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
         analysis = run_analysis(settings, subject, tokens, out, progress)
     if json:
-        sys.stdout.write((analysis.path / "analysis.json").read_text(encoding="utf-8"))
+        print_json(read_json(analysis.path / "analysis.json"))
     else:
         _print(read_json(analysis.path / "analysis.json"), analysis.path)
 

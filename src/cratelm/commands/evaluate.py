@@ -1,7 +1,9 @@
 """`cratelm eval`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cratelm.ranges import whole
 
 
 def evaluate(
@@ -10,8 +12,8 @@ def evaluate(
     *,
     on: str | None = None,
     data: Path | None = None,
-    documents: int | None = None,
-    stride: int | None = None,
+    documents: Annotated[int | None, whole(1)] = None,
+    stride: Annotated[int | None, whole(1)] = None,
     tasks: str | None = None,
     tasks_folder: Path | None = None,
     json: bool = False,
@@ -84,8 +86,6 @@ def _require_sense(
         raise InputError("--tasks-folder says where tasks lie: give --tasks NAMES as well.")
     if tasks is not None and not tasks.replace(",", " ").strip():
         raise InputError("--tasks names no task.")
-    if documents is not None and documents < 1:
-        raise InputError(f"--documents {documents}: give 1 or more.")
     for name, folder in (("--data", data), ("--tasks-folder", tasks_folder)):
         if folder is not None and not folder.is_dir():
             raise InputError(f"{name} {folder}: there is no such folder.")
@@ -93,13 +93,14 @@ def _require_sense(
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:
     """Print the figures on stdout, as tables or as JSON."""
-    import json
     import sys
 
     from rich.console import Console
 
+    from cratelm.output import print_json
+
     if as_json:
-        sys.stdout.write(json.dumps(figures, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(figures)
         return
     # A pipe has no width of its own: give the tables the room they need.
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from cratelm.explain.config import LLM, ExplainConfig
 from cratelm.llm.config import AskingConfig, JudgeConfig
+from cratelm.ranges import number
 
 
 def explain(
@@ -16,7 +17,7 @@ def explain(
     out: Path,
     protocol: str | None = None,
     plan: bool = False,
-    price: float = 0,
+    price: Annotated[float, number(least=0, most=1_000_000)] = 0,
     settings: Annotated[ExplainConfig, Parameter(name="*")] = ExplainConfig(),
     judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
     asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),

@@ -34,9 +34,10 @@ def record(
     from cratelm.progress import Progress
     from cratelm.records.ranks import on_ranks
     from cratelm.records.record import record as make_records
+    from cratelm.stages import next_to
 
     with Progress() as progress, on_ranks() as leads:
         if leads:
             subject = open_subject(model)
-            tokens = tokens_for(subject, text, out.with_name(out.name + "-tokens"), progress)
+            tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
             make_records(settings, subject, tokens, out, progress, engine)

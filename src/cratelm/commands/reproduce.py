@@ -77,15 +77,16 @@ def _require_gpu() -> None:
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
-    import json
     import sys
 
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
+    from cratelm.output import print_json
+
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        print_json(rows)
         return
     flat = [_flat(row) for row in rows]
     total = {key: sum(row[key] for row in flat) for key, value in flat[0].items() if isinstance(value, float)}

@@ -39,21 +39,20 @@ def sae(
     json
         Print the quality as JSON on stdout.
     """
-    import json as printer
-    import sys
-
     from cratelm.artifacts import read_json
     from cratelm.models.subject import open_subject, tokens_for
+    from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.sae.train import train_saes
+    from cratelm.stages import next_to
 
     with Progress() as progress:
         subject = open_subject(model)
-        tokens = tokens_for(subject, text, out.with_name(out.name + "-tokens"), progress)
+        tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
         made = train_saes(settings, subject, tokens, out, progress)
     quality = read_json(made.path / "quality.json")
     if json:
-        sys.stdout.write(printer.dumps(quality, indent=2) + "\n")
+        print_json(quality)
     else:
         _print(quality)
 

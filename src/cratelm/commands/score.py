@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cratelm.llm.config import AskingConfig, JudgeConfig
+from cratelm.ranges import number
 from cratelm.score.config import ScoreConfig
 from cratelm.shards import EngineConfig
 
@@ -19,7 +20,7 @@ def score(
     protocol: str | None = None,
     json: bool = False,
     plan: bool = False,
-    price: float = 0,
+    price: Annotated[float, number(least=0, most=1_000_000)] = 0,
     settings: Annotated[ScoreConfig, Parameter(name="*")] = ScoreConfig(),
     engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
     judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),

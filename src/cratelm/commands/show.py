@@ -1,9 +1,14 @@
 """`cratelm show`."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cratelm.ranges import whole
 
 
-def show(folder: Path, unit: str, /, *, half: str | None = None, count: int = 3, json: bool = False) -> None:
+def show(
+    folder: Path, unit: str, /, *, half: str | None = None, count: Annotated[int, whole(1)] = 3, json: bool = False
+) -> None:
     """One unit: its statistics, what was said of it, and the excerpts that it fires on, coloured by activation.
 
     Parameters
@@ -19,20 +24,16 @@ def show(folder: Path, unit: str, /, *, half: str | None = None, count: int = 3,
     json
         Print all that is known as JSON on stdout, every excerpt included.
     """
-    import json as printer
-    import sys
-
     from cratelm.errors import InputError
+    from cratelm.output import print_json
     from cratelm.report.unit import read_unit
     from cratelm.report.unit_terminal import print_unit
 
-    if count < 1:
-        raise InputError(f"--count {count}: give 1 or more.")
     known = read_unit(folder, unit)
     halves = list(known["statistics"])
     if half is not None and half not in halves:
         raise InputError(f"--half {half}: the recording has {' and '.join(halves)}.")
-    if json:  # in ASCII, so that no character of data can act on a terminal
-        sys.stdout.write(printer.dumps(known, indent=2) + "\n")
+    if json:
+        print_json(known)
     else:
         print_unit(known, half or halves[-1], count)

@@ -1,7 +1,9 @@
 """`cratelm steer`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cratelm.ranges import whole
 
 
 def steer(
@@ -11,11 +13,11 @@ def steer(
     prompt: str | None = None,
     sites: str | None = None,
     without_error: bool = False,
-    count: int = 10,
-    new_tokens: int = 20,
+    count: Annotated[int, whole(0, 2**20)] = 10,
+    new_tokens: Annotated[int, whole(0, 2**20)] = 20,
     on: str | None = None,
     strengths: str = "0.25,0.5,1,2",
-    documents: int | None = 100,
+    documents: Annotated[int | None, whole(1)] = 100,
     json: bool = False,
 ) -> None:
     """Clamp units of a model, and see what it says next, with them and without.
@@ -49,11 +51,10 @@ def steer(
         Print the result as JSON on stdout.
     """
     import dataclasses
-    import json as printer
-    import sys
 
     from cratelm.corpus.evaluation_sets import read_evaluation_set
     from cratelm.errors import InputError
+    from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.sae.open import open_with_latents
     from cratelm.units.clamp import Clamp
@@ -64,8 +65,6 @@ def steer(
     clamps = [Clamp.parse(unit) for unit in units]
     if not clamps or (prompt is None and on is None):
         raise InputError("nothing to do: give a unit and --prompt TEXT, such as 1/37=8 --prompt 'The film was'.")
-    if min(count, new_tokens) < 0:
-        raise InputError("--count and --new-tokens must be 0 or more.")
     numbers = _numbers(strengths)
     with Progress() as progress:
         network, tokenizer = open_with_latents(model, without_error)
@@ -78,18 +77,23 @@ def steer(
             texts = read_evaluation_set(on, None, documents).documents
             result["damage"] = steering_damage(network, tokenizer, found, clamps, texts, numbers, progress)
     if json:
-        sys.stdout.write(printer.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        print_json(result)
     else:
         _print(result)
 
 
 def _numbers(text: str) -> list[float]:
+    import math
+
     from cratelm.errors import InputError
 
     try:
-        return [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
     except ValueError as error:
         raise InputError(f"--strengths {text}: give numbers with commas between them, such as 0.5,1,2.") from error
+    return numbers
 
 
 def _print(result: dict[str, Any]) -> None:

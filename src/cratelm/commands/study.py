@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from cratelm.llm.config import AskingConfig
 from cratelm.presets import StudyConfig
+from cratelm.ranges import number
 
 
 def study(
@@ -16,7 +17,7 @@ def study(
     config: Path | None = None,
     json: bool = False,
     plan: bool = False,
-    price: float = 0,
+    price: Annotated[float, number(least=0, most=1_000_000)] = 0,
     settings: Annotated[StudyConfig, Parameter(name="*")] = StudyConfig(),
     asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
 ) -> None:

@@ -36,15 +36,13 @@ def train(
     json
         Print the result as JSON on stdout.
     """
-    import json as printer
-    import sys
-
     from rich.console import Console
 
     from cratelm.artifacts import open_artifact, read_json
     from cratelm.corpus.tokenizer import count_ids
     from cratelm.corpus.tokens import read_tokenizer
     from cratelm.errors import InputError
+    from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.training.plan import plan as plan_training
     from cratelm.training.ranks import join_slurm, rank, world_size
@@ -63,7 +61,7 @@ def train(
     if rank():
         return
     if json:
-        sys.stdout.write(printer.dumps(result, indent=2) + "\n")
+        print_json(result)
     else:
         _print(result)
 

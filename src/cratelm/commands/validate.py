@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cratelm.llm.config import AskingConfig, JudgeConfig
+from cratelm.ranges import Seed, number
 
 
 def validate(
@@ -13,12 +14,12 @@ def validate(
     /,
     *,
     puzzles: Path | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json: bool = False,
     judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
     asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
     plan: bool = False,
-    price: float = 0,
+    price: Annotated[float, number(least=0, most=1_000_000)] = 0,
 ) -> None:
     """Try an explainer or a judge on units whose explanation is known: planted ones in real text, and puzzles.
 
@@ -39,11 +40,10 @@ def validate(
         The price of a million tokens, for the plan.
     """
     import dataclasses
-    import json as printer
-    import sys
 
     from cratelm.errors import InputError
     from cratelm.explain.config import WITHOUT_TEXT
+    from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.validate.planted import find_planted
     from cratelm.validate.puzzles import read_puzzles, solve_puzzles
@@ -66,7 +66,7 @@ def validate(
             name: [dataclasses.asdict(row) for row in found]
             for name, found in (("planted", planted), ("puzzles", solved))
         }
-        sys.stdout.write(printer.dumps({"explainer": explainer} | rows, indent=2) + "\n")
+        print_json({"explainer": explainer} | rows)
         return
     for title, found in (("Planted units, on held-out text", planted), ("Puzzles, leaving a sentence out", solved)):
         _print(f"{title}: {explainer}", found)

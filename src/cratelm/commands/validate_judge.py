@@ -1,7 +1,6 @@
 """`cratelm validate SIMULATOR --llm …`."""
 
 import dataclasses
-import json as printer
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from cratelm.judges.simulators import SIMULATORS
 from cratelm.judges.validation import Judged, judge_puzzles, passes, questions_of
 from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
 from cratelm.llm.plan import Plan, Planned
+from cratelm.output import print_json
 from cratelm.progress import Progress
 from cratelm.validate.puzzles import Puzzle
 
@@ -30,7 +30,10 @@ def plan_judge(simulator: str, puzzles: Sequence[Puzzle], judge: JudgeConfig, pr
 
 def print_plan(plan: Plan, json: bool) -> None:
     """Print what would be sent on stdout."""
-    sys.stdout.write(printer.dumps(dataclasses.asdict(plan)) + "\n" if json else f"{plan}\n")
+    if json:
+        print_json(dataclasses.asdict(plan))
+    else:
+        sys.stdout.write(f"{plan}\n")
 
 
 def _require(simulator: str) -> None:
@@ -50,7 +53,7 @@ def validate_judge(
     if json:
         result = {"simulator": simulator, "judge": model.name, "passes": passes(judged), "failures": reasons}
         rows = [dataclasses.asdict(row) for row in judged]
-        sys.stdout.write(printer.dumps(result | {"puzzles": rows}, indent=2) + "\n")
+        print_json(result | {"puzzles": rows})
     else:
         _print(simulator, model.name, judged, reasons)
 

@@ -6,13 +6,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cratelm.llm.config import AskingConfig, JudgeConfig
+from cratelm.ranges import whole
 
 
 def view(
     study: Path,
     /,
     *,
-    port: int = 8642,
+    port: Annotated[int, whole(0, 65_535)] = 8642,
     host: str = "127.0.0.1",
     export: Path | None = None,
     simulator: str = "all-at-once",

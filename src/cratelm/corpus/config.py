@@ -2,14 +2,16 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Annotated
 
 from cratelm.errors import InputError
+from cratelm.ranges import Configuration, number, whole
 
 SIDES = ("train", "validation", "explain", "score")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusConfig:
+class CorpusConfig(Configuration):
     """Text in, tokens of four sides out."""
 
     corpus: str = dataclasses.field(default="reviews", kw_only=False)
@@ -21,20 +23,21 @@ class CorpusConfig:
     tokenizer: str = "bpe:4096"
     """`bpe:N`: a byte-level BPE of N tokens, trained on the train side; `gpt2`: the 50,257 tokens of GPT-2; or a path:
     a tokenizer.json, or a folder that holds one."""
-    validation_share: float = 0.02
+    validation_share: Annotated[float, number(above=0, below=1)] = 0.02
     """Share of documents held out for validation loss."""
-    explain_share: float = 0.05
+    explain_share: Annotated[float, number(above=0, below=1)] = 0.05
     """Share of documents that explanations are made from."""
-    score_share: float = 0.05
+    score_share: Annotated[float, number(above=0, below=1)] = 0.05
     """Share of documents that explanations are scored on."""
-    documents: int | None = None
+    documents: Annotated[int | None, whole(1)] = None
     """Read this many documents at most, from the start of the corpus; all of them by default."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         shares = (self.validation_share, self.explain_share, self.score_share)
-        if min(shares) <= 0 or sum(shares) >= 1:
+        if sum(shares) >= 1:
             raise InputError(
-                "the shares of the held-out sides must be above 0 and add to less than 1: "
+                "the shares of the held-out sides must add to less than 1: "
                 f"validation {shares[0]}, explain {shares[1]}, score {shares[2]}."
             )
         if self.tokenizer.startswith("bpe:"):
@@ -43,7 +46,7 @@ class CorpusConfig:
 
 def vocabulary_size(tokenizer: str) -> int:
     """The N of `bpe:N`: at least the 256 bytes and the end-of-text token, at most what 16 bits can name."""
-    kind, _, number = tokenizer.partition(":")
-    if kind != "bpe" or not number.isdecimal() or not 257 <= int(number) <= 65536:
+    kind, _, size = tokenizer.partition(":")
+    if kind != "bpe" or not size.isdecimal() or len(size) > 5 or not 257 <= int(size) <= 65536:
         raise InputError(f"unknown tokenizer {tokenizer!r}: give bpe:N with N from 257 to 65536, such as bpe:4096.")
-    return int(number)
+    return int(size)

@@ -23,6 +23,21 @@ from cratelm.errors import InputError, first_line
 Texts = Iterator[tuple[str, bool]]
 """Each document's text, and whether something in it that is no Unicode had to be replaced."""
 
+BINARY = {
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "gzip data",
+    b"\x28\xb5\x2f\xfd": "zstandard data",
+    b"BZh": "bzip2 data",
+    b"\xfd7zXZ": "xz data",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"%PDF": "a PDF",
+    b"PAR1": "parquet",
+}
+"""The first bytes of what people take for text."""
+LOOKED_AT = 8192
+"""Bytes from the start of a file that tell whether it is text, as git looks at them."""
 csv.field_size_limit(2**31 - 1)  # a document may be long
 
 
@@ -65,6 +80,15 @@ def decode(data: bytes) -> tuple[str, bool]:
         return data.decode(), False
     except UnicodeDecodeError:
         return data.decode(errors="replace"), True
+
+
+def require_text(path: Path, data: bytes) -> None:
+    """Refuse a file whose first bytes are no UTF-8 text; raises InputError that says what they are."""
+    found = next((kind for start, kind in BINARY.items() if data.startswith(start)), None)
+    if found is None and b"\0" in data:  # no text holds one; UTF-16 without its mark does
+        found = "binary data, or UTF-16"
+    if found:
+        raise InputError(f"{path} holds {found}, not UTF-8 text. Convert it to UTF-8, or unpack it, and run again.")
 
 
 def _format(path: Path) -> str | None:
@@ -114,14 +138,15 @@ class ZstandardStream(io.RawIOBase):
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """A file's bytes, decompressed."""
-    with path.open("rb") as raw:
-        if path.suffix == ".gz":
-            with gzip.open(raw) as file:
-                yield file  # type: ignore[misc]
-        elif path.suffix == ".zst":
-            yield io.BufferedReader(ZstandardStream(raw))
-        else:
-            yield raw
+    with path.open("rb") as raw, _unpacked(path.suffix, raw) as file:
+        require_text(path, file.peek(LOOKED_AT)[:LOOKED_AT])
+        yield file
+
+
+def _unpacked(suffix: str, raw: io.BufferedReader) -> Any:
+    if suffix == ".gz":
+        return gzip.GzipFile(fileobj=raw)
+    return io.BufferedReader(ZstandardStream(raw)) if suffix == ".zst" else raw
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -157,6 +182,8 @@ def _json_lines(path: Path, field: str) -> Texts:
             row = json.loads(text)
         except ValueError as error:
             raise InputError(f"{path}, line {number}: not JSON ({error}).") from error
+        except RecursionError as error:
+            raise InputError(f"{path}, line {number}: brackets are nested too deeply.") from error
         if not isinstance(row, dict) or not isinstance(row.get(field), str):
             raise InputError(f"{path}, line {number}: no field `{field}` that holds a string.")
         # JSON can spell half of a surrogate pair, which is no character and has no UTF-8.

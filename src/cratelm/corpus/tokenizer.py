@@ -69,10 +69,7 @@ def _from_path(path: Path) -> Tokenizer:
     file = tokenizer_path(path)
     if not file.is_file():
         raise InputError(f"no tokenizer at {path}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
-    try:
-        tokenizer = load_tokenizer(file)
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise InputError(f"{file} is no tokenizer: {first_line(error)}") from error
+    tokenizer = load_tokenizer(file)
     _require_own_ids(file, tokenizer)
     return tokenizer
 
@@ -113,8 +110,11 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json."""
-    return as_text_only(Tokenizer.from_file(str(path)))
+    """Read a tokenizer.json; raises InputError where it is none."""
+    try:
+        return as_text_only(Tokenizer.from_file(str(path)))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"{path} is no tokenizer: {first_line(error)}") from error
 
 
 def as_text_only(tokenizer: Tokenizer) -> Tokenizer:

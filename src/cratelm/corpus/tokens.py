@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from cratelm.artifacts import Artifact, hash_file, read_json, require_disk, run_stage, write_json
-from cratelm.corpus.config import CorpusConfig
+from cratelm.artifacts import Artifact, Stage, hash_file, read_json, run_stage, write_json
+from cratelm.corpus.config import SIDES, CorpusConfig
 from cratelm.corpus.sharding import ShardWork, train_texts
 from cratelm.corpus.sources import Source, open_source, origin
 from cratelm.corpus.split import split_held_out
 from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer, tokenizer_path
 from cratelm.corpus.train_tokens import BYTES, TrainTokens, require_size
 from cratelm.corpus.writing import write_side
+from cratelm.disk import require_disk
 from cratelm.errors import InputError
 from cratelm.progress import Progress
 from cratelm.shards import EngineConfig, run_shards
@@ -39,6 +40,17 @@ GROUPS = ".ds.groups"
 GROUPED = ("explain", "score")
 SIZES = ".ds.bytes"
 """Ending of the file that holds the bytes of text of each validation document, as 64-bit numbers."""
+TOKENS = Stage(
+    "tokens",
+    files=(
+        *(f"{side}{ending}" for side in ("train-[0-9]*", *SIDES[1:]) for ending in (".ds", ".ds.index", GROUPS)),
+        f"validation{SIZES}",
+        "tokenizer.json",
+        "counts.json",
+    ),
+    scratch=("shards/*", "fetched/*"),
+)
+"""No scratch outlives an error in the input: the text will be another one when the same command runs again."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ class Side:
 def tokenize(config: CorpusConfig, out: Path, progress: Progress, engine: EngineConfig | None = None) -> Artifact:
     """Make the tokens of `config.corpus` in `out`, on this machine unless another engine is named."""
     engine = engine or EngineConfig()
-    return run_stage(out, "tokens", config, {}, lambda folder: _tokenize(config, folder, progress, engine))
+    return run_stage(out, TOKENS, config, {}, lambda folder: _tokenize(config, folder, progress, engine))
 
 
 def read_side(tokens: Artifact, side: str) -> Side:

@@ -1,8 +1,10 @@
 """What explaining can be told."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from cratelm.errors import InputError
+from cratelm.ranges import Configuration, Seed, whole
 
 WITHOUT_TEXT = ("table", "graph", "random", "constant")
 """The explainers that need a unit's excerpts alone; the last two are controls, which do not even look at them."""
@@ -15,22 +17,21 @@ EXPLAINERS = (*WITHOUT_TEXT, "table-full", LLM)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainConfig:
+class ExplainConfig(Configuration):
     """Who explains."""
 
     explainer: str = "table,graph,table-full,random"
     """`table`, `graph`, `table-full`, `random`, `constant` or `llm`, with commas between them."""
-    llm_units: int = 20
-    """Units a layer that `llm` explains, drawn uniformly by seed."""
-    seed: int = 0
+    llm_units: Annotated[int, whole(2, 1_000_000)] = 20
+    """Units a layer that `llm` explains, drawn uniformly by seed. Each needs another one as its control."""
+    seed: Seed = 0
     """Seed of `random`, and of the units that `llm` explains."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in self.names:
             if name not in EXPLAINERS:
                 raise InputError(f"unknown explainer {name!r}: choose from {', '.join(EXPLAINERS)}.")
-        if self.llm_units < 2:
-            raise InputError("explain: llm_units must be 2 or more, so that one can be the other's control.")
 
     @property
     def names(self) -> list[str]:

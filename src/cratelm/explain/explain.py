@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cratelm.artifacts import Artifact, as_plain, read_json, run_stage
+from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
@@ -28,6 +28,8 @@ from cratelm.llm.model import Failure, LanguageModel
 from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Progress
 from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
+
+EXPLANATIONS = Stage("explanations", files=("*-[0-9]*.parquet",))
 
 
 class Explanations(Protocol):
@@ -59,7 +61,7 @@ def explain(
     inputs = {"records": records}
     settings = as_plain(config) | ({"judge": as_plain(judge)} if LLM in config.names else {})
     work = _Work(config, records, token_texts(read_tokenizer(records)), model)
-    return run_stage(out, "explanations", settings, inputs, lambda folder: _explain(work, folder, progress))
+    return run_stage(out, EXPLANATIONS, settings, inputs, lambda folder: _explain(work, folder, progress))
 
 
 @dataclass(frozen=True)

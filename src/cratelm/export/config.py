@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cratelm.ranges import Configuration
+
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(Configuration):
     """Which format, and which half of the text."""
 
     format: Literal["neuron-record", "neuronpedia"]

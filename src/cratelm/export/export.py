@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from cratelm.artifacts import Artifact, read_json, require_disk, run_stage
+from cratelm.artifacts import Artifact, Stage, read_json, run_stage
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
+from cratelm.disk import require_disk
 from cratelm.errors import InputError
 from cratelm.export.config import ExportConfig
 from cratelm.export.layer import Layer
@@ -17,6 +18,11 @@ from cratelm.export.neuron_record import write_neuron_records
 from cratelm.export.neuronpedia import write_dashboards
 from cratelm.progress import Progress
 
+EXPORT = Stage(
+    "export",
+    files=("collated-activations/[0-9]*/[0-9]*.json", "[0-9]*/batch-[0-9]*.json", "[0-9]*/*_*.json"),
+    scratch=("beside/*",),
+)
 BYTES = {"neuron-record": 60_000, "neuronpedia": 60_000}
 """About what a unit takes: excerpts of 64 tokens as text and numbers, at the default settings of recording."""
 WRITERS: dict[str, tuple[str, Callable[[Layer, Path], None]]] = {
@@ -32,7 +38,7 @@ def export(config: ExportConfig, records: Artifact, out: Path, progress: Progres
     Raises InputError where the records have no such half.
     """
     return run_stage(
-        out, "export", config, {"records": records}, lambda folder: _export(config, records, folder, progress)
+        out, EXPORT, config, {"records": records}, lambda folder: _export(config, records, folder, progress)
     )
 
 

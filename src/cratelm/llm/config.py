@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from cratelm.errors import InputError
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.model import Failure, LanguageModel, Shares
+from cratelm.ranges import Configuration, number, whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeConfig:
+class JudgeConfig(Configuration):
     """Which language model judges."""
 
     llm: str | None = None
@@ -18,29 +20,21 @@ class JudgeConfig:
     from the environment, CRATELM_LLM_KEY."""
     llm_model: str | None = None
     """Which of a server's models; its first unless said otherwise."""
-    llm_max_tokens: int | None = None
+    llm_max_tokens: Annotated[int | None, whole(1, 1_000_000)] = None
     """The most tokens of one answer in text. By default each question allows what its answer needs, 60 for an
     explanation; a reasoning model needs some thousands, because its reasoning counts."""
 
-    def __post_init__(self) -> None:
-        if self.llm_max_tokens is not None and self.llm_max_tokens < 1:
-            raise InputError("--llm-max-tokens must be 1 or more.")
-
 
 @dataclass(frozen=True, kw_only=True)
-class AskingConfig:
+class AskingConfig(Configuration):
     """How a judge is asked; no number depends on it."""
 
-    concurrency: int = 8
+    concurrency: Annotated[int, whole(1, 1000)] = 8
     """Requests under way at a server."""
-    timeout: float = 120
+    timeout: Annotated[float, number(above=0, most=86_400)] = 120
     """Seconds that one answer of a server may take."""
     answers: Path = Path("answers.sqlite")
     """The file that keeps every answer, from which a run that was stopped goes on."""
-
-    def __post_init__(self) -> None:
-        if self.concurrency < 1 or self.timeout <= 0:
-            raise InputError("--concurrency must be 1 or more, --timeout above 0.")
 
 
 def open_judge(config: JudgeConfig, asking: AskingConfig) -> Cached:

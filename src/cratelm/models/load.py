@@ -5,14 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import cratelm.models  # noqa: F401 (registers our models with AutoModel)
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, read_object
 from cratelm.errors import InputError, first_line
 from cratelm.greedy import forget_generation_settings
+from cratelm.ranges import shown
+
+LAYERS = {"num_hidden_layers", "n_layer", "num_layers"}
+SIZES = LAYERS | {
+    "hidden_size",
+    "n_embd",
+    "intermediate_size",
+    "num_attention_heads",
+    "n_head",
+    "num_key_value_heads",
+    "head_dim",
+    "vocab_size",
+    "max_position_embeddings",
+    "n_positions",
+}
+"""What config.json calls the sizes of a model; transformers takes any value, and fails late or never."""
+LARGEST = 2**31
 
 
 def load_causal_lm(folder: Path) -> PreTrainedModel:
@@ -22,6 +39,7 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
     """
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} holds no model: config.json is missing.")
+    _require_sizes(folder)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -32,8 +50,8 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
             ignore_mismatched_sizes=True,  # so that the report names them: see below
             output_loading_info=True,
         )
-    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
-        raise InputError(f"the model in {folder} cannot be loaded: {first_line(error)}") from error
+    except Exception as error:  # transformers raises nearly anything where a config.json makes no sense
+        raise InputError(f"the model in {folder} cannot be loaded: {_reason(error)}") from error
     require_fitting(report, str(folder))
     forget_generation_settings(model)
     # Settings of a config.json that change the form of outputs, not their numbers.
@@ -60,6 +78,38 @@ def _named(found: str | tuple) -> str:
         return found
     name, theirs, ours = found
     return f"{name} {tuple(theirs)}, not {tuple(ours)}"
+
+
+def _reason(error: Exception) -> str:
+    """What transformers says, unless it points at a report that nobody sees."""
+    said = first_line(error)
+    return "its weights have other shapes than config.json says" if "above report" in said else said
+
+
+def _require_sizes(folder: Path) -> None:
+    """Refuse sizes that are no sizes, and more layers than there are weights for, before memory is taken."""
+    config = read_object(folder / "config.json")
+    tensors = _count_tensors(folder)
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for name in SIZES & part.keys():
+            value = part[name]
+            most = tensors if tensors and name in LAYERS else LARGEST
+            if value is not None and not isinstance(value, list) and (type(value) is not int or not 1 <= value <= most):
+                raise InputError(
+                    f"{folder / 'config.json'}: {name} is {shown(value)}; it must be a whole number from 1 to {most:,}."
+                )
+
+
+def _count_tensors(folder: Path) -> int:
+    """How many tensors the weights hold; 0 where that is not known."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        return len(read_object(index, weight_map=dict)["weight_map"])
+    try:
+        with safe_open(folder / "model.safetensors", framework="pt") as weights:
+            return len(weights.keys())
+    except (OSError, SafetensorError):
+        return 0
 
 
 def load_model(artifact: Artifact) -> PreTrainedModel:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from cratelm.models.decoder import DecoderForCausalLM
 
+SAVED = ("*.json", "*.safetensors", "*.py", "README.md")
+"""Globs over the files in a model's folder."""
 CARD = """---
 library_name: transformers
 license: apache-2.0

@@ -8,8 +8,10 @@ Further settings of the base's configuration follow a `+` each: `crate-alpha+ist
 import json
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
 from cratelm.errors import InputError
+from cratelm.ranges import Configuration, shown, whole
 
 Settings = dict[str, bool | int | float | str]
 
@@ -35,26 +37,26 @@ MODELS: dict[str, Settings] = {
 }
 """Each name's settings; its base is the part before the first hyphen, `crate` or `gpt2`."""
 
+LARGEST_SETTING = 1_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
-class ShapeConfig:
+class ShapeConfig(Configuration):
     """The size of a model, the same for every model of a comparison."""
 
-    layers: int = 2
+    layers: Annotated[int, whole(1, 1000)] = 2
     """L, the number of layers."""
-    width: int = 128
+    width: Annotated[int, whole(1, 2**16)] = 128
     """d, the width of the token stream; a layer has 4 d units."""
-    heads: int = 4
+    heads: Annotated[int, whole(1, 2**16)] = 4
     """K, the number of attention heads (for CRATE, of subspaces)."""
-    context: int = 256
+    context: Annotated[int, whole(1, 2**20)] = 256
     """The longest input in tokens."""
 
     def __post_init__(self) -> None:
-        if min(self.layers, self.width, self.heads, self.context) < 1 or self.width % self.heads:
-            raise InputError(
-                f"shape: layers {self.layers}, width {self.width}, heads {self.heads} and context {self.context} must "
-                "be 1 or more, and width a multiple of heads."
-            )
+        super().__post_init__()
+        if self.width % self.heads:
+            raise InputError(f"shape: width {self.width}, heads {self.heads}: make width a multiple of heads.")
 
 
 def require_model(name: str) -> str:
@@ -83,6 +85,9 @@ def _parse(name: str, setting: str) -> tuple[str, bool | int | float | str]:
             f"model {name!r}: {setting!r} is no setting. Write NAME+KEY=VALUE, such as crate+ista_threshold=0.4."
         )
     try:
-        return match[1], json.loads(match[2])
+        value = json.loads(match[2])
     except ValueError:
         return match[1], match[2]
+    if not isinstance(value, bool) and not abs(value) <= LARGEST_SETTING:  # NaN is not
+        raise InputError(f"model {shown(name)}: {match[1]} must be a number of at most {LARGEST_SETTING:,}.")
+    return match[1], value

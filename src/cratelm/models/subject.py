@@ -48,6 +48,16 @@ def open_subject(model: str) -> Artifact:
     return found
 
 
+def require_embedding(tokens: Artifact, vocabulary: int, rows: int) -> None:
+    """Refuse text whose tokenizer has more tokens than the model's embedding has rows; raises InputError."""
+    if vocabulary > rows:
+        raise InputError(
+            f"the tokenizer in {tokens.path} has {vocabulary} tokens, and the model's embedding {rows} rows. If these "
+            "tokens were made for another model, give the text itself; otherwise the model's tokenizer.json and "
+            "config.json do not fit each other."
+        )
+
+
 def model_folder(model: Artifact) -> Path:
     """Where a model's weights lie: a training stage has them in a folder of their own."""
     own = model.path / "model"

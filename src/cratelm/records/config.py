@@ -1,9 +1,10 @@
 """What recording can be told."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from cratelm.errors import InputError
+from cratelm.ranges import Configuration, Seed, whole
 
 LONG, SHORT = 64, 9
 """Tokens in an excerpt of OpenAI's metrics, and of Anthropic's (strict)."""
@@ -16,7 +17,7 @@ BEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordConfig:
+class RecordConfig(Configuration):
     """Which text is read, at which sites, and which excerpts of each unit are kept."""
 
     protocol: Literal["strict", "paper"] = "strict"
@@ -24,58 +25,40 @@ class RecordConfig:
     included, whose own numbers take the place of top, random, short_random, interval, other and table_units."""
     sites: str | None = None
     """A glob over the model's modules, such as '*.mlp.act'; the layers' codes where nothing is said."""
-    tokens: int | None = None
+    tokens: Annotated[int | None, whole(1)] = None
     """Read so many tokens of each half at most, whole documents from its start; all where nothing is said. Under the
     paper's protocol so many in all, 8,192,000 where nothing is said."""
-    context: int = 1024
+    context: Annotated[int, whole(1, 2**20)] = 1024
     """Tokens that the model reads at once, the end-of-text token included; the model's own limit where that is less."""
-    top: int = 20
+    top: Annotated[int, whole(1, NEAR_TOP)] = 20
     """Excerpts of each length with a unit's highest activations that are kept: at most one of a document and of its
     near-duplicates, and one with the same eight tokens up to its peak."""
-    random: int = 10
+    random: Annotated[int, whole(1, 10_000)] = 10
     """Random excerpts of 64 tokens that are kept for each unit."""
-    short_random: int = 20
+    short_random: Annotated[int, whole(1, 10_000)] = 20
     """Random excerpts of 9 tokens that are kept for each unit."""
-    interval: int = 3
+    interval: Annotated[int, whole(1, 1000)] = 3
     """Excerpts of 9 tokens that are kept for each unit and interval of activation."""
-    other: int = 30
+    other: Annotated[int, whole(1, 10_000)] = 30
     """Excerpts of 9 tokens that hold a unit's top tokens in other contexts, that are kept for each unit."""
-    pool: int = 1000
+    pool: Annotated[int, whole(1, 10_000_000)] = 1000
     """Excerpts of each length that all units draw their random ones from."""
-    histogram: int = 40
+    histogram: Annotated[int, whole(1, 10_000)] = 40
     """Bins of a unit's histogram over the pool, of equal width up to its maximum."""
-    table_units: int | None = None
+    table_units: Annotated[int | None, whole(0)] = None
     """Units a layer, drawn by seed, whose mean on every token is kept: for token share, position share, whole-text and
     the ceiling `table-full`. Where nothing is said, as many as make 4,194,304 numbers (1,024 units at 4,096 tokens),
     and at least 256."""
-    logits: int = 0
+    logits: Annotated[int, whole(0, 2**20)] = 0
     """Tokens each way that a unit raises and lowers most, through the unembedding, that are kept."""
-    batch: int = 8192
+    batch: Annotated[int, whole(1, 2**24)] = 8192
     """Tokens in a batch."""
-    shard: int = 2**17
+    shard: Annotated[int, whole(1)] = 2**17
     """Tokens in a shard, and a batch's more: what workers share out, and what is lost when one dies."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of all that is drawn: the pools, each unit's excerpts, the units with a full table."""
 
     def __post_init__(self) -> None:
-        counts = (
-            self.top,
-            self.random,
-            self.short_random,
-            self.interval,
-            self.other,
-            self.histogram,
-            self.batch,
-            self.shard,
-        )
-        if min(counts) < 1 or min(self.table_units or 0, self.logits) < 0:
-            raise InputError(
-                "records: top, random, short_random, interval, other, histogram, batch and shard must be 1 or more, "
-                "table_units and logits 0 or more."
-            )
-        if self.top > NEAR_TOP:
-            raise InputError(f"records: top is {self.top}; at most {NEAR_TOP} can be kept.")
+        super().__post_init__()
         if self.pool < max(self.random, self.short_random):
             raise InputError(f"records: a pool of {self.pool} excerpts cannot give that many random ones.")
-        if self.tokens is not None and self.tokens < 1:
-            raise InputError(f"--tokens {self.tokens}: give 1 or more.")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from cratelm.artifacts import Artifact, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, run_stage, write_json
 from cratelm.errors import RunError
 from cratelm.models.subject import model_folder
 from cratelm.progress import Bar, Progress
@@ -34,6 +34,19 @@ from cratelm.records.second_pass import SecondPass
 from cratelm.records.store import SCHEMA
 from cratelm.shards import EngineConfig, run_shards
 
+RECORDS = Stage(
+    "records",
+    files=(
+        "layer-[0-9]*.parquet",
+        "units.parquet",
+        "logits.parquet",
+        "tables-*.safetensors",
+        "tokenizer.json",
+        "records.json",
+    ),
+    scratch=("shards/*",),
+    kept=("shards/first-*", "shards/second-*"),
+)
 AnyPass = FirstPass | SecondPass | PaperFirstPass | PaperSecondPass
 
 
@@ -65,7 +78,7 @@ def record(
     engine = engine or EngineConfig()
     inputs = {"model": model, "tokens": tokens}
     return run_stage(
-        out, "records", config, inputs, lambda folder: _record(config, model, tokens, folder, progress, engine)
+        out, RECORDS, config, inputs, lambda folder: _record(config, model, tokens, folder, progress, engine)
     )
 
 

@@ -16,6 +16,7 @@ from cratelm.corpus.contexts import context_tokens
 from cratelm.corpus.tokenizer import count_ids
 from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
+from cratelm.models.subject import require_embedding
 from cratelm.records.config import RecordConfig
 from cratelm.records.halves import Half, Shard, cut_batches, cut_half, cut_shards
 from cratelm.records.paper.windows import cut_rows, cut_stream
@@ -141,12 +142,7 @@ class Recording:
 
     def require_sense(self) -> None:
         """Refuse what could only fail later: sites, text and a vocabulary that do not fit the model."""
-        embedded = self.network.config.get_text_config().vocab_size
-        if self.vocabulary > embedded:
-            raise InputError(
-                f"the text was cut into {self.vocabulary} different tokens, and the model knows {embedded}: "
-                "it was made with another tokenizer. Give the text itself, or tokens made with the model's own."
-            )
+        require_embedding(self.tokens, self.vocabulary, self.network.config.get_text_config().vocab_size)
         self.sites, self.halves  # noqa: B018
 
     @torch.inference_mode()

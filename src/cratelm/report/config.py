@@ -1,19 +1,16 @@
 """What reporting can be told."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from cratelm.errors import InputError
+from cratelm.ranges import Configuration, Seed, whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig:
+class ReportConfig(Configuration):
     """What the report shows."""
 
-    cards: int = 10
+    cards: Annotated[int, whole(0, 10_000)] = 10
     """Units of each model that are shown, drawn at random from all its layers."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of that draw."""
-
-    def __post_init__(self) -> None:
-        if self.cards < 0:
-            raise InputError(f"report: cards must be 0 or more, not {self.cards}.")

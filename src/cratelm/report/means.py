@@ -1,6 +1,5 @@
 """The mean scores of one recording, in the terminal."""
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from cratelm.artifacts import Artifact
 from cratelm.explain.config import LLM
+from cratelm.output import print_json
 from cratelm.records.store import read_layers, read_protocol
 from cratelm.report.judged import FAILS, told
 from cratelm.report.measured import Estimate
@@ -67,7 +67,7 @@ def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
     """Print the means on stdout, as a table or as JSON."""
     rows = mean_rows(scores, records)
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        print_json(rows)
         return
     protocol = rows[0]["protocol"]
     title = f"Scores, protocol {protocol}"

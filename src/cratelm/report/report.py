@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cratelm.artifacts import Artifact, read_json, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, read_json, run_stage, write_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.progress import Progress
@@ -30,6 +30,8 @@ PROVED = (
     "validate): what takes more than the unit's own token, table cannot say."
 )
 """An explainer that does not find units whose rule is known is marked wherever its numbers stand."""
+
+REPORT = Stage("report", files=("report.html", "table.json", "table.csv"))
 
 
 def report(
@@ -55,7 +57,7 @@ def report(
         for stage in ("explanations", "scores")
     }
     return run_stage(
-        out, "report", config, inputs, lambda folder: _report(config, pairs, tokens, folder, progress, judged)
+        out, REPORT, config, inputs, lambda folder: _report(config, pairs, tokens, folder, progress, judged)
     )
 
 

@@ -10,16 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from cratelm.artifacts import Artifact, read_json
+from cratelm.output import print_json
 from cratelm.report.report import estimate, number, p_value
 from cratelm.report.rows import EXPLAINER
 from cratelm.score.config import CORRELATIONS, PRIMARY_METRIC
 
 
 def print_table(report: Artifact, as_json: bool) -> None:
-    """Print a report's tables on stdout, or its table.json as it is."""
+    """Print a report's tables on stdout, or its table.json."""
     path = report.path / "table.json"
     if as_json:
-        sys.stdout.write(path.read_text(encoding="utf-8"))
+        print_json(read_json(path))
         return
     table = read_json(path)
     # A pipe has no width of its own: give the tables the room they need.

@@ -1,14 +1,14 @@
 """All that is known of one unit, from a recording or a study, as plain data."""
 
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json
+from cratelm.artifacts import MANIFEST, STUDY, Artifact, damage_named, open_unhashed, read_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
+from cratelm.output import finite
 from cratelm.parquet import read_table
 from cratelm.records.logits import SIDES, read_logits
 from cratelm.records.one_unit import Group, find_unit, read_groups, read_statistics
@@ -21,14 +21,22 @@ def read_unit(folder: Path, address: str) -> dict[str, Any]:
 
     Raises InputError where the folder is neither, or there is no such unit.
     """
+    opened: list[Artifact] = []
+    with damage_named(opened):
+        return _read_unit(folder, address, opened)
+
+
+def _read_unit(folder: Path, address: str, opened: list[Artifact]) -> dict[str, Any]:
+    """The same; `opened` is filled with the stages that are read."""
     model = None
     if (folder / STUDY).is_file():
         model, _, address = address.partition("/")
-        records = _of_study(folder, "records", model)
+        opened += [_of_study(folder, stage, model) for stage in ("records", "explanations", "scores")]
     elif (folder / MANIFEST).is_file():
-        records = open_unhashed(folder, "records")
+        opened.append(open_unhashed(folder, "records"))
     else:
         raise InputError(f"{folder} is neither a study nor a recording. Give the folder of one.")
+    records = opened[0]
     layer, unit = find_unit(records, address)
     summary = read_json(records.path / "records.json")
     texts = token_texts(read_tokenizer(records))
@@ -41,8 +49,8 @@ def read_unit(folder: Path, address: str) -> dict[str, Any]:
         "logits": _logits(read_logits(records, layer, unit).get(unit), texts),
         "excerpts": _excerpts(read_groups(records, layer, unit), texts),
     }
-    judged = _judged(folder, model, layer, unit) if model else {"explanations": {}, "scores": []}
-    return _plain(known | judged)
+    judged = _judged(opened[1], opened[2], layer, unit) if model else {"explanations": {}, "scores": []}
+    return finite(known | judged)
 
 
 def _of_study(folder: Path, stage: str, model: str) -> Artifact:
@@ -56,8 +64,7 @@ def _of_study(folder: Path, stage: str, model: str) -> Artifact:
     return open_unhashed(folder / stage / model, stage)
 
 
-def _judged(folder: Path, model: str, layer: int, unit: int) -> dict[str, Any]:
-    explanations, scores = (_of_study(folder, stage, model) for stage in ("explanations", "scores"))
+def _judged(explanations: Artifact, scores: Artifact, layer: int, unit: int) -> dict[str, Any]:
     (sentences,) = _rows(explanations.path / f"sentences-{layer}.parquet", unit)
     sentences.pop("unit")
     rows = _rows(scores.path / f"units-{layer}.parquet", unit)
@@ -89,12 +96,3 @@ def _excerpts(groups: Sequence[Group], texts: Sequence[str]) -> list[dict[str, A
         for found in [group.excerpts]
         for row in range(len(found.rank))
     ]
-
-
-def _plain(value: Any) -> Any:
-    """The same with None for what is no number."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

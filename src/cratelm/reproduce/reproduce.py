@@ -36,6 +36,7 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
     One after another the page is written anew behind every cell; by several workers, when all are done. Raises
     InputError where no cell matches, and before anything is run where a cell needs SAELens and it is not installed.
     """
+    _require_own(out)
     chosen = [cell for cell in cells if fnmatchcase(cell.name, only)]
     if not chosen:
         raise InputError(f"no cell matches {only!r}. Their names are such as {cells[0].name}.")
@@ -52,6 +53,12 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
         elif left:
             _run_side_by_side(left, out, progress, engine)
     return write_results(cells, out)
+
+
+def _require_own(out: Path) -> None:
+    """Refuse a folder of somebody else's, whose README.md would be written over."""
+    if out.exists() and not (out / "cells").is_dir() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and holds no results of cratelm reproduce. Choose another folder for --out.")
 
 
 def _run_side_by_side(cells: Sequence[Cell], out: Path, progress: Progress, engine: EngineConfig) -> None:
@@ -79,6 +86,7 @@ class _Worker:
 
 def write_results(cells: Sequence[Cell], out: Path) -> Path:
     """The page and its figures, from the results in `out`."""
+    _require_own(out)
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
     found = [(folder / f"{cell.name}.json", cell) for cell in cells]

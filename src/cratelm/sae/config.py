@@ -2,36 +2,35 @@
 
 import re
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 from cratelm.errors import InputError
+from cratelm.ranges import Configuration, Seed, number, shown, whole
 
 ARCHITECTURES = ("standard", "topk")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SaeTraining:
+class SaeTraining(Configuration):
     """How autoencoders are trained and measured, whatever their kind and size."""
 
-    tokens: int = 4_000_000
+    tokens: Annotated[int, whole(1)] = 4_000_000
     """Activations to train on, of each site."""
-    batch: int = 4096
+    batch: Annotated[int, whole(1, 2**20)] = 4096
     """Activations in a step."""
-    buffer: int = 65_536
+    buffer: Annotated[int, whole(1, 2**28)] = 65_536
     """Activations of each site that are read together and mixed."""
-    learning_rate: float = 1e-3
+    learning_rate: Annotated[float, number(above=0, most=1000)] = 1e-3
     """Adam's, after the warm-up."""
-    warmup: int = 1000
+    warmup: Annotated[int, whole(0)] = 1000
     """Steps in which the learning rate rises; a tenth of all steps where that is less."""
-    documents: int = 200
+    documents: Annotated[int, whole(1)] = 200
     """Validation documents that the quality is measured on, from the first."""
 
     def __post_init__(self) -> None:
-        if min(self.tokens, self.batch, self.documents) < 1 or self.warmup < 0:
-            raise InputError("sae: tokens, batch and documents must be 1 or more, warmup 0 or more.")
+        super().__post_init__()
         if self.buffer < self.batch:
             raise InputError(f"--buffer {self.buffer} holds no batch of {self.batch}: give a larger one.")
-        if not self.learning_rate > 0:
-            raise InputError("sae: learning_rate must be above 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +46,11 @@ class SaeConfig(SaeTraining):
     """`standard`: ReLU and an L1 penalty; `topk`: the k largest latents of each token, the others 0."""
     width: str = "16x"
     """Latents for each coordinate of the site, such as 1x, 4x or 16x."""
-    k: int = 32
+    k: Annotated[int, whole(1, 1_000_000)] = 32
     """Latents that may fire at a token, of `topk`."""
-    l1: float = 8e-5
+    l1: Annotated[float, number(least=0, most=1e6)] = 8e-5
     """The penalty of `standard`, in the paper's terms: beside |x - x'|^2 / |x| as a mean over coordinates."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the first weights and of the order of the text."""
 
     def __post_init__(self) -> None:
@@ -60,18 +59,14 @@ class SaeConfig(SaeTraining):
             raise InputError(f"--arch {self.arch}: choose from {', '.join(ARCHITECTURES)}.")
         if self.times < 1:
             raise InputError(f"--width {self.width}: an autoencoder has 1x as many latents as coordinates, or more.")
-        if self.k < 1:
-            raise InputError(f"--k {self.k}: 1 latent or more has to fire.")
-        if not self.l1 >= 0:
-            raise InputError(f"--l1 {self.l1}: give 0 or more.")
 
     @property
     def times(self) -> int:
         """The N of `Nx`."""
-        number = self.width.removesuffix("x")
-        if number == self.width or not number.isdecimal():
-            raise InputError(f"--width {self.width}: give a whole number of times, such as 1x, 4x or 16x.")
-        return int(number)
+        found = re.fullmatch(r"([0-9]{1,4})x", self.width)
+        if found is None:
+            raise InputError(f"--width {shown(self.width)}: give a whole number of times, such as 1x, 4x or 16x.")
+        return int(found[1])
 
     def latents(self, coordinates: int) -> int:
         """How many latents a site of so many coordinates gets; InputError where k is more."""
@@ -88,11 +83,11 @@ class StudySaeConfig(SaeTraining):
     dictionaries: str = "1x-k32,1x-k120"
     """Their sizes, WIDTH-kK with commas between them: a model's latents for each of its units, and how many of them
     may fire at a token. 1x is as many latents as the model has units."""
-    tokens: int = 1_000_000
+    tokens: Annotated[int, whole(1)] = 1_000_000
     """Activations to train on, of each layer."""
-    batch: int = 1024
+    batch: Annotated[int, whole(1, 2**20)] = 1024
     """Activations in a step."""
-    learning_rate: float = 3e-3
+    learning_rate: Annotated[float, number(above=0, most=1000)] = 3e-3
     """Adam's, after the warm-up."""
 
     def __post_init__(self) -> None:
@@ -109,7 +104,7 @@ class StudySaeConfig(SaeTraining):
 
     def dictionary(self, name: str, seed: int) -> SaeConfig:
         """What trains the dictionary of that name; InputError where it is none."""
-        found = re.fullmatch(r"(\d+x)-k(\d+)", name)
+        found = re.fullmatch(r"([0-9]{1,4}x)-k([0-9]{1,7})", name)
         if found is None:
             raise InputError(f"saes: there is no dictionary {name!r}: write WIDTH-kK, such as 1x-k32 or 4x-k64.")
         shared = {key: value for key, value in asdict(self).items() if key != "dictionaries"}

@@ -16,7 +16,7 @@ from cratelm.sae.config import SaeConfig
 from cratelm.sae.extra import require_sae_lens
 from cratelm.sae.stream import ActivationStream
 from cratelm.seeds import derive_seed
-from cratelm.training.checkpoints import commit, name_of_run, newest_committed
+from cratelm.training.checkpoints import commit, name_of_run, newest_committed, tensors_alone
 
 BLOCKS_BETWEEN = 8
 """Blocks of the stream between two checkpoints."""
@@ -140,9 +140,10 @@ def _resume(trainers: dict[str, Any], folder: Path, progress: Progress) -> int:
     checkpoint = newest_committed(folder, name_of_run(folder.parent), progress)
     if checkpoint is None:
         return 0
-    for place, trainer in enumerate(trainers.values()):
-        trainer.load_trainer_state(checkpoint / str(place))
-        trainer.sae.load_weights_from_checkpoint(checkpoint / str(place))
+    with tensors_alone(checkpoint):
+        for place, trainer in enumerate(trainers.values()):
+            trainer.load_trainer_state(checkpoint / str(place))
+            trainer.sae.load_weights_from_checkpoint(checkpoint / str(place))
     blocks = int(checkpoint.name.removeprefix("checkpoint-"))
     progress.say(f"going on behind block {blocks}.")
     return blocks

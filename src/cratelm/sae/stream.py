@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError, RunError
 from cratelm.seeds import derive_seed
-from cratelm.units.sites import at_sites
+from cratelm.units.sites import at_sites, require_units
 
 TOKENS_AT_ONCE = 8192
 """Tokens in a forward pass."""
@@ -46,6 +46,7 @@ class ActivationStream:
         last = (number + 1) * self.rows
 
         def visit(site: str, output: torch.Tensor) -> None:
+            require_units(site, output)
             parts[site].append(output.flatten(0, -2).float())  # (rows, tokens, d) to (rows * tokens, d)
 
         with at_sites(self.model, self.sites, visit):

@@ -11,12 +11,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cratelm.artifacts import Artifact, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, read_json, run_stage, write_json
 from cratelm.corpus.model_tokenizer import model_start
 from cratelm.corpus.tokens import read_side, read_train
 from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError
-from cratelm.models.subject import SAES, model_folder, tokenizer_file
+from cratelm.models.subject import SAES, model_folder, require_embedding, tokenizer_file
 from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.extra import require_sae_lens
@@ -28,6 +28,13 @@ from cratelm.seeds import derive_seed
 from cratelm.training.text_losses import context_length
 from cratelm.units.sites import find_sites
 
+TRAINED = Stage(
+    "sae",
+    files=("[0-9]*/cfg.json", "[0-9]*/sae_weights.safetensors", SAES, "tokenizer.json", "quality.json"),
+    scratch=("checkpoints/checkpoint-*", "checkpoints/damaged-*"),
+    kept=("checkpoints/*",),
+)
+
 
 def train_saes(config: SaeConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
     """Train and measure the autoencoders of `model` in `out`."""
@@ -35,7 +42,7 @@ def train_saes(config: SaeConfig, model: Artifact, tokens: Artifact, out: Path, 
     if (model.path / SAES).is_file():
         raise InputError(f"{model.path} holds sparse autoencoders. Give the model that they were made for.")
     inputs = {"model": model, "tokens": tokens}
-    return run_stage(out, "sae", config, inputs, lambda folder: _train(config, model, tokens, folder, progress))
+    return run_stage(out, TRAINED, config, inputs, lambda folder: _train(config, model, tokens, folder, progress))
 
 
 def load_saes(sae: Artifact, model: Artifact) -> dict[str, Any]:
@@ -57,6 +64,8 @@ def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, p
         fit(config, stream, trainers, blocks, checkpoints, progress)
         for number, trainer in enumerate(trainers.values()):
             trainer.sae.save_inference_model(folder / str(number))
+            # SAELens writes its keys in the order of a set, which differs from process to process.
+            write_json(folder / str(number) / "cfg.json", read_json(folder / str(number) / "cfg.json"))
         shutil.copyfile(tokenizer_file(model), folder / "tokenizer.json")
         write_json(folder / SAES, {"model": os.path.relpath(model.path, folder.parent), "sites": sites})
     saes = read_saes(folder, str(network.device))
@@ -68,8 +77,7 @@ def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, p
 def _stream(config: SaeConfig, network: Any, sites: list[str], tokens: Artifact) -> tuple[ActivationStream, int]:
     """The stream, and how many of its blocks hold the tokens that were asked for."""
     train, context = read_train(tokens), context_length(network)
-    if train.vocabulary > network.config.get_text_config().vocab_size:
-        raise InputError(f"{tokens.path} was made with another tokenizer than the model's: it has more tokens.")
+    require_embedding(tokens, train.vocabulary, network.config.get_text_config().vocab_size)
     if len(train) <= context:
         raise InputError(f"too little text: the train side's {len(train)} tokens fill no window of {context}.")
     rows = max(1, config.buffer // context)

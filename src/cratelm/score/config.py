@@ -1,9 +1,11 @@
 """What scoring can be told."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from cratelm.errors import InputError
 from cratelm.judges.simulators import SIMULATORS
+from cratelm.ranges import Configuration, Seed, whole
 
 CORRELATIONS = ("top-and-random", "random-only", "anthropic")
 """The metrics of the paper: correlations of simulated and true activations."""
@@ -16,7 +18,7 @@ PRIMARY_METRIC = "random-only"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig:
+class ScoreConfig(Configuration):
     """What is measured, and how uncertainty is drawn."""
 
     metric: str = ",".join(METRICS)
@@ -27,19 +29,18 @@ class ScoreConfig:
     `listing`."""
     puzzles: str | None = None
     """A file of puzzles that the language model is tried on first, instead of the package's own."""
-    replicates: int = 1000
+    replicates: Annotated[int, whole(100, 1_000_000)] = 1000
     """Bootstrap replicates."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the bootstrap and of the shuffled control."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in self.metrics:
             if name not in METRICS:
                 raise InputError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}.")
         if self.simulator not in SIMULATORS:
             raise InputError(f"unknown simulator {self.simulator!r}: choose from {', '.join(SIMULATORS)}.")
-        if self.replicates < 100:
-            raise InputError("score: replicates must be 100 or more.")
 
     @property
     def metrics(self) -> list[str]:

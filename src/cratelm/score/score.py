@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
-from cratelm.artifacts import Artifact, as_plain, read_json, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage, write_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
@@ -39,6 +39,8 @@ from cratelm.score.whole_text import whole_text
 from cratelm.seeds import derive_seed
 from cratelm.shards import EngineConfig, run_shards
 from cratelm.stats import draw_weights
+
+SCORES = Stage("scores", files=("units-[0-9]*.parquet", "replicates-[0-9]*.safetensors", JUDGE))
 
 
 def score(
@@ -75,7 +77,7 @@ def score(
             layer = _LayerWork(config, records, explanations, folder)
             run_shards(layer, layers, engine, folder / "log" / "score")
 
-    return run_stage(out, "scores", settings, inputs, work)
+    return run_stage(out, SCORES, settings, inputs, work)
 
 
 def explainers_of(explanations: Artifact) -> list[str]:

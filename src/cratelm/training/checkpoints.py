@@ -5,13 +5,17 @@ checkpoint counts only once `COMMITTED.json`, written last, lists every file's s
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from cratelm.artifacts import IDENTITY, hash_file, read_json, write_json
-from cratelm.errors import InputError
+from cratelm.artifacts import hash_file, read_json, write_json
+from cratelm.errors import InputError, RunError
 from cratelm.progress import Progress
+from cratelm.stages import IDENTITY
 from cratelm.training.ranks import processes
 
 COMMIT = "COMMITTED.json"
@@ -62,6 +66,18 @@ def damage(checkpoint: Path, run: str) -> str | None:
         if not file.is_file() or file.stat().st_size != size or hash_file(file) != digest:
             return f"has a missing or damaged {name}"
     return None
+
+
+@contextmanager
+def tensors_alone(resumed: Path | None) -> Iterator[None]:
+    """torch reads a checkpoint's tensors alone, and refuses whatever else a file asks it to make: a RunError."""
+    try:
+        yield
+    except UnpicklingError as error:
+        raise RunError(
+            f"a file in {resumed} asks for more than tensors, and was not obeyed. Remove that folder, and run the same "
+            "command again to go on from an earlier checkpoint."
+        ) from error
 
 
 def newest_committed(folder: Path, run: str, progress: Progress) -> Path | None:

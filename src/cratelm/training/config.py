@@ -1,28 +1,29 @@
 """What training can be told."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from cratelm.errors import InputError
 from cratelm.models.shapes import ShapeConfig, require_model
+from cratelm.ranges import Configuration, Seed, number, whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class TrainingConfig(Configuration):
     """The recipe: AdamW with warm-up and a cosine to a tenth, as in the paper."""
 
-    tokens: int = 7_500_000
+    tokens: Annotated[int, whole(0)] = 7_500_000
     """Tokens that each model sees; rounded up to whole batches. 0 leaves the random weights as they are."""
-    batch: int = 8
+    batch: Annotated[int, whole(1, 2**20)] = 8
     """Windows of one context length in a batch, over all processes: an optimizer step."""
-    at_once: int | None = None
+    at_once: Annotated[int | None, whole(1, 2**20)] = None
     """Windows that one process computes at once; gradients are added up until the batch is full. The batch divided by
     the number of processes where nothing is said."""
-    learning_rate: float = 2e-3
+    learning_rate: Annotated[float, number(above=0, most=1000)] = 2e-3
     """The peak of the schedule."""
-    warmup: float = 0.05
+    warmup: Annotated[float, number(least=0, below=1)] = 0.05
     """Share of the steps over which the learning rate rises."""
-    weight_decay: float = 0.1
+    weight_decay: Annotated[float, number(least=0, most=100)] = 0.1
     """AdamW's decay of matrices; biases and norms have none."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """`auto` is bf16 where the processor computes in it (avx512_bf16), fp32 elsewhere; fp16 needs a GPU."""
@@ -30,38 +31,30 @@ class TrainingConfig:
     """`auto` compiles the model where a C++ compiler is installed."""
     activation_checkpointing: bool = False
     """Keep each layer's input alone for the backward pass, and compute the rest again: less memory, a third slower."""
-    loss_chunk: int | None = None
+    loss_chunk: Annotated[int | None, whole(1, 2**30)] = None
     """Compute the loss for so many positions at once: less memory for logits, and slower; the head runs uncompiled."""
     sharded: bool = False
     """Share weights, gradients and the optimizer's moments out over the processes (FSDP2), where a copy in each would
     not fit; needs several GPUs."""
-    checkpoint_minutes: float = 10
+    checkpoint_minutes: Annotated[float, number(above=0, most=1_000_000)] = 10
     """A checkpoint is also written where the last one is older than this."""
     snapshots: str = ""
     """Shares of the training, with commas, at which the model is kept as it then is: `0.1,0.5`."""
     track: Literal["none", "trackio", "wandb", "tensorboard"] = "none"
     """Where losses are sent, beside log/metrics.jsonl."""
-    evaluations: int = 10
+    evaluations: Annotated[int, whole(1, 1_000_000)] = 10
     """Points of the validation curve."""
-    evaluation_documents: int = 100
+    evaluation_documents: Annotated[int, whole(1)] = 100
     """Validation documents for a point of the curve; the final loss is measured on all of them."""
 
     def __post_init__(self) -> None:
-        if self.tokens < 0 or self.batch < 1 or self.evaluations < 1 or self.evaluation_documents < 1:
-            raise InputError("training: tokens must be 0 or more; batch and the evaluations 1 or more.")
-        for name, value in (("at_once", self.at_once), ("loss_chunk", self.loss_chunk)):
-            if value is not None and value < 1:
-                raise InputError(f"training: {name} must be 1 or more, not {value}.")
+        super().__post_init__()
         try:
             bad = [share for share in self.snapshot_shares if not 0 < share < 1]
         except ValueError as error:
             raise InputError(f"training: snapshots {self.snapshots!r} are no numbers with commas between.") from error
         if bad:
             raise InputError(f"training: a snapshot is taken at a share between 0 and 1, not at {bad[0]}.")
-        if self.checkpoint_minutes <= 0:
-            raise InputError(f"training: checkpoint_minutes must be above 0, not {self.checkpoint_minutes}.")
-        if self.learning_rate <= 0 or not 0 <= self.warmup < 1:
-            raise InputError("training: learning_rate must be above 0, and warmup from 0 to below 1.")
 
     @property
     def snapshot_shares(self) -> list[float]:
@@ -84,17 +77,18 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Configuration):
     """One model's training: which model, how large, by which recipe, from which seed."""
 
     model: str = "crate"
     """A model's name, such as `crate`, `gpt2`, `crate-alpha` or `crate+ista_threshold=0.4` (see docs/models.md)."""
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the weights and of the order of the data."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_model(self.model)
 
     @property

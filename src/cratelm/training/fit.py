@@ -7,7 +7,6 @@ or ignored (checkpoints.py), a held-out loss in our own terms, and a stop before
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import nn
@@ -17,7 +16,7 @@ from transformers.trainer_callback import PrinterCallback
 from cratelm.artifacts import Artifact
 from cratelm.corpus.tokens import read_train
 from cratelm.corpus.windows import Windows
-from cratelm.errors import InputError, RunError
+from cratelm.errors import InputError
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.models.flops import forward_flops, meta_model
 from cratelm.progress import Progress
@@ -32,7 +31,7 @@ from cratelm.training.callbacks import (
     require_finite,
 )
 from cratelm.training.capabilities import missing_for_compile, use_bf16, use_compile, use_fp16
-from cratelm.training.checkpoints import CommitCheckpoints, name_of_run, newest_committed
+from cratelm.training.checkpoints import CommitCheckpoints, name_of_run, newest_committed, tensors_alone
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate import Validation
 from cratelm.training.mean_loss import MeanLoss
@@ -90,7 +89,7 @@ def fit(
             callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
-        with _hostile_objects(resumed):
+        with tensors_alone(resumed):
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     return _curve(trainer.state.log_history, config.batch_tokens)
 
@@ -191,18 +190,6 @@ def _arguments(config: TrainConfig, checkpoints: Path, unused: bool) -> Training
         **sharding_arguments(recipe),
         **tracking_arguments(recipe.track, checkpoints.parent / "log", checkpoints.parent.stem),
     )
-
-
-@contextmanager
-def _hostile_objects(resumed: Path | None) -> Iterator[None]:
-    """torch reads a checkpoint's tensors alone, and refuses whatever else a file asks it to make."""
-    try:
-        yield
-    except UnpicklingError as error:
-        raise RunError(
-            f"a file in {resumed} asks for more than tensors, and was not obeyed. Remove that folder, and run the same "
-            "command again to go on from an earlier checkpoint."
-        ) from error
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from cratelm.artifacts import MANIFEST, Artifact, open_artifact, run_stage, write_json
+from cratelm.artifacts import MANIFEST, Artifact, Stage, open_artifact, run_stage, write_json
 from cratelm.corpus.tokenizer import END_OF_TEXT, count_ids, end_of_text_id
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.models.build import build_model
 from cratelm.models.decoder import DecoderForCausalLM
-from cratelm.models.save import save_model
+from cratelm.models.save import SAVED, save_model
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.stats import ratio_interval
@@ -29,7 +29,21 @@ from cratelm.training.curve import write_curve
 from cratelm.training.evaluate import Validation
 from cratelm.training.fit import fit
 from cratelm.training.ranks import processes, rank, world_size
+from cratelm.training.ready import require_able
 from cratelm.training.sharding import whole
+
+MODEL = Stage(
+    "model",
+    files=(
+        *(f"{folder}/{file}" for folder in ("model", "snapshots/*") for file in SAVED),
+        "losses.jsonl",
+        "losses.csv",
+        "losses.png",
+        "training.json",
+    ),
+    scratch=("checkpoints/checkpoint-*", "checkpoints/damaged-*"),
+    kept=("checkpoints/*",),
+)
 
 
 def train(config: TrainConfig, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
@@ -43,7 +57,14 @@ def train(config: TrainConfig, tokens: Artifact, out: Path, progress: Progress) 
         if not (out / MANIFEST).is_file():
             _follow(config, tokens, out.with_name(out.name + ".partial"), progress)
     else:
-        run_stage(out, "model", config, inputs, lambda folder: _train(config, tokens, folder, progress))
+        run_stage(
+            out,
+            MODEL,
+            config,
+            inputs,
+            lambda folder: _train(config, tokens, folder, progress),
+            lambda: require_able(config),
+        )
     if world_size() > 1:
         processes().wait_for_everyone()
     return open_artifact(out, "model")

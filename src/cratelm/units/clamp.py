@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from cratelm.errors import InputError
-from cratelm.units.sites import at_sites
+from cratelm.ranges import shown
+from cratelm.units.sites import at_sites, require_units
 
 OPERATIONS = {"": "set", "+": "add", "*": "scale"}
+LARGEST = torch.finfo(torch.float32).max
 GRAMMAR = re.compile(r"(?:[^/=]*/)?(\d+)/(\d+)(?:@(-?\d+(?:,-?\d+)*))?([+*]?)=(.+)")
 
 
@@ -43,21 +45,24 @@ class Clamp:
                 raise ValueError
             layer, unit, places, sign, value = found.groups()
             number = float(value)
+            address = int(layer), int(unit)
+            positions = tuple(int(place) for place in places.split(",")) if places else None
         except ValueError as error:
             raise InputError(
-                f"{text!r} says nothing that can be done to a unit. Write LAYER/UNIT=VALUE, such as 1/37=8 to set, "
-                "1/37+=8 to add, '1/37*=2' to scale, 1/37=0 to ablate, and 1/37@0,-1=8 for the first and last place."
+                f"{shown(text)} says nothing that can be done to a unit. Write LAYER/UNIT=VALUE, such as 1/37=8 to "
+                "set, 1/37+=8 to add, '1/37*=2' to scale, 1/37=0 to ablate, and 1/37@0,-1=8 for the first and last."
             ) from error
-        if not abs(number) < float("inf"):
-            raise InputError(f"{text!r}: a unit cannot be held at {value}.")
-        positions = tuple(int(place) for place in places.split(",")) if places else None
-        return cls(layer=int(layer), unit=int(unit), operation=OPERATIONS[sign], value=number, positions=positions)
+        if not abs(number) <= LARGEST:  # NaN is not
+            raise InputError(f"{shown(text)}: a unit cannot be held at {shown(value)}.")
+        return cls(layer=address[0], unit=address[1], operation=OPERATIONS[sign], value=number, positions=positions)
 
     def times(self, strength: float) -> "Clamp":
         """The same clamp, `strength` times as strong: 0 is scaling by one or adding nothing, but setting to 0."""
-        if self.operation == "scale":
-            return replace(self, value=1 + strength * (self.value - 1))
-        return replace(self, value=strength * self.value)
+        scaled = self.operation == "scale"
+        value = 1 + strength * (self.value - 1) if scaled else strength * self.value
+        if not abs(value) <= LARGEST:
+            raise InputError(f"unit {self.layer}/{self.unit} cannot be held at {self.value:g} times {strength:g}.")
+        return replace(self, value=value)
 
     def within(self, tokens: int) -> "Clamp":
         """The same clamp with places counted from the first of `tokens`, so that they stay when more are written."""
@@ -94,6 +99,7 @@ def clamped(model: nn.Module, sites: Sequence[str], clamps: Sequence[Clamp]) -> 
         by_site.setdefault(sites[clamp.layer], []).append(clamp)
 
     def visit(site: str, output: torch.Tensor) -> torch.Tensor:
+        require_units(site, output)
         changed = output.clone()
         for clamp in by_site[site]:
             _require_unit(clamp, output.shape[-1])

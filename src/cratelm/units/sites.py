@@ -69,3 +69,13 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def require_units(name: str, output: torch.Tensor) -> None:
+    """Refuse a site whose output is not (batch, tokens, units), such as a router's (tokens, units); InputError."""
+    if not isinstance(output, torch.Tensor) or output.dim() != 3:
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise InputError(
+            f"{name} gives {shape}, where units are read from outputs (batch, tokens, units). Name other modules in "
+            "--sites."
+        )

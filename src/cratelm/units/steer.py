@@ -70,8 +70,12 @@ def steer(
     ids = _read(model, tokenizer, prompt)
     clamps = [clamp.within(ids.shape[1]) for clamp in clamps]
     before = _next_token(model, ids)
+    if not before.isfinite().all():
+        raise InputError("what the model says is not a finite number: its weights are damaged, or do not fit float32.")
     with clamped(model, sites, clamps):
         after = _next_token(model, ids)
+    if not after.isfinite().all():
+        raise InputError("with these units clamped, what the model says is not a finite number. Give smaller values.")
     difference = after - before  # (V,)
     order = torch.argsort(difference, descending=True, stable=True).tolist()
 

@@ -132,11 +132,18 @@ class Viewer:
         try:
             return _json(await turn.take(lambda: as_json(work(body))))
         except InputError as error:
-            return failure(422, str(error))
+            return failure(422, self._without_paths(error))
         except NoAnswer as error:
             return failure(502, str(error))
         except Busy as busy:
             return failure(503, str(busy))
+
+    def _without_paths(self, error: InputError) -> str:
+        """What went wrong, without where the study lies on this machine, which is no reader's business."""
+        message = str(error)
+        for folder in (self.study.folder, self.study.folder.resolve()):
+            message = message.replace(str(folder), "STUDY")
+        return message
 
     def _place(self, request: Request) -> tuple[ViewedModel, int, int] | None:
         """What an address names, with 0 for what it leaves out; None where the study has nothing of that name."""
@@ -150,7 +157,7 @@ class Viewer:
         try:
             return _json(await to_thread.run_sync(work, limiter=self.readers))
         except InputError as error:  # a file of the study is damaged: the others can still be looked at
-            return failure(500, str(error))
+            return failure(500, self._without_paths(error))
 
 
 def _json(body: bytes) -> Response:

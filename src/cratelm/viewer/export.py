@@ -13,6 +13,7 @@ from typing import Any
 
 from cratelm.errors import InputError
 from cratelm.progress import Progress
+from cratelm.stages import partial_of, require_place
 from cratelm.viewer.api import as_json, static_files
 from cratelm.viewer.layer import layer_document
 from cratelm.viewer.networks import Network, Networks
@@ -21,6 +22,8 @@ from cratelm.viewer.study import Study, ViewedModel
 from cratelm.viewer.unit import unit_document
 from cratelm.viewer.weights import weights_document
 
+MARK = ".cratelm-export"
+"""The file that tells an unfinished export from a folder of somebody else's."""
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'"
 
 
@@ -32,9 +35,9 @@ def export_study(folder: Path, out: Path, progress: Progress) -> None:
     study = Study(folder)
     if out.exists():
         raise InputError(f"{out} exists. Choose another folder for --export, or remove it.")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "data").mkdir(parents=True)
+    require_place(out)
+    partial = partial_of(out)
+    _begin(partial)
     _write_page(partial)
     _put(partial / "data" / "study.js", "/api/study", study_document(study, None))
     units = sum(site.units for model in study.models.values() for site in model.sites)
@@ -49,7 +52,17 @@ def export_study(folder: Path, out: Path, progress: Progress) -> None:
                 for unit in range(site.units):
                     _put(here / f"{unit}.js", f"{address}/{unit}", _unit(model, network, layer, unit))
                     bar.advance()
+    (partial / MARK).unlink()
     partial.rename(out)
+
+
+def _begin(partial: Path) -> None:
+    """Make the folder that is written first; one that an earlier export left is made again, nobody else's."""
+    if partial.is_symlink() or (partial.exists() and not (partial / MARK).is_file()):
+        raise InputError(f"{partial} is in the way, and is no unfinished export. Move it or choose another folder.")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / "data").mkdir(parents=True)
+    (partial / MARK).touch()
 
 
 def _write_page(folder: Path) -> None:

@@ -1,0 +1,168 @@
+"""Whatever happens to the files and whatever is asked: one clear line, a known exit status, and no file lost.
+
+CRATELM_EXAMPLES=200 tries more than the few examples of the ordinary run.
+"""
+
+import io
+import os
+import random
+import shutil
+from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cratelm.cli import run
+from cratelm.ranges import Range
+from tests.options import numeric_options
+
+EXAMPLES = int(os.environ.get("CRATELM_EXAMPLES", "25"))
+FAST = ["--training.tokens", "256", "--training.batch", "2", "--training.evaluations", "1"]
+FAST += ["--shape.layers", "1", "--shape.width", "8", "--shape.heads", "2", "--shape.context", "64"]
+COMMANDS = {
+    "show": ["show", "study", "crate/0/1", "--json"],
+    "show of a recording": ["show", "study/records/crate", "0/1"],
+    "agree": ["agree", "study/scores/crate", "study/scores/gpt2", "--json"],
+    "export": ["export", "study/records/crate", "--format", "neuron-record", "--out", "made"],
+    "explain": ["explain", "study/records/crate", "--out", "made", "--explainer", "table"],
+    "score": ["score", "study/records/crate", "--explanations", "study/explanations/crate", "--out", "made"],
+    "steer": ["steer", "study/models/crate", "0/1=2", "--prompt", "the film", "--new-tokens", "1", "--json"],
+    "eval": ["eval", "study/models/crate", "--on", "corpus.txt", "--documents", "2", "--json"],
+    "analyze": ["analyze", "study/models/crate", "--text", "study/tokens", "--out", "made", "--tokens", "500"],
+    "record": ["record", "study/models/crate", "--text", "study/tokens", "--out", "made", "--tokens", "2000"],
+    "train": ["train", "--preset", "smoke", "--tokens", "study/tokens", "--out", "made", *FAST],
+    "tokenize": ["tokenize", "corpus.txt", "--out", "made", "--tokenizer", "bpe:300"],
+    "study": ["study", "--preset", "smoke", "--corpus", "corpus.txt", "--out", "study"],
+}
+LIGHT = [name for name in COMMANDS if name not in ("score", "analyze", "record", "train")]
+
+
+def asked(arguments: list[str]) -> tuple[int, str, str]:
+    """The exit status of a command, what it printed, and what it said; a traceback passes through."""
+    printed, said = io.StringIO(), io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(said):
+        status = run(arguments)
+    return status, printed.getvalue(), said.getvalue()
+
+
+def require_clear(arguments: list[str]) -> None:
+    """Run a command; it may succeed or refuse, in one line."""
+    status, _, said = asked(arguments)
+    assert status in (0, 2, 3), (arguments, said)
+    lines = [line for line in said.splitlines() if line.startswith("cratelm: ")]
+    assert len(lines) == (status != 0), (arguments, said)
+    if status and "other settings or inputs" not in said:  # which lists the settings, a line each
+        assert said.splitlines()[-1] == lines[0], (arguments, said)
+    assert "Traceback" not in said
+
+
+def flip(file: Path, chance: random.Random) -> None:
+    """Change one byte."""
+    data = bytearray(file.read_bytes() or b"\0")
+    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    file.write_bytes(data)
+
+
+def truncate(file: Path, chance: random.Random) -> None:
+    """Cut the file off."""
+    file.write_bytes(file.read_bytes()[: chance.randrange(max(1, file.stat().st_size))])
+
+
+def delete(file: Path, chance: random.Random) -> None:
+    """Remove the file."""
+    file.unlink()
+
+
+def swap(file: Path, chance: random.Random) -> None:
+    """Put another file of the study in its place."""
+    others = sorted(path for path in file.parents[1].rglob("*") if path.is_file() and path != file)
+    shutil.copyfile(chance.choice(others), file)
+
+
+def replace(file: Path, chance: random.Random) -> None:
+    """Other JSON than is expected."""
+    file.write_text(chance.choice(["[]", "null", "{}", "3", '"x"', "[" * 100_000, '{"schema": 1}', ""]))
+
+
+def add(file: Path, chance: random.Random) -> None:
+    """A file of somebody else's."""
+    file.with_name("thesis.txt").write_text("mine")
+
+
+DAMAGE: list[Callable[[Path, random.Random], None]] = [flip, truncate, delete, swap, replace, add]
+
+
+def files_of(folder: Path) -> dict[Path, bytes]:
+    """Every file with its bytes, but logs."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "log" not in path.parts}
+
+
+@pytest.fixture(scope="module")
+def original(study: Path, corpus_file: Path, tmp_path_factory) -> Path:
+    """A folder with a study and its corpus."""
+    folder = tmp_path_factory.mktemp("original")
+    shutil.copytree(study, folder / "study")
+    shutil.copyfile(corpus_file, folder / "corpus.txt")
+    return folder
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.sampled_from(sorted(LIGHT)), st.sampled_from(DAMAGE), st.integers(0, 2**32))
+def test_a_damaged_folder_is_refused_in_one_line_and_no_file_is_lost(original, command, damage, seed) -> None:
+    chance = random.Random(seed)
+    with TemporaryDirectory() as name, chdir(name):
+        shutil.copytree(original, name, dirs_exist_ok=True)
+        touched = [word for word in COMMANDS[command] if (Path(name) / word).exists()]
+        files = sorted(path for word in touched for path in files_of(Path(name) / word)) or [Path(name, "corpus.txt")]
+        damage(chance.choice(files), chance)
+        before = files_of(Path(name))
+        require_clear(COMMANDS[command])
+        after = files_of(Path(name))
+        assert {path: after.get(path) for path in before} == before
+
+
+@pytest.mark.parametrize("command", [name for name, words in COMMANDS.items() if "made" in words])
+@pytest.mark.parametrize("place", ["made", "made.partial"])
+def test_a_file_of_somebody_elses_where_a_stage_would_write_stays_and_enters_nothing(
+    command, place, original, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+    (tmp_path / place).mkdir()
+    (tmp_path / place / "thesis.txt").write_text("mine")
+    status, _, said = asked(COMMANDS[command])
+    assert status == 2
+    assert place in said.splitlines()[-1]
+    assert [path.name for path in (tmp_path / place).iterdir()] == ["thesis.txt"]
+
+
+def at_and_beyond(limits: Range) -> list[str]:
+    """The smallest number of a range, numbers outside, and what is no number."""
+    step = 1 if limits.kind is int else 0.5
+    outside = [limits.least - step, limits.most + step, -(10**30), 10**30]
+    return [str(limits.least), *map(str, outside), "nan", "inf", "-inf", "1e400", "2.9.1", "x", "", "9" * 5000]
+
+
+RUN = {command.split()[0]: words for command, words in COMMANDS.items()}
+OPTIONS = [(name, option, limits) for name, option, limits in numeric_options() if name in RUN]
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.sampled_from(OPTIONS), st.data())
+def test_a_number_at_or_beyond_its_range_is_used_or_refused_in_one_line(original, option, data) -> None:
+    command, name, limits = option
+    value = data.draw(st.sampled_from(at_and_beyond(limits)))
+    words = RUN[command]
+    kept = [word for place, word in enumerate(words) if name not in (word, words[place - 1])]
+    with TemporaryDirectory() as folder, chdir(folder):
+        shutil.copytree(original, folder, dirs_exist_ok=True)
+        before = files_of(Path(folder))
+        if command == "study":  # at its smallest numbers it would run for minutes
+            kept = [word if word != "study" or not place else "made" for place, word in enumerate(kept)]
+            value = value if value != str(limits.least) else str(limits.most + 1)
+        require_clear([*kept, f"{name}={value}"])
+        assert before.items() <= files_of(Path(folder)).items()
