@@ -79,7 +79,7 @@ def delete(file: Path, chance: random.Random) -> None:
 
 def swap(file: Path, chance: random.Random) -> None:
     """Put another file of the study in its place."""
-    others = sorted(path for path in file.parents[1].rglob("*") if path.is_file() and path != file)
+    others = sorted(path for path in Path.cwd().rglob("*") if path.is_file() and path != file)
     shutil.copyfile(chance.choice(others), file)
 
 
