@@ -22,7 +22,9 @@ def import_model(checkpoint: str, out: Path, /, *, to_official: bool = False) ->
     from cratelm.models.official import export_official, import_official
     from cratelm.models.openai import import_gpt2
     from cratelm.models.save import save_model
+    from cratelm.stages import require_place
 
+    require_place(out)
     if out.exists():
         raise InputError(f"{out} exists. Choose another place.")
     if to_official:
