@@ -4,6 +4,7 @@ CRATELM_EXAMPLES=200 tries more than the few examples of the ordinary run.
 """
 
 import io
+import json
 import os
 import random
 import shutil
@@ -17,6 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cratelm.cli import run
+from cratelm.errors import InputError
+from cratelm.output import print_json
 from cratelm.ranges import Range
 from tests.options import numeric_options
 
@@ -79,7 +82,7 @@ def delete(file: Path, chance: random.Random) -> None:
 
 def swap(file: Path, chance: random.Random) -> None:
     """Put another file of the study in its place."""
-    others = sorted(path for path in file.parents[1].rglob("*") if path.is_file() and path != file)
+    others = sorted(path for path in Path.cwd().rglob("*") if path.is_file() and path != file)
     shutil.copyfile(chance.choice(others), file)
 
 
@@ -166,3 +169,38 @@ def test_a_number_at_or_beyond_its_range_is_used_or_refused_in_one_line(original
             value = value if value != str(limits.least) else str(limits.most + 1)
         require_clear([*kept, f"{name}={value}"])
         assert before.items() <= files_of(Path(folder)).items()
+
+
+def test_an_export_of_the_viewer_takes_no_folder_of_somebody_elses(original, tmp_path) -> None:
+    (tmp_path / "pages.partial").mkdir()
+    (tmp_path / "pages.partial" / "thesis.txt").write_text("mine")
+    status, _, said = asked(["view", str(original / "study"), "--export", str(tmp_path / "pages")])
+    assert status == 2
+    assert "pages.partial is in the way" in said
+    assert (tmp_path / "pages.partial" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_reproduction_writes_over_no_readme_of_somebody_elses(tmp_path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    for more in (["--page"], ["--only", "*-crate-s0"]):
+        status, _, said = asked(["reproduce", "--quick", "--out", str(tmp_path), *more])
+        assert status == 2
+        assert "holds no results of cratelm reproduce" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_an_error_of_the_viewer_shows_no_path_of_this_machine(original) -> None:
+    from cratelm.viewer.api import Viewer
+    from cratelm.viewer.study import Study
+
+    viewer = Viewer(Study(original / "study"), None)
+    said = viewer._without_paths(InputError(f"{original}/study/records/crate/units.parquet is damaged."))
+    assert said == "STUDY/records/crate/units.parquet is damaged."
+
+
+def test_json_for_other_programs_has_no_nan(capsys) -> None:
+    print_json({"a": [float("nan"), 1.5], "b": (float("inf"), "é\udce9")})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"a": [None, 1.5], "b": [None, "é\udce9"]}
+    assert printed.isascii()

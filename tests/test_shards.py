@@ -271,3 +271,18 @@ SRUN = """#!/bin/bash
 while [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done
 exec "$@"
 """
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [(EngineConfig(engine="ray"), "pip install ray"), (EngineConfig(engine="slurm", partition="p"), "needs sbatch")],
+)
+def test_an_engine_that_is_not_there_is_refused_before_anything_is_written(
+    engine, message, tmp_path, quiet, monkeypatch
+) -> None:
+    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
+    monkeypatch.setattr("cratelm.shards.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=message):
+        tokenize(config, tmp_path / "a", quiet, engine)
+    assert not list(tmp_path.glob("a*"))

@@ -18,6 +18,7 @@ from cratelm.models.shapes import ShapeConfig
 from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.sites import at_sites, find_sites
 from cratelm.units.steer import steer
+from tests import language_models
 
 VOCABULARY, CONTEXT, WIDTH = 257, 32, 16
 
@@ -199,3 +200,98 @@ def test_bad_input_is_answered_by_one_line_and_status_2(folder, tmp_path, argume
     arguments = [str(text) if argument == "FILE" else argument for argument in arguments]
     assert run(["steer", str(folder), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+class Router(torch.nn.Module):
+    """Gives (tokens, units), as routers of experts do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = torch.nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.gate(x.flatten(0, 1))
+
+
+def test_a_site_without_a_dimension_of_tokens_is_refused_and_named() -> None:
+    router = Router()
+    with (
+        clamped(router, ["gate"], [Clamp.parse("0/1=2")]),
+        pytest.raises(InputError, match=r"gate gives \(6, 4\), where units are read from outputs"),
+    ):
+        router(torch.ones(2, 3, 4))
+
+
+@pytest.mark.parametrize("clamp", ["0/1=1e999", "0/1=nan", "0/1*=inf", "9" * 5000 + "/1=1", "0/1@" + "9" * 5000 + "=1"])
+def test_a_value_that_no_activation_has_is_refused(clamp) -> None:
+    with pytest.raises(InputError):
+        Clamp.parse(clamp)
+
+
+@pytest.mark.parametrize("clamp", [Clamp.parse("0/1=1e39"), Clamp.parse("0/1=2").times(1e300)])
+def test_a_value_that_float32_does_not_have_is_refused(clamp) -> None:
+    with pytest.raises(InputError, match="unit 0/1 cannot be held at"), clamped(Router(), ["gate"], [clamp]):
+        pass
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A random GPT-2 of transformers' own with its tokenizer, as a folder."""
+    language_models.random_gpt2().save_pretrained(tmp_path / "gpt2")
+    language_models.bytes_tokenizer().save_pretrained(tmp_path / "gpt2")
+    return tmp_path / "gpt2"
+
+
+@pytest.mark.parametrize("value", ["1e38", "3e38"])
+def test_clamps_that_overflow_the_model_are_refused_not_printed_as_nan(value, folder, capsys) -> None:
+    asked = ["steer", str(folder), f"0/1={value}", f"0/2={value}", "--prompt", "the", "--json"]
+    assert run(asked) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "is not a finite number. Give smaller values." in shown.err
+
+
+def test_a_model_with_weights_that_are_not_finite_is_refused(foreign, capsys) -> None:
+    model = language_models.random_gpt2()
+    with torch.no_grad():
+        model.transformer.h[0].mlp.c_fc.weight[0, 0] = float("nan")
+    model.save_pretrained(foreign)
+    assert run(["steer", str(foreign), "0/1=2", "--prompt", "the", "--json"]) == 2
+    assert "its weights are damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("strengths", ["nan", "inf,1", "1e400", "x", ""])
+def test_strengths_that_are_no_numbers_are_refused(strengths, foreign, capsys) -> None:
+    assert run(["steer", str(foreign), "0/1=2", "--on", "a.txt", "--strengths", strengths]) == 2
+    assert "give numbers with commas between them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_layer", -1),
+        ("n_layer", 0),
+        ("n_layer", 1_000_000),
+        ("n_layer", "2"),
+        ("n_embd", -16),
+        ("n_embd", 32),
+        ("n_head", 2.5),
+        ("n_head", 3),
+        ("vocab_size", 2**40),
+        ("n_positions", True),
+        ("activation_function", "no such"),
+    ],
+)
+def test_a_config_json_that_makes_no_sense_is_refused_at_once(name, value, foreign, capsys) -> None:
+    config = json.loads((foreign / "config.json").read_text())
+    (foreign / "config.json").write_text(json.dumps(config | {name: value}))
+    assert run(["steer", str(foreign), "0/1=2", "--prompt", "the"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "report" not in line
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", "", "[" * 100_000])
+def test_a_config_json_that_is_no_object_is_refused(text, foreign, capsys) -> None:
+    (foreign / "config.json").write_text(text)
+    assert run(["steer", str(foreign), "0/1=2", "--prompt", "the"]) == 2
+    assert "config.json is damaged" in capsys.readouterr().err

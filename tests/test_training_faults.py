@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, as_plain, write_json
 from cratelm.errors import InputError, RunError
 from cratelm.stages import IDENTITY
 from cratelm.training.checkpoints import COMMIT, commit, name_of_run, newest_committed
@@ -200,3 +201,49 @@ def test_training_needs_no_shared_memory_no_compiler_and_no_second_thread(tokens
     assert result.returncode == 0, result.stderr
     assert "Training runs uncompiled, which is slower: torch.compile needs a C++ compiler" in result.stderr
     assert (tmp_path / "a" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"precision": "fp16"}, "fp16 needs a GPU"),
+        ({"track": "tensorboard"}, "pip install tensorboard"),
+        ({"track": "wandb"}, "needs a login"),
+        ({"sharded": True}, "over several GPUs"),
+        ({"at_once": 3}, "cannot be dealt out"),
+    ],
+)
+def test_what_the_surroundings_lack_removes_no_checkpoint(
+    change, message, whole, tokens, tmp_path, quiet, monkeypatch
+) -> None:
+    config = replace(CONFIG, training=replace(CONFIG.training, **change))
+    checkpoint = tmp_path / "a.partial" / "checkpoints" / "checkpoint-10" / "model.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"hours of work")
+    write_json(tmp_path / "a.partial" / IDENTITY, identity_of(config, tokens))
+    monkeypatch.setattr("cratelm.training.tracking.find_spec", lambda name: None if name == "tensorboard" else name)
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    with pytest.raises(InputError, match=message):
+        train(config, tokens, tmp_path / "a", quiet)
+    assert checkpoint.read_bytes() == b"hours of work"
+
+
+def identity_of(config, tokens: Artifact) -> dict:
+    """What a run of this training calls itself."""
+    return {"schema": 1, "stage": "model", "config": as_plain(config), "inputs": {"tokens": tokens.sha256}}
+
+
+def test_an_error_in_the_input_hours_after_the_start_removes_no_checkpoint(
+    whole, tokens, tmp_path, quiet, monkeypatch
+) -> None:
+    def refuse(self, args, state, control, **kwargs) -> None:
+        if state.global_step == 25:
+            raise InputError("the text is damaged")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="the text is damaged"):
+        patch.setattr("cratelm.training.callbacks.Snapshots.on_step_end", refuse)
+        train(CONFIG, tokens, tmp_path / "a", quiet)
+    assert (tmp_path / "a.partial" / "checkpoints" / "checkpoint-20" / COMMIT).is_file()
+    assert train(CONFIG, tokens, tmp_path / "a", quiet).manifest["outputs"] == whole.manifest["outputs"]

@@ -4,8 +4,10 @@ What a shard is never depends on the engine or on the number of workers, so neit
 done is not made again; one whose worker was killed is.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -47,6 +49,14 @@ class _Shard:
 
     def __call__(self, data: Any, rank: int, world_size: int) -> None:
         self.work(rank)
+
+
+def require_engine(engine: EngineConfig) -> None:
+    """Refuse an engine that this machine does not have; raises InputError."""
+    if engine.engine == "slurm" and shutil.which("sbatch") is None:
+        raise InputError("the engine slurm needs sbatch, and there is none here: run this on the cluster's login node.")
+    if engine.engine == "ray" and find_spec("ray") is None:
+        raise InputError("the engine ray needs a package: pip install ray.")
 
 
 def run_shards(work: Callable[[int], None], shards: int, engine: EngineConfig, log: Path) -> None:

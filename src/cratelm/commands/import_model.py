@@ -25,7 +25,9 @@ def import_model(checkpoint: str, out: Path, /, *, activation: str | None = None
     from cratelm.models.official import export_official, import_official
     from cratelm.models.openai import import_gpt2
     from cratelm.models.save import save_model
+    from cratelm.stages import require_place
 
+    require_place(out)
     if out.exists():
         raise InputError(f"{out} exists. Choose another place.")
     file = Path(checkpoint).is_file() or checkpoint.endswith(".pt")

@@ -29,7 +29,7 @@ from cratelm.corpus.writing import write_side
 from cratelm.disk import require_disk
 from cratelm.errors import InputError
 from cratelm.progress import Progress
-from cratelm.shards import EngineConfig, run_shards
+from cratelm.shards import EngineConfig, require_engine, run_shards
 
 BPE_TEXT = 100_000_000
 """Characters of train text, from the start, that a BPE is trained on."""
@@ -78,7 +78,14 @@ class Side:
 def tokenize(config: CorpusConfig, out: Path, progress: Progress, engine: EngineConfig | None = None) -> Artifact:
     """Make the tokens of `config.corpus` in `out`, on this machine unless another engine is named."""
     engine = engine or EngineConfig()
-    return run_stage(out, TOKENS, config, {}, lambda folder: _tokenize(config, folder, progress, engine))
+    return run_stage(
+        out,
+        TOKENS,
+        config,
+        {},
+        lambda folder: _tokenize(config, folder, progress, engine),
+        lambda: require_engine(engine),
+    )
 
 
 def read_side(tokens: Artifact, side: str) -> Side:

@@ -95,7 +95,10 @@ def _explain_layer(work: _Work, folder: Path, layer: int, units: int) -> None:
             said = _say(work, shown, path, layer, units) if name == LLM else _make(work, name, shown, path, units)
             if evidence == "openai":
                 sentences[name] = pa.array(said, pa.string())
-    pq.write_table(pa.table(sentences), folder / f"sentences-{layer}.parquet", compression="zstd")
+    whole = folder / f"sentences-{layer}.parquet"
+    beside = whole.with_name(whole.name + ".new")  # the file says that the layer is done: never half of it
+    pq.write_table(pa.table(sentences), beside, compression="zstd")
+    beside.replace(whole)
 
 
 def _make(work: _Work, name: str, shown: Excerpts, path: Path, units: int) -> list[str]:

@@ -32,7 +32,7 @@ from cratelm.records.ranks import run_on_ranks
 from cratelm.records.recording import SIGNS, Recording, Step
 from cratelm.records.second_pass import SecondPass
 from cratelm.records.store import SCHEMA
-from cratelm.shards import EngineConfig, run_shards
+from cratelm.shards import EngineConfig, require_engine, run_shards
 
 RECORDS = Stage(
     "records",
@@ -78,7 +78,12 @@ def record(
     engine = engine or EngineConfig()
     inputs = {"model": model, "tokens": tokens}
     return run_stage(
-        out, RECORDS, config, inputs, lambda folder: _record(config, model, tokens, folder, progress, engine)
+        out,
+        RECORDS,
+        config,
+        inputs,
+        lambda folder: _record(config, model, tokens, folder, progress, engine),
+        lambda: require_engine(engine),
     )
 
 

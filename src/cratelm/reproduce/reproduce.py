@@ -24,7 +24,7 @@ from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
 from cratelm.reproduce.page import write_page
 from cratelm.sae.extra import require_sae_lens
-from cratelm.shards import EngineConfig, run_shards
+from cratelm.shards import EngineConfig, require_engine, run_shards
 
 ONE = EngineConfig()
 """One cell after another, in this process."""
@@ -36,7 +36,6 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
     One after another the page is written anew behind every cell; by several workers, when all are done. Raises
     InputError where no cell matches, and before anything is run where a cell needs SAELens and it is not installed.
     """
-    _require_own(out)
     chosen = [cell for cell in cells if fnmatchcase(cell.name, only)]
     if not chosen:
         raise InputError(f"no cell matches {only!r}. Their names are such as {cells[0].name}.")
@@ -62,6 +61,7 @@ def _require_own(out: Path) -> None:
 
 
 def _run_side_by_side(cells: Sequence[Cell], out: Path, progress: Progress, engine: EngineConfig) -> None:
+    require_engine(engine)
     log = out / "work" / "log"
     shutil.rmtree(log, ignore_errors=True)  # what is done is known by its result
     for cell in {cell.text: cell for cell in cells}.values():

@@ -37,7 +37,7 @@ from cratelm.score.trial import JUDGE, try_on_puzzles
 from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
 from cratelm.score.whole_text import whole_text
 from cratelm.seeds import derive_seed
-from cratelm.shards import EngineConfig, run_shards
+from cratelm.shards import EngineConfig, require_engine, run_shards
 from cratelm.stats import draw_weights
 
 SCORES = Stage("scores", files=("units-[0-9]*.parquet", "replicates-[0-9]*.safetensors", JUDGE))
@@ -77,7 +77,7 @@ def score(
             layer = _LayerWork(config, records, explanations, folder)
             run_shards(layer, layers, engine, folder / "log" / "score")
 
-    return run_stage(out, SCORES, settings, inputs, work)
+    return run_stage(out, SCORES, settings, inputs, work, lambda: require_engine(engine))
 
 
 def explainers_of(explanations: Artifact) -> list[str]:

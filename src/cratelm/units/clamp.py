@@ -14,7 +14,8 @@ from cratelm.ranges import shown
 from cratelm.units.sites import at_sites, require_units
 
 OPERATIONS = {"": "set", "+": "add", "*": "scale"}
-LARGEST = torch.finfo(torch.float32).max
+LARGEST = 3.4028235e38
+"""Of float32, in which models are steered; it rounds to the largest number that there is."""
 GRAMMAR = re.compile(r"(?:[^/=]*/)?(\d+)/(\d+)(?:@(-?\d+(?:,-?\d+)*))?([+*]?)=(.+)")
 
 
@@ -52,17 +53,15 @@ class Clamp:
                 f"{shown(text)} says nothing that can be done to a unit. Write LAYER/UNIT=VALUE, such as 1/37=8 to "
                 "set, 1/37+=8 to add, '1/37*=2' to scale, 1/37=0 to ablate, and 1/37@0,-1=8 for the first and last."
             ) from error
-        if not abs(number) <= LARGEST:  # NaN is not
+        if not abs(number) < float("inf"):
             raise InputError(f"{shown(text)}: a unit cannot be held at {shown(value)}.")
         return cls(layer=address[0], unit=address[1], operation=OPERATIONS[sign], value=number, positions=positions)
 
     def times(self, strength: float) -> "Clamp":
         """The same clamp, `strength` times as strong: 0 is scaling by one or adding nothing, but setting to 0."""
-        scaled = self.operation == "scale"
-        value = 1 + strength * (self.value - 1) if scaled else strength * self.value
-        if not abs(value) <= LARGEST:
-            raise InputError(f"unit {self.layer}/{self.unit} cannot be held at {self.value:g} times {strength:g}.")
-        return replace(self, value=value)
+        if self.operation == "scale":
+            return replace(self, value=1 + strength * (self.value - 1))
+        return replace(self, value=strength * self.value)
 
     def within(self, tokens: int) -> "Clamp":
         """The same clamp with places counted from the first of `tokens`, so that they stay when more are written."""
@@ -78,7 +77,7 @@ class Clamp:
         places = slice(None) if self.positions is None else list(self.positions)
         column = activations[:, places, self.unit]  # (batch, places)
         if self.operation == "set":
-            changed = torch.full_like(column, self.value)
+            changed = column.new_tensor(self.value).expand_as(column)  # full_like refuses what would be rounded
         else:
             changed = column + self.value if self.operation == "add" else column * self.value
         activations[:, places, self.unit] = changed
@@ -88,10 +87,15 @@ class Clamp:
 def clamped(model: nn.Module, sites: Sequence[str], clamps: Sequence[Clamp]) -> Iterator[None]:
     """While this context is open, every forward pass of `model` runs with the clamps, in their order.
 
-    Raises InputError where a clamp names a site, or at the first pass a unit, that is not there.
+    Raises InputError where a value is too large for float32, or a clamp names a site, or at the first pass a unit, that
+    is not there.
     """
     by_site: dict[str, list[Clamp]] = {}
     for clamp in clamps:
+        if not abs(clamp.value) <= LARGEST:  # NaN is not
+            raise InputError(
+                f"unit {clamp.layer}/{clamp.unit} cannot be held at {clamp.value:g}: float32 ends before it."
+            )
         if clamp.layer >= len(sites):
             raise InputError(
                 f"there is no layer {clamp.layer}: the sites are 0 to {len(sites) - 1}, {', '.join(sites)}."
