@@ -69,7 +69,7 @@ def corpus_of(path: Path, data: bytes) -> Path:
         ("wide.txt", "some words".encode("utf-16"), "holds UTF-16, not UTF-8 text"),
         ("wide.csv", "text\nwords".encode("utf-16-le"), "holds binary data, or UTF-16"),
         ("zip.txt", b"PK\x03\x04\x14\x00", "holds a zip archive"),
-        ("packed.txt", gzip.compress(b"some words"), "holds gzip data"),
+        ("packed.txt", gzip.compress(b"some words", mtime=0), "holds gzip data"),
         (
             "short.txt",
             "\n\n".join(f"number {k}" for k in range(900)).encode(),
