@@ -217,7 +217,7 @@ def test_a_model_that_does_not_say_how_much_it_can_read_is_named(folder, tmp_pat
         (["--on", "pile", "--data", "cut"], "test.jsonl.zst"),
         (["--on", "a.txt", "--data", "empty"], "Leave --data out"),
         (["--on", "blank.jsonl"], "holds no text"),
-        (["--on", "a.txt", "--stride", "0"], "Give 1 to 12"),
+        (["--on", "a.txt", "--stride", "0"], "It must be 1 or more"),
         (["--on", "a.txt", "--stride", "13"], "Give 1 to 12"),
         (["--on", "a.txt", "--documents", "0"], "--documents. It must be 1 or more"),
         (["--data", "empty", "--tasks", "x"], "give --on"),
