@@ -87,7 +87,7 @@ def test_scores_at_equal_delta_loss_lie_on_the_line_between_the_dictionaries(wit
 
 @pytest.mark.parametrize(
     ("dictionaries", "reason"),
-    [("4x", "write WIDTH-kK"), ("1x-k4,1x-k4", "twice"), ("0x-k4", "1x as many"), ("1x-k0", "has to fire")],
+    [("4x", "write WIDTH-kK"), ("1x-k4,1x-k4", "twice"), ("0x-k4", "1x as many"), ("1x-k0", "1 or more")],
 )
 def test_dictionaries_that_are_none_are_refused(dictionaries, reason):
     with pytest.raises(InputError, match=reason):

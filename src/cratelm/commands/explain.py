@@ -67,7 +67,7 @@ def explain(
             for unit, sentence in enumerate(read_sentences(made, layer, explainer))
             if sentence is not None and not sentence.startswith(FAILED)
         ]
-        example = f", such as {said[0][0]}: {visible(said[0][1])}" if said else "."
+        example = f", such as unit {said[0][0]}: {visible(said[0][1])}" if said else "."
         console.print(f"{len(said):,} units explained by {explainer}{example}")
     for reason, count in count_failures(made).most_common():
         console.print(f"{count:,} explanations could not be used: {visible(reason)}")
