@@ -79,7 +79,6 @@ def test_a_position_share_is_one_for_a_function_of_the_place_and_nothing_for_the
     shares = Shares(3)
     shares.see(sums.sums.numpy(), position_counts(half))
     assert shares.of(activations.var((0, 1), dtype=np.float64)) == pytest.approx([1, 0, 0.5], abs=0.03)
-    assert shares.covered == 1
 
 
 def test_one_document_has_no_share() -> None:

@@ -65,11 +65,6 @@ class Shares:
         self._first += weight @ means
         self._product += np.einsum("v,vu,vu->u", weight, *means)
 
-    @property
-    def covered(self) -> float:
-        """The share of places whose value occurs in both parts."""
-        return float(self._weight / self._count.sum())
-
     def of(self, variance: np.ndarray) -> np.ndarray:
         """The covariance over the units' variance (units,): (units,); NaN without two parts, or without a variance."""
         if not self._count.min():
