@@ -12,7 +12,7 @@ from unittest.mock import patch
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 
-from cratelm.training import fit, sharding
+from cratelm.training import fit, ready, sharding
 from tests import training_runs
 
 begin = AcceleratorState.__init__
@@ -38,6 +38,7 @@ def stop(self, args, state, control, **kwargs) -> None:
 if __name__ == "__main__":
     with (
         patch.object(AcceleratorState, "__init__", begin_sharded),
+        patch.object(ready, "sharding_arguments", lambda recipe: sharding.FSDP),
         patch.object(fit, "sharding_arguments", lambda recipe: sharding.FSDP),
         patch.object(fit.CommitInTime, "on_step_end", stop),
     ):

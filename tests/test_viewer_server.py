@@ -9,13 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from select import select as select_sockets
+from threading import Event
+from time import sleep
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
 from cratelm.cli import run
+from cratelm.units.sites import at_sites
+from cratelm.viewer.networks import Networks
 from cratelm.viewer.safety import LONGEST_BODY, WAITING
+from cratelm.viewer.study import Study
+from cratelm.viewer.weights import weights_document
 from tests.viewing import HERE, WITH_ERROR, client_of, viewer
 
 
@@ -52,6 +58,30 @@ def test_pages_that_are_the_first_to_need_a_model_all_at_once_all_get_it(study):
             return httpx.post(f"{address}/api/try/fire", json=asked, timeout=60)
 
         assert [answer.status_code for answer in crowd.map(ask, range(8))] == [200] * 8
+
+
+def test_a_text_and_what_a_unit_writes_do_not_see_one_another_s_pass(study):
+    viewed = Study(study).model("crate")
+    networks, inside, seen = Networks(), Event(), []
+    with networks.open(viewed) as network:
+        expected = weights_document(network, 0, 1)
+
+    def watch_a_text() -> None:
+        with networks.open(viewed) as network, at_sites(network.model, network.site_names, lambda *see: seen.append(1)):
+            inside.set()
+            sleep(0.5)
+
+    def ask_for_weights() -> dict:
+        inside.wait()
+        with networks.open(viewed) as network:
+            network.__dict__.pop("directions", None)  # they are found by a pass of the model
+            return weights_document(network, 0, 1)
+
+    with ThreadPoolExecutor(2) as crowd:
+        text, weights = crowd.submit(watch_a_text), crowd.submit(ask_for_weights)
+        text.result()
+        assert weights.result() == expected
+    assert not seen
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,8 @@ class Viewer:
         require_running()
         from cratelm.viewer.running import weights_document
 
-        return weights_document(self.networks.open(model), layer, unit)
+        with self.networks.open(model) as network:
+            return weights_document(network, layer, unit)
 
     async def post_try(self, request: Request) -> Response:
         """Run a text, clamp units, score an explanation, or let the judge read one."""

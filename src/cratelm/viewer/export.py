@@ -8,6 +8,7 @@ DIR/data/study.js, MODEL/LAYER.js, MODEL/LAYER/UNIT.js   models by their number 
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +44,21 @@ def export_study(folder: Path, out: Path, progress: Progress) -> None:
     units = sum(site.units for model in study.models.values() for site in model.sites)
     with progress.task("exporting", total=units) as bar:
         for number, model in enumerate(study.models.values()):
-            network = Networks().open(model)
-            for layer, site in enumerate(model.sites):
-                here = partial / "data" / str(number) / str(layer)
-                here.mkdir(parents=True)
-                address = f"/api/{model.name}/{layer}"
-                _put(here.with_suffix(".js"), address, layer_document(model, layer))
-                for unit in range(site.units):
-                    _put(here / f"{unit}.js", f"{address}/{unit}", _unit(model, network, layer, unit))
-                    bar.advance()
+            with Networks().open(model) as network:
+                _put_model(partial / "data" / str(number), model, network, bar.advance)
     (partial / MARK).unlink()
     partial.rename(out)
+
+
+def _put_model(folder: Path, model: ViewedModel, network: Network, advance: Callable[[], None]) -> None:
+    for layer, site in enumerate(model.sites):
+        here = folder / str(layer)
+        here.mkdir(parents=True)
+        address = f"/api/{model.name}/{layer}"
+        _put(here.with_suffix(".js"), address, layer_document(model, layer))
+        for unit in range(site.units):
+            _put(here / f"{unit}.js", f"{address}/{unit}", _unit(model, network, layer, unit))
+            advance()
 
 
 def _begin(partial: Path) -> None:

@@ -1,6 +1,8 @@
 """The models of a study, loaded when somebody first asks for what only they can say."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -45,16 +47,18 @@ class Network:
 
 
 class Networks:
-    """The models last asked for."""
+    """The models last asked for, which one thread at a time may run: what hooks a model would see another's passes."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, bool], Network] = OrderedDict()
         self._lock = Lock()
 
-    def open(self, viewed: ViewedModel, without_error: bool = False) -> Network:
+    @contextmanager
+    def open(self, viewed: ViewedModel, without_error: bool = False) -> Iterator[Network]:
         """A model of the study; `without_error`, with its autoencoders' reconstructions in place of what they read.
 
-        Raises InputError where it is damaged or gone, or there are no autoencoders to leave the error out of.
+        Other threads wait until the context is closed. Raises InputError where the model is damaged or gone, or has no
+        autoencoders to leave the error out of.
         """
         if without_error and not viewed.latents:
             raise InputError(f"{viewed.name} has no autoencoders: there is no error of theirs to leave out.")
@@ -65,7 +69,7 @@ class Networks:
                 if len(self._kept) > NETWORKS_KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
-            return self._kept[key]
+            yield self._kept[key]
 
 
 def _loaded(viewed: ViewedModel, without_error: bool) -> Network:

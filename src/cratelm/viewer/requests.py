@@ -35,7 +35,8 @@ class Tries:
         asked = _fields(body, model=str, text=str, layer=int | None, unit=int | None)
         model = self._model(asked["model"])
         chosen = None if asked["unit"] is None else _unit(model, asked["layer"], asked["unit"])
-        return fire(self.networks.open(model), _text(asked["text"]), chosen)
+        with self.networks.open(model) as network:
+            return fire(network, _text(asked["text"]), chosen)
 
     def steer(self, body: bytes) -> dict[str, Any]:
         """`model`, `text`, `clamps` and `without_error` as on the command line, and how many `new_tokens` to write."""
@@ -47,9 +48,9 @@ class Tries:
             raise InputError(f"give 1 to {MOST_CLAMPS} units to turn, such as 1/37=8.")
         if not 0 <= asked["new_tokens"] <= MOST_NEW_TOKENS:
             raise InputError(f"at most {MOST_NEW_TOKENS} tokens are written.")
-        network = self.networks.open(self._model(asked["model"]), asked["without_error"])
         clamps = [Clamp.parse(text[:200]) for text in asked["clamps"]]
-        return steer_text(network, _text(asked["text"]), clamps, asked["new_tokens"])
+        with self.networks.open(self._model(asked["model"]), asked["without_error"]) as network:
+            return steer_text(network, _text(asked["text"]), clamps, asked["new_tokens"])
 
     def explain(self, body: bytes) -> dict[str, Any]:
         """`model`, `layer`, `unit`, and `words` that it should fire on."""
