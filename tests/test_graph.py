@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cratelm.explain.graph import CHAINS, MUST_GAIN, OF_TOKENS, PATTERNS, PLACE, PatternGraphs, _Shown
+from cratelm.explain.explainers.graph import CHAINS, MUST_GAIN, OF_TOKENS, PATTERNS, PLACE, PatternGraphs, _Shown
 
 
 def fixed_at(pattern, tokens, place, column):

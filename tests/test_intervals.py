@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cratelm.report.measured import Estimate
-from cratelm.score.layer import FEWEST_EXCERPTS
+from cratelm.score.excerpt_sums import ExcerptSums, Series
 from cratelm.score.replicates import layer_replicates
-from cratelm.score.sums import ExcerptSums, Series
+from cratelm.score.scored import FEWEST_EXCERPTS
 from cratelm.stats import draw_weights, interval, ratio_interval
 
 STUDIES = 1500

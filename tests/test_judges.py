@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from cratelm.cli import run
 from cratelm.errors import InputError
 from cratelm.judges import prompts
+from cratelm.judges.puzzles import read_puzzles
 from cratelm.judges.simulators import Failure, Question, parse_listing, parse_table, simulate
 from cratelm.judges.validation import judge_puzzles, passes
 from cratelm.llm.plan import CHARACTERS, Planned
 from cratelm.progress import Bar, Progress
-from cratelm.validate.puzzles import read_puzzles
 from tests.llm_server import StandIn
 
 GOLDEN = Path(__file__).parent / "golden_prompts.txt"

@@ -8,7 +8,7 @@ import pytest
 
 from cratelm.artifacts import open_artifact
 from cratelm.explain.explain import read_explanations
-from cratelm.explain.selection import PROTOCOLS
+from cratelm.protocols import PROTOCOLS
 from tests.foreign import environment
 from tests.test_study import drawn_excerpts, scores_of
 
@@ -51,7 +51,7 @@ def theirs(request, study):
     ][::7]
     units = []
     for row in rows:
-        made = read_explanations(explanations, row["explainer"], "openai", row["layer"], 300)
+        made = read_explanations(explanations, records, row["explainer"], "openai", row["layer"])
         units.append(
             [
                 {

@@ -61,7 +61,7 @@ def test_a_server_process_that_dies_between_requests_is_named(served, monkeypatc
 @pytest.fixture
 def short_puzzles(tmp_path: Path) -> Path:
     """Two of the package's puzzles, two sentences each: enough to be tried and to fail."""
-    puzzles = json.loads(files("cratelm.validate").joinpath("puzzles.json").read_text())
+    puzzles = json.loads(files("cratelm.judges").joinpath("puzzles.json").read_text())
     units = [unit | {"sentences": unit["sentences"][:2]} for unit in puzzles["units"][:2]]
     (tmp_path / "puzzles.json").write_text(json.dumps(puzzles | {"units": units}))
     return tmp_path / "puzzles.json"

@@ -10,8 +10,8 @@ import torch
 
 from cratelm.artifacts import Artifact
 from cratelm.presets import StudyConfig
+from cratelm.protocols import LONG, SHORT
 from cratelm.records import second_pass
-from cratelm.records.config import LONG, SHORT
 from cratelm.records.draws import draw_pool, priorities
 from cratelm.records.record import record
 from cratelm.records.recording import Recording

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import pearsonr, spearmanr
 
-from cratelm.explain.table import TokenTables
-from cratelm.score.sums import Series
+from cratelm.explain.explainers.table import TokenTables
+from cratelm.score.excerpt_sums import Series
 from cratelm.stats import draw_weights, interval
 
 

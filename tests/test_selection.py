@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from cratelm.explain import selection
-from cratelm.explain.selection import PROTOCOLS, Draw, select, slots
-from cratelm.records.store import Excerpts
+from cratelm.explain.selection import select, slots
+from cratelm.protocols import PROTOCOLS, Draw
+from cratelm.records.excerpts import Excerpts
 
 
 def rows(kind: str, length: int, starts: list[int], intervals: list[int] | None = None) -> Excerpts:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cratelm.explain.table import TokenTables
+from cratelm.explain.explainers.table import TokenTables
 from cratelm.score.shuffled import Shuffled
 
 VOCABULARY = 50

@@ -86,7 +86,7 @@ def test_a_units_score_can_be_computed_again_from_the_files(study, model, explai
     scored = scores_of(study, model)
     for row in [row for row in scored if row["explainer"] == explainer and row["metric"] in DRAWN][::9]:
         evidence = "anthropic" if row["metric"] == "anthropic" else "openai"
-        made = read_explanations(explanations, explainer, evidence, row["layer"], 300)
+        made = read_explanations(explanations, records, explainer, evidence, row["layer"])
         truth, simulated = [], []
         for tokens, activations, place in drawn_excerpts(records, row["layer"], row["unit"], row["metric"]):
             truth.append(activations)

@@ -7,8 +7,9 @@ import pytest
 
 from cratelm.cli import run
 from cratelm.errors import InputError
+from cratelm.judges.puzzles import parse_sentence, read_puzzles
 from cratelm.validate.planted import FOUND_BY, PLANTED, find_planted
-from cratelm.validate.puzzles import parse_sentence, read_puzzles, solve_puzzles
+from cratelm.validate.puzzles import solve_puzzles
 
 
 def test_a_marked_sentence_is_its_tokens_and_their_activations() -> None:

@@ -12,10 +12,11 @@ from cratelm.artifacts import open_artifact
 from cratelm.cli import run
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
-from cratelm.explain.selection import PROTOCOLS, select
+from cratelm.explain.selection import select
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.config import AskingConfig, JudgeConfig
 from cratelm.models.load import load_model
+from cratelm.protocols import PROTOCOLS
 from cratelm.records.store import read_excerpts
 from cratelm.score.score import read_scores
 from cratelm.units.directions import nearest, unit_directions

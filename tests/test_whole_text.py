@@ -14,8 +14,8 @@ from cratelm.explain.explain import read_explanations
 from cratelm.models.subject import model_folder
 from cratelm.records.recording import Recording
 from cratelm.records.store import read_tables
+from cratelm.score.metrics.whole_text import correlations
 from cratelm.score.score import read_scores
-from cratelm.score.whole_text import correlations
 
 VOCABULARY = 7
 
@@ -55,7 +55,7 @@ def test_a_units_whole_text_score_is_its_correlation_over_every_token_of_the_sco
 
             recording.run(shard, see, lambda: None)
     tokens, activations = np.concatenate(texts), np.concatenate(kept)
-    said = read_explanations(explanations, explainer, "openai", 1, recording.vocabulary)
+    said = read_explanations(explanations, records, explainer, "openai", 1)
     rows = read_scores(scores)
     mine = (rows["explainer"] == explainer) & (rows["metric"] == "whole-text") & (rows["layer"] == 1)
     assert np.array_equal(rows["unit"][mine], read_tables(records, 1, "score")["units"])

@@ -12,6 +12,7 @@ from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
 from cratelm.llm.config import JudgeConfig
 from cratelm.models.shapes import ShapeConfig, require_model
+from cratelm.protocols import STRICT
 from cratelm.ranges import Configuration, Seed
 from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
@@ -52,7 +53,7 @@ class StudyConfig(Configuration):
         for name in self.model_names:
             require_model(name)
         replace(self.score, metric=self.judge_metric)  # refuses what is no metric
-        if self.records.protocol != "strict":
+        if self.records.protocol != STRICT.name:
             raise InputError(
                 "a study's claims rest on the protocol strict. For the paper's, use cratelm record --protocol paper."
             )

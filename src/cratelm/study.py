@@ -15,8 +15,8 @@ from pathlib import Path
 from cratelm.artifacts import Artifact, claim_study, require_same_study
 from cratelm.corpus.tokens import read_side, read_train, tokenize
 from cratelm.errors import InputError
-from cratelm.explain.config import LLM
 from cratelm.explain.explain import explain
+from cratelm.explain.explainers.llm import LLM
 from cratelm.llm.model import LanguageModel
 from cratelm.models.build import build_config
 from cratelm.presets import StudyConfig
@@ -122,7 +122,7 @@ def _measure(
 def _judge(config: StudyConfig, measured: Measured, model: LanguageModel, out: Path, progress: Progress) -> Measured:
     """The same model's units, a sample of them, explained and scored by a language model."""
     records, folder = measured.records, out / "judged"
-    explaining, scoring = replace(config.explain, explainer=LLM), replace(config.score, metric=config.judge_metric)
+    explaining, scoring = replace(config.explain, explainer=LLM.name), replace(config.score, metric=config.judge_metric)
     explanations = explain(explaining, records, folder / "explanations" / measured.name, progress, config.judge, model)
     scores = score(
         scoring, records, explanations, folder / "scores" / measured.name, progress, judge=config.judge, model=model

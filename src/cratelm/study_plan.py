@@ -1,8 +1,8 @@
 """What a study would ask of its language model, said before anything is trained: so counted on text made up."""
 
+from collections.abc import Sequence
 from itertools import count
 
-from cratelm.explain.selection import EVIDENCE, PROTOCOLS, Draw
 from cratelm.judges import prompts
 from cratelm.judges.explainer import LIMIT
 from cratelm.judges.sentences import Reader
@@ -10,15 +10,13 @@ from cratelm.judges.simulators import Question
 from cratelm.llm.plan import Plan, Planned
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
-from cratelm.records.config import INTERVALS, SHORT
-from cratelm.score.config import CORRELATIONS, DETECTIONS
-from cratelm.score.detection import OTHERS, SILENT, TRIALS
-from cratelm.score.trial import try_on_puzzles
+from cratelm.protocols import STRICT, Draw
+from cratelm.records.config import INTERVALS
+from cratelm.score.judge_check import try_on_puzzles
+from cratelm.score.registry import metrics_named
 
 WORD = " word"
 """Stands for each token of an excerpt."""
-MOST = {"detection": 4 * SILENT, "fuzzing": 4 * SILENT, "intruder": TRIALS}
-"""Questions about a unit: of the first two as many that fire as are silent, with its own words and with another's."""
 EXPLANATION = "words about one thing or another, {}"
 
 
@@ -37,31 +35,20 @@ def plan_study(config: StudyConfig, price: float, progress: Progress) -> Plan:
 
 
 def _plan_unit(config: StudyConfig, reader: Reader, planned: Planned, numbers: "count[int]") -> None:
-    protocol = PROTOCOLS["strict"]
-    for draws in protocol.shown.values():
+    for draws in STRICT.shown.values():
         shown = [([f"{WORD}{next(numbers)}"] * draw.length, [1.0] * draw.length) for draw in _each(draws)]
         list(planned.texts([prompts.explanation(shown)], LIMIT))
-    metrics = [name.strip() for name in config.judge_metric.split(",")]
-    # AUROC and the like are read off the excerpts of top-and-random.
-    drawn = {name if name in CORRELATIONS else "top-and-random" for name in metrics if name not in DETECTIONS}
-    if "top-and-random" in drawn:
-        drawn.discard("random-only")  # whose excerpts are among them
-    for metric in sorted(drawn):
-        assert metric in EVIDENCE
-        excerpts = [(WORD,) * draw.length for draw in _each(protocol.scored[metric])]
-        own_and_shuffled = [EXPLANATION.format(next(numbers)) for _ in range(2 * len(excerpts))]
-        reader.read([Question(text, tokens) for text, tokens in zip(own_and_shuffled, excerpts * 2, strict=True)])
-    for metric in DETECTIONS:
-        if metric in metrics:
-            reader.choose([_question(metric, next(numbers)) for _ in range(MOST[metric])], "01")
+    metrics = metrics_named(config.judge_metric)
+    # A set: an excerpt that two metrics read is asked about once.
+    read = {draw for metric in metrics for draw in STRICT.scored.get(metric.excerpts or "", ())}
+    excerpts = [(WORD,) * draw.length for draw in _each(sorted(read, key=repr))]
+    own_and_shuffled = [EXPLANATION.format(next(numbers)) for _ in range(2 * len(excerpts))]
+    reader.read([Question(text, tokens) for text, tokens in zip(own_and_shuffled, excerpts * 2, strict=True)])
+    for metric in metrics:
+        if metric.most_asked is not None:
+            reader.choose(metric.most_asked(numbers), "01")
 
 
-def _question(metric: str, number: int) -> str:
-    if metric == "intruder":
-        return prompts.intruder([[f"{WORD}{number}"] * SHORT] * (1 + OTHERS))
-    return prompts.detection(EXPLANATION.format(number), [WORD] * SHORT, [metric == "detection"] * (SHORT - 1) + [True])
-
-
-def _each(draws: tuple[Draw, ...]) -> list[Draw]:
+def _each(draws: Sequence[Draw]) -> list[Draw]:
     """A draw for each excerpt."""
     return [draw for draw in draws for _ in range(len(draw.ranks) * (INTERVALS if draw.kind == "interval" else 1))]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cratelm.explain.config import LLM, ExplainConfig
+from cratelm.explain.config import ExplainConfig
 from cratelm.llm.config import AskingConfig, JudgeConfig
 from cratelm.ranges import number
 
@@ -42,7 +42,8 @@ def explain(
     from cratelm.artifacts import open_artifact
     from cratelm.explain.explain import explain as explain_records
     from cratelm.explain.explain import plan_explain, read_sentences
-    from cratelm.explain.words import FAILED, count_failures
+    from cratelm.explain.explainers.llm import FAILED, count_failures
+    from cratelm.explain.registry import explainers_named
     from cratelm.llm.config import open_judge
     from cratelm.progress import Progress
     from cratelm.records.store import read_layers, require_protocol
@@ -56,11 +57,13 @@ def explain(
 
             print_plan(plan_explain(settings, opened, price, judge), json=False)
             return
-        model = open_judge(judge, asking) if LLM in settings.names else None
+        explainers = explainers_named(settings.explainer)
+        in_words = any(explainer.in_words for explainer in explainers)
+        model = open_judge(judge, asking) if in_words else None
         made = explain_records(settings, opened, out, progress, judge, model)
     layers = range(len(read_layers(opened)))
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for explainer in settings.with_sentences:
+    for explainer in (one.name for one in explainers if one.speaks):
         said = [
             (f"{layer}/{unit}", sentence)
             for layer in layers

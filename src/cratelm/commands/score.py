@@ -46,12 +46,12 @@ def score(
         The price of a million tokens, for the plan.
     """
     from cratelm.artifacts import open_artifact
-    from cratelm.explain.config import LLM
+    from cratelm.explain.explain import explainers_of
     from cratelm.llm.config import open_judge
     from cratelm.progress import Progress
     from cratelm.records.store import require_protocol
     from cratelm.report.means import print_means
-    from cratelm.score.score import explainers_of, plan_score
+    from cratelm.score.score import plan_score
     from cratelm.score.score import score as score_records
 
     with Progress() as progress:
@@ -62,6 +62,6 @@ def score(
 
             print_plan(plan_score(settings, *opened, price, progress, judge), json)
             return
-        model = open_judge(judge, asking) if LLM in explainers_of(opened[1]) else None
+        model = open_judge(judge, asking) if any(by.in_words for by in explainers_of(opened[1])) else None
         made = score_records(settings, *opened, out, progress, engine, judge, model)
     print_means(made, opened[0], json)

@@ -42,11 +42,12 @@ def validate(
     import dataclasses
 
     from cratelm.errors import InputError
-    from cratelm.explain.config import WITHOUT_TEXT
+    from cratelm.explain.registry import EXPLAINERS
+    from cratelm.judges.puzzles import read_puzzles
     from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.validate.planted import find_planted
-    from cratelm.validate.puzzles import read_puzzles, solve_puzzles
+    from cratelm.validate.puzzles import solve_puzzles
 
     if judge.llm is not None or plan:
         from cratelm.commands.validate_judge import plan_judge, validate_judge
@@ -56,8 +57,9 @@ def validate(
         else:
             validate_judge(explainer, read_puzzles(puzzles), judge, asking, json)
         return
-    if explainer not in WITHOUT_TEXT:
-        raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(WITHOUT_TEXT)}.")
+    able = [name for name, one in EXPLAINERS.items() if one.sees != "tables" and not one.in_words]
+    if explainer not in able:
+        raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(able)}.")
     with Progress() as progress, progress.task(f"validating {explainer}"):
         solved = solve_puzzles(explainer, read_puzzles(puzzles))
         planted = find_planted(explainer, seed)

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from cratelm.errors import InputError
+from cratelm.judges.puzzles import Puzzle
 from cratelm.judges.simulators import SIMULATORS
 from cratelm.judges.validation import Judged, judge_puzzles, passes, questions_of
 from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
 from cratelm.llm.plan import Plan, Planned
 from cratelm.output import print_json
 from cratelm.progress import Progress
-from cratelm.validate.puzzles import Puzzle
 
 
 def plan_judge(simulator: str, puzzles: Sequence[Puzzle], judge: JudgeConfig, price: float, json: bool) -> None:

@@ -1,15 +1,8 @@
-"""The explain stage: records in, an explanation of every unit out, by each explainer and for each evidence.
+"""The explain stage: records in, an explanation of every unit out, by each explainer and for each evidence."""
 
-`table` and `graph` see the excerpts that the protocol shows. `table-full` sees the whole explain half; it is no rival
-but the ceiling of what any table can say, and is kept for the sample of units that the records hold full tables of.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,31 +10,18 @@ from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
-from cratelm.explain.config import LLM, ExplainConfig
-from cratelm.explain.controls import Constant, RandomNumbers
-from cratelm.explain.graph import PatternGraphs
-from cratelm.explain.selection import PROTOCOLS, select
-from cratelm.explain.table import OTHER, TokenTables
-from cratelm.explain.words import FAILED, drawn_units, explain_in_words, write_words
+from cratelm.explain.config import ExplainConfig
+from cratelm.explain.explainer import Evidence, Explainer, Explanations, Kept
+from cratelm.explain.registry import EXPLAINERS, explainers_named
+from cratelm.judges.sentences import Reader
 from cratelm.llm.config import JudgeConfig
-from cratelm.llm.model import Failure, LanguageModel
+from cratelm.llm.model import LanguageModel
 from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Progress
-from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
+from cratelm.protocols import PROTOCOLS, Protocol
+from cratelm.records.store import read_layers, read_protocol
 
 EXPLANATIONS = Stage("explanations", files=("*-[0-9]*.parquet",))
-
-
-class Explanations(Protocol):
-    """What an explainer says of all units of a layer."""
-
-    def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """The activations expected of units (rows,) on tokens (rows, T) that begin at place (rows,): (rows, T)."""
-        ...
-
-    def describe(self, unit: int, texts: Sequence[str]) -> str:
-        """One unit's explanation as a sentence."""
-        ...
 
 
 def explain(
@@ -52,14 +32,15 @@ def explain(
     judge: JudgeConfig | None = None,
     model: LanguageModel | None = None,
 ) -> Artifact:
-    """Make the explanations of all units of `records` in `out`; `llm` is `model`, which `judge` names.
+    """Make the explanations of all units of `records` in `out`; who explains in words is `model`, which `judge` names.
 
-    Raises InputError where `llm` is to explain and there is no model.
+    Raises InputError where words are asked for and there is no model.
     """
-    if LLM in config.names and model is None:
+    in_words = any(explainer.in_words for explainer in explainers_named(config.explainer))
+    if in_words and model is None:
         raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
     inputs = {"records": records}
-    settings = as_plain(config) | ({"judge": as_plain(judge)} if LLM in config.names else {})
+    settings = as_plain(config) | ({"judge": as_plain(judge)} if in_words else {})
     work = _Work(config, records, token_texts(read_tokenizer(records)), model)
     return run_stage(out, EXPLANATIONS, settings, inputs, lambda folder: _explain(work, folder, progress))
 
@@ -73,6 +54,14 @@ class _Work:
     texts: list[str]
     model: LanguageModel | None
 
+    @property
+    def protocol(self) -> Protocol:
+        return PROTOCOLS[read_protocol(self.records)]
+
+    def evidence(self, name: str, layer: int, units: int) -> Evidence:
+        config = self.config
+        return Evidence(self.records, layer, name, units, self.texts, config.seed, self.model, config.llm_units)
+
 
 def _explain(work: _Work, folder: Path, progress: Progress) -> None:
     layers = read_layers(work.records)
@@ -84,120 +73,58 @@ def _explain(work: _Work, folder: Path, progress: Progress) -> None:
 
 
 def _explain_layer(work: _Work, folder: Path, layer: int, units: int) -> None:
-    config, protocol = work.config, PROTOCOLS[read_protocol(work.records)]
-    if "table-full" in config.names and protocol.explained_on == "explain":
-        _write_table(folder / f"table-full-{layer}.parquet", _from_half(work.records, layer))
     sentences: dict[str, pa.Array] = {"unit": pa.array(range(units), pa.int32())}
-    for evidence, draws in protocol.shown.items():
-        shown = Excerpts.concatenate(select(work.records, layer, protocol.explained_on, draws, protocol.once))
-        for name in config.with_sentences:
-            path = folder / f"{name}-{evidence}-{layer}.parquet"
-            said = _say(work, shown, path, layer, units) if name == LLM else _make(work, name, shown, path, units)
-            if evidence == "openai":
-                sentences[name] = pa.array(said, pa.string())
+    for number, name in enumerate(work.protocol.shown):
+        evidence = work.evidence(name, layer, units)
+        for explainer in explainers_named(work.config.explainer):
+            file = explainer.file(name, layer)
+            if file is None or (explainer.sees == "tables" and (number or not work.protocol.tables)):
+                continue  # the tables of a half are one evidence, and not every protocol keeps them
+            made = explainer.explain(evidence)
+            explainer.write(made, folder / file)
+            if explainer.speaks and not number:
+                sentences[explainer.name] = pa.array(explainer.sentences(made, units, work.texts), pa.string())
     whole = folder / f"sentences-{layer}.parquet"
     beside = whole.with_name(whole.name + ".new")  # the file says that the layer is done: never half of it
     pq.write_table(pa.table(sentences), beside, compression="zstd")
     beside.replace(whole)
 
 
-def _make(work: _Work, name: str, shown: Excerpts, path: Path, units: int) -> list[str]:
-    """Keep one LLM-free explainer's explanations; as sentences, a unit each."""
-    made = make_explanations(name, shown, len(work.texts), work.config.seed)
-    _write(path, made)
-    return [made.describe(unit, work.texts) for unit in range(units)]
-
-
-def _say(work: _Work, shown: Excerpts, path: Path, layer: int, units: int) -> list[str | None]:
-    """Keep what the language model says of the drawn units; None for all others."""
-    assert work.model is not None
-    drawn = drawn_units(units, work.config.llm_units, work.config.seed, layer)
-    said = explain_in_words(work.model, shown, drawn, work.texts)
-    write_words(path, drawn, said)
-    found: list[str | None] = [None] * units
-    for unit, one in zip(drawn.tolist(), said, strict=True):
-        found[unit] = FAILED + one.reason if isinstance(one, Failure) else one
-    return found
-
-
 def plan_explain(config: ExplainConfig, records: Artifact, price: float, judge: JudgeConfig) -> Plan:
-    """What explaining by `llm` would send to `judge`."""
-    planned, texts = Planned(judge.llm_max_tokens), token_texts(read_tokenizer(records))
-    protocol = PROTOCOLS[read_protocol(records)]
-    for layer, units in enumerate(read_layers(records) if LLM in config.names else []):
-        drawn = drawn_units(units, config.llm_units, config.seed, layer)
-        for draws in protocol.shown.values():
-            shown = select(records, layer, protocol.explained_on, draws, protocol.once, drawn.tolist())
-            explain_in_words(planned, Excerpts.concatenate(shown), drawn, texts)
+    """What explaining in words would send to `judge`."""
+    planned = Planned(judge.llm_max_tokens)
+    work = _Work(config, records, token_texts(read_tokenizer(records)), planned)
+    for explainer in (one for one in explainers_named(config.explainer) if one.in_words):
+        for layer, units in enumerate(read_layers(records)):
+            for name in work.protocol.shown:
+                explainer.explain(work.evidence(name, layer, units))
     return planned.plan(price)
 
 
-def make_explanations(name: str, shown: Excerpts, vocabulary: int, seed: int) -> Explanations:
-    """What an explainer, of those that need excerpts alone, says of the units of some excerpts."""
-    if name == "table":
-        return TokenTables.explain(shown.unit, shown.tokens, shown.activations, vocabulary)
-    if name == "graph":
-        return PatternGraphs.explain(shown.unit, shown.tokens, shown.activations, shown.place)
-    return RandomNumbers(vocabulary, seed) if name == "random" else Constant()
-
-
-def _from_half(records: Artifact, layer: int) -> TokenTables:
-    stored = read_tables(records, layer, "explain")
-    counts, means, units = stored["counts"], stored["means"], stored["units"]
-    sample, token = np.nonzero(np.broadcast_to(counts > 0, means.shape))
-    return TokenTables.of(
-        len(counts),
-        np.r_[units[sample], units],
-        np.r_[token, np.full(len(units), OTHER)],
-        np.r_[means[sample, token], means @ counts / counts.sum()],
-    )
-
-
-def _write(path: Path, made: Explanations) -> None:
-    if not isinstance(made, PatternGraphs):
-        assert isinstance(made, TokenTables)
-        _write_table(path, made)
-        return
-    columns = {"unit": pa.array(made.unit, pa.int32()), "pattern": pa.array(made.pattern, pa.int8())}
-    columns |= {f"fixed_{k}": pa.array(made.fixed[:, k], pa.int32()) for k in range(made.fixed.shape[1])}
-    pq.write_table(pa.table(columns | {"mean": pa.array(made.mean, pa.float64())}), path, compression="zstd")
-
-
-def _write_table(path: Path, tables: TokenTables) -> None:
-    columns = {
-        "unit": pa.array(tables.unit, pa.int32()),
-        "token": pa.array(tables.token, pa.int32()),
-        "mean": pa.array(tables.mean, pa.float64()),
-    }
-    pq.write_table(pa.table(columns), path, compression="zstd")
+def explainers_of(explanations: Artifact) -> list[Explainer]:
+    """Those who explained."""
+    return explainers_named(explanations.config["explainer"])
 
 
 def read_explanations(
-    explanations: Artifact, explainer: str, evidence: str, layer: int, vocabulary: int
+    explanations: Artifact,
+    records: Artifact,
+    explainer: str,
+    evidence: str,
+    layer: int,
+    reader: Reader | None = None,
 ) -> Explanations:
-    """What one explainer says of a layer from one evidence; `table-full` has one of its own.
+    """What one explainer says of a layer of `records` from one evidence; `reader` reads words.
 
     Raises InputError where the file cannot be read.
     """
-    if explainer == "random":
-        return RandomNumbers(vocabulary, explanations.config["seed"])
-    if explainer == "constant":
-        return Constant()
-    name = explainer if explainer == "table-full" else f"{explainer}-{evidence}"
-    path = explanations.path / f"{name}-{layer}.parquet"
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path} is damaged ({error}). Remove its folder and explain again.") from error
-    unit, mean = table["unit"].to_numpy().astype(np.int64), table["mean"].to_numpy()
-    if explainer == "graph":
-        fixed = np.stack([table[f"fixed_{k}"].to_numpy().astype(np.int64) for k in range(3)], axis=1)
-        return PatternGraphs.of(unit, table["pattern"].to_numpy().astype(np.int64), fixed, mean)
-    return TokenTables(vocabulary, unit, table["token"].to_numpy().astype(np.int64), mean)
+    by = EXPLAINERS[explainer]
+    kept = Kept(records, layer, vocabulary_of(records), explanations.config["seed"], reader)
+    return by.read(explanations.path / (by.file(evidence, layer) or ""), kept)
 
 
 def read_sentences(explanations: Artifact, layer: int, explainer: str = "table") -> list[str]:
-    """One layer's explanations as sentences, a unit each; of `llm`, None for a unit that it was not asked about."""
+    """One layer's explanations as sentences, a unit each; None for a unit that is not explained."""
     return pq.read_table(explanations.path / f"sentences-{layer}.parquet")[explainer].to_pylist()
 
 

@@ -1,106 +1,15 @@
-"""Which excerpts of a unit an explainer sees, and which it is scored on: protocols `strict` and `paper` as data.
-
-The numbers are those of OpenAI's *Language models can explain neurons in language models* (2023), of Anthropic's
-*Towards Monosemanticity* (2023), and of the paper's official code, whose choices `paper` repeats.
-"""
+"""Which excerpts of a unit a draw names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from cratelm.artifacts import Artifact
-from cratelm.records.store import Excerpts, read_excerpts
+from cratelm.protocols import Draw
+from cratelm.records.excerpts import Excerpts
+from cratelm.records.store import read_excerpts
 from cratelm.stats import places_in_group, places_in_sorted
-
-Evidence = Literal["openai", "anthropic"]
-"""What explanations are made from: top excerpts alone, or a spread over all strengths."""
-EVIDENCE: dict[str, Evidence] = {
-    "top-and-random": "openai",
-    "random-only": "openai",
-    "anthropic": "anthropic",
-}
-"""The evidence of each correlation."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Some excerpts of one kind and length of a unit."""
-
-    length: int
-    """Tokens in an excerpt."""
-    kind: str
-    """`top`, `random`, `interval` or `other`."""
-    ranks: range
-    """Which of them, by rank; of intervals, of each one."""
-    crop: tuple[int, int] | None = None
-    """From and to which of an excerpt's tokens; all of them with None."""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How units are measured."""
-
-    explained_on: str
-    """The half that explainers see."""
-    scored_on: str
-    """The half that they are scored on."""
-    shown: dict[str, tuple[Draw, ...]]
-    """What is shown, by evidence."""
-    scored: dict[str, tuple[Draw, ...]]
-    """What is scored, by metric."""
-    once: bool
-    """Whether an excerpt that stands in several draws is taken once, the next in line filling its place."""
-
-
-PROTOCOLS = {
-    "strict": Protocol(
-        explained_on="explain",
-        scored_on="score",
-        shown={
-            "openai": (Draw(64, "top", range(5)),),
-            "anthropic": (
-                Draw(9, "top", range(10)),
-                Draw(9, "interval", range(2)),
-                Draw(9, "random", range(5)),
-                Draw(9, "other", range(10)),
-            ),
-        },
-        scored={
-            "top-and-random": (Draw(64, "top", range(5)), Draw(64, "random", range(5))),
-            "random-only": (Draw(64, "random", range(5)),),
-            "anthropic": (
-                Draw(9, "top", range(6)),
-                Draw(9, "interval", range(2)),
-                Draw(9, "random", range(10)),
-                Draw(9, "other", range(20)),
-            ),
-        },
-        once=True,
-    ),
-    # Even ranks are shown and odd ones scored, from one text: neighbours of one passage are on both sides. "Other
-    # contexts" are the middles of top excerpts.
-    "paper": Protocol(
-        explained_on="text",
-        scored_on="text",
-        shown={
-            "openai": (Draw(64, "top", range(0, 10, 2)),),
-            "anthropic": (Draw(8, "top", range(15)), Draw(8, "interval", range(2)), Draw(8, "random", range(5))),
-        },
-        scored={
-            "top-and-random": (Draw(64, "random", range(0, 10, 2)), Draw(64, "top", range(1, 10, 2))),
-            "random-only": (Draw(64, "random", range(0, 10, 2)),),
-            "anthropic": (
-                Draw(8, "top", range(15, 25)),
-                Draw(8, "interval", range(2, 4)),
-                Draw(8, "random", range(5, 10)),
-                Draw(8, "top", range(25, 35), crop=(3, 6)),
-            ),
-        },
-        once=False,
-    ),
-}
 
 
 def select(

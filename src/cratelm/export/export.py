@@ -17,6 +17,7 @@ from cratelm.export.layer import Layer
 from cratelm.export.neuron_record import write_neuron_records
 from cratelm.export.neuronpedia import write_dashboards
 from cratelm.progress import Progress
+from cratelm.protocols import PROTOCOLS
 
 EXPORT = Stage(
     "export",
@@ -44,7 +45,7 @@ def export(config: ExportConfig, records: Artifact, out: Path, progress: Progres
 
 def _export(config: ExportConfig, records: Artifact, folder: Path, progress: Progress) -> None:
     summary = read_json(records.path / "records.json")
-    half = config.half or next(name for name in ("explain", "text") if name in summary["halves"])
+    half = config.half or PROTOCOLS[summary["protocol"]].explained_on
     if half not in summary["halves"]:
         raise InputError(f"--half {half}: the recording has {' and '.join(summary['halves'])}.")
     units = sum(site["units"] for site in summary["sites"])

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from cratelm.artifacts import Artifact
+from cratelm.protocols import PROTOCOLS, Protocol
+from cratelm.records.excerpts import Excerpts
 from cratelm.records.logits import read_logits
-from cratelm.records.store import UNITS_IN_ROW_GROUP, Excerpts, read_excerpts, read_units
+from cratelm.records.store import UNITS_IN_ROW_GROUP, read_excerpts, read_units
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Layer:
     def site(self) -> dict[str, Any]:
         """The site's entry in records.json."""
         return self.summary["sites"][self.number]
+
+    @property
+    def protocol(self) -> Protocol:
+        """What the recording was made by."""
+        return PROTOCOLS[self.summary["protocol"]]
 
     @cached_property
     def statistics(self) -> dict[str, np.ndarray]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cratelm.export.layer import Layer
-from cratelm.records.config import LONG
+from cratelm.protocols import LONG
+from cratelm.records.excerpts import Excerpts
 from cratelm.records.paper.windows import ANTHROPIC
-from cratelm.records.store import Excerpts
 
 MOMENTS = ("mean", "variance", "skewness", "kurtosis")
 
@@ -19,7 +19,7 @@ MOMENTS = ("mean", "variance", "skewness", "kurtosis")
 def write_neuron_records(layer: Layer, folder: Path) -> None:
     """Write a file for each of the layer's units."""
     kinds = [("top", LONG), ("random", LONG)]
-    if layer.summary["protocol"] == "paper":
+    if not layer.protocol.intervals_of_maximum:
         kinds.append(("interval", ANTHROPIC))
     for unit, (top, random, *quantiles) in layer.unit_excerpts(*kinds):
         record = {

@@ -16,8 +16,9 @@ import numpy as np
 from cratelm import __version__
 from cratelm.export.layer import Layer
 from cratelm.export.numbers import rounded
-from cratelm.records.config import INTERVALS, LONG, SHORT
-from cratelm.records.store import Excerpts
+from cratelm.protocols import LONG, SHORT
+from cratelm.records.config import INTERVALS
+from cratelm.records.excerpts import Excerpts
 
 FEATURES_IN_BATCH = 128
 
@@ -26,7 +27,7 @@ def write_dashboards(layer: Layer, folder: Path) -> None:
     """Write a layer's batches and what goes with them."""
     fires = layer.statistics["finite"] & (layer.statistics["firing_rate"] > 0)
     kinds = [("top", LONG)]
-    if layer.summary["protocol"] == "strict":
+    if layer.protocol.intervals_of_maximum:
         kinds.append(("interval", SHORT))
     firing = (found for found in layer.unit_excerpts(*kinds) if fires[found[0]])
     name = {"model_id": layer.summary["model"], "layer": layer.number, "sae_set": _set_name(layer.site["site"])}

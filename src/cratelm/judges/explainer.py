@@ -9,7 +9,7 @@ import numpy as np
 
 from cratelm.judges import prompts
 from cratelm.llm.model import Failure, LanguageModel
-from cratelm.records.store import Excerpts
+from cratelm.records.excerpts import Excerpts
 
 LIMIT = 60
 """Tokens that an explanation may take, as in OpenAI's code."""

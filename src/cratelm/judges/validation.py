@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from cratelm.judges.puzzles import Puzzle
 from cratelm.judges.simulators import Question, Simulated, simulate
 from cratelm.llm.model import Failure, LanguageModel
 from cratelm.progress import Bar
 from cratelm.stats import pearson
-from cratelm.validate.puzzles import Puzzle
 
 PASSES = 0.8
 """A judge passes where it ranks the true explanation first in this share of the puzzles, or more."""

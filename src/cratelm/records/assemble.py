@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cratelm.records.config import INTERVALS, SHORT
+from cratelm.protocols import SHORT
+from cratelm.records.config import INTERVALS
 from cratelm.records.first_pass import TableFile, table_sample
 from cratelm.records.halves import Half
 from cratelm.records.lowest import LowestPriorities

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 from cratelm.errors import InputError
 from cratelm.ranges import Configuration, Seed, whole
 
-LONG, SHORT = 64, 9
-"""Tokens in an excerpt of OpenAI's metrics, and of Anthropic's (strict)."""
 INTERVALS = 12
 """Equal parts of (0, a unit's maximum in the explain half] that interval excerpts are drawn from."""
 NEAR_TOP = 50

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from cratelm.corpus.contexts import context_tokens
-from cratelm.records.config import LONG, NEAR_TOP, SHORT, RecordConfig
+from cratelm.protocols import LONG, SHORT
+from cratelm.records.config import NEAR_TOP, RecordConfig
 from cratelm.records.halves import Half, Tiling
 from cratelm.records.moments import Moments
-from cratelm.records.recording import Step, save_state
+from cratelm.records.recording import Pass, save_state
 from cratelm.records.shares import PARTS, PositionSums, part_of_contexts
 from cratelm.records.top import TopExcerpts
 from cratelm.seeds import derive_seed
@@ -119,7 +120,7 @@ class TableFile:
             sums[tokens] += rows.reshape(-1, self.columns)
 
 
-class FirstPass(Step):
+class FirstPass(Pass):
     """Writes `first-SHARD`, all sites' sums and places, and each site's `table-SHARD-LAYER`."""
 
     def result(self, number: int) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from cratelm.corpus.contexts import Contexts, cut_contexts
 from cratelm.corpus.tokens import Side
 from cratelm.errors import InputError
-from cratelm.records.config import LONG, SHORT
+from cratelm.protocols import LONG, SHORT
 from cratelm.records.draws import mix
 from cratelm.seeds import derive_seed
 

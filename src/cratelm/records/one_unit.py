@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
 from cratelm.parquet import read_table, reading
-from cratelm.records.store import Excerpts, to_excerpts
+from cratelm.records.excerpts import Excerpts
+from cratelm.records.store import to_excerpts
 
 FILES_KEPT = 64
 """Files whose row groups are remembered; a larger study's are looked up again."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cratelm.records.config import BEST, LONG, NEAR_TOP, SHORT
+from cratelm.protocols import LONG, SHORT
+from cratelm.records.config import BEST, NEAR_TOP
 from cratelm.records.draws import draw_pool, draw_random
 from cratelm.records.halves import Tiling
 from cratelm.records.moments import Moments

@@ -10,7 +10,6 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch.distributed as dist
@@ -19,18 +18,11 @@ from cratelm.artifacts import Artifact, Stage, run_stage, write_json
 from cratelm.errors import RunError
 from cratelm.models.subject import model_folder
 from cratelm.progress import Bar, Progress
-from cratelm.records.assemble import Assembler
 from cratelm.records.config import RecordConfig
-from cratelm.records.first_pass import FirstPass
 from cratelm.records.halves import Half
 from cratelm.records.logits import write_logits
-from cratelm.records.paper.assemble import PaperAssembler
-from cratelm.records.paper.passes import PaperFirstPass, PaperSecondPass
-from cratelm.records.paper.plan import PaperPlanner
-from cratelm.records.plan import Planner
 from cratelm.records.ranks import run_on_ranks
-from cratelm.records.recording import SIGNS, Recording, Step
-from cratelm.records.second_pass import SecondPass
+from cratelm.records.recording import SIGNS, Pass, Recording, Step
 from cratelm.records.store import SCHEMA
 from cratelm.shards import EngineConfig, require_engine, run_shards
 
@@ -47,23 +39,6 @@ RECORDS = Stage(
     scratch=("shards/*",),
     kept=("shards/first-*", "shards/second-*"),
 )
-AnyPass = FirstPass | SecondPass | PaperFirstPass | PaperSecondPass
-
-
-@dataclass(frozen=True)
-class Steps:
-    """What a protocol's recording consists of, in this order."""
-
-    first: type[FirstPass | PaperFirstPass]
-    planner: type[Planner | PaperPlanner]
-    second: type[SecondPass | PaperSecondPass]
-    assembler: type[Assembler | PaperAssembler]
-
-
-STEPS = {
-    "strict": Steps(FirstPass, Planner, SecondPass, Assembler),
-    "paper": Steps(PaperFirstPass, PaperPlanner, PaperSecondPass, PaperAssembler),
-}
 
 
 def record(
@@ -101,16 +76,16 @@ def _record(
         recording.require_sense()
     _keep_signs(recording, shards / SIGNS, progress)
     name, log = model.path.name, folder / "log"
-    steps = STEPS[config.protocol]
+    steps = recording.steps
     _run_pass(steps.first(*given), f"recording {name}, first pass", engine, log / "first", progress)
-    planner = steps.planner(*given)
+    chooser = steps.choose(*given)
     if not (shards / "planned").is_file():
         with progress.task(f"choosing excerpts of {name}"):
-            planner.write()
+            chooser.write()
         (shards / "planned").touch()
     _run_pass(steps.second(*given), f"recording {name}, second pass", engine, log / "second", progress)
     with progress.task(f"writing the records of {name}"):
-        not_finite = steps.assembler(*given).write_store(folder)
+        not_finite = steps.assemble(*given).write_store(folder)
         shutil.copyfile(tokens.path / "tokenizer.json", folder / "tokenizer.json")
     if config.logits:
         with progress.task(f"the tokens that units of {name} raise and lower"):
@@ -131,7 +106,7 @@ def _keep_signs(recording: Recording, path: Path, progress: Progress) -> None:
         progress.say(f"{name} {found}, {site.units} units. Its class does not tell.")
 
 
-def _run_pass(work: AnyPass, description: str, engine: EngineConfig, log: Path, progress: Progress) -> None:
+def _run_pass(work: Pass, description: str, engine: EngineConfig, log: Path, progress: Progress) -> None:
     shards = work.recording.shards
     for ticks in work.folder.glob("ticks-*"):
         ticks.unlink()
@@ -145,7 +120,7 @@ def _run_pass(work: AnyPass, description: str, engine: EngineConfig, log: Path, 
 
 
 @contextmanager
-def _watched(work: Step, bar: Bar) -> Iterator[None]:
+def _watched(work: Pass, bar: Bar) -> Iterator[None]:
     """Show how far the shards are, whichever process works on them."""
     done = threading.Event()
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +16,12 @@ from transformers import PreTrainedModel
 from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.contexts import context_tokens
 from cratelm.corpus.tokenizer import count_ids
-from cratelm.corpus.tokens import read_side, read_tokenizer
+from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
 from cratelm.models.subject import require_embedding
+from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import RecordConfig
-from cratelm.records.halves import Half, Shard, cut_batches, cut_half, cut_shards
-from cratelm.records.paper.windows import cut_rows, cut_stream
+from cratelm.records.halves import Half, Shard
 from cratelm.sae.open import load_network, start_of
 from cratelm.training.text_losses import context_length
 from cratelm.units.signs import known_sign
@@ -57,6 +59,11 @@ class Recording:
     signs_file: Path | None = None
     """Where a process that looked already wrote which sites are signed; without one the text is looked at here."""
 
+    @property
+    def steps(self) -> "Steps":
+        """What the protocol does."""
+        return resolve_name(PROTOCOLS[self.config.protocol].recording)
+
     @cached_property
     def network(self) -> PreTrainedModel:
         """The model, with its autoencoders if it has some, on the GPU if there is one."""
@@ -77,20 +84,12 @@ class Recording:
         """Both halves, cut for the model; under the paper's protocol the one text."""
         context = min(context_length(self.network), self.config.context)
         sides = {name: read_side(self.tokens, name) for name in HALVES}
-        if self.config.protocol == "paper":
-            return {"text": cut_stream(list(sides.values()), context, self.config.tokens)}
-        return {name: cut_half(name, side, context, self.config.tokens) for name, side in sides.items()}
+        return self.steps.cut_halves(sides, context, self.config)
 
     @cached_property
     def shards(self) -> list[Shard]:
-        """The work on both halves, the explain half's first."""
-        if self.config.protocol == "paper":
-            return list(cut_rows(self.halves["text"], self.config.batch, self.config.shard))
-        return [
-            shard
-            for half in self.halves.values()
-            for shard in cut_shards(half, cut_batches(half, self.config.batch, self.config.seed), self.config.shard)
-        ]
+        """The work on all text, in its order."""
+        return self.steps.cut_shards(self.halves, self.config)
 
     @cached_property
     def sites(self) -> list[Site]:
@@ -202,6 +201,33 @@ class Step:
                 file.write(b".")
 
         return tick
+
+
+class Pass(Step):
+    """A pass over the text, a shard a call."""
+
+    def result(self, number: int) -> Path:
+        """The file that is there once a shard is done."""
+        raise NotImplementedError
+
+    def __call__(self, number: int) -> None:
+        """Work on one shard, unless it is done."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a protocol's recording consists of, in this order; the last four are made as a Step is."""
+
+    cut_halves: Callable[[dict[str, Side], int, RecordConfig], dict[str, Half]]
+    """The held-out text, by the names of its halves, cut into contexts of so many tokens."""
+    cut_shards: Callable[[dict[str, Half], RecordConfig], list[Shard]]
+    first: type[Pass]
+    choose: type[Any]
+    """Its `write` says which excerpts of each unit are kept."""
+    second: type[Pass]
+    assemble: type[Any]
+    """Its `write_store` writes all files into a folder, and gives each site's number of units that are not finite."""
 
 
 def save_state(path: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from cratelm.corpus.contexts import context_tokens
-from cratelm.records.config import BEST, INTERVALS, LONG, SHORT, RecordConfig
+from cratelm.protocols import LONG, SHORT
+from cratelm.records.config import BEST, INTERVALS, RecordConfig
 from cratelm.records.draws import priorities
 from cratelm.records.first_pass import tile
 from cratelm.records.halves import Half
 from cratelm.records.lowest import LowestPriorities
 from cratelm.records.plan import Planner
-from cratelm.records.recording import Site, Step, load_state, save_state
+from cratelm.records.recording import Pass, Site, load_state, save_state
 from cratelm.seeds import derive_seed
 
 AT_ONCE = 2**19
@@ -149,7 +150,7 @@ def _take(blocks: torch.Tensor, context: np.ndarray, within: np.ndarray, unit: n
     return blocks[context_at, within_at, :, unit_at].cpu().numpy()
 
 
-class SecondPass(Step):
+class SecondPass(Pass):
     """Writes `second-SHARD`, all sites' late choices, and each site's `spill-LENGTH-SHARD-LAYER`."""
 
     def result(self, number: int) -> Path:

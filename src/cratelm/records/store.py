@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +18,12 @@ from safetensors.numpy import load_file, save_file
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
 from cratelm.parquet import read_table, reading
-from cratelm.records.config import LONG
-from cratelm.records.halves import Tiling
-from cratelm.records.paper.windows import Windows
+from cratelm.protocols import LONG
+from cratelm.records.excerpts import Excerpts
+
+if TYPE_CHECKING:  # they read tokens, which takes torch to import
+    from cratelm.records.halves import Tiling
+    from cratelm.records.paper.windows import Windows
 
 SCHEMA = 3
 KINDS = ("top", "random", "interval", "other")
@@ -31,7 +35,7 @@ class Block:
     """Excerpts of one site, half and length, on their way into the store."""
 
     half: str
-    tiling: Tiling | Windows
+    tiling: "Tiling | Windows"
     kind: np.ndarray
     """(rows,): a place in KINDS."""
     unit: np.ndarray
@@ -42,37 +46,6 @@ class Block:
     """(rows,): the excerpts' numbers in the tiling."""
     activations: np.ndarray
     """(rows, length) float32."""
-
-
-@dataclass(frozen=True)
-class Excerpts:
-    """Excerpts of some units, all of one length, kind and half."""
-
-    unit: np.ndarray
-    """(rows,) int64, ascending."""
-    rank: np.ndarray
-    """(rows,) int64: 0 is the first of a unit, and of each of its intervals."""
-    interval: np.ndarray
-    """(rows,) int64: which of the unit's intervals; -1 where the kind has none."""
-    document: np.ndarray
-    """(rows,) int64: the document on its side."""
-    start: np.ndarray
-    """(rows,) int64: the place of the first token on its side."""
-    place: np.ndarray
-    """(rows,) int64: the place of the first token in its context."""
-    tokens: np.ndarray
-    """(rows, excerpt) int64."""
-    activations: np.ndarray
-    """(rows, excerpt) float32."""
-
-    def where(self, kept: np.ndarray) -> "Excerpts":
-        """The rows that a boolean mask or an index keeps."""
-        return Excerpts(*(getattr(self, field.name)[kept] for field in fields(self)))
-
-    @classmethod
-    def concatenate(cls, parts: Sequence["Excerpts"]) -> "Excerpts":
-        """Several in a row."""
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 COLUMNS = [field.name for field in fields(Excerpts)]

@@ -11,7 +11,7 @@ import numpy as np
 from cratelm.report.figures import STYLE, colours, new_figure, svg
 from cratelm.report.measured import Estimate, Measured
 from cratelm.report.rows import EXPLAINER, Pair, plain
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.registry import HEADLINE_METRICS
 
 FIGURES = ("l0", "explained_variance", "dead_share", "delta_loss", "loss_recovered")
 """Of each site; together there is `delta_loss` alone."""
@@ -79,7 +79,7 @@ def equal_delta_loss(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
         if low > high:
             continue
         at = (low + high) / 2
-        for metric in CORRELATIONS:
+        for metric in HEADLINE_METRICS:
             (first, drawn), (second, drawn_again) = (frontier.at(at, metric) for frontier in (one, other))
             rows.append(
                 {
@@ -98,10 +98,10 @@ def equal_delta_loss(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 def loss_paid(pairs: Sequence[Pair]) -> str:
     """The mean score against validation loss: each model, and along a line the dictionaries on it."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = new_figure(len(CORRELATIONS))
+        figure, axes = new_figure(len(HEADLINE_METRICS))
         models = [trained for trained, _ in pairs if trained.saes is None]
         by_model = {frontier.model: frontier for frontier in frontiers(pairs)}
-        for axis, metric in zip(axes[0], CORRELATIONS, strict=True):
+        for axis, metric in zip(axes[0], HEADLINE_METRICS, strict=True):
             for model, colour in zip(models, colours(), strict=False):
                 _points(axis, [model], metric, colour, "s", model.name)
                 _points(axis, by_model[model.name].dictionaries, metric, colour, "o--", f"{model.name}+sae")

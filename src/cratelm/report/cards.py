@@ -10,7 +10,7 @@ from cratelm.records.store import read_excerpts
 from cratelm.report.measured import Measured
 from cratelm.report.rows import EXPLAINER
 from cratelm.report.text import visible
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.registry import HEADLINE_METRICS
 from cratelm.seeds import derive_seed
 
 
@@ -55,7 +55,7 @@ def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -
         for tokens, activations in _excerpts(model, layer, unit, kind, count)
     ]
     highest = max((float(activations.max()) for _, _, activations in found), default=0.0) or 1.0
-    rows = {metric: int(np.flatnonzero(model.rows(EXPLAINER, metric, layer))[unit]) for metric in CORRELATIONS}
+    rows = {metric: int(np.flatnonzero(model.rows(EXPLAINER, metric, layer))[unit]) for metric in HEADLINE_METRICS}
     units = model.units
     return Card(
         address=f"{model.name}/{layer}/{unit}",

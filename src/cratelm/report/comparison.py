@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from cratelm.explain.registry import EXPLAINERS
+from cratelm.protocols import ENDPOINT
 from cratelm.report.measured import Estimate, Measured, difference
 from cratelm.report.rows import EXPLAINER, Pair, plain
-from cratelm.score.config import CORRELATIONS, PRIMARY_METRIC
+from cratelm.score.registry import ENDPOINT_METRICS, HEADLINE_METRICS
 from cratelm.stats import holm, two_sided_p
 
 RATES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Ends of the bins of firing rate; a bin holds its upper end."""
-PRIMARY = (EXPLAINER, PRIMARY_METRIC)
-ENDPOINTS = [(explainer, metric) for explainer in ("table", "graph") for metric in (*CORRELATIONS, "auroc")]
+ENDPOINTS = [
+    (name, metric)
+    for name, explainer in EXPLAINERS.items()
+    if explainer.role == "explainer" and not explainer.in_words
+    for metric in ENDPOINT_METRICS
+]
 
 
 def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
@@ -29,9 +35,10 @@ def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     for one in others:
         compared += [(one, rival) for rival in others if rival.saes and rival.model == one.model and not one.saes]
     rows = [
-        _difference(one, rival, *endpoint) | {"primary": number == 0 and endpoint == PRIMARY}
+        _difference(one, rival, *endpoint) | {"primary": number == 0 and endpoint == ENDPOINT}
         for number, (one, rival) in enumerate(compared)
         for endpoint in ENDPOINTS
+        if one.has(*endpoint) and rival.has(*endpoint)
     ]
     secondary = [row for row in rows if not row["primary"]]
     for row, corrected in zip(secondary, holm([row["p"] for row in secondary]), strict=True):
@@ -58,7 +65,7 @@ def rate_bins(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     rows = []
     for trained, _ in pairs:
         rates = np.concatenate(trained.firing_rates)
-        for metric in (*CORRELATIONS, "auroc"):
+        for metric in ENDPOINT_METRICS:
             scores = trained.units["score"][trained.rows(EXPLAINER, metric, None)]
             for low, high in pairwise(RATES):
                 inside = (rates > low) & (rates <= high)
@@ -74,7 +81,7 @@ def steadiness(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The (population) variance over layers of the layers' mean scores, with its interval; the paper's measure."""
     rows = []
     for trained, _ in pairs:
-        for metric in CORRELATIONS:
+        for metric in HEADLINE_METRICS:
             layers = range(len(trained.layers))
             means = [trained.mean(EXPLAINER, metric, layer) for layer in layers]
             replicates = np.var([trained.replicates(EXPLAINER, metric, layer) for layer in layers], axis=0)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cratelm.report.measured import Measured
 from cratelm.report.rows import CEILING, EXPLAINER, Pair
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.registry import HEADLINE_METRICS
 from cratelm.training.curve import read_curve
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -49,8 +49,8 @@ def new_figure(columns: int, rows: int = 1, height: float = 3.2) -> tuple[Figure
 def layer_curves(pairs: Sequence[Pair]) -> str:
     """The mean score by layer and metric with its interval; dashed: before training; dotted: the ceiling."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = new_figure(len(CORRELATIONS))
-        for axis, metric in zip(axes[0], CORRELATIONS, strict=True):
+        figure, axes = new_figure(len(HEADLINE_METRICS))
+        for axis, metric in zip(axes[0], HEADLINE_METRICS, strict=True):
             for (trained, untrained), colour in zip(pairs, colours(), strict=False):
                 layers = list(range(len(trained.layers)))
                 found = [trained.score(EXPLAINER, metric, layer) for layer in layers]
@@ -97,9 +97,9 @@ def score_histograms(models: Sequence[Measured]) -> str:
     """How the scores of a model's units are spread, by layer and metric."""
     with matplotlib.rc_context(STYLE):
         layers = max(len(model.layers) for model in models)
-        figure, axes = new_figure(layers, len(CORRELATIONS), height=2.4)
+        figure, axes = new_figure(layers, len(HEADLINE_METRICS), height=2.4)
         bins = np.linspace(-1, 1, 41)
-        for row, metric in zip(axes, CORRELATIONS, strict=True):
+        for row, metric in zip(axes, HEADLINE_METRICS, strict=True):
             for layer, axis in enumerate(row):
                 for model, colour in zip(models, colours(), strict=False):
                     if layer < len(model.layers):

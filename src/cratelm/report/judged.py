@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cratelm.explain.config import LLM
+from cratelm.explain.explainers.llm import LLM
 from cratelm.report.measured import Measured
 from cratelm.report.rows import Pair, plain
 from cratelm.report.text import visible
-from cratelm.score.config import ScoreConfig
-from cratelm.score.trial import read_trial
+from cratelm.score.judge_check import read_trial
+from cratelm.score.registry import metrics_named
 
 FAILS = " (FAILS)"
 """Stands wherever the numbers of a judge stand that failed its puzzles."""
@@ -46,15 +46,15 @@ def _trial(model: Measured) -> dict[str, Any]:
 def judged_rows(judged: Sequence[Pair]) -> list[dict[str, Any]]:
     """A row for each model, metric and layer, and for the mean over layers, by the judge on its sample of units."""
     return [
-        plain(_row(trained, untrained, metric, layer))
+        plain(_row(trained, untrained, metric.name, layer))
         for trained, untrained in judged
-        for metric in ScoreConfig(metric=trained.scores.config["metric"]).metrics
+        for metric in metrics_named(trained.scores.config["metric"])
         for layer in [*range(len(trained.layers)), None]
     ]
 
 
 def _row(trained: Measured, untrained: Measured, metric: str, layer: int | None) -> dict[str, Any]:
-    where, trial = (LLM, metric, layer), _trial(trained)
+    where, trial = (LLM.name, metric, layer), _trial(trained)
     rows = trained.rows(*where)
     return {
         "model": trained.name,

@@ -10,19 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from cratelm.artifacts import Artifact
-from cratelm.explain.config import LLM
+from cratelm.explain.registry import EXPLAINERS
 from cratelm.output import print_json
+from cratelm.protocols import PROTOCOLS
 from cratelm.records.store import read_layers, read_protocol
 from cratelm.report.judged import FAILS, told
 from cratelm.report.measured import Estimate
 from cratelm.report.report import estimate, number
 from cratelm.report.rows import plain
-from cratelm.score.layer import STATUS
+from cratelm.score.judge_check import read_trial
 from cratelm.score.score import read_replicates, read_scores, replicates_key
-from cratelm.score.trial import read_trial
-
-LEFT_OUT = (6, 12)
-"""Numbers of layers at which the paper leaves the last layer out, without saying why."""
+from cratelm.score.scored import STATUS
 
 
 def mean_rows(scores: Artifact, records: Artifact) -> list[dict[str, Any]]:
@@ -31,16 +29,16 @@ def mean_rows(scores: Artifact, records: Artifact) -> list[dict[str, Any]]:
     Under the paper's protocol the mean over layers comes as published, and with the layer that it leaves out.
     """
     units, replicates = read_scores(scores), read_replicates(scores)
-    layers, protocol = len(read_layers(records)), read_protocol(records)
+    layers, protocol = len(read_layers(records)), PROTOCOLS[read_protocol(records)]
     rows = []
     for explainer, metric in dict.fromkeys(tuple(key.split("/")[:2]) for key in sorted(replicates)):
         single = [_row(units, replicates, explainer, metric, [layer]) | {"layer": layer} for layer in range(layers)]
         rows += [*single, _row(units, replicates, explainer, metric, list(range(layers))) | {"layer": "all"}]
-        if protocol == "paper" and layers in LEFT_OUT:
+        if layers in protocol.last_layer_left_out:
             rows.append(
                 _row(units, replicates, explainer, metric, list(range(layers - 1))) | {"layer": "all but the last"}
             )
-    return [plain(row | {"protocol": protocol}) for row in rows]
+    return [plain(row | {"protocol": protocol.name}) for row in rows]
 
 
 def _row(
@@ -69,10 +67,8 @@ def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    protocol = rows[0]["protocol"]
-    title = f"Scores, protocol {protocol}"
-    if protocol == "paper":
-        title += ": different text, size and judge than published; compare signs only"
+    protocol = PROTOCOLS[read_protocol(records)]
+    title = f"Scores, protocol {protocol.name}" + (f": {protocol.caution}" if protocol.caution else "")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     trial = read_trial(scores)
     for name in (
@@ -88,14 +84,17 @@ def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
     for row in rows:
         kinds = ("dead", "silent", "constant", "one-sided")
         shares = "/".join(f"{100 * row[status]:.1f}" for status in kinds)
-        mark = FAILS if trial and row["explainer"] == LLM and not trial["passes"] else ""
+        mark = FAILS if trial and EXPLAINERS[row["explainer"]].in_words and not trial["passes"] else ""
         named = (row["explainer"] + mark, row["metric"], str(row["layer"]), str(row["units"]))
         table.add_row(*named, estimate(row["score"]), number(row["shuffled"]), shares)
     Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
-    dropped = "left out of the mean" if protocol == "paper" else "count as 0, or where chance is more as chance"
+    counted = protocol.missing == "chance"
+    dropped = "count as 0, or where chance is more as chance" if counted else "left out of the mean"
     sys.stdout.write(f"Dead, silent and constant units {dropped}.\n")
     if trial:
         sys.stdout.write(told(trial) + "\n")
-        lost = sum(row["failed_excerpts"] for row in rows if row["layer"] == "all" and row["explainer"] == LLM)
+        lost = sum(
+            row["failed_excerpts"] for row in rows if row["layer"] == "all" and EXPLAINERS[row["explainer"]].in_words
+        )
         if lost:
             sys.stdout.write(f"Excerpts left out because their answers could not be used, all metrics: {lost:,}.\n")

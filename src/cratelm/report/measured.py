@@ -93,6 +93,10 @@ class Measured:
         """Whether this was measured."""
         return bool(self.rows(explainer, metric, None).any())
 
+    def has_replicates(self, explainer: str, metric: str) -> bool:
+        """Whether its mean has an interval."""
+        return replicates_key(0, explainer, metric, "own") in self._replicates
+
     def replicates(self, explainer: str, metric: str, layer: int | None, name: str = "own") -> np.ndarray:
         """Bootstrap replicates of a layer's mean score, or of the mean over all layers."""
         layers = range(len(self.layers)) if layer is None else [layer]

@@ -1,29 +1,19 @@
 """The comparison as rows: one for each model, metric and layer, and one for the mean over a model's layers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from cratelm.explain.registry import EXPLAINERS
+from cratelm.protocols import STRICT
 from cratelm.report.measured import Estimate, Measured
-from cratelm.score.config import CORRELATIONS, DETECTIONS, PRIMARY_METRIC
-from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
-from cratelm.score.whole_text import METRIC as WHOLE_TEXT
+from cratelm.score.metric import Metric
+from cratelm.score.metrics.whole_text import WHOLE_TEXT
+from cratelm.score.registry import HEADLINE_METRICS, METRICS, PRIMARY_EXPLAINER, PRIMARY_METRIC
 
-EXPLAINER, CEILING = "table", "table-full"
-DETAILS = (
-    *(
-        (explainer, metric, "score")
-        for explainer in ("table", "graph")
-        for metric in ("auroc", "consistency", "specificity", *DETECTIONS)
-    ),
-    *((explainer, "anthropic", "pearson") for explainer in ("table", "graph")),
-    *((explainer, "random-only", "rsquared") for explainer in ("table", "graph")),
-    *((explainer, "random-only", "absolute_deviation_explained") for explainer in ("table", "graph")),
-    *((explainer, WHOLE_TEXT, "score") for explainer in OF_TOKENS),
-    *(("random", metric, "score") for metric in CORRELATIONS),
-)
-"""Explainer, metric and column of the numbers beside the main table."""
+EXPLAINER = PRIMARY_EXPLAINER
+CEILING = next(name for name, explainer in EXPLAINERS.items() if explainer.role == "ceiling")
 Pair = tuple[Measured, Measured]
 """A trained model, and the same network before training."""
 
@@ -33,7 +23,7 @@ def table_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     return [
         plain(_row(trained, untrained, metric, layer))
         for trained, untrained in pairs
-        for metric in CORRELATIONS
+        for metric in HEADLINE_METRICS
         for layer in [*range(len(trained.layers)), None]
     ]
 
@@ -44,7 +34,7 @@ def _row(trained: Measured, untrained: Measured, metric: str, layer: int | None)
         "model": trained.name,
         "layer": "all" if layer is None else layer,
         "metric": metric,
-        "protocol": "strict",
+        "protocol": STRICT.name,
         "explainer": EXPLAINER,
         "units": sum(trained.layers) if layer is None else trained.layers[layer],
         "score": asdict(trained.score(*where)),
@@ -54,7 +44,7 @@ def _row(trained: Measured, untrained: Measured, metric: str, layer: int | None)
         "above_shuffled": asdict(trained.above_shuffled(*where)),
         "random_weights": asdict(untrained.score(*where)),
         "ceiling": trained.mean(CEILING, metric, layer) if trained.has(CEILING, metric) else None,
-        "whole_text": trained.mean(EXPLAINER, WHOLE_TEXT, layer) if metric == PRIMARY_METRIC else None,
+        "whole_text": trained.mean(EXPLAINER, WHOLE_TEXT.name, layer) if metric == PRIMARY_METRIC else None,
         "token_share": trained.statistic("token_share", layer),
         "token_share_random_weights": untrained.statistic("token_share", layer),
         "position_share": trained.statistic("position_share", layer),
@@ -63,27 +53,45 @@ def _row(trained: Measured, untrained: Measured, metric: str, layer: int | None)
     }
 
 
+def details() -> Iterator[tuple[str, Metric, str]]:
+    """Explainer, metric and column of the numbers beside the main table."""
+    for metric in METRICS.values():
+        for explainer in EXPLAINERS.values():
+            if explainer.in_words or not metric.applies(explainer, STRICT):
+                continue
+            if not metric.headline or explainer.role == "control":
+                yield explainer.name, metric, "score"
+            if explainer.role == "explainer":
+                yield from ((explainer.name, metric, column) for column in metric.details)
+
+
 def detail_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """What else is known of each explainer and layer: a row for each number, with the random weights' beside it."""
-    found = []
-    for trained, untrained in pairs:
-        for explainer, metric, column in DETAILS:
-            for layer in [*range(len(trained.layers)), None]:
-                has = column == "score" and metric != WHOLE_TEXT and trained.has(explainer, metric)
-                row = {
-                    "model": trained.name,
-                    "layer": "all" if layer is None else layer,
-                    "explainer": explainer,
-                    "metric": metric,
-                    "column": column,
-                    "value": trained.mean(explainer, metric, layer, column),
-                    "score": asdict(trained.score(explainer, metric, layer)) if has else None,
-                    "one_sided": trained.share(explainer, metric, layer, "one-sided") if metric in DETECTIONS else None,
-                    "shuffled": trained.mean(explainer, metric, layer, "shuffled") if column == "score" else None,
-                    "random_weights": untrained.mean(explainer, metric, layer, column),
-                }
-                found.append(plain(row))
-    return found
+    return [
+        plain(_detail(pair, explainer, metric, column, layer))
+        for pair in pairs
+        for explainer, metric, column in details()
+        if pair[0].has(explainer, metric.name)
+        for layer in [*range(len(pair[0].layers)), None]
+    ]
+
+
+def _detail(pair: Pair, explainer: str, metric: Metric, column: str, layer: int | None) -> dict[str, Any]:
+    trained, untrained = pair
+    where = explainer, metric.name, layer
+    estimated = column == "score" and trained.has_replicates(explainer, metric.name)
+    return {
+        "model": trained.name,
+        "layer": "all" if layer is None else layer,
+        "explainer": explainer,
+        "metric": metric.name,
+        "column": column,
+        "value": trained.mean(*where, column),
+        "score": asdict(trained.score(*where)) if estimated else None,
+        "one_sided": trained.share(*where, "one-sided") or None,
+        "shuffled": trained.mean(*where, "shuffled") if column == "score" else None,
+        "random_weights": untrained.mean(*where, column),
+    }
 
 
 def model_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:

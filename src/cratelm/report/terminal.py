@@ -13,7 +13,7 @@ from cratelm.artifacts import Artifact, read_json
 from cratelm.output import print_json
 from cratelm.report.report import estimate, number, p_value
 from cratelm.report.rows import EXPLAINER
-from cratelm.score.config import CORRELATIONS, PRIMARY_METRIC
+from cratelm.score.registry import HEADLINE_METRICS, PRIMARY_METRIC
 
 
 def print_table(report: Artifact, as_json: bool) -> None:
@@ -26,13 +26,13 @@ def print_table(report: Artifact, as_json: bool) -> None:
     # A pipe has no width of its own: give the tables the room they need.
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     autoencoders = [_autoencoders(table)] if table["autoencoders"] else []
-    console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in CORRELATIONS), sep="\n")
+    console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in HEADLINE_METRICS), sep="\n")
     console.print(
         "Correlations by the explainer `table` † (and `graph` beside it), strict protocol: Pearson's, Spearman's for "
         "anthropic; `all` is the mean over layers. Whole text: over all tokens instead of five excerpts."
     )
     for row in table["differences"]:
-        if row["explainer"] == EXPLAINER and row["metric"] in CORRELATIONS:
+        if row["explainer"] == EXPLAINER and row["metric"] in HEADLINE_METRICS:
             said = "primary endpoint" if row["primary"] else f"secondary, {p_value(row['p_holm'])} by Holm"
             console.print(
                 f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {estimate(row['difference'])} ({said})"

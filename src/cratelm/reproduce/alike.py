@@ -7,7 +7,7 @@ from cratelm.reproduce.gather import Result, Results, mean, of_scored, paired, s
 from cratelm.reproduce.numerals import decimal, with_interval
 from cratelm.reproduce.tables import Table, pairs
 from cratelm.reproduce.units import comparable, of_layer, paired_adjusted, paired_matched
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.registry import HEADLINE_METRICS
 
 BOTH = ("token_share", "firing_rate")
 BY = {"firing rate": ("firing_rate",), "token share": ("token_share",), "both": BOTH}
@@ -20,7 +20,7 @@ def by_metric(results: Results) -> Table:
     rows = [
         [corpus, str(layers), metric, *_less(*cells, metric)]
         for corpus, layers, cells in pairs(results)
-        for metric in CORRELATIONS
+        for metric in HEADLINE_METRICS
     ]
     return ["corpus", "L", "metric", *HEAD], [row for row in rows if _any(row)]
 

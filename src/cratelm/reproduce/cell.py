@@ -34,17 +34,17 @@ from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.report.autoencoders import autoencoder_rows
 from cratelm.report.measured import Measured
-from cratelm.report.rows import plain
+from cratelm.report.rows import CEILING, EXPLAINER, plain
 from cratelm.reproduce.examples import measure_examples
 from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
 from cratelm.reproduce.units import MEASURED_ON, unit_numbers
 from cratelm.sae.open import load_network
 from cratelm.sae.train import train_saes
-from cratelm.score.config import CORRELATIONS, ScoreConfig
-from cratelm.score.layer import DOCUMENTS
+from cratelm.score.config import ScoreConfig
+from cratelm.score.metrics.whole_text import WHOLE_TEXT
+from cratelm.score.registry import ENDPOINT_METRICS, HEADLINE_METRICS
 from cratelm.score.score import score
-from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
-from cratelm.score.whole_text import METRIC as WHOLE_TEXT
+from cratelm.score.scored import DOCUMENTS
 from cratelm.training.config import TrainConfig
 from cratelm.training.curve import read_curve
 from cratelm.training.evaluate import Validation
@@ -172,12 +172,12 @@ def _measure_as_the_paper(
     study = cell.study()
     recording = replace(study.records, protocol="paper")
     explaining = replace(study.explain, explainer=",".join(EXPLAINERS))
-    scoring = replace(study.score, metric=",".join(CORRELATIONS))
+    scoring = replace(study.score, metric=",".join(HEADLINE_METRICS))
     measured = _units(recording, explaining, scoring, model, tokens, out, progress)
     return [
         _score(measured, explainer, metric, layer)
         for explainer in EXPLAINERS
-        for metric in CORRELATIONS
+        for metric in HEADLINE_METRICS
         for layer in [*range(len(measured.layers)), None]
     ]
 
@@ -213,16 +213,16 @@ def _units(
 
 def _endpoints() -> Iterator[tuple[str, str]]:
     for explainer in EXPLAINERS:
-        yield from ((explainer, metric) for metric in (*CORRELATIONS, *BEYOND))
-    yield from (("table-full", metric) for metric in CORRELATIONS[:2])
-    yield from ((explainer, WHOLE_TEXT) for explainer in OF_TOKENS)
+        yield from ((explainer, metric) for metric in (*HEADLINE_METRICS, *BEYOND))
+    yield from ((CEILING, metric) for metric in HEADLINE_METRICS[:2])
+    yield from ((explainer, WHOLE_TEXT.name) for explainer in (EXPLAINER, CEILING))
 
 
 def _score(measured: Measured, explainer: str, metric: str, layer: int | None) -> dict[str, Any]:
     """A mean over units, its shuffled control, and its interval where there is one."""
     row = {"explainer": explainer, "metric": metric, "layer": "all" if layer is None else layer}
     row |= {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
-    if explainer in EXPLAINERS and metric in (*CORRELATIONS, "auroc"):
+    if explainer in EXPLAINERS and metric in ENDPOINT_METRICS:
         found = measured.score(explainer, metric, layer)
         row |= {"low": found.low, "high": found.high}
         row |= {status: measured.share(explainer, metric, layer, status) for status in ("dead", "silent", "constant")}
@@ -235,7 +235,7 @@ def _documents_drawn(measured: Measured) -> dict[str, list[float]]:
         f"{explainer}/{metric}": [
             round(float(value), 6) for value in measured.replicates(explainer, metric, None, DOCUMENTS)[:DRAWN]
         ]
-        for explainer, metric in product(EXPLAINERS, CORRELATIONS)
+        for explainer, metric in product(EXPLAINERS, HEADLINE_METRICS)
     }
 
 

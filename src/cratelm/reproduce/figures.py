@@ -12,7 +12,7 @@ from cratelm.reproduce.cell import BINS
 from cratelm.reproduce.context import designs
 from cratelm.reproduce.gather import END, Result, Results, dictionaries, latents, loss, mean, score, stages, statistic
 from cratelm.reproduce.matrix import PAIR
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.registry import HEADLINE_METRICS
 
 NUMBERS = {"random-only, table": score("table", "random-only"), "token share": statistic("token_share")}
 
@@ -59,8 +59,8 @@ def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable
 
 def _layers(results: Results) -> str:
     """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds."""
-    figure, axes = new_figure(columns=len(CORRELATIONS), rows=len(results.sizes))
-    for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(CORRELATIONS)):
+    figure, axes = new_figure(columns=len(HEADLINE_METRICS), rows=len(results.sizes))
+    for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(HEADLINE_METRICS)):
         panel: Axes = axes[row][column]
         for colour, model in zip(COLOURS, results.values("model"), strict=False):
             cells = results.main(group="sizes", layers=layers, model=model)

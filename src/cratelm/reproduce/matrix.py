@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from cratelm.corpus.config import CorpusConfig
 from cratelm.presets import StudyConfig, preset, train_preset
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.metrics.whole_text import WHOLE_TEXT
+from cratelm.score.registry import HEADLINE_METRICS
 
 PAIR = ("crate", "gpt2")
 """What the paper compares."""
@@ -108,7 +109,7 @@ class Cell:
             self._of_the_paper(base) if self.corpus == PILE else self._of_the_laptop(base),
             models=self.model,
             explain=replace(base.explain, explainer=",".join((*EXPLAINERS, "table-full"))),
-            score=replace(base.score, metric=",".join((*CORRELATIONS, *BEYOND))),
+            score=replace(base.score, metric=",".join((*HEADLINE_METRICS, *BEYOND, WHOLE_TEXT.name))),
             seed=self.seed,
         )
 

@@ -26,7 +26,7 @@ from cratelm.reproduce.gather import (
 from cratelm.reproduce.matrix import ABLATIONS, PAIR, Cell, paper
 from cratelm.reproduce.numerals import decimal, over_seeds, with_interval
 from cratelm.reproduce.published import LEFT_OUT, as_printed, published, with_every_layer
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.registry import HEADLINE_METRICS
 
 Table = tuple[list[str], list[list[str]]]
 """Its head and its rows."""
@@ -92,7 +92,7 @@ def _counted(cells: Sequence[Result]) -> list[list[str]]:
 
 def differences(results: Results) -> Table:
     """CRATE minus GPT-2 by each metric, paired by seed, and what may lie behind it."""
-    numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in CORRELATIONS}
+    numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in HEADLINE_METRICS}
     numbers |= {"random-only, graph": score("graph", "random-only"), "loss, nats": loss}
     numbers |= {"token share": statistic("token_share")}
     rows = [
@@ -104,7 +104,7 @@ def differences(results: Results) -> Table:
 
 def matched(results: Results) -> Table:
     """The same against GPT-2 at the point of its training where it loses as much as CRATE does in the end."""
-    numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in CORRELATIONS}
+    numbers: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in HEADLINE_METRICS}
     numbers |= {"token share": statistic("token_share")}
     rows = [
         [corpus, str(layers), *(with_interval(paired_at_loss(*pair, number)) for number in numbers.values())]
@@ -121,17 +121,17 @@ def autoencoders(results: Results) -> Table:
         cells = results.main(group="sizes", layers=layers, model=model)
         fitted = [cell for cell in cells if cell.get("autoencoders")]
         for name in fitted[0]["autoencoders"] if fitted else ():
-            numbers = [*(score("table", metric) for metric in CORRELATIONS), statistic("token_share")]
+            numbers = [*(score("table", metric) for metric in HEADLINE_METRICS), statistic("token_share")]
             pair = [(mean(fitted, latents(name, number)), mean(fitted, number)) for number in numbers]
             cost = decimal(mean(fitted, delta_loss(name)), 4)
             rows.append([str(layers), model, name, str(len(fitted)), cost, *(f"{a:.3f} ({b:.3f})" for a, b in pair)])
-    return ["L", "model", "dictionary", "seeds", "nats added", *CORRELATIONS, "token share"], rows
+    return ["L", "model", "dictionary", "seeds", "nats added", *HEADLINE_METRICS, "token share"], rows
 
 
 def over_layers(results: Results) -> Table:
     """Mean and variance over layers by metric, ours and the paper's."""
     rows = []
-    for layers, model, metric in product(results.sizes, PAIR, CORRELATIONS):
+    for layers, model, metric in product(results.sizes, PAIR, HEADLINE_METRICS):
         cells = results.main(group="sizes", layers=layers, model=model)
         if cells:
             ours = [
@@ -141,7 +141,7 @@ def over_layers(results: Results) -> Table:
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
     missing = [size for size in LEFT_OUT if not results.main(group="sizes", layers=int(size.rstrip("L")))]
-    for size, model, metric in product(missing, PAIR, CORRELATIONS):
+    for size, model, metric in product(missing, PAIR, HEADLINE_METRICS):
         rows.append([size.rstrip("L"), model, metric, *["–"] * 4, *_printed(metric, model, size)])
     ours = ["strict: mean", "variance", "paper's protocol: mean", "variance"]
     return ["L", "model", "metric", *ours, "published mean, x 100", "published variance, x 100"], rows
@@ -153,10 +153,10 @@ def by_layer(results: Results) -> Table:
     for layers, model in product(results.sizes, results.values("model")):
         cells = results.main(group="sizes", layers=layers, model=model)
         for layer in range(layers) if cells else ():
-            numbers = [score("table", metric, layer) for metric in CORRELATIONS]
+            numbers = [score("table", metric, layer) for metric in HEADLINE_METRICS]
             numbers += [statistic("token_share", layer), theory("active_share", layer), theory("hoyer", layer)]
             rows.append([str(layers), model, str(layer), *(decimal(mean(cells, number)) for number in numbers)])
-    return ["L", "model", "layer", *CORRELATIONS, "token share", "active units", "Hoyer"], rows
+    return ["L", "model", "layer", *HEADLINE_METRICS, "token share", "active units", "Hoyer"], rows
 
 
 def progress(results: Results) -> Table:

@@ -13,8 +13,8 @@ import numpy as np
 from cratelm.records.store import read_units
 from cratelm.report.measured import Measured
 from cratelm.reproduce.gather import Found, Result, paired_by
-from cratelm.score.config import CORRELATIONS
-from cratelm.score.whole_text import METRIC as WHOLE_TEXT
+from cratelm.score.metrics.whole_text import WHOLE_TEXT
+from cratelm.score.registry import HEADLINE_METRICS
 
 Units = dict[str, list[Any]]
 """A column a name, a row a unit; None where a unit has no such number."""
@@ -37,7 +37,7 @@ def unit_numbers(measured: Measured) -> Units:
     columns: Units = {"layer": [layer for layer in layers for _ in range(measured.layers[layer])]}
     for name in EDGES:
         columns[name] = _plain(np.concatenate([read_units(measured.records, at, MEASURED_ON)[name] for at in layers]))
-    for metric in (*CORRELATIONS, WHOLE_TEXT):
+    for metric in (*HEADLINE_METRICS, WHOLE_TEXT.name):
         columns[metric] = _plain(np.concatenate([_scores(measured, metric, at) for at in layers]))
     return columns
 

@@ -20,9 +20,9 @@ from cratelm.reproduce.matrix import PAIR
 from cratelm.reproduce.numerals import decimal, with_interval
 from cratelm.reproduce.tables import Table, pairs
 from cratelm.reproduce.units import paired_matched
-from cratelm.score.whole_text import METRIC
+from cratelm.score.metrics.whole_text import WHOLE_TEXT
 
-METRICS = ("random-only", METRIC)
+METRICS = ("random-only", WHOLE_TEXT.name)
 LESS = "crate minus gpt2"
 NOTHING: Result = {"scores": []}
 
@@ -77,4 +77,4 @@ def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def _has_whole_text(measured: Result) -> bool:
-    return any(row["metric"] == METRIC for row in measured["scores"])
+    return any(row["metric"] == WHOLE_TEXT.name for row in measured["scores"])

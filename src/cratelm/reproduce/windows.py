@@ -8,12 +8,12 @@ from cratelm.reproduce.matrix import CORPORA, PAIR, WINDOWS, windowed
 from cratelm.reproduce.numerals import decimal, over_seeds, with_interval
 from cratelm.reproduce.tables import PRIMARY, Table
 from cratelm.reproduce.units import paired_matched
-from cratelm.score.config import CORRELATIONS
+from cratelm.score.registry import HEADLINE_METRICS
 
 NUMBERS: dict[str, Number] = {
     "token share": statistic("token_share"),
     "random-only": PRIMARY,
-    **{metric: score("table", metric) for metric in CORRELATIONS if metric != "random-only"},
+    **{metric: score("table", metric) for metric in HEADLINE_METRICS if metric != "random-only"},
 }
 HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of units of equal token share", "matched"]
 ALL = "all before"

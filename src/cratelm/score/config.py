@@ -6,15 +6,7 @@ from typing import Annotated
 from cratelm.errors import InputError
 from cratelm.judges.simulators import SIMULATORS
 from cratelm.ranges import Configuration, Seed, whole
-
-CORRELATIONS = ("top-and-random", "random-only", "anthropic")
-"""The metrics of the paper: correlations of simulated and true activations."""
-DETECTIONS = ("detection", "fuzzing", "intruder")
-"""Whether an explanation tells where a unit fires, excerpt by excerpt."""
-METRICS = (*CORRELATIONS, "auroc", "consistency", "specificity", *DETECTIONS)
-"""All that is measured of each unit and explainer."""
-PRIMARY_METRIC = "random-only"
-"""With the explainer `table`, and the mean over all layers: the endpoint named before any study is run."""
+from cratelm.score.registry import METRICS, metrics_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +28,6 @@ class ScoreConfig(Configuration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.metrics:
-            if name not in METRICS:
-                raise InputError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}.")
+        metrics_named(self.metric)
         if self.simulator not in SIMULATORS:
             raise InputError(f"unknown simulator {self.simulator!r}: choose from {', '.join(SIMULATORS)}.")
-
-    @property
-    def metrics(self) -> list[str]:
-        """The names in `metric`."""
-        return [name.strip() for name in self.metric.split(",")]

@@ -8,7 +8,7 @@ a unit's own excerpts.
 
 import numpy as np
 
-from cratelm.score.sums import ExcerptSums
+from cratelm.score.excerpt_sums import ExcerptSums
 
 BLOCK = 100
 """Replicates computed at once, so that memory stays small."""

@@ -21,21 +21,22 @@ from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage, w
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
-from cratelm.explain.config import LLM, ExplainConfig
-from cratelm.explain.explain import Explanations, read_explanations, require_same_records, vocabulary_of
-from cratelm.explain.selection import PROTOCOLS
-from cratelm.explain.words import read_words
+from cratelm.explain.explain import explainers_of, read_explanations, require_same_records
+from cratelm.explain.explainer import Explainer
 from cratelm.judges.sentences import Reader
 from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import LanguageModel
 from cratelm.llm.plan import Plan, Planned
 from cratelm.progress import Bar, Progress
-from cratelm.records.store import Excerpts, read_layers, read_protocol, read_tables
-from cratelm.score.config import CORRELATIONS, DETECTIONS, ScoreConfig
-from cratelm.score.layer import ScoredLayer
-from cratelm.score.trial import JUDGE, try_on_puzzles
-from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
-from cratelm.score.whole_text import whole_text
+from cratelm.protocols import PROTOCOLS, Protocol
+from cratelm.records.excerpts import Excerpts
+from cratelm.records.store import read_layers, read_protocol
+from cratelm.score.config import ScoreConfig
+from cratelm.score.judge_check import JUDGE, try_on_puzzles
+from cratelm.score.layer_inputs import LayerInputs
+from cratelm.score.metric import Metric
+from cratelm.score.registry import metrics_named
+from cratelm.score.scored import Scored
 from cratelm.seeds import derive_seed
 from cratelm.shards import EngineConfig, require_engine, run_shards
 from cratelm.stats import draw_weights
@@ -60,11 +61,12 @@ def score(
     """
     engine = engine or EngineConfig()
     require_same_records(records, explanations)
-    in_words = LLM in explainers_of(explanations)
+    in_words = _in_words(explanations)
     if in_words and model is None:
         raise InputError(f"the explanations in {explanations.path} are in words: name who reads them with --llm.")
     if in_words and engine != EngineConfig():
         raise InputError("a language model is not asked by several workers: say --concurrency instead of --workers.")
+    _require_applicable(config, records, explanations)
     inputs = {"records": records, "explanations": explanations}
     settings = as_plain(config) | ({"judge": as_plain(judge)} if in_words else {})
 
@@ -80,9 +82,17 @@ def score(
     return run_stage(out, SCORES, settings, inputs, work, lambda: require_engine(engine))
 
 
-def explainers_of(explanations: Artifact) -> list[str]:
-    """The names of those who explained."""
-    return ExplainConfig(explainer=explanations.config["explainer"]).names
+def _in_words(explanations: Artifact) -> bool:
+    return any(explainer.in_words for explainer in explainers_of(explanations))
+
+
+def _require_applicable(config: ScoreConfig, records: Artifact, explanations: Artifact) -> None:
+    by, protocol = explainers_of(explanations), PROTOCOLS[read_protocol(records)]
+    if not any(metric.applies(one, protocol) for metric in metrics_named(config.metric) for one in by):
+        raise InputError(
+            f"{config.metric} applies to none of {', '.join(one.name for one in by)} under the protocol "
+            f"{protocol.name}. Name another --metric, or explain by another explainer."
+        )
 
 
 def _reader(config: ScoreConfig, records: Artifact, model: LanguageModel, bar: Bar) -> Reader:
@@ -113,12 +123,12 @@ def plan_score(
     with progress.task("planning") as bar:
         reader = _reader(config, records, planned, bar)
         try_on_puzzles(reader, config.puzzles)
-        if LLM in explainers_of(explanations):
-            work = _LayerWork(config, records, explanations, Path(), reader)
+        work = _LayerWork(config, records, explanations, Path(), reader)
+        for explainer in (one for one in explainers_of(explanations) if one.in_words):
             for layer in range(len(read_layers(records))):
-                opened = work.open(layer, LLM)
-                for metric in work.metrics(LLM):
-                    opened.scored(metric)
+                inputs = work.open(layer, explainer)
+                for metric in work.metrics(explainer):
+                    metric.compute(inputs)
     return planned.plan(price)
 
 
@@ -139,59 +149,52 @@ class _LayerWork:
         selected: dict[tuple, list[Excerpts]] = {}
         drawn = self._drawn()
         for explainer in explainers_of(self.explanations):
-            metrics = self.metrics(explainer)
-            if not metrics:
+            if not (metrics := self.metrics(explainer)):
                 continue
-            scored_layer = self.open(layer, explainer, selected)
+            inputs = self.open(layer, explainer, selected)
             # The same for every explainer, so that two of them are compared on the same units.
-            seed = derive_seed(self.config.seed, "units", layer)
-            unit_weights = draw_weights(len(scored_layer.units), len(drawn), seed)
+            unit_weights = draw_weights(len(inputs.units), len(drawn), derive_seed(self.config.seed, "units", layer))
             for metric in metrics:
-                scored = scored_layer.scored(metric)
-                rows.append(scored_layer.table(explainer, metric, scored))
-                found = scored_layer.replicates(metric, scored, drawn, unit_weights)
-                replicates |= {replicates_key(layer, explainer, metric, name): found[name] for name in found}
-            if explainer in OF_TOKENS and self.protocol == "strict":
-                said = scored_layer.explanations["openai"]
-                rows.append(whole_text(self.records, layer, explainer, said, self.config.seed))
+                scored = metric.compute(inputs)
+                rows.append(self._rows(layer, explainer, metric, scored))
+                if scored.sums is not None:
+                    found = scored.replicates(metric.missing(self.protocol), drawn, unit_weights)
+                    names = {replicates_key(layer, explainer.name, metric.name, name): name for name in found}
+                    replicates |= {key: found[name] for key, name in names.items()}
         save_file(replicates, self.out / f"replicates-{layer}.safetensors")
         pq.write_table(_together(rows), self.out / f"units-{layer}.parquet", compression="zstd")
 
-    @property
-    def protocol(self) -> str:
-        """That of the records."""
-        return read_protocol(self.records)
+    def _rows(self, layer: int, explainer: Explainer, metric: Metric, scored: Scored) -> pa.Table:
+        if metric.unit_intervals:
+            ends = scored.unit_intervals(self.config.replicates, self.config.seed)
+        else:
+            ends = scored.no_intervals()
+        return scored.rows(layer, explainer.name, metric.name, metric.missing(self.protocol), ends)
 
-    def metrics(self, explainer: str) -> list[str]:
+    @property
+    def protocol(self) -> Protocol:
+        """That of the records."""
+        return PROTOCOLS[read_protocol(self.records)]
+
+    def metrics(self, explainer: Explainer) -> list[Metric]:
         """What can be measured of an explainer, of what was asked for."""
-        found = [name for name in self.config.metrics if self.protocol == "strict" or name in CORRELATIONS]
-        if explainer == "table-full":  # which has seen the explain half, and speaks of 64 tokens
-            return [name for name in found if self.protocol == "strict" and name in ("top-and-random", "random-only")]
-        if explainer == "random":  # a control of the correlations; what chance gets by the others is known
-            return [name for name in found if name not in DETECTIONS]
-        return found
+        return [metric for metric in metrics_named(self.config.metric) if metric.applies(explainer, self.protocol)]
 
     def _drawn(self) -> np.ndarray:
         """How often each document is drawn in each replicate: (replicates, documents)."""
-        half = PROTOCOLS[read_protocol(self.records)].scored_on
-        documents = read_json(self.records.path / "records.json")["halves"][half]["documents"]
+        documents = read_json(self.records.path / "records.json")["halves"][self.protocol.scored_on]["documents"]
         return draw_weights(documents, self.config.replicates, derive_seed(self.config.seed, "documents"))
 
-    def open(self, layer: int, explainer: str, selected: dict[tuple, list[Excerpts]] | None = None) -> ScoredLayer:
+    def open(self, layer: int, explainer: Explainer, selected: dict[tuple, list[Excerpts]] | None = None):
         """A layer's units with what an explainer says of them."""
-        vocabulary = vocabulary_of(self.records)
-        units = np.arange(read_layers(self.records)[layer])
-        explanations: dict[str, Explanations] = {}
-        for evidence in PROTOCOLS[self.protocol].shown:
-            if explainer == LLM:
-                assert self.reader is not None
-                found = read_words(self.explanations, self.records, evidence, layer, self.reader)
-                explanations[evidence], units = found
-            else:
-                explanations[evidence] = read_explanations(self.explanations, explainer, evidence, layer, vocabulary)
-        if explainer == "table-full":
-            units = read_tables(self.records, layer, "explain")["units"]
-        return ScoredLayer(self.config, self.records, layer, self.protocol, explanations, units, selected)
+        said = {
+            evidence: read_explanations(self.explanations, self.records, explainer.name, evidence, layer, self.reader)
+            for evidence in self.protocol.shown
+        }
+        units = next(found for found in map(explainer.units, said.values()))
+        if units is None:
+            units = np.arange(read_layers(self.records)[layer])
+        return LayerInputs(self.records, layer, self.protocol, said, units, self.config.seed, selected)
 
 
 def _together(rows: list[pa.Table]) -> pa.Table:

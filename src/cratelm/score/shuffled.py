@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cratelm.explain.explain import Explanations
+from cratelm.explain.explainer import Explanations
 from cratelm.stats import derangement
 
 

@@ -9,10 +9,11 @@ from tokenizers import Tokenizer
 from cratelm.corpus.packaged import PACKAGED
 from cratelm.corpus.tokenizer import end_of_text_id, gpt2_tokenizer, token_texts
 from cratelm.corpus.tokens import Side
-from cratelm.explain.explain import Explanations, make_explanations
-from cratelm.records.config import LONG
+from cratelm.explain.explainer import Explanations
+from cratelm.explain.registry import EXPLAINERS
+from cratelm.protocols import LONG
+from cratelm.records.excerpts import Excerpts
 from cratelm.records.halves import Tiling, cut_half
-from cratelm.records.store import Excerpts
 from cratelm.seeds import derive_seed
 from cratelm.stats import pearson
 from cratelm.validate.puzzles import RECOVERED, Found
@@ -114,7 +115,7 @@ def _excerpts(rule: Rule, tiling: Tiling, texts: list[str], seed: int | None) ->
 
 
 def _explained(explainer: str, rule: Rule, shown: Tiling, texts: list[str]) -> Explanations:
-    return make_explanations(explainer, _excerpts(rule, shown, texts, None), len(texts), seed=0)
+    return EXPLAINERS[explainer].of_excerpts(_excerpts(rule, shown, texts, None), len(texts), seed=0)
 
 
 def _found(number: int, made: list[Explanations], scored: list[Excerpts]) -> Found:

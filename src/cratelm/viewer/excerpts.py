@@ -4,17 +4,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cratelm.explain.explain import Explanations
-from cratelm.records.config import LONG
-from cratelm.records.store import Excerpts
-from cratelm.score.sums import Series
+from cratelm.explain.explainer import Explanations
+from cratelm.records.excerpts import Excerpts
+from cratelm.score.excerpt_sums import Series
 from cratelm.viewer.study import ViewedModel
 
 
 def explanations_of(model: ViewedModel, layer: int, length: int) -> dict[str, Explanations]:
     """The explanations that excerpts of a length are scored by: those from top excerpts, or from all strengths."""
-    evidence = "openai" if length == LONG else "anthropic"
-    if evidence not in model.protocol.shown:
+    evidence = model.protocol.evidence_of(length)
+    if evidence is None:
         return {}
     return {name: model.explanation(layer, name, evidence) for name in model.simulating}
 

@@ -16,10 +16,11 @@ from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
 from cratelm.progress import Progress
 from cratelm.score.config import ScoreConfig
+from cratelm.score.registry import PRIMARY_METRIC
 from cratelm.viewer.study import ViewedModel, without_address
 from cratelm.viewer.words import score_explanation
 
-METRIC = "random-only"
+METRIC = PRIMARY_METRIC
 """What a sentence is scored by."""
 
 
@@ -50,7 +51,7 @@ class Judge:
             reader = Reader(self._simulator, cached, model.texts, bar)
             highest = model.statistics(layer, model.protocol.explained_on)["maximum"]
             said = _Once(Sentences({unit: sentence}, frozenset(), highest, reader), self._tell)
-            scores = score_explanation(model, layer, unit, said, (METRIC,))
+            scores = score_explanation(model, layer, unit, said, METRIC)
         return {
             "judge": self.name,
             "explanation": sentence,

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from cratelm.explain.table import OTHER
-from cratelm.score.layer import STATUS
+from cratelm.explain.explainers.table import OTHER, TABLE
+from cratelm.score.metric import OPENAI
+from cratelm.score.scored import STATUS
 from cratelm.viewer.numbers import significant
 from cratelm.viewer.study import ViewedModel
 
@@ -66,7 +67,7 @@ def _unscored(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, lis
 def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[str]]:
     """The tokens that each unit fires most on, in the excerpts that explainers are shown, and their texts."""
     units = model.sites[layer].units
-    path = model.explanations.path / f"table-openai-{layer}.parquet"
+    path = model.explanations.path / str(TABLE.file(OPENAI, layer))
     if not path.is_file():  # the study has no explainer `table`
         return [[] for _ in range(units)], []
     table = pq.read_table(path)

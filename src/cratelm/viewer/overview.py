@@ -4,7 +4,7 @@ from typing import Any
 
 from cratelm.report.judged import FAILS, told
 from cratelm.report.rows import EXPLAINER
-from cratelm.score.config import PRIMARY_METRIC
+from cratelm.score.registry import PRIMARY_METRIC
 from cratelm.viewer.study import Study, ViewedModel
 
 SUFFIX = "-untrained"

@@ -17,12 +17,13 @@ from cratelm.artifacts import MANIFEST, Artifact, open_unhashed, read_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
-from cratelm.explain.config import LLM, SENTENCES, ExplainConfig
-from cratelm.explain.explain import Explanations, read_explanations, vocabulary_of
-from cratelm.explain.selection import PROTOCOLS, Protocol
+from cratelm.explain.explain import explainers_of, read_explanations
+from cratelm.explain.explainer import Explanations
+from cratelm.explain.explainers.llm import LLM
 from cratelm.parquet import read_table
+from cratelm.protocols import PROTOCOLS, Protocol
 from cratelm.records.store import read_protocol, read_units
-from cratelm.score.trial import JUDGE, read_trial
+from cratelm.score.judge_check import JUDGE, read_trial
 
 LAYERS_KEPT = 24
 """Layers whose explanations and scores stay in memory."""
@@ -87,12 +88,12 @@ class ViewedModel:
     @cached_property
     def simulating(self) -> list[str]:
         """The explainers whose explanations are text and simulate without a language model."""
-        return ExplainConfig(**self.explanations.config).with_sentences
+        return [explainer.name for explainer in explainers_of(self.explanations) if explainer.speaks]
 
     @cached_property
     def explainers(self) -> list[str]:
         """All explainers whose explanations are text."""
-        return [*self.simulating, *([LLM] if self.judged else [])]
+        return [*self.simulating, *([LLM.name] if self.judged else [])]
 
     def sentences(self, layer: int) -> dict[str, list[str | None]]:
         """A layer's explanations by explainer, a unit each; None for a unit that `llm` was not asked about."""
@@ -184,7 +185,7 @@ def _order(name: str, reported: list[str]) -> tuple[int, str]:
 @lru_cache(maxsize=LAYERS_KEPT)
 def _sentences(explanations: Path, layer: int) -> dict[str, list[str | None]]:
     table = read_table(explanations / f"sentences-{layer}.parquet")
-    return {name: table[name].to_pylist() for name in SENTENCES if name in table.column_names}
+    return {name: table[name].to_pylist() for name in table.column_names if name != "unit"}
 
 
 @lru_cache(maxsize=LAYERS_KEPT)
@@ -195,7 +196,7 @@ def _statistics(records: Path, layer: int, half: str) -> dict[str, np.ndarray]:
 @lru_cache(maxsize=LAYERS_KEPT)
 def _explanation(explanations: Path, records: Path, layer: int, explainer: str, evidence: str) -> Explanations:
     artifact = Artifact(explanations, read_json(explanations / MANIFEST))
-    return read_explanations(artifact, explainer, evidence, layer, vocabulary_of(Artifact(records, {})))
+    return read_explanations(artifact, Artifact(records, {}), explainer, evidence, layer)
 
 
 @lru_cache(maxsize=LAYERS_KEPT)

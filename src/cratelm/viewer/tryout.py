@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from cratelm.errors import InputError
-from cratelm.records.config import LONG
+from cratelm.protocols import LONG
 from cratelm.training.text_losses import context_length, encode
 from cratelm.units.clamp import Clamp
 from cratelm.units.sites import at_sites

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from cratelm.errors import InputError
-from cratelm.explain.explain import Explanations
-from cratelm.score.config import CORRELATIONS, ScoreConfig
-from cratelm.score.layer import ScoredLayer
+from cratelm.explain.explainer import Explanations
+from cratelm.score.layer_inputs import LayerInputs
+from cratelm.score.registry import metrics_named
 from cratelm.viewer.numbers import one
 from cratelm.viewer.study import ViewedModel
 
@@ -73,21 +73,22 @@ def _word(part: str) -> tuple[str, float]:
 
 
 def score_explanation(
-    model: ViewedModel, layer: int, unit: int, explanation: Explanations, metrics: Sequence[str] | None = None
+    model: ViewedModel, layer: int, unit: int, explanation: Explanations, metrics: str | None = None
 ) -> list[dict[str, Any]]:
-    """One unit's scores under an explanation, by some metrics, or by all that the study was scored by.
+    """One unit's scores under an explanation, by some metrics with commas between, or by all that the study has.
 
     Rows like the study's.
     """
-    config = ScoreConfig(**(model.scores.config | {"replicates": max(100, model.scores.config["replicates"] // 5)}))
-    by_evidence = dict.fromkeys(model.protocol.shown, explanation)
-    scored = ScoredLayer(config, model.records, layer, model.protocol_name, by_evidence, np.array([unit]))
+    config, protocol = model.scores.config, model.protocol
+    by_evidence = dict.fromkeys(protocol.shown, explanation)
+    inputs = LayerInputs(model.records, layer, protocol, by_evidence, np.array([unit]), config["seed"])
     rows = []
-    for metric in metrics or config.metrics:
-        if model.protocol_name == "strict" or metric in CORRELATIONS:
-            (row,) = scored.table("yours", metric, scored.scored(metric)).to_pylist()
+    for metric in metrics_named(metrics or config["metric"]):
+        if protocol.has(metric.name) and not metric.of_tokens:
+            scored = metric.compute(inputs)
+            few = max(100, config["replicates"] // 5)
+            ends = scored.unit_intervals(few, config["seed"]) if metric.unit_intervals else scored.no_intervals()
+            (row,) = scored.rows(layer, "yours", metric.name, metric.missing(protocol), ends).to_pylist()
             numbers = {name: None if row[name] is None else one(row[name]) for name in ("score", "low", "high")}
-            rows.append(
-                {"explainer": "yours", "metric": metric, "status": row["status"], "failed": row["failed"]} | numbers
-            )
+            rows.append({name: row[name] for name in ("explainer", "metric", "status", "failed")} | numbers)
     return rows

@@ -11,13 +11,13 @@ from cratelm.records.moments import Moments
 from cratelm.records.paper.plan import PaperPlanner, sorted_pool_file
 from cratelm.records.paper.top import TopPositions
 from cratelm.records.paper.windows import ANTHROPIC, OPENAI
-from cratelm.records.recording import Step, load_state, save_state
+from cratelm.records.recording import Pass, load_state, save_state
 
 COUNTED = 512
 """Tokens whose ranks are counted at once."""
 
 
-class PaperFirstPass(Step):
+class PaperFirstPass(Pass):
     """Writes `first-SHARD`: sums, top positions, and every unit's activations at the pool's positions."""
 
     def result(self, number: int) -> Path:
@@ -71,7 +71,7 @@ class RankCounts:
             self.counts += torch.bincount(below.flatten(), minlength=len(self.counts)).int()
 
 
-class PaperSecondPass(Step):
+class PaperSecondPass(Pass):
     """Writes `second-SHARD`, the pool's ranks, and windows: the chosen in `spill-…`, the pool's in `pool-…`.
 
     A window may begin in the batch before: the last tokens of each are carried over, and before a shard the last batch

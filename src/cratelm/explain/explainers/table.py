@@ -6,9 +6,16 @@ mean over what it was shown.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cratelm.explain.explainer import Explainer, Explanations, Kept
+from cratelm.explain.reading import read_columns
+from cratelm.records.excerpts import Excerpts
 
 OTHER = -1
 """Stands for every token that a unit was not shown."""
@@ -54,6 +61,21 @@ class TokenTables:
             np.r_[mean, overall],
         )
 
+    def write(self, path: Path) -> None:
+        """Keep the entries in a Parquet file."""
+        columns = {
+            "unit": pa.array(self.unit, pa.int32()),
+            "token": pa.array(self.token, pa.int32()),
+            "mean": pa.array(self.mean, pa.float64()),
+        }
+        pq.write_table(pa.table(columns), path, compression="zstd")
+
+    @classmethod
+    def read(cls, path: Path, vocabulary: int) -> Self:
+        """The entries that were kept; InputError where they cannot be read."""
+        entries = read_columns(path)
+        return cls(vocabulary, entries["unit"].astype(np.int64), entries["token"].astype(np.int64), entries["mean"])
+
     def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
         """The activations expected of units (rows,) on tokens (rows, excerpt): (rows, excerpt) float64.
 
@@ -87,3 +109,29 @@ class TokenTables:
         more = len(tokens) - len(strongest)
         rest = f", less on {more} more tokens" if more > 0 else ""
         return f"fires on {named}{rest}; on unknown tokens {other:.2f}"
+
+
+class TableExplainer(Explainer):
+    """A table of tokens, from the excerpts that the protocol shows."""
+
+    name = "table"
+    label = "table †"
+    help = "A unit's mean activation on each token that it was shown."
+    order = 10
+    of_tokens = True
+
+    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> TokenTables:
+        """The tables of the units of some excerpts."""
+        return TokenTables.explain(excerpts.unit, excerpts.tokens, excerpts.activations, vocabulary)
+
+    def write(self, made: Explanations, path: Path) -> None:
+        """An entry a row."""
+        assert isinstance(made, TokenTables)
+        made.write(path)
+
+    def read(self, path: Path, kept: Kept) -> TokenTables:
+        """What was written."""
+        return TokenTables.read(path, kept.vocabulary)
+
+
+TABLE = TableExplainer()

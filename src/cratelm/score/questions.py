@@ -1,4 +1,4 @@
-"""Detection, fuzzing and intruder: can an explanation tell where a unit fires, excerpt by excerpt?
+"""The questions of detection, fuzzing and intruder: can an explanation tell where a unit fires, excerpt by excerpt?
 
 Detection and fuzzing are those of Paulo et al. (arXiv 2410.13928), the intruder that of arXiv 2507.08473, on excerpts
 of 9 tokens. `detection`: does the unit fire in this excerpt? `fuzzing`: does it fire on these tokens, which are marked
@@ -11,20 +11,17 @@ the one that would have done best on excerpts of the explain half.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cratelm.explain.selection import Draw
-from cratelm.records.store import Excerpts
-from cratelm.score.sums import ExcerptSums
+from cratelm.protocols import SHORT, Draw
+from cratelm.records.excerpts import Excerpts
+from cratelm.score.excerpt_sums import ExcerptSums
+from cratelm.score.layer_inputs import LayerInputs
 from cratelm.seeds import derive_seed
 from cratelm.stats import places_in_sorted
 
-if TYPE_CHECKING:
-    from cratelm.score.layer import ScoredLayer
-
-DRAWS = (Draw(9, "interval", range(2)), Draw(9, "random", range(20)), Draw(9, "other", range(30)))
+DRAWS = (Draw(SHORT, "interval", range(2)), Draw(SHORT, "random", range(20)), Draw(SHORT, "other", range(30)))
 """Excerpts that fire come from the first, silent ones from the other two."""
 SILENT = 24
 """Silent excerpts of a unit at most: as many as fire, with two of each of 12 intervals."""
@@ -32,7 +29,6 @@ OTHERS = 4
 """Excerpts that fire, beside an intruder."""
 TRIALS = 10
 """Intruders of a unit at most."""
-CHANCES = {"detection": 0.5, "fuzzing": 0.5, "intruder": 1 / (OTHERS + 1)}
 
 
 @dataclass(frozen=True)
@@ -46,14 +42,18 @@ class Asked:
     """(rows,): the right answer."""
 
 
-def asked_in(layer: "ScoredLayer", metric: str, half: str) -> Asked:
-    """The questions of detection or fuzzing in one half of the text."""
-    found = layer.select(half, DRAWS)
-    if metric == "detection":
-        excerpts = Excerpts.concatenate([found[0], silent_only(Excerpts.concatenate(found[1:]))])
-        return Asked(excerpts, np.ones(excerpts.tokens.shape, bool), excerpts.activations.max(1, initial=0) > 0)
-    generator = np.random.default_rng(derive_seed(layer.config.seed, "fuzzing", layer.layer, half))
-    return fuzzed(found[0], generator.random(found[0].tokens.shape))
+def whole_excerpts(inputs: LayerInputs, half: str) -> Asked:
+    """Detection's questions in one half of the text: does the unit fire in this excerpt?"""
+    firing, *others = inputs.select(half, DRAWS)
+    excerpts = Excerpts.concatenate([firing, silent_only(Excerpts.concatenate(others))])
+    return Asked(excerpts, np.ones(excerpts.tokens.shape, bool), excerpts.activations.max(1, initial=0) > 0)
+
+
+def marked_tokens(inputs: LayerInputs, half: str) -> Asked:
+    """Fuzzing's questions: does it fire on the tokens that are marked in this excerpt?"""
+    firing = inputs.select(half, DRAWS)[0]
+    generator = np.random.default_rng(derive_seed(inputs.seed, "fuzzing", inputs.layer, half))
+    return fuzzed(firing, generator.random(firing.tokens.shape))
 
 
 def silent_only(excerpts: Excerpts) -> Excerpts:

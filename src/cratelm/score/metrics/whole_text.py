@@ -6,47 +6,31 @@ everywhere does not. Of a table of tokens the whole half asks for no more than t
 """
 
 import numpy as np
-import pyarrow as pa
 
-from cratelm.artifacts import Artifact
-from cratelm.explain.explain import Explanations
+from cratelm.explain.explainer import Explanations
 from cratelm.records.store import read_tables, read_units
-from cratelm.score.layer import STATUS
+from cratelm.score.layer_inputs import LayerInputs
+from cratelm.score.metric import OPENAI, Metric
+from cratelm.score.scored import CONSTANT, DEAD, Scored
 from cratelm.score.shuffled import Shuffled
 from cratelm.seeds import derive_seed
 from cratelm.stats import correlation
 
-METRIC = "whole-text"
-EXPLAINERS = ("table", "table-full")
-"""Those that depend on the token alone."""
 
-
-def whole_text(records: Artifact, layer: int, explainer: str, explanations: Explanations, seed: int) -> pa.Table:
-    """The score of each unit that the records hold a token table of: rows of metric `whole-text`.
-
-    A unit that never fires, or of which the same is expected everywhere, scores 0. `seed` draws the shuffled control,
-    among the units that have a table.
-    """
-    stored, statistics = read_tables(records, layer, "score"), read_units(records, layer, "score")
+def _compute(inputs: LayerInputs) -> Scored:
+    """Of each unit that the records hold a token table of; the shuffled control is drawn among these."""
+    records, layer, half = inputs.records, inputs.layer, inputs.protocol.scored_on
+    stored, statistics = read_tables(records, layer, half), read_units(records, layer, half)
     units, counts, means = (stored[name] for name in ("units", "counts", "means"))
     square = (statistics["variance"] + statistics["mean"] ** 2)[units]
-    maximum = read_units(records, layer, "explain")["maximum"]
-    shuffled = Shuffled.draw(units, maximum, derive_seed(seed, "shuffle", layer))
-    own, control = (_expected(explanations, of, len(counts)) for of in (units, shuffled.partner[units]))
+    maximum = read_units(records, layer, inputs.protocol.explained_on)["maximum"]
+    partner = Shuffled.draw(units, maximum, derive_seed(inputs.seed, "shuffle", layer)).partner
+    said = inputs.explanations[OPENAI]
+    own, control = (_expected(said, of, len(counts)) for of in (units, partner[units]))
     seen = own[:, counts > 0]
     dead, constant = statistics["firing_rate"][units] == 0, seen.min(1) == seen.max(1)
-    status = np.select([dead, constant], [STATUS.index("dead"), STATUS.index("constant")], 0)
-    return pa.table(
-        {
-            "layer": pa.array(np.full(len(units), layer), pa.int16()),
-            "unit": pa.array(units, pa.int32()),
-            "explainer": [explainer] * len(units),
-            "metric": [METRIC] * len(units),
-            "score": pa.array(correlations(means, square, own, counts), pa.float64(), from_pandas=True),
-            "shuffled": pa.array(correlations(means, square, control, counts), pa.float64(), from_pandas=True),
-            "status": pa.DictionaryArray.from_arrays(pa.array(status, pa.int8()), list(STATUS)),
-        }
-    )
+    scores, shuffled = (correlations(means, square, expected, counts) for expected in (own, control))
+    return Scored(units, scores, shuffled, np.select([dead, constant], [DEAD, CONSTANT], 0))
 
 
 def correlations(means: np.ndarray, square: np.ndarray, expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -64,3 +48,13 @@ def _expected(explanations: Explanations, units: np.ndarray, vocabulary: int) ->
     """What is expected of units (units,) on each token: (units, V)."""
     tokens = np.broadcast_to(np.arange(vocabulary), (len(units), vocabulary))
     return explanations.simulate(units, tokens, np.zeros(len(units), np.int64))
+
+
+WHOLE_TEXT = Metric(
+    name="whole-text",
+    help="random-only over all tokens of the score half, of the units that have a token table",
+    compute=_compute,
+    order=35,
+    roles=("explainer", "ceiling"),
+    of_tokens=True,
+)

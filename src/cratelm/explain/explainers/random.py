@@ -1,10 +1,12 @@
-"""Explainers that know nothing of a unit: what any score has to be above."""
+"""The explainer that expects a random number on each token: what any score has to be above."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from cratelm.explain.explainer import Control
+from cratelm.records.excerpts import Excerpts
 from cratelm.seeds import derive_seed
 
 
@@ -26,14 +28,17 @@ class RandomNumbers:
         return "fires at random on some tokens"
 
 
-@dataclass(frozen=True)
-class Constant:
-    """Expects the same of every unit everywhere."""
+class RandomControl(Control):
+    """A random number a token."""
 
-    def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """Expected activations (rows, T)."""
-        return np.ones(tokens.shape)
+    name = "random"
+    label = "random"
+    help = "Expects a random number of a unit on each token: a control."
+    order = 40
 
-    def describe(self, unit: int, texts: Sequence[str]) -> str:
-        """The same for every unit."""
-        return "fires alike on everything"
+    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> RandomNumbers:
+        """The same, whatever the excerpts are."""
+        return RandomNumbers(vocabulary, seed)
+
+
+RANDOM = RandomControl()

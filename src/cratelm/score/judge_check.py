@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from cratelm.artifacts import Artifact, read_json
+from cratelm.judges.puzzles import read_puzzles
 from cratelm.judges.sentences import Reader
 from cratelm.judges.validation import judge_puzzles, summary
-from cratelm.validate.puzzles import read_puzzles
 
 JUDGE = "judge.json"
 """The file, among the scores, that says who read them and what it is worth."""

@@ -8,11 +8,17 @@ again: whether a shorter pattern suffices is read off the excerpts themselves, b
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from cratelm.explain.table import quoted
+from cratelm.explain.explainer import Explainer, Explanations, Kept
+from cratelm.explain.explainers.table import quoted
+from cratelm.explain.reading import read_columns
+from cratelm.records.excerpts import Excerpts
 
 PLACE = -1
 """Stands, among the offsets of a pattern, for the place in the context."""
@@ -218,3 +224,33 @@ def _mix(number: np.ndarray) -> np.ndarray:
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return number ^ (number >> np.uint64(31))
+
+
+class GraphExplainer(Explainer):
+    """A graph of patterns, from the excerpts that the protocol shows."""
+
+    name = "graph"
+    label = "graph"
+    help = "A unit's mean activation on patterns of up to three tokens, or at places in the context."
+    order = 20
+
+    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> PatternGraphs:
+        """The graphs of the units of some excerpts."""
+        return PatternGraphs.explain(excerpts.unit, excerpts.tokens, excerpts.activations, excerpts.place)
+
+    def write(self, made: Explanations, path: Path) -> None:
+        """An entry a row."""
+        assert isinstance(made, PatternGraphs)
+        columns = {"unit": pa.array(made.unit, pa.int32()), "pattern": pa.array(made.pattern, pa.int8())}
+        columns |= {f"fixed_{k}": pa.array(made.fixed[:, k], pa.int32()) for k in range(made.fixed.shape[1])}
+        pq.write_table(pa.table(columns | {"mean": pa.array(made.mean, pa.float64())}), path, compression="zstd")
+
+    def read(self, path: Path, kept: Kept) -> PatternGraphs:
+        """What was written."""
+        entries = read_columns(path)
+        unit, pattern = (entries[name].astype(np.int64) for name in ("unit", "pattern"))
+        fixed = np.stack([entries[f"fixed_{k}"].astype(np.int64) for k in range(3)], axis=1)
+        return PatternGraphs.of(unit, pattern, fixed, entries["mean"])
+
+
+GRAPH = GraphExplainer()

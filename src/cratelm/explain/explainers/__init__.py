@@ -1,0 +1,1 @@
+"""The explainers: one object a file, found by explain/registry.py."""

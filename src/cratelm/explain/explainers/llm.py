@@ -1,0 +1,111 @@
+"""Explanations in words of a sample of units, by a language model: made, kept, and read again."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cratelm.artifacts import Artifact
+from cratelm.errors import InputError
+from cratelm.explain.explainer import Evidence, Explainer, Explanations, Kept
+from cratelm.explain.reading import read_kept
+from cratelm.judges.explainer import explain_units
+from cratelm.judges.sentences import SILENT, Sentences
+from cratelm.llm.model import Failure
+from cratelm.protocols import PROTOCOLS
+from cratelm.records.excerpts import Excerpts
+from cratelm.records.store import read_protocol, read_units
+from cratelm.seeds import derive_seed
+
+FAILED = "failed: "
+"""What the sentence of an explanation that could not be used begins with; the reason follows."""
+
+
+def drawn_units(units: int, count: int, seed: int, layer: int) -> np.ndarray:
+    """Uniformly drawn units of a layer, ascending: the same for every model whose layers are of one size."""
+    generator = np.random.default_rng(derive_seed(seed, "judged units", layer))
+    return np.sort(generator.choice(units, min(count, units), replace=False))
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a language model says of some units, before anybody has read it."""
+
+    said: dict[int, str | Failure]
+    """By unit."""
+
+    def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Words alone expect nothing: a judge has to read them (judges/sentences.py)."""
+        raise InputError("explanations in words are simulated by a language model: name it with --llm.")
+
+    def describe(self, unit: int, texts: Sequence[str]) -> str:
+        """One unit's explanation, or why there is none."""
+        said = self.said[unit]
+        return FAILED + said.reason if isinstance(said, Failure) else said
+
+
+class LanguageModelExplainer(Explainer):
+    """A sentence of a language model about each of some units."""
+
+    name = "llm"
+    label = "language model"
+    help = "A sentence by a language model about a sample of units, which a language model then reads."
+    order = 60
+    in_words = True
+
+    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> Words:
+        """Raises InputError: words need a language model."""
+        raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
+
+    def explain(self, evidence: Evidence) -> Words:
+        """Ask about units that are drawn by seed."""
+        if evidence.model is None:
+            raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
+        drawn = drawn_units(evidence.units, evidence.llm_units, evidence.seed, evidence.layer).tolist()
+        said = dict(explain_units(evidence.model, evidence.excerpts_of(drawn), drawn, evidence.texts))
+        return Words({unit: said.get(unit, SILENT) for unit in drawn})
+
+    def write(self, made: Explanations, path: Path) -> None:
+        """A row a unit: its explanation, or why there is none."""
+        assert isinstance(made, Words)
+        said = list(made.said.values())
+        columns = {
+            "unit": pa.array(made.said, pa.int32()),
+            "explanation": pa.array([None if isinstance(one, Failure) else one for one in said], pa.string()),
+            "failure": pa.array([one.reason if isinstance(one, Failure) else None for one in said], pa.string()),
+        }
+        pq.write_table(pa.table(columns), path, compression="zstd")
+
+    def read(self, path: Path, kept: Kept) -> Sentences:
+        """What was said, for a judge to read."""
+        assert kept.reader is not None
+        table = read_kept(path)
+        said = dict(zip(table["unit"].to_pylist(), table["explanation"].to_pylist(), strict=True))
+        silent = frozenset(unit for unit, sentence in said.items() if sentence == SILENT)
+        known = {unit: None if unit in silent else sentence for unit, sentence in said.items()}
+        half = PROTOCOLS[read_protocol(kept.records)].explained_on
+        return Sentences(known, silent, read_units(kept.records, kept.layer, half)["maximum"], kept.reader)
+
+    def units(self, made: Explanations) -> np.ndarray:
+        """Those that were asked about."""
+        assert isinstance(made, Sentences)
+        return np.array(list(made.sentence), np.int64)
+
+    def sentences(self, made: Explanations, units: int, texts: Sequence[str]) -> list[str | None]:
+        """None for a unit that was not asked about."""
+        assert isinstance(made, Words)
+        return [made.describe(unit, texts) if unit in made.said else None for unit in range(units)]
+
+
+def count_failures(explanations: Artifact) -> Counter[str]:
+    """How many explanations of the language model failed, by reason."""
+    tables = [pq.read_table(path, columns=["failure"]) for path in explanations.path.glob(f"{LLM.name}-*.parquet")]
+    reasons = [reason for table in tables for reason in table["failure"].to_pylist() if reason is not None]
+    return Counter(reason.split(":")[0] for reason in reasons)
+
+
+LLM = LanguageModelExplainer()

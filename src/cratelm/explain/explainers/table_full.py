@@ -1,0 +1,62 @@
+"""The token table of the whole explain half: no rival, but the ceiling of what any table can say.
+
+It is there for the units that the recording keeps the mean on every token of.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cratelm.errors import InputError
+from cratelm.explain.explainer import Evidence, Explainer, Explanations, Kept
+from cratelm.explain.explainers.table import OTHER, TokenTables
+from cratelm.protocols import PROTOCOLS
+from cratelm.records.excerpts import Excerpts
+from cratelm.records.store import read_protocol, read_tables
+
+
+class FullTableExplainer(Explainer):
+    """A table of all tokens of the explain half."""
+
+    name = "table-full"
+    label = "ceiling"
+    help = "A unit's mean activation on each token of the whole explain half: a ceiling."
+    order = 30
+    role = "ceiling"
+    sees = "tables"
+    of_tokens = True
+    speaks = False
+
+    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> TokenTables:
+        """Raises InputError: there is no half to take the table of."""
+        raise InputError("table-full explains from the explain half of a recording, not from excerpts.")
+
+    def explain(self, evidence: Evidence) -> TokenTables:
+        """The tables of the units that the recording keeps one of."""
+        half = PROTOCOLS[read_protocol(evidence.records)].explained_on
+        stored = read_tables(evidence.records, evidence.layer, half)
+        counts, means, units = stored["counts"], stored["means"], stored["units"]
+        sample, token = np.nonzero(np.broadcast_to(counts > 0, means.shape))
+        return TokenTables.of(
+            len(counts),
+            np.r_[units[sample], units],
+            np.r_[token, np.full(len(units), OTHER)],
+            np.r_[means[sample, token], means @ counts / counts.sum()],
+        )
+
+    def write(self, made: Explanations, path: Path) -> None:
+        """An entry a row."""
+        assert isinstance(made, TokenTables)
+        made.write(path)
+
+    def read(self, path: Path, kept: Kept) -> TokenTables:
+        """What was written."""
+        return TokenTables.read(path, kept.vocabulary)
+
+    def units(self, made: Explanations) -> np.ndarray:
+        """Those that have a table."""
+        assert isinstance(made, TokenTables)
+        return np.unique(made.unit)
+
+
+FULL_TABLE = FullTableExplainer()

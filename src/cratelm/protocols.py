@@ -1,0 +1,143 @@
+"""What `strict` and `paper` mean: how the text is read, what explainers see, what they are scored on, and what counts.
+
+The numbers are those of OpenAI's *Language models can explain neurons in language models* (2023), of Anthropic's
+*Towards Monosemanticity* (2023), and of the paper's official code, whose choices `paper` repeats.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cratelm.errors import InputError
+
+LONG, SHORT = 64, 9
+"""Tokens in an excerpt of OpenAI's metrics, and of Anthropic's (strict)."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Some excerpts of one kind and length of a unit."""
+
+    length: int
+    """Tokens in an excerpt."""
+    kind: str
+    """`top`, `random`, `interval` or `other`."""
+    ranks: range
+    """Which of them, by rank; of intervals, of each one."""
+    crop: tuple[int, int] | None = None
+    """From and to which of an excerpt's tokens; all of them with None."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How units are measured."""
+
+    name: str
+    recording: str
+    """Where the steps of recording are: `module:name`, of a `Steps` of records/record.py. Only a recording loads it."""
+    explained_on: str
+    """The half that explainers see."""
+    scored_on: str
+    """The half that they are scored on."""
+    shown: dict[str, tuple[Draw, ...]]
+    """What explainers are shown, by evidence: `openai` is top excerpts, `anthropic` a spread over all strengths."""
+    scored: dict[str, tuple[Draw, ...]]
+    """The excerpts that are scored, by the name of the metric that draws them."""
+    once: bool
+    """Whether an excerpt that stands in several draws is taken once, the next in line filling its place."""
+    ranked: tuple[str, ...]
+    """The metrics whose correlation is one of ranks (Spearman's rho); the others are Pearson's r."""
+    missing: Literal["chance", "left out"]
+    """What a unit that cannot be scored counts as."""
+    metrics: tuple[str, ...] | None
+    """The only metrics that there are; None stands for all."""
+    tables: bool
+    """Whether a recording keeps the mean of units on every token of each half."""
+    intervals_of_maximum: bool
+    """Whether interval excerpts are of equal parts of (0, maximum]; otherwise of quantiles of the activations."""
+    last_layer_left_out: tuple[int, ...]
+    """Models of so many layers are also averaged without the last one."""
+    caution: str
+    """What stands beside every table of scores."""
+
+    def evidence_of(self, length: int) -> str | None:
+        """The evidence whose excerpts have so many tokens, or None."""
+        return next((name for name, draws in self.shown.items() if draws[0].length == length), None)
+
+    def has(self, metric: str) -> bool:
+        """Whether units are measured by this metric."""
+        return self.metrics is None or metric in self.metrics
+
+
+STRICT = Protocol(
+    name="strict",
+    recording="cratelm.records.documents:STEPS",
+    explained_on="explain",
+    scored_on="score",
+    shown={
+        "openai": (Draw(LONG, "top", range(5)),),
+        "anthropic": (
+            Draw(SHORT, "top", range(10)),
+            Draw(SHORT, "interval", range(2)),
+            Draw(SHORT, "random", range(5)),
+            Draw(SHORT, "other", range(10)),
+        ),
+    },
+    scored={
+        "top-and-random": (Draw(LONG, "top", range(5)), Draw(LONG, "random", range(5))),
+        "random-only": (Draw(LONG, "random", range(5)),),
+        "anthropic": (
+            Draw(SHORT, "top", range(6)),
+            Draw(SHORT, "interval", range(2)),
+            Draw(SHORT, "random", range(10)),
+            Draw(SHORT, "other", range(20)),
+        ),
+    },
+    once=True,
+    ranked=("anthropic",),
+    missing="chance",
+    metrics=None,
+    tables=True,
+    intervals_of_maximum=True,
+    last_layer_left_out=(),
+    caution="",
+)
+# Even ranks are shown and odd ones scored, from one text: neighbours of one passage are on both sides. "Other contexts"
+# are the middles of top excerpts. The paper leaves the last of 6 and of 12 layers out, and does not say why.
+PAPER = Protocol(
+    name="paper",
+    recording="cratelm.records.paper.steps:STEPS",
+    explained_on="text",
+    scored_on="text",
+    shown={
+        "openai": (Draw(64, "top", range(0, 10, 2)),),
+        "anthropic": (Draw(8, "top", range(15)), Draw(8, "interval", range(2)), Draw(8, "random", range(5))),
+    },
+    scored={
+        "top-and-random": (Draw(64, "random", range(0, 10, 2)), Draw(64, "top", range(1, 10, 2))),
+        "random-only": (Draw(64, "random", range(0, 10, 2)),),
+        "anthropic": (
+            Draw(8, "top", range(15, 25)),
+            Draw(8, "interval", range(2, 4)),
+            Draw(8, "random", range(5, 10)),
+            Draw(8, "top", range(25, 35), crop=(3, 6)),
+        ),
+    },
+    once=False,
+    ranked=(),
+    missing="left out",
+    metrics=("top-and-random", "random-only", "anthropic"),
+    tables=False,
+    intervals_of_maximum=False,
+    last_layer_left_out=(6, 12),
+    caution="different text, size and judge than published; compare signs only",
+)
+PROTOCOLS = {protocol.name: protocol for protocol in (STRICT, PAPER)}
+ENDPOINT = ("table", "random-only")
+"""The explainer and the metric of the endpoint that was named before any study was run: their mean over all layers."""
+
+
+def protocol_named(name: str) -> Protocol:
+    """The protocol of that name; InputError where there is none."""
+    if name not in PROTOCOLS:
+        raise InputError(f"unknown protocol {name!r}: choose from {', '.join(PROTOCOLS)}.")
+    return PROTOCOLS[name]

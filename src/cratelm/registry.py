@@ -1,0 +1,59 @@
+"""Finding what is registered: objects of one kind in a package's modules, and those that other packages offer."""
+
+import importlib
+import pkgutil
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol, TypeVar
+
+from cratelm.errors import InputError
+
+
+class Named(Protocol):
+    """What can be registered."""
+
+    @property
+    def name(self) -> str:
+        """By which it is found; one of each name."""
+        ...
+
+    @property
+    def order(self) -> int:
+        """Where it stands in tables: the lowest first."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+def registered(package: str, kind: type[T], group: str) -> dict[str, T]:
+    """By name, the objects of a kind that are bound in the modules of `package` or are entry points of `group`.
+
+    A file in the package is enough to add one; so is an installed package with an entry point. Raises InputError for
+    an entry point that cannot be loaded, is of another kind, or takes a name that is taken.
+    """
+    found: dict[str, T] = {}
+    for one in sorted([*_own(package, kind), *_offered(kind, group)], key=lambda one: one.order):
+        if found.setdefault(one.name, one) is not one:
+            raise InputError(f"two installed packages register {one.name!r} as {group}. Uninstall one of them.")
+    return found
+
+
+def _own(package: str, kind: type[T]) -> list[T]:
+    folder = importlib.import_module(package).__path__
+    modules = [importlib.import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(folder)]
+    return [value for module in modules for value in vars(module).values() if isinstance(value, kind)]
+
+
+def _offered(kind: type[T], group: str) -> list[T]:
+    return [_loaded(point, kind, group) for point in entry_points(group=group)]
+
+
+def _loaded(point: EntryPoint, kind: type[T], group: str) -> T:
+    package = point.dist.name if point.dist else point.value
+    try:
+        found = point.load()
+    except Exception as error:  # whatever another project's module raises
+        raise InputError(f"{package} offers {point.name!r} as {group}, but fails to load: {error}.") from error
+    if not isinstance(found, kind):
+        raise InputError(f"{package} offers {point.name!r} as {group}, but it is no {kind.__name__}.")
+    return found

@@ -1,0 +1,119 @@
+"""What metrics work on: one layer's units, their excerpts, and what an explainer says of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cratelm.artifacts import Artifact
+from cratelm.explain.explainer import Explanations
+from cratelm.explain.selection import select, slots
+from cratelm.protocols import Draw, Protocol
+from cratelm.records.excerpts import Excerpts
+from cratelm.records.store import read_units
+from cratelm.score.excerpt_sums import Series
+from cratelm.score.scored import CONSTANT, DEAD, FAILED, SILENT
+from cratelm.score.shuffled import Shuffled
+from cratelm.seeds import derive_seed
+
+SAYS = 0.1
+"""An explanation names a position where it expects more than this share of the unit's maximum; a unit fires strongly
+where it is above it."""
+
+
+class LayerInputs:
+    """One layer's units, and one explainer's explanations of them."""
+
+    def __init__(
+        self,
+        records: Artifact,
+        layer: int,
+        protocol: Protocol,
+        explanations: dict[str, Explanations],
+        units: np.ndarray,
+        seed: int,
+        selected: dict[tuple, list[Excerpts]] | None = None,
+    ):
+        """`explanations` are those of each evidence; `units` (units,) are the numbers of those that are scored.
+
+        `selected` keeps what was read of the layer's records, for its other explainers.
+        """
+        self._selected = {} if selected is None else selected
+        self._pairs: dict[str, tuple[Series, Series]] = {}
+        self.records, self.layer, self.units, self.seed = records, layer, units, seed
+        self.protocol, self.explanations = protocol, explanations
+        statistics = read_units(records, layer, protocol.scored_on)
+        shown = read_units(records, layer, protocol.explained_on)
+        self._every_unit = len(units) == len(statistics["firing_rate"])
+        self.dead = statistics["firing_rate"][units] == 0
+        """(units,): which never fire in the score half."""
+        self.strong = SAYS * shown["maximum"]
+        """(all units of the layer,): by number, what a unit fires strongly above."""
+        self.shuffled = Shuffled.draw(units, shown["maximum"], derive_seed(seed, "shuffle", layer))
+
+    def scored_excerpts(self, name: str) -> list[Excerpts]:
+        """The excerpts that the protocol scores under a name, by draw."""
+        return self.select(self.protocol.scored_on, self.protocol.scored[name])
+
+    def select(self, half: str, draws: Sequence[Draw]) -> list[Excerpts]:
+        """The units' excerpts of each draw in one half."""
+        key = half, tuple(draws), self.units.tobytes()
+        if key not in self._selected:
+            units = None if self._every_unit else self.units.tolist()
+            self._selected[key] = select(self.records, self.layer, half, draws, self.protocol.once, units)
+        return self._selected[key]
+
+    def pair(self, name: str, evidence: str) -> tuple[Series, Series]:
+        """Truth and simulation on the excerpts of a name, by own and by shuffled explanations."""
+        if name not in self._pairs:
+            self._pairs[name] = self.pair_on(self.scored_excerpts(name), evidence)
+        return self._pairs[name]
+
+    def pair_on(self, parts: Sequence[Excerpts], evidence: str) -> tuple[Series, Series]:
+        """The same on some excerpts."""
+        return self._series(parts, evidence, False), self._series(parts, evidence, True)
+
+    def _series(self, parts: Sequence[Excerpts], evidence: str, shuffled: bool) -> Series:
+        explanation = self.explanations[evidence]
+        numbered = list(zip(parts, slots(parts), strict=True))
+        document = np.zeros((len(self.units), 1 + max((int(slot.max(initial=0)) for _, slot in numbered))), np.int64)
+        columns, failed = [], np.zeros(len(self.units), np.int64)
+        for part, slot in numbered:
+            row = self.row(part)
+            document[row, slot] = part.document
+            simulated = self.simulate(explanation, part, shuffled)
+            known = ~np.isnan(simulated).any(1)
+            failed += np.bincount(row[~known], minlength=len(failed))
+            width = part.tokens.shape[1]
+            truth = part.activations[known].ravel().astype(np.float64)
+            columns.append(
+                (np.repeat(row[known], width), np.repeat(slot[known], width), truth, simulated[known].ravel())
+            )
+        unit, slot, truth, expected = (np.concatenate(column) for column in zip(*columns, strict=True))
+        order = np.argsort(unit, kind="stable")
+        return Series(unit[order], slot[order], truth[order], expected[order], document, failed)
+
+    def row(self, excerpts: Excerpts) -> np.ndarray:
+        """The place among `units` of each excerpt's unit: (rows,)."""
+        return np.searchsorted(self.units, excerpts.unit)
+
+    def simulate(self, explanation: Explanations, excerpts: Excerpts, shuffled: bool) -> np.ndarray:
+        """What is expected of the units on excerpts, by their own explanations or by other units': (rows, T)."""
+        given = excerpts.unit, excerpts.tokens, excerpts.place
+        return self.shuffled.simulate(explanation, *given) if shuffled else explanation.simulate(*given)
+
+    def status(self, series: Series) -> np.ndarray:
+        """Why each unit cannot be scored, or 0 for `scored`: places in STATUS, (units,)."""
+        fires = series.of_unit(series.truth > 0) > 0
+        lowest, highest = np.full(len(self.units), np.inf), np.full(len(self.units), -np.inf)
+        np.minimum.at(lowest, series.unit, series.simulated)
+        np.maximum.at(highest, series.unit, series.simulated)
+        lost = _lost(series) if series.failed is not None and series.failed.any() else np.False_
+        reasons = [self.dead, lost, ~fires, lowest >= highest]
+        return np.select(reasons, [DEAD, FAILED, SILENT, CONSTANT], 0)
+
+
+def _lost(series: Series) -> np.ndarray:
+    """The units half of whose excerpts or more have no simulation: (units,)."""
+    assert series.failed is not None
+    kept = (series.by_excerpt(np.ones(len(series.unit))) > 0).sum((1, 2))
+    return (series.failed > 0) & (series.failed >= kept)

@@ -1,0 +1,1 @@
+"""The metrics: one object a file, found by score/registry.py."""

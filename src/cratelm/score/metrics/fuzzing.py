@@ -1,0 +1,34 @@
+"""Fuzzing (Paulo et al., arXiv 2410.13928): does the unit fire on the tokens that are marked?"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from cratelm.judges import prompts
+from cratelm.protocols import SHORT
+from cratelm.score.layer_inputs import LayerInputs
+from cratelm.score.metric import Metric
+from cratelm.score.questions import SILENT, marked_tokens
+from cratelm.score.scored import Scored
+from cratelm.score.told_apart import classified
+
+
+def _compute(inputs: LayerInputs) -> Scored:
+    return classified(inputs, marked_tokens)
+
+
+def _most_asked(numbers: Iterator[int]) -> list[str]:
+    """As many excerpts that fire as are silent, read with the unit's own words and with another's."""
+    marked = [False] * (SHORT - 1) + [True]
+    texts = (f"words about one thing or another, {number}" for number in islice(numbers, 4 * SILENT))
+    return [prompts.detection(text, [" word"] * SHORT, marked) for text in texts]
+
+
+FUZZING = Metric(
+    name="fuzzing",
+    help="whether an explanation tells the tokens that a unit fires on from others of the excerpt; chance is 0.5",
+    compute=_compute,
+    order=80,
+    chance=0.5,
+    roles=("explainer",),
+    most_asked=_most_asked,
+)

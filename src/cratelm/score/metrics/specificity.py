@@ -1,0 +1,34 @@
+"""Specificity: whether a unit is silent where its explanation says nothing."""
+
+import numpy as np
+
+from cratelm.score.excerpt_sums import ExcerptSums, Series, ratio
+from cratelm.score.layer_inputs import LayerInputs
+from cratelm.score.metric import OPENAI, Metric
+from cratelm.score.scored import Scored
+
+EXCERPTS = "random-only"
+
+
+def _compute(inputs: LayerInputs) -> Scored:
+    own, other = inputs.pair(EXCERPTS, OPENAI)
+    named, shuffled = (_said(inputs, series) for series in (own, other))
+    return Scored.of_excerpts(inputs.units, named, shuffled, inputs.status(own), failed=own.failed)
+
+
+def _said(inputs: LayerInputs, series: Series) -> ExcerptSums:
+    strong = inputs.strong[inputs.units][series.unit]
+    fires, says, present = np.moveaxis(
+        series.by_excerpt(series.truth > strong, series.simulated > strong, np.ones(len(series.unit))) > 0, -1, 0
+    )
+    kept = present & ~(fires & ~says)
+    return ExcerptSums(series.document, np.stack([kept, present, present], axis=-1).astype(np.float64), ratio)
+
+
+SPECIFICITY = Metric(
+    name="specificity",
+    help="1 less the share of random excerpts in which a unit fires strongly and its explanation says nothing",
+    compute=_compute,
+    order=60,
+    excerpts=EXCERPTS,
+)

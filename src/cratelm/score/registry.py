@@ -1,0 +1,32 @@
+"""The metrics that there are."""
+
+from collections.abc import Callable
+
+from cratelm.errors import InputError
+from cratelm.protocols import ENDPOINT
+from cratelm.registry import registered
+from cratelm.score.metric import Metric
+
+METRICS: dict[str, Metric] = registered("cratelm.score.metrics", Metric, "cratelm.metrics")
+"""By name, in the order in which tables show them."""
+
+
+def metrics_named(names: str) -> list[Metric]:
+    """The metrics of some names with commas between them; InputError names one that there is not."""
+    found = []
+    for name in (name.strip() for name in names.split(",")):
+        if name not in METRICS:
+            raise InputError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}.")
+        found.append(METRICS[name])
+    return found
+
+
+def _names(kept: Callable[[Metric], bool]) -> tuple[str, ...]:
+    return tuple(metric.name for metric in METRICS.values() if kept(metric))
+
+
+HEADLINE_METRICS = _names(lambda metric: metric.headline)
+"""The metrics of the main tables and figures: the paper's three correlations."""
+ENDPOINT_METRICS = _names(lambda metric: metric.endpoint)
+"""The metrics that models are compared by."""
+PRIMARY_EXPLAINER, PRIMARY_METRIC = ENDPOINT
