@@ -22,10 +22,10 @@ from cratelm.score.score import read_scores
 from cratelm.units.directions import nearest, unit_directions
 from cratelm.units.unembedding import token_effects
 from cratelm.viewer.api import Viewer
+from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.judging import Judge
-from cratelm.viewer.numbers import significant
 from cratelm.viewer.study import Study, without_address
-from cratelm.viewer.words import Words
+from cratelm.viewer.user_explanation import Words
 from tests.llm_server import StandIn
 from tests.test_words import ByRule
 from tests.viewing import HERE, WITH_ERROR, client_of, judged_copy, latents_copy

@@ -116,7 +116,7 @@ class Viewer:
 
     def _weights(self, model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
         require_running()
-        from cratelm.viewer.running import weights_document
+        from cratelm.viewer.heavy_imports import weights_document
 
         with self.networks.open(model) as network:
             return weights_document(network, layer, unit)

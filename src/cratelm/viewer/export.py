@@ -17,7 +17,8 @@ from cratelm.progress import Progress
 from cratelm.stages import partial_of, require_place
 from cratelm.viewer.api import as_json, static_files
 from cratelm.viewer.layer import layer_document
-from cratelm.viewer.networks import Network, Networks
+from cratelm.viewer.network import Network
+from cratelm.viewer.networks import Networks
 from cratelm.viewer.overview import study_document
 from cratelm.viewer.study import Study, ViewedModel
 from cratelm.viewer.unit import unit_document

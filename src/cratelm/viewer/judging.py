@@ -18,7 +18,7 @@ from cratelm.progress import Progress
 from cratelm.score.config import ScoreConfig
 from cratelm.score.registry import PRIMARY_METRIC
 from cratelm.viewer.study import ViewedModel, without_address
-from cratelm.viewer.words import score_explanation
+from cratelm.viewer.user_explanation import score_explanation
 
 METRIC = PRIMARY_METRIC
 """What a sentence is scored by."""

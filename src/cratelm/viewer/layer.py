@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from cratelm.explain.explainers.table import OTHER, TABLE
 from cratelm.score.metric import OPENAI
 from cratelm.score.scored import STATUS
-from cratelm.viewer.numbers import significant
+from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.study import ViewedModel
 
 TOKENS = 6

@@ -3,17 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from cratelm.errors import InputError
+from cratelm.viewer.network import Network
 from cratelm.viewer.study import ViewedModel
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 NETWORKS_KEPT = 3
 _importing = Lock()
@@ -22,28 +16,7 @@ _importing = Lock()
 def require_running() -> None:
     """Import what runs models, in one thread: two that begin at once would see transformers half imported."""
     with _importing:
-        import cratelm.viewer.running  # noqa: F401
-
-
-@dataclass(frozen=True)
-class Network:
-    """A model in memory."""
-
-    model: "PreTrainedModel"
-    tokenizer: "PreTrainedTokenizerFast"
-    viewed: ViewedModel
-
-    @cached_property
-    def site_names(self) -> list[str]:
-        """The recorded sites, by layer."""
-        return [site.name for site in self.viewed.sites]
-
-    @cached_property
-    def directions(self) -> "list[torch.Tensor | None]":
-        """What the units of each layer write: (units, d)."""
-        from cratelm.viewer.running import unit_directions
-
-        return [unit_directions(self.model, site.name, site.signed) for site in self.viewed.sites]
+        import cratelm.viewer.heavy_imports  # noqa: F401
 
 
 class Networks:
@@ -74,7 +47,7 @@ class Networks:
 
 def _loaded(viewed: ViewedModel, without_error: bool) -> Network:
     require_running()
-    from cratelm.viewer.running import open_with_latents
+    from cratelm.viewer.heavy_imports import open_with_latents
 
     if not viewed.model_folder.is_dir():
         raise InputError(f"{viewed.model_folder} is missing: what needs the model itself is not shown.")

@@ -8,7 +8,7 @@ from cratelm.errors import InputError
 from cratelm.viewer.judging import Judge
 from cratelm.viewer.networks import Networks, require_running
 from cratelm.viewer.study import Study, ViewedModel
-from cratelm.viewer.words import Words, score_explanation
+from cratelm.viewer.user_explanation import Words, score_explanation
 
 LONGEST_TEXT = 8_000
 """Characters."""
@@ -30,7 +30,7 @@ class Tries:
     def fire(self, body: bytes) -> dict[str, Any]:
         """`model`, `text`, and `layer` and `unit` of one to look at, or null."""
         require_running()
-        from cratelm.viewer.running import fire
+        from cratelm.viewer.heavy_imports import fire
 
         asked = _fields(body, model=str, text=str, layer=int | None, unit=int | None)
         model = self._model(asked["model"])
@@ -41,7 +41,7 @@ class Tries:
     def steer(self, body: bytes) -> dict[str, Any]:
         """`model`, `text`, `clamps` and `without_error` as on the command line, and how many `new_tokens` to write."""
         require_running()
-        from cratelm.viewer.running import Clamp, steer_text
+        from cratelm.viewer.heavy_imports import Clamp, steer_text
 
         asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int, without_error=bool)
         if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(one, str) for one in asked["clamps"]):

@@ -13,8 +13,8 @@ from cratelm.units.clamp import Clamp
 from cratelm.units.sites import at_sites
 from cratelm.units.steer import steer
 from cratelm.viewer.excerpts import explanations_of
-from cratelm.viewer.networks import Network
-from cratelm.viewer.numbers import one, significant
+from cratelm.viewer.json_numbers import one, significant
+from cratelm.viewer.network import Network
 
 FIRING = 60
 """Units that are listed."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from cratelm.records.one_unit import Group, read_groups
 from cratelm.viewer.excerpts import correlations, explanations_of, simulated
-from cratelm.viewer.numbers import one, significant
+from cratelm.viewer.json_numbers import one, significant
 from cratelm.viewer.study import ViewedModel
 
 STATISTICS = ("firing_rate", "maximum", "mean", "variance", "skewness", "kurtosis", "token_share", "position_share")

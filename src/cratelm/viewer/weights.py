@@ -6,8 +6,8 @@ import torch
 
 from cratelm.units.directions import nearest
 from cratelm.units.unembedding import token_effects
-from cratelm.viewer.networks import Network
-from cratelm.viewer.numbers import one, significant
+from cratelm.viewer.json_numbers import one, significant
+from cratelm.viewer.network import Network
 
 COUNT = 12
 """Tokens each way, and neighbours."""

@@ -5,8 +5,7 @@
 
 from cratelm.sae.open import open_with_latents
 from cratelm.units.clamp import Clamp
-from cratelm.units.directions import unit_directions
 from cratelm.viewer.tryout import fire, steer_text
 from cratelm.viewer.weights import weights_document
 
-__all__ = ["Clamp", "fire", "open_with_latents", "steer_text", "unit_directions", "weights_document"]
+__all__ = ["Clamp", "fire", "open_with_latents", "steer_text", "weights_document"]

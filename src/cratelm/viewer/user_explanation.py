@@ -11,7 +11,7 @@ from cratelm.errors import InputError
 from cratelm.explain.explainer import Explanations
 from cratelm.score.layer_inputs import LayerInputs
 from cratelm.score.registry import metrics_named
-from cratelm.viewer.numbers import one
+from cratelm.viewer.json_numbers import one
 from cratelm.viewer.study import ViewedModel
 
 MOST = 100
