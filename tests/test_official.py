@@ -110,7 +110,7 @@ def test_in_and_out_again_gives_every_tensor_back(kind, tmp_path) -> None:
 
 
 def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
-    mask = {f"transformer.h.{i}.attn.bias": torch.ones(1, 1, T, T) for i in range(LAYERS)}
+    mask = {f"transformer.h.{i}.attn.bias": torch.ones(T, T).tril()[None, None] for i in range(LAYERS)}
     model = import_official(saved(official("gpt") | mask, tmp_path / "a.pt", "gpt"), "relu")
     assert sum(parameter.numel() for parameter in model.parameters()) == sum(
         tensor.numel() for name, tensor in official("gpt").items() if name != "lm_head.weight"
@@ -131,6 +131,12 @@ def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
         (lambda w: w.pop("transformer.wte.weight"), r"lacks transformer\.wte\.weight"),
         (lambda w: w.update({"transformer.h.0.attn.bias": torch.ones(2)}), r"unknown transformer\.h\.0\.attn\.bias"),
         (lambda w: w.update({"transformer.wpe.weight": 3}), r"transformer\.wpe\.weight is no tensor"),
+        (lambda w: w.update({"transformer.h.0.attn.bias": torch.ones(1, 1, T, T)}), "the mask .* is not causal"),
+        (
+            lambda w: w.update({"transformer.wpe.weight": torch.ones(T, D, dtype=torch.int8)}),
+            r"transformer\.wpe\.weight is of torch\.int8",
+        ),
+        (lambda w: w.update({"_orig_mod.transformer.wpe.weight": torch.ones(T, D)}), "holds .* twice"),
     ],
 )
 def test_a_tensor_that_is_missing_unknown_or_misshaped_is_named(harm, message, tmp_path) -> None:
@@ -158,6 +164,18 @@ def test_a_pickle_with_code_is_refused_and_runs_nothing(tmp_path) -> None:
         with pytest.raises(InputError, match=f"{name} cannot be read as a checkpoint of tensors alone"):
             import_official(tmp_path / name)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_the_advice_to_load_a_pickle_with_code_does_not_reach_the_user(save, tmp_path, capsys) -> None:
+    content = {"model": Hostile(tmp_path / "ran"), "model_args": {}}
+    save(content, tmp_path / "a.pt")
+    with pytest.raises(Exception, match="weights_only"):
+        torch.load(tmp_path / "a.pt", weights_only=True)
+    assert run(["import", str(tmp_path / "a.pt"), str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert "weights_only" not in said.err + said.out
+    assert "it asks for more than tensors, and was not obeyed" in " ".join(said.err.split())
 
 
 def test_what_is_no_checkpoint_is_named(tmp_path) -> None:

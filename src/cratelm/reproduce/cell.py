@@ -45,6 +45,7 @@ from cratelm.score.layer import DOCUMENTS
 from cratelm.score.score import score
 from cratelm.score.whole_text import EXPLAINERS as OF_TOKENS
 from cratelm.score.whole_text import METRIC as WHOLE_TEXT
+from cratelm.stages import threads
 from cratelm.training.config import TrainConfig
 from cratelm.training.curve import read_curve
 from cratelm.training.evaluate import Validation
@@ -91,7 +92,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
         result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
     if cell.has_autoencoders:
         result["autoencoders"] = _measure_autoencoders(cell, trained, tokens, work, measuring, progress)
-    result["run"] = _run(began)
+    result["run"] = _run(began) | {"threads": {"training": trained.manifest.get("threads"), "measuring": threads()}}
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, plain(result))
     shutil.rmtree(measuring)

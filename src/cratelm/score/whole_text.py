@@ -29,7 +29,7 @@ def whole_text(records: Artifact, layer: int, explainer: str, explanations: Expl
     """
     stored, statistics = read_tables(records, layer, "score"), read_units(records, layer, "score")
     units, counts, means = (stored[name] for name in ("units", "counts", "means"))
-    square = (statistics["variance"] + statistics["mean"] ** 2)[units]
+    variance = statistics["variance"][units]
     maximum = read_units(records, layer, "explain")["maximum"]
     shuffled = Shuffled.draw(units, maximum, derive_seed(seed, "shuffle", layer))
     own, control = (_expected(explanations, of, len(counts)) for of in (units, shuffled.partner[units]))
@@ -42,22 +42,24 @@ def whole_text(records: Artifact, layer: int, explainer: str, explanations: Expl
             "unit": pa.array(units, pa.int32()),
             "explainer": [explainer] * len(units),
             "metric": [METRIC] * len(units),
-            "score": pa.array(correlations(means, square, own, counts), pa.float64(), from_pandas=True),
-            "shuffled": pa.array(correlations(means, square, control, counts), pa.float64(), from_pandas=True),
+            "score": pa.array(correlations(means, variance, own, counts), pa.float64(), from_pandas=True),
+            "shuffled": pa.array(correlations(means, variance, control, counts), pa.float64(), from_pandas=True),
             "status": pa.DictionaryArray.from_arrays(pa.array(status, pa.int8()), list(STATUS)),
         }
     )
 
 
-def correlations(means: np.ndarray, square: np.ndarray, expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def correlations(means: np.ndarray, variance: np.ndarray, expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Pearson's r over all tokens of what is expected of each one and the units' activations: (units,).
 
-    `means` (units, V) are the activations' means on each token, `square` (units,) the mean of their squares over all;
-    `expected` (units, V); `counts` (V,). 0 where one of the two does not vary, NaN where it is not finite.
+    `means` (units, V) are the activations' means on each token, `variance` (units,) that of all of them; `expected`
+    (units, V); `counts` (V,). 0 where one of the two does not vary, NaN where it is not finite.
     """
-    sums = [means @ counts, expected @ counts, square * counts.sum(), expected**2 @ counts, (means * expected) @ counts]
-    found = correlation(np.stack([np.full(len(square), counts.sum()), *sums], axis=-1))
-    return np.where(np.isfinite(square), found, np.nan)
+    count = counts.sum()
+    # About their means: the table's float32 says nothing of a variance that is small beside the square of its mean.
+    x, y = (of - (of @ counts / count)[:, None] for of in (means.astype(np.float64), expected))
+    sums = [np.full(len(x), count), 0 * variance, y @ counts, variance * count, y**2 @ counts, (x * y) @ counts]
+    return np.where(np.isfinite(variance), correlation(np.stack(sums, axis=-1)), np.nan)
 
 
 def _expected(explanations: Explanations, units: np.ndarray, vocabulary: int) -> np.ndarray:
