@@ -218,7 +218,7 @@ def test_sums_over_batches_are_those_over_all_tokens():
 
 @pytest.mark.parametrize(("spread", "expected"), [(0.0, None), (1.0, 0.0)])
 def test_an_input_that_never_varies_has_no_variance_to_explain(spread, expected):
-    x = 1000 / 3 + spread * torch.randn(3000, 4)
+    x = 123.456 + spread * torch.randn(3000, 4)
     sums = Reconstruction(4, 2)
     for rows in x.split(700):
         sums.update(rows, torch.ones(len(rows), 2), x.mean(0) + 0.01 * (spread == 0) + 0 * rows)
