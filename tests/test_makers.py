@@ -25,10 +25,15 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
+from cratelm.corpus.tokens import read_train
+from cratelm.corpus.windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import require_embedding
+from cratelm.records.config import RecordConfig
+from cratelm.records.recording import Recording
 from cratelm.sae.open import load_network
+from cratelm.sae.stream import ActivationStream
 from cratelm.training.text_losses import context_length
 from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.directions import unit_directions
@@ -101,6 +106,28 @@ def test_a_block_that_adds_in_place_has_the_directions_of_its_weights() -> None:
 def test_a_head_behind_a_projection_has_no_unembedding() -> None:
     settings = OPTConfig(**SIZES, ffn_dim=24, word_embed_proj_dim=8, do_layer_norm_before=False)
     assert find_unembedding(OPTForCausalLM(settings).eval()) is None
+
+
+def test_a_module_that_layers_share_has_no_one_activation_a_token(tokens: Artifact) -> None:
+    model = random_gpt2(vocab_size=300, n_positions=80)
+    model.transformer.h[1].mlp = model.transformer.h[0].mlp
+    recording = Recording(RecordConfig(sites="*.mlp.act"), Path(), tokens)
+    recording.__dict__.update(network=model, start=0)
+    with pytest.raises(InputError, match=r"h\.0\.mlp\.act is called 2 times in a pass"):
+        _ = recording.sites
+    stream = ActivationStream(model, ["transformer.h.0.mlp.act"], Windows(read_train(tokens), 16, 8, 0), 64, 0)
+    with pytest.raises(InputError, match="gives 128 activations for 64 tokens"):
+        stream.block(0)
+
+
+def test_a_feed_forward_in_chunks_is_read_whole(tmp_path: Path) -> None:
+    settings = {"intermediate_size": 24, "is_decoder": True, "chunk_size_feed_forward": 2}
+    folder = saved(BertLMHeadModel(BertConfig(**SIZES, **settings)), tmp_path / "model")
+    shapes = []
+    site = "bert.encoder.layer.0.intermediate"
+    with at_sites(model := load_causal_lm(folder).eval(), [site], lambda _, output: shapes.append(output.shape)):
+        model(input_ids=torch.full((1, 6), 7))
+    assert shapes == [(1, 6, 24)]
 
 
 @torch.no_grad()

@@ -59,6 +59,9 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
     forget_generation_settings(model)
     # Settings of a config.json that change the form of outputs, not their numbers.
     model.config.return_dict, model.config.output_hidden_states = True, False
+    for module in model.modules():  # in chunks, a site would be called for some tokens at a time
+        if hasattr(module, "chunk_size_feed_forward"):
+            module.chunk_size_feed_forward = 0
     return model
 
 

@@ -61,7 +61,7 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
                 return visit(name, output)
             # Attention and other people's blocks give their output with more beside it.
             replaced = visit(name, output[0])
-            return None if replaced is None else _with_first(output, replaced)
+            return None if replaced is None else with_first(output, replaced)
 
         return hook
 
@@ -73,7 +73,7 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
             hook.remove()
 
 
-def _with_first(output: Any, first: torch.Tensor) -> Any:
+def with_first(output: Any, first: torch.Tensor) -> Any:
     """What a module gives with another first element, of the same kind: the code after it may need a list or names."""
     if isinstance(output, ModelOutput):
         return type(output)(**(dict(output) | {next(iter(output)): first}))
