@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cratelm.cli import run
 from cratelm.errors import InputError
@@ -209,3 +210,14 @@ def test_an_exported_model_of_ours_has_the_formulas_logits(tmp_path) -> None:
     ids = torch.arange(T)
     expected = official_logits(torch.load(tmp_path / "out.pt")["model"], ids, LAYERS, HEADS)
     torch.testing.assert_close(model.eval()(ids[None]).logits[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_model_whose_head_is_its_own_is_not_exported_as_tied(tmp_path, capsys) -> None:
+    save_model(import_official(saved(official("crate"), tmp_path / "a.pt", "crate")), tmp_path / "model", {})
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    save_file(
+        weights | {"lm_head.weight": torch.randn(V, D)}, tmp_path / "model" / "model.safetensors", {"format": "pt"}
+    )
+    assert run(["import", str(tmp_path / "model"), str(tmp_path / "out.pt"), "--to-official"]) == 2
+    assert "its head differs from its token embedding" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out.pt").exists()

@@ -252,3 +252,19 @@ def test_an_empty_name_is_not_the_folder_that_the_command_runs_in(command, tmp_p
     asked = command if command[0] == "eval" else [*command, "--out", "out"]
     assert run(asked) == 2
     assert "the name of the corpus is empty" in " ".join(capsys.readouterr().err.split())
+
+
+def test_no_link_and_no_folder_is_left_out_of_a_corpus_in_silence(tmp_path: Path) -> None:
+    corpus, elsewhere = tmp_path / "corpus", tmp_path / "elsewhere"
+    (corpus / "in" / "it").mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "b.txt").write_text("linked")
+    (corpus / "in" / "it" / "a.txt").write_text("one")
+    (corpus / "in" / "b.txt").symlink_to(elsewhere / "b.txt")
+    (corpus / "picture.png").symlink_to(tmp_path / "gone")
+    assert read_documents(str(corpus))[0] == ["linked", "one"]
+    for name, target in (("link", elsewhere), ("gone.txt", tmp_path / "gone"), ("loop", corpus)):
+        (corpus / name).symlink_to(target)
+        with pytest.raises(InputError, match=rf"{name} is a link to .*{target.name}, which is no file"):
+            read_documents(str(corpus))
+        (corpus / name).unlink()

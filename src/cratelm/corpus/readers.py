@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ def list_files(path: Path) -> list[Path]:
     Raises InputError where there is none.
     """
     if path.is_dir():
-        found = [file for file in sorted(path.rglob("*")) if file.is_file() and _format(file) is not None]
+        found = sorted(file for file in _files_below(path) if _format(file) is not None)
         if found:
             return found
         raise InputError(f"the folder {path} holds no file of {', '.join(READERS)}.")
@@ -64,6 +65,23 @@ def list_files(path: Path) -> list[Path]:
     if _format(path) is None:
         raise InputError(f"cannot read {path}: a corpus is a folder or a file of {', '.join(READERS)}.")
     return [path]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file in a folder and those in it. Raises InputError where a link or a folder would be left out."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"the folder {error.filename} cannot be read ({error.strerror}).") from error
+
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        for name in (*folders, *names):
+            path = Path(where, name)
+            if path.is_symlink() and not path.is_file() and (path.is_dir() or _format(path) is not None):
+                raise InputError(
+                    f"{path} is a link to {path.readlink()}, which is no file that can be read. Remove the link, or "
+                    "put what it leads to in its place."
+                )
+        yield from (path for name in names if (path := Path(where, name)).is_file())
 
 
 def read_files(path: Path, field: str) -> Texts:

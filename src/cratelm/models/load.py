@@ -42,7 +42,7 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} holds no model: config.json is missing.")
     _require_sizes(folder)
-    _require_unquantised(folder)
+    require_unquantised(folder)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -106,7 +106,7 @@ def _require_sizes(folder: Path) -> None:
                 )
 
 
-def _require_unquantised(folder: Path) -> None:
+def require_unquantised(folder: Path) -> None:
     """Refuse weights in few bits: transformers would take the bare numbers for weights, or skip what scales them.
 
     Old checkpoints of GPT-2 keep the mask of attention in bytes, as a `bias`, which is no weight.

@@ -114,6 +114,7 @@ def export_official(model: DecoderForCausalLM, path: Path) -> None:
     """
     config = model.config
     require_official(cast(DecoderConfig, config))
+    require_tied(model.lm_head.weight, model.model.embed_tokens.weight, "the model")
     arguments = {
         "n_layer": config.num_hidden_layers,
         "n_head": config.num_attention_heads,
