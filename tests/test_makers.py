@@ -161,6 +161,27 @@ def test_what_steering_raises_and_lowers_are_tokens_not_rows_of_a_padded_head() 
 
 
 @torch.no_grad()
+def test_a_continuation_is_made_of_tokens_alone() -> None:
+    model, tokenizer = (
+        random_gpt2(vocab_size=VOCABULARY + 40, n_positions=64, tie_word_embeddings=False),
+        bytes_tokenizer(),
+    )
+    clamp = [Clamp.parse("0/1*=1")]
+    plain = steer(model, tokenizer, ["transformer.h.0.mlp.act"], clamp, "the", 0, 8)
+    model.lm_head.weight[VOCABULARY:] = 100 * model.lm_head.weight[:40].abs()
+    model.lm_head.weight[VOCABULARY + 1 :] *= -1
+    found = steer(model, tokenizer, ["transformer.h.0.mlp.act"], clamp, "the", 0, 8)
+    ids, beyond = tokenizer("the")["input_ids"], 0
+    ids = torch.tensor([[0, *ids]])
+    for _ in range(8):
+        logits = model(ids).logits[0, -1]
+        beyond += int(logits.argmax() >= VOCABULARY)
+        ids = torch.cat([ids, logits[:VOCABULARY].argmax()[None, None]], 1)
+    assert beyond > 0
+    assert found.continuation == found.steered_continuation == tokenizer.decode(ids[0, -8:]) == plain.continuation
+
+
+@torch.no_grad()
 def test_effects_on_tokens_are_0_on_average_over_the_tokens_of_a_padded_head() -> None:
     model = random_gpt2(vocab_size=VOCABULARY + 40, tie_word_embeddings=False)
     model.lm_head.weight[VOCABULARY:] = 50.0

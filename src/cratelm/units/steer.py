@@ -144,11 +144,18 @@ def _continue(
             generation_config=greedy_settings(
                 new_tokens,
                 _ends(tokenizer),
+                suppress_tokens=_no_tokens(model, tokenizer),
                 # A cache shows a site the newest token alone, where places can't be counted.
                 use_cache=all(clamp.positions is None for clamp in clamps),
             ),
         )
     return str(tokenizer.decode(written[0, ids.shape[1] :], clean_up_tokenization_spaces=False))
+
+
+def _no_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[int] | None:
+    """The rows of a padded head that are no tokens, which no text can hold; None where there are none."""
+    known = set(tokenizer.get_vocab().values())
+    return [row for row in range(model.config.get_text_config().vocab_size) if row not in known] or None
 
 
 def _ends(tokenizer: PreTrainedTokenizerFast) -> list[int] | None:
