@@ -138,6 +138,10 @@ def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
             r"transformer\.wpe\.weight is of torch\.int8",
         ),
         (lambda w: w.update({"_orig_mod.transformer.wpe.weight": torch.ones(T, D)}), "holds .* twice"),
+        (lambda w: w.update({"transformer.h.0.attn.bias": torch.ones(0, 1, T, T)}), "the mask .* is not causal"),
+        (lambda w: w.update({"transformer.wpe.weight": torch.ones(T, D).to("meta")}), "without its numbers"),
+        (lambda w: w.update({"transformer.wpe.weight": torch.ones(T, D).to_sparse()}), "or sparsely"),
+        (lambda w: w["transformer.wpe.weight"][3].fill_(torch.nan), "embed_positions.weight holds .* not finite"),
     ],
 )
 def test_a_tensor_that_is_missing_unknown_or_misshaped_is_named(harm, message, tmp_path) -> None:
@@ -221,3 +225,14 @@ def test_a_model_whose_head_is_its_own_is_not_exported_as_tied(tmp_path, capsys)
     assert run(["import", str(tmp_path / "model"), str(tmp_path / "out.pt"), "--to-official"]) == 2
     assert "its head differs from its token embedding" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out.pt").exists()
+
+
+@pytest.mark.parametrize("heads", [True, 3.0, "3", 0, None])
+def test_a_size_that_is_no_whole_number_is_refused_by_name(heads, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"model_args gives n_head .*; it must be a whole number"):
+        import_official(saved(official("gpt"), tmp_path / "a.pt", "gpt", n_head=heads), "relu")
+
+
+def test_a_gpt_that_lost_all_its_biases_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="lacks all biases"):
+        import_official(saved(official("gpt"), tmp_path / "a.pt", "gpt", bias=True), "relu")

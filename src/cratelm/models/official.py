@@ -63,6 +63,8 @@ def import_official(path: Path, activation: str | None = None) -> DecoderForCaus
     """
     arguments, tensors = _read(path)
     crate = any(name.endswith("ista.weight") for name in tensors)
+    if not crate and arguments.get("bias") and not any(name.endswith(".bias") for name in tensors):
+        raise InputError(f"{path} lacks all biases, and its model_args say that the model has some.")
     _require_activation(path, crate, activation)
     try:
         model = _empty_model(_sizes(path, arguments), tensors, crate, activation)
@@ -164,6 +166,8 @@ def load_exactly(model: DecoderForCausalLM, tensors: Tensors, source: str) -> No
         if tensor.shape != wanted[name].shape:
             shapes = f"{tuple(tensor.shape)}, not {tuple(wanted[name].shape)}"
             raise InputError(f"{source}: {name} has the shape {shapes}.")
+        if not tensor.isfinite().all():
+            raise InputError(f"{source}: {name} holds numbers that are not finite: it is damaged.")
     model.load_state_dict(tensors, strict=False)  # all but the head, which is the token embedding
     model.tie_weights()
 
@@ -196,11 +200,13 @@ def _is_mask(path: Path, name: str, tensor: Any) -> bool:
     if not isinstance(tensor, torch.Tensor):
         raise InputError(f"{path}: {name} is no tensor.")
     if name.endswith(".attn.bias") and tensor.ndim == 4:
-        if not torch.equal(tensor.bool()[0, 0], torch.ones(tensor.shape[2:], dtype=torch.bool).tril()):
+        if not torch.equal(tensor.bool(), torch.ones(1, 1, *tensor.shape[2:], dtype=torch.bool).tril()):
             raise InputError(f"{path}: the mask {name} is not causal, and these models see all earlier tokens alone.")
         return True
     if not tensor.is_floating_point() or tensor.element_size() < 2:
         raise InputError(f"{path}: {name} is of {tensor.dtype}. Save the checkpoint dequantised, in float32.")
+    if tensor.is_meta or tensor.layout != torch.strided:
+        raise InputError(f"{path}: {name} is stored without its numbers, or sparsely. Save it as a dense tensor.")
     return False
 
 
