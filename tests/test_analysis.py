@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from cratelm.analysis.analyze import analyze
+from cratelm.analysis.analyze import analyze, measure
 from cratelm.analysis.config import AnalysisConfig
 from cratelm.analysis.observe import observe
 from cratelm.analysis.parts import layer_parts
 from cratelm.analysis.rates import coding_rate, orthonormal, subspace_overlap, subspace_rates
 from cratelm.analysis.sparsity import coherence, hoyer, largest_eigenvalue, lasso, solve_lasso
-from cratelm.artifacts import open_artifact
+from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
 from cratelm.models.build import build_model
 from cratelm.models.shapes import ShapeConfig
@@ -201,3 +203,42 @@ def test_the_command_prints_a_table_and_refuses_what_it_does_not_know(
     assert run([*asked, "--tokens", "0"]) == 2
     assert run(["analyze", str(folder), "--text", str(corpus_file), "--out", str(tmp_path / "b")]) == 2
     assert "no subspaces or dictionaries that are known here" in capsys.readouterr().err
+
+
+def spoiled(folder: Path, tokens: Artifact, name: str, value: float) -> Path:
+    """A CRATE with one weight, or all of a dictionary, of that value."""
+    model = build_model("crate", SHAPE, 300, 0, seed=3)
+    with torch.no_grad():
+        weight = model.get_parameter(name)
+        weight.fill_(value) if name.endswith("dictionary") else weight[0].fill_(value)
+    model.save_pretrained(folder)
+    shutil.copyfile(tokens.path / "tokenizer.json", folder / "tokenizer.json")
+    return folder
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["model.layers.1.coding.dictionary", "model.norm.weight"])
+def test_a_model_whose_weights_are_not_finite_is_refused(name, value, tokens, tmp_path, capsys) -> None:
+    folder = spoiled(tmp_path / "model", tokens, name, value)
+    asked = ["analyze", str(folder), "--text", str(tokens.path), "--out", str(tmp_path / "a"), "--tokens", "1000"]
+    assert run([*asked, "--json"]) == 2
+    said = capsys.readouterr()
+    assert "the model's weights are not finite numbers" in " ".join(said.err.split()) and said.out == ""
+    assert not (tmp_path / "a").exists()
+
+
+def test_numbers_beyond_float32_are_null_or_the_model_is_refused(tokens, tmp_path, capsys) -> None:
+    folder = spoiled(tmp_path / "model", tokens, "model.layers.1.coding.dictionary", 1e30)
+    asked = ["analyze", str(folder), "--text", str(tokens.path), "--out", str(tmp_path / "a"), "--tokens", "1000"]
+    status, said = run([*asked, "--json"]), capsys.readouterr()
+    if status == 0:
+        json.loads(said.out, parse_constant=pytest.fail)
+    else:
+        assert status == 2 and "do not fit float32" in " ".join(said.err.split())
+
+
+def test_a_code_that_cannot_be_better_than_nothing_has_no_share_of_the_way_to_the_best(tokens, quiet) -> None:
+    model = build_model("crate+ista_threshold=1000", SHAPE, 300, 0, seed=3).eval()
+    rows = measure(model, AnalysisConfig(tokens=1000), tokens, 0, quiet)
+    assert [row["objective_reached"] for row in rows] == [None, None]
+    assert all(row["objectives"][0] == row["objectives"][2] for row in rows)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cratelm.cli import run
 from cratelm.errors import InputError
@@ -110,7 +111,7 @@ def test_in_and_out_again_gives_every_tensor_back(kind, tmp_path) -> None:
 
 
 def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
-    mask = {f"transformer.h.{i}.attn.bias": torch.ones(1, 1, T, T) for i in range(LAYERS)}
+    mask = {f"transformer.h.{i}.attn.bias": torch.ones(T, T).tril()[None, None] for i in range(LAYERS)}
     model = import_official(saved(official("gpt") | mask, tmp_path / "a.pt", "gpt"), "relu")
     assert sum(parameter.numel() for parameter in model.parameters()) == sum(
         tensor.numel() for name, tensor in official("gpt").items() if name != "lm_head.weight"
@@ -131,6 +132,16 @@ def test_a_causal_mask_stored_as_a_buffer_is_no_weight(tmp_path) -> None:
         (lambda w: w.pop("transformer.wte.weight"), r"lacks transformer\.wte\.weight"),
         (lambda w: w.update({"transformer.h.0.attn.bias": torch.ones(2)}), r"unknown transformer\.h\.0\.attn\.bias"),
         (lambda w: w.update({"transformer.wpe.weight": 3}), r"transformer\.wpe\.weight is no tensor"),
+        (lambda w: w.update({"transformer.h.0.attn.bias": torch.ones(1, 1, T, T)}), "the mask .* is not causal"),
+        (
+            lambda w: w.update({"transformer.wpe.weight": torch.ones(T, D, dtype=torch.int8)}),
+            r"transformer\.wpe\.weight is of torch\.int8",
+        ),
+        (lambda w: w.update({"_orig_mod.transformer.wpe.weight": torch.ones(T, D)}), "holds .* twice"),
+        (lambda w: w.update({"transformer.h.0.attn.bias": torch.ones(0, 1, T, T)}), "the mask .* is not causal"),
+        (lambda w: w.update({"transformer.wpe.weight": torch.ones(T, D).to("meta")}), "without its numbers"),
+        (lambda w: w.update({"transformer.wpe.weight": torch.ones(T, D).to_sparse()}), "or sparsely"),
+        (lambda w: w["transformer.wpe.weight"][3].fill_(torch.nan), "embed_positions.weight holds .* not finite"),
     ],
 )
 def test_a_tensor_that_is_missing_unknown_or_misshaped_is_named(harm, message, tmp_path) -> None:
@@ -158,6 +169,18 @@ def test_a_pickle_with_code_is_refused_and_runs_nothing(tmp_path) -> None:
         with pytest.raises(InputError, match=f"{name} cannot be read as a checkpoint of tensors alone"):
             import_official(tmp_path / name)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_the_advice_to_load_a_pickle_with_code_does_not_reach_the_user(save, tmp_path, capsys) -> None:
+    content = {"model": Hostile(tmp_path / "ran"), "model_args": {}}
+    save(content, tmp_path / "a.pt")
+    with pytest.raises(Exception, match="weights_only"):
+        torch.load(tmp_path / "a.pt", weights_only=True)
+    assert run(["import", str(tmp_path / "a.pt"), str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert "weights_only" not in said.err + said.out
+    assert "it asks for more than tensors, and was not obeyed" in " ".join(said.err.split())
 
 
 def test_what_is_no_checkpoint_is_named(tmp_path) -> None:
@@ -191,3 +214,25 @@ def test_an_exported_model_of_ours_has_the_formulas_logits(tmp_path) -> None:
     ids = torch.arange(T)
     expected = official_logits(torch.load(tmp_path / "out.pt")["model"], ids, LAYERS, HEADS)
     torch.testing.assert_close(model.eval()(ids[None]).logits[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_model_whose_head_is_its_own_is_not_exported_as_tied(tmp_path, capsys) -> None:
+    save_model(import_official(saved(official("crate"), tmp_path / "a.pt", "crate")), tmp_path / "model", {})
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    save_file(
+        weights | {"lm_head.weight": torch.randn(V, D)}, tmp_path / "model" / "model.safetensors", {"format": "pt"}
+    )
+    assert run(["import", str(tmp_path / "model"), str(tmp_path / "out.pt"), "--to-official"]) == 2
+    assert "its head differs from its token embedding" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out.pt").exists()
+
+
+@pytest.mark.parametrize("heads", [True, 3.0, "3", 0, None])
+def test_a_size_that_is_no_whole_number_is_refused_by_name(heads, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"model_args gives n_head .*; it must be a whole number"):
+        import_official(saved(official("gpt"), tmp_path / "a.pt", "gpt", n_head=heads), "relu")
+
+
+def test_a_gpt_that_lost_all_its_biases_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="lacks all biases"):
+        import_official(saved(official("gpt"), tmp_path / "a.pt", "gpt", bias=True), "relu")

@@ -13,6 +13,7 @@ import pytest
 from cratelm.artifacts import open_artifact
 from cratelm.cli import run
 from cratelm.corpus.tokens import read_train
+from cratelm.errors import InputError
 from cratelm.models.build import build_config
 from cratelm.presets import StudyConfig, preset, train_preset
 from cratelm.reproduce import examples_page, matrix
@@ -30,7 +31,7 @@ from cratelm.reproduce.gather import (
 from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
 from cratelm.reproduce.plan import POINT, plan_laptop, plan_paper
-from cratelm.reproduce.reproduce import reproduce
+from cratelm.reproduce.reproduce import reproduce, threads_of
 from cratelm.reproduce.tables import configurations
 from cratelm.shards import EngineConfig
 from tests import killed
@@ -207,10 +208,48 @@ def test_two_workers_find_what_one_process_finds_and_an_ablation_is_measured_in_
     found, alone = (
         json.loads(next((folder / "cells").glob("*-crate-s0.json")).read_text()) for folder in (tmp_path, results)
     )
-    assert found.pop("run").keys() == alone.pop("run").keys() == {"date", "machine", "torch", "processor_seconds"}
+    runs = found.pop("run"), alone.pop("run")
+    expected = {"date", "machine", "torch", "processor_seconds", "threads"}
+    assert all(run.keys() == expected and None not in run["threads"].values() for run in runs)
     assert found == alone
     ablation = json.loads(next((tmp_path / "cells").glob("*-crate-alpha-s0.json")).read_text())
     assert list(ablation["stages"]) == ["1"] and "paper" not in ablation
+
+
+@pytest.mark.parametrize(
+    "begun",
+    ["models/{}.partial/stage.json", "models/{}-untrained.partial/stage.json", "measured/{}/1/records/manifest.json"],
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cell_begun_on_another_number_of_threads_is_refused_before_anything_is_run(
+    begun: str, workers: int, tmp_path, quiet, monkeypatch
+) -> None:
+    def never(*arguments) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("cratelm.reproduce.reproduce.run_cell", never)
+    monkeypatch.setattr("cratelm.reproduce.reproduce.text_of", never)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    cell = matrix.quick()[0]
+    there = tmp_path / "work" / begun.format(cell.name)
+    there.parent.mkdir(parents=True)
+    (tmp_path / "cells").mkdir()
+    there.write_text('{"threads": 5}')
+    with pytest.raises(InputError, match=r"begun on 5 threads.*go on with 3.*Set OMP_NUM_THREADS=5 to go on"):
+        reproduce([cell], tmp_path, "*", quiet, EngineConfig(workers=workers))
+    there.write_text('{"threads": 3}')
+    with pytest.raises(AssertionError):
+        reproduce([cell], tmp_path, "*", quiet, EngineConfig(workers=workers))
+
+
+def test_a_workers_threads_are_what_the_environment_says_or_its_share_of_the_processor(monkeypatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 9)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 7)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [threads_of(workers) for workers in (1, 2, 20)] == [7, 4, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert [threads_of(workers) for workers in (1, 2, 20)] == [7, 7, 7]
 
 
 def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(results, quiet, monkeypatch) -> None:

@@ -216,6 +216,17 @@ def test_sums_over_batches_are_those_over_all_tokens():
     assert sum(figures["density"]["latents"]) == 6
 
 
+@pytest.mark.parametrize(("spread", "expected"), [(0.0, None), (1.0, 0.0)])
+def test_an_input_that_never_varies_has_no_variance_to_explain(spread, expected):
+    x = 123.456 + spread * torch.randn(3000, 4)
+    sums = Reconstruction(4, 2)
+    for rows in x.split(700):
+        sums.update(rows, torch.ones(len(rows), 2), x.mean(0) + 0.01 * (spread == 0) + 0 * rows)
+    found = sums.figures()["explained_variance"]
+    assert found is None if expected is None else found == pytest.approx(expected, abs=1e-3)
+    torch.testing.assert_close(sums.mean, x.double().mean(0))
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

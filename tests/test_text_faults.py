@@ -16,6 +16,7 @@ import zstandard
 from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from cratelm.cli import run
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.tokenizer import END_OF_TEXT, byte_lengths, count_ids, make_tokenizer, token_texts, train_bpe
 from cratelm.corpus.tokens import read_side, tokenize
@@ -202,3 +203,68 @@ def test_an_added_token_that_would_get_another_id_than_its_file_says_is_refused(
     description["added_tokens"].append({**description["added_tokens"][0], "content": "!!", "id": 400})
     with pytest.raises(InputError, match="gives the added token !! the id 400, but it would be read as 300"):
         make_tokenizer(saved(tmp_path / "added.json", description), [])
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"one\r\rtwo\rtwo\r\rthree\r", ["one", "two\rtwo", "three"]),
+        (b"one\r\n\r\ntwo\r\ntwo\r\n", ["one", "two\r\ntwo"]),
+        (b"one\r\r\ntwo\r\r\n\nthree", ["one\r\r\ntwo", "three"]),  # two before a line feed end one line
+        (b"one\n\ntwo\r\rthree", ["one", "two", "three"]),
+    ],
+)
+@pytest.mark.parametrize("packed", ["", ".gz", ".ZST"])
+def test_blank_lines_separate_documents_whatever_ends_a_line(data, expected, packed: str, tmp_path: Path) -> None:
+    compress = {".gz": gzip.compress, ".ZST": zstandard.ZstdCompressor().compress}.get(packed, bytes)
+    (tmp_path / f"a.txt{packed}").write_bytes(compress(data))
+    assert read_documents(str(tmp_path / f"a.txt{packed}"))[0] == expected
+
+
+def test_endings_in_capitals_are_read_alone_and_in_a_folder(tmp_path: Path) -> None:
+    for name, text in (("1.TXT", "one"), ("2.Jsonl", '{"text": "two"}'), ("3.CSV", "text\nthree\n"), ("4.txt", "four")):
+        (tmp_path / name).write_text(text)
+    assert read_documents(str(tmp_path))[0] == ["one", "two", "three", "four"]
+    assert read_documents(str(tmp_path / "3.CSV"))[0] == ["three"]
+
+
+def test_a_field_that_a_json_row_gives_twice_is_refused_by_its_line(tmp_path: Path) -> None:
+    row = {"title": 'says "text": twice, and "text"', "nested": {"text": 1}, "text": "kept"}
+    (tmp_path / "fine.jsonl").write_text(json.dumps(row) + "\n")
+    assert read_documents(str(tmp_path / "fine.jsonl"))[0] == ["kept"]
+    (tmp_path / "twice.jsonl").write_text('{"text": "a"}\n{"text": "b", "id": 1, "text": "c"}\n')
+    with pytest.raises(InputError, match=r"twice\.jsonl, line 2: the field `text` is there 2 times"):
+        read_documents(str(tmp_path / "twice.jsonl"))
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="has 2 columns named `text`"):
+        read_documents(str(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("command", [["tokenize", ""], ["eval", "model", "--on", " "]])
+def test_an_empty_name_is_not_the_folder_that_the_command_runs_in(command, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("a secret of this folder")
+    GPT2LMHeadModel(GPT2Config(vocab_size=300, n_embd=8, n_layer=1, n_head=1)).save_pretrained(tmp_path / "model")
+    asked = command if command[0] == "eval" else [*command, "--out", "out"]
+    assert run(asked) == 2
+    assert "the name of the corpus is empty" in " ".join(capsys.readouterr().err.split())
+
+
+def test_no_link_and_no_folder_is_left_out_of_a_corpus_in_silence(tmp_path: Path) -> None:
+    corpus, elsewhere = tmp_path / "corpus", tmp_path / "elsewhere"
+    (corpus / "in" / "it").mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "b.txt").write_text("linked")
+    (corpus / "in" / "it" / "a.txt").write_text("one")
+    (corpus / "in" / "b.txt").symlink_to(elsewhere / "b.txt")
+    (corpus / "picture.png").symlink_to(tmp_path / "gone")
+    assert read_documents(str(corpus))[0] == ["linked", "one"]
+    for name, target in (("link", elsewhere), ("gone.txt", tmp_path / "gone"), ("loop", corpus)):
+        (corpus / name).symlink_to(target)
+        with pytest.raises(InputError, match=rf"{name} is a link to .*{target.name}, which is no file"):
+            read_documents(str(corpus))
+        (corpus / name).unlink()

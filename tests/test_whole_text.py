@@ -28,11 +28,23 @@ def test_sums_by_token_give_the_correlation_of_all_tokens(seed: int, length: int
     expected = generator.normal(size=(3, VOCABULARY)) * [[1], [1], [0]]
     counts = np.bincount(tokens, minlength=VOCABULARY)
     means = np.stack([np.bincount(tokens, of, VOCABULARY) for of in truth]) / np.maximum(counts, 1)
-    found = correlations(means, (truth**2).mean(1), expected, counts)
+    found = correlations(means, truth.var(1), expected, counts)
     for unit in range(3):
         series = truth[unit], expected[unit][tokens]
         varies = all(np.ptp(of) > 0 for of in series)
         assert found[unit] == pytest.approx(np.corrcoef(series)[0, 1] if varies else 0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-5])
+def test_a_correlation_of_values_far_from_0_is_that_of_what_they_differ_by(spread: float) -> None:
+    generator = np.random.default_rng(0)
+    tokens = generator.integers(VOCABULARY, size=4000)
+    expected = generator.normal(size=(1, VOCABULARY))
+    truth = 3 + spread * (expected[0][tokens] + generator.normal(size=4000))
+    counts = np.bincount(tokens, minlength=VOCABULARY)
+    means = (np.bincount(tokens, truth, VOCABULARY) / counts).astype(np.float32)[None]  # as tables are kept
+    (found,) = correlations(means, np.array([truth.var()]), expected, counts)
+    assert found == pytest.approx(np.corrcoef(truth, expected[0][tokens])[0, 1], abs=0.02)
 
 
 @pytest.mark.parametrize("explainer", ["table", "table-full"])

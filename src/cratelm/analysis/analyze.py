@@ -72,12 +72,16 @@ def measure(
     with progress.task(f"analysing the {weights} model", total=len(side.tokens) - len(side.ends)) as bar:
         batches = _batches(side, start, context - 1, config.batch)
         layers, final = observe(network, batches, config.sample, bar.advance)
+    if not final.isfinite().all():
+        raise InputError("the model's hidden states are not finite numbers: its weights do not fit float32.")
     rows = layer_numbers(layers, final, network.config.num_attention_heads, config)
     return [{"weights": weights, "tokens": layers[0].tokens} | {k: _plain(v) for k, v in row.items()} for row in rows]
 
 
 def _plain(value: Any) -> Any:
     """JSON has no NaN: a number that does not exist is null."""
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -60,9 +60,10 @@ def _ista(sums: LayerSums) -> dict[str, Any]:
     start = x if complete else torch.zeros(len(x), len(dictionary), device=x.device)
     codes = {"start": start, "found": _code_of(coding, x), "best": solve_lasso(x, dictionary, threshold)}
     value = {name: lasso(x, code, dictionary, threshold).double().mean().item() for name, code in codes.items()}
+    way = value["start"] - value["best"]
     return {
         "objectives": [total / sums.tokens for total in sums.objectives],
-        "objective_reached": (value["start"] - value["found"]) / (value["start"] - value["best"]),
+        "objective_reached": (value["start"] - value["found"]) / way if way > 0 else math.nan,
         "stability": step.max().item() * largest_eigenvalue(dictionary),
     }
 

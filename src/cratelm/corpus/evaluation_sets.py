@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cratelm.corpus.hub import dataset_folder
 from cratelm.corpus.packaged import PACKAGED
-from cratelm.corpus.readers import list_files, read_file
+from cratelm.corpus.readers import given_path, list_files, read_file
 from cratelm.errors import InputError, first_line
 
 HEADING = re.compile(r"\s*= (?!= ).*(?<! =) =\s*")
@@ -115,7 +115,7 @@ def read_evaluation_set(name: str, data: Path | None = None, limit: int | None =
 def _from_path(path: str, data: Path | None) -> Iterator[str]:
     if path in PACKAGED:
         return PACKAGED[path].texts()
-    if not Path(path).exists():
+    if not given_path(path).exists():
         names = ", ".join([*EVALUATION_SETS, *PACKAGED])
         raise InputError(f"no set and no file {path}. The sets are {names}; or give a path.")
     if data is not None:

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from cratelm.corpus.compressed import unpacked
 from cratelm.errors import InputError, first_line
 
 Texts = Iterator[tuple[str, bool]]
@@ -41,13 +43,20 @@ LOOKED_AT = 8192
 csv.field_size_limit(2**31 - 1)  # a document may be long
 
 
+def given_path(corpus: str) -> Path:
+    """The path of a corpus; InputError where it is empty, which Python takes for the current folder."""
+    if not corpus.strip():
+        raise InputError("the name of the corpus is empty. Give a file, a folder, or `.` for this one.")
+    return Path(corpus)
+
+
 def list_files(path: Path) -> list[Path]:
     """The file at a path, or all readable files of a folder in the order of their names.
 
     Raises InputError where there is none.
     """
     if path.is_dir():
-        found = [file for file in sorted(path.rglob("*")) if file.is_file() and _format(file) is not None]
+        found = sorted(file for file in _files_below(path) if _format(file) is not None)
         if found:
             return found
         raise InputError(f"the folder {path} holds no file of {', '.join(READERS)}.")
@@ -56,6 +65,23 @@ def list_files(path: Path) -> list[Path]:
     if _format(path) is None:
         raise InputError(f"cannot read {path}: a corpus is a folder or a file of {', '.join(READERS)}.")
     return [path]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file in a folder and those in it. Raises InputError where a link or a folder would be left out."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"the folder {error.filename} cannot be read ({error.strerror}).") from error
+
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        for name in (*folders, *names):
+            path = Path(where, name)
+            if path.is_symlink() and not path.is_file() and (path.is_dir() or _format(path) is not None):
+                raise InputError(
+                    f"{path} is a link to {path.readlink()}, which is no file that can be read. Remove the link, or "
+                    "put what it leads to in its place."
+                )
+        yield from (path for name in names if (path := Path(where, name)).is_file())
 
 
 def read_files(path: Path, field: str) -> Texts:
@@ -94,8 +120,9 @@ def require_text(path: Path, data: bytes) -> None:
 
 def _format(path: Path) -> str | None:
     """The ending that tells how to read a file, without that of its compression."""
-    plain = path.with_suffix("") if path.suffix in (".gz", ".zst") else path
-    return plain.suffix if plain.suffix in READERS else None
+    plain = path.with_suffix("") if path.suffix.lower() in (".gz", ".zst") else path
+    kind = plain.suffix.lower()
+    return kind if kind in READERS else None
 
 
 @contextmanager
@@ -106,48 +133,12 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged: {first_line(error)}") from error
 
 
-class ZstandardStream(io.RawIOBase):
-    """The bytes of a zstandard file, frame after frame. zstandard's own reader takes a cut-off file for a whole one."""
-
-    def __init__(self, raw: IO[bytes]):
-        self.raw, self.ready = raw, b""
-        self.frame: zstandard.ZstdDecompressionObj | None = None
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as there are bytes; EOFError where the file ends inside a frame."""
-        while not self.ready and (compressed := self._compressed()):
-            self.frame = self.frame or zstandard.ZstdDecompressor().decompressobj()
-            self.ready = self.frame.decompress(compressed)
-        count = min(len(buffer), len(self.ready))
-        buffer[:count], self.ready = self.ready[:count], self.ready[count:]
-        return count
-
-    def _compressed(self) -> bytes:
-        rest = b""
-        if self.frame is not None and self.frame.eof:
-            rest, self.frame = self.frame.unused_data, None
-        compressed = rest or self.raw.read(2**17)
-        if not compressed and self.frame is not None:
-            raise EOFError("the file ends inside a zstandard frame")
-        return compressed
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """A file's bytes, decompressed."""
-    with path.open("rb") as raw, _unpacked(path.suffix, raw) as file:
+    with path.open("rb") as raw, unpacked(path.suffix.lower(), raw) as file:
         require_text(path, file.peek(LOOKED_AT)[:LOOKED_AT])
         yield file
-
-
-def _unpacked(suffix: str, raw: io.BufferedReader) -> Any:
-    if suffix == ".gz":
-        return gzip.GzipFile(fileobj=raw)
-    return io.BufferedReader(ZstandardStream(raw)) if suffix == ".zst" else raw
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -164,7 +155,7 @@ def _whole(path: Path) -> Texts:
 def _blocks(path: Path, field: str) -> Texts:
     """The runs of lines that blank lines separate."""
     block: list[bytes] = []
-    for line in _lines(path):
+    for line in _old_lines(_lines(path)):
         if line.strip():
             block.append(line)
         elif block:
@@ -172,6 +163,15 @@ def _blocks(path: Path, field: str) -> Texts:
             block = []
     if block:
         yield decode(b"".join(block).rstrip(b"\r\n"))
+
+
+def _old_lines(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The same lines; one without a line feed, such as a whole file of the old Macintosh, ends at carriage returns.
+
+    Elsewhere a carriage return ends no line: some programs write two before a line feed.
+    """
+    for line in lines:
+        yield from (line,) if line.endswith(b"\n") else line.splitlines(keepends=True)
 
 
 def _json_lines(path: Path, field: str) -> Texts:
@@ -187,9 +187,18 @@ def _json_lines(path: Path, field: str) -> Texts:
             raise InputError(f"{path}, line {number}: brackets are nested too deeply.") from error
         if not isinstance(row, dict) or not isinstance(row.get(field), str):
             raise InputError(f"{path}, line {number}: no field `{field}` that holds a string.")
+        if text.count(f'"{field}"') > 1:
+            _require_one(path, number, field, text)
         # JSON can spell half of a surrogate pair, which is no character and has no UTF-8.
         whole = row[field].encode(errors="replace").decode()
         yield whole, replaced or whole != row[field]
+
+
+def _require_one(path: Path, number: int, field: str, text: str) -> None:
+    """Refuse a row that gives its field more than once: Python's json would keep the last and drop the others."""
+    names = json.loads(text, object_pairs_hook=lambda pairs: [name for name, _ in pairs])
+    if names.count(field) > 1:
+        raise InputError(f"{path}, line {number}: the field `{field}` is there {names.count(field)} times. Keep one.")
 
 
 def _rows(path: Path, field: str) -> Texts:
@@ -255,6 +264,8 @@ def _columns(path: Path, field: str) -> Texts:
     with pq.ParquetFile(path) as file:
         if field not in file.schema_arrow.names:
             raise InputError(f"{path} has no column `{field}`; it has: {', '.join(file.schema_arrow.names)}.")
+        if (count := file.schema_arrow.names.count(field)) > 1:
+            raise InputError(f"{path} has {count} columns named `{field}`. Rename the others.")
         _require_strings(path, file.schema_arrow.field(field))
         for batch in file.iter_batches(batch_size=1000, columns=[field]):
             for data in _as_bytes(batch.column(0)).to_pylist():

@@ -16,7 +16,7 @@ from cratelm.artifacts import hash_file
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.hub import dataset_folder, download, list_dataset
 from cratelm.corpus.packaged import PACKAGED
-from cratelm.corpus.readers import READERS, Texts, list_files, read_file
+from cratelm.corpus.readers import READERS, Texts, given_path, list_files, read_file
 from cratelm.errors import InputError
 
 SHARD_BYTES = 64_000_000
@@ -82,7 +82,7 @@ def open_source(config: CorpusConfig, scratch: Path) -> Source:
         return Source(config.corpus, ((),))
     if config.corpus.startswith(HUB):
         return _of_hub(config, scratch)
-    path = Path(config.corpus)
+    path = given_path(config.corpus)
     folder = path if path.is_dir() else path.parent
     sizes = {file.relative_to(folder).as_posix(): file.stat().st_size for file in list_files(path)}
     return Source(

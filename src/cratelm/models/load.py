@@ -30,6 +30,8 @@ SIZES = LAYERS | {
 }
 """What config.json calls the sizes of a model; transformers takes any value, and fails late or never."""
 LARGEST = 2**31
+PLAIN = ("F64", "F32", "BF16", "F16", "I64", "I32", "BOOL")
+"""The types of safetensors that hold numbers as they are. In fewer bits they are quantised, and scaled by others."""
 
 
 def load_causal_lm(folder: Path) -> PreTrainedModel:
@@ -40,6 +42,7 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} holds no model: config.json is missing.")
     _require_sizes(folder)
+    require_unquantised(folder)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -56,6 +59,9 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
     forget_generation_settings(model)
     # Settings of a config.json that change the form of outputs, not their numbers.
     model.config.return_dict, model.config.output_hidden_states = True, False
+    for module in model.modules():  # in chunks, a site would be called for some tokens at a time
+        if hasattr(module, "chunk_size_feed_forward"):
+            module.chunk_size_feed_forward = 0
     return model
 
 
@@ -97,6 +103,25 @@ def _require_sizes(folder: Path) -> None:
             if value is not None and not isinstance(value, list) and (type(value) is not int or not 1 <= value <= most):
                 raise InputError(
                     f"{folder / 'config.json'}: {name} is {shown(value)}; it must be a whole number from 1 to {most:,}."
+                )
+
+
+def require_unquantised(folder: Path) -> None:
+    """Refuse weights in few bits: transformers would take the bare numbers for weights, or skip what scales them.
+
+    Old checkpoints of GPT-2 keep the mask of attention in bytes, as a `bias`, which is no weight.
+    """
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt") as weights:
+                kinds = {name: weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            continue  # loading it says what is wrong
+        for name, kind in kinds.items():
+            if kind not in PLAIN and not name.endswith("bias"):
+                raise InputError(
+                    f"{file} is quantised: {name} is stored as {kind}. Models are measured in float32; save this one "
+                    "dequantised, with weights in float32, bfloat16 or float16."
                 )
 
 

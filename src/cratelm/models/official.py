@@ -16,6 +16,7 @@ from cratelm.errors import InputError, first_line
 from cratelm.models import BaselineConfig, BaselineForCausalLM, CrateConfig, CrateForCausalLM
 from cratelm.models.configuration_decoder import DecoderConfig
 from cratelm.models.decoder import DecoderForCausalLM
+from cratelm.ranges import shown
 
 Tensors = dict[str, torch.Tensor]
 
@@ -62,6 +63,8 @@ def import_official(path: Path, activation: str | None = None) -> DecoderForCaus
     """
     arguments, tensors = _read(path)
     crate = any(name.endswith("ista.weight") for name in tensors)
+    if not crate and arguments.get("bias") and not any(name.endswith(".bias") for name in tensors):
+        raise InputError(f"{path} lacks all biases, and its model_args say that the model has some.")
     _require_activation(path, crate, activation)
     try:
         model = _empty_model(_sizes(path, arguments), tensors, crate, activation)
@@ -100,6 +103,9 @@ def _sizes(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"{path}: model_args has no {missing[0]!r}.")
     if unknown := sorted(str(name) for name in arguments if name not in (*SIZES, "bias", "dropout")):
         raise InputError(f"{path}: model_args has {', '.join(unknown)}, which these models do not know.")
+    for name in SIZES:
+        if type(arguments[name]) is not int or arguments[name] < 1:
+            raise InputError(f"{path}: model_args gives {name} {shown(arguments[name])}; it must be a whole number.")
     return {ours: arguments[theirs] for theirs, ours in SIZES.items()}
 
 
@@ -110,6 +116,7 @@ def export_official(model: DecoderForCausalLM, path: Path) -> None:
     """
     config = model.config
     require_official(cast(DecoderConfig, config))
+    require_tied(model.lm_head.weight, model.model.embed_tokens.weight, "the model")
     arguments = {
         "n_layer": config.num_hidden_layers,
         "n_head": config.num_attention_heads,
@@ -159,6 +166,8 @@ def load_exactly(model: DecoderForCausalLM, tensors: Tensors, source: str) -> No
         if tensor.shape != wanted[name].shape:
             shapes = f"{tuple(tensor.shape)}, not {tuple(wanted[name].shape)}"
             raise InputError(f"{source}: {name} has the shape {shapes}.")
+        if not tensor.isfinite().all():
+            raise InputError(f"{source}: {name} holds numbers that are not finite: it is damaged.")
     model.load_state_dict(tensors, strict=False)  # all but the head, which is the token embedding
     model.tie_weights()
 
@@ -172,16 +181,33 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
         raise InputError(f"{path} cannot be read as a checkpoint of tensors alone: {first_line(error)}") from error
     if not isinstance(checkpoint, dict) or not {"model", "model_args"} <= checkpoint.keys():
         raise InputError(f"{path} is no official checkpoint: it has no `model` and `model_args`.")
-    for name, tensor in checkpoint["model"].items() if isinstance(checkpoint["model"], dict) else ():
-        if not isinstance(tensor, torch.Tensor):
-            raise InputError(f"{path}: {name} is no tensor.")
     if not isinstance(checkpoint["model"], dict) or not isinstance(checkpoint["model_args"], dict):
         raise InputError(f"{path} is no official checkpoint: its `model` and `model_args` are no dictionaries.")
-    tensors = {str(name).removeprefix("_orig_mod."): tensor for name, tensor in checkpoint["model"].items()}
-    # nanoGPT without flash attention stores its causal mask (1, 1, T, T) as a buffer; the mask is no weight.
-    return checkpoint["model_args"], {
-        name: tensor for name, tensor in tensors.items() if not (name.endswith(".attn.bias") and tensor.ndim == 4)
-    }
+    tensors: Tensors = {}
+    for name, tensor in checkpoint["model"].items():
+        plain = str(name).removeprefix("_orig_mod.")
+        if plain in tensors:
+            raise InputError(f"{path} holds {plain} twice, with and without `_orig_mod.`. Keep one of the two.")
+        tensors[plain] = tensor
+    return checkpoint["model_args"], {name: of for name, of in tensors.items() if not _is_mask(path, name, of)}
+
+
+def _is_mask(path: Path, name: str, tensor: Any) -> bool:
+    """Whether a tensor is the causal mask (1, 1, T, T) that nanoGPT stores without flash attention: it is no weight.
+
+    Raises InputError for another mask, which these models would not follow, and for what holds no plain numbers.
+    """
+    if not isinstance(tensor, torch.Tensor):
+        raise InputError(f"{path}: {name} is no tensor.")
+    if name.endswith(".attn.bias") and tensor.ndim == 4:
+        if not torch.equal(tensor.bool(), torch.ones(1, 1, *tensor.shape[2:], dtype=torch.bool).tril()):
+            raise InputError(f"{path}: the mask {name} is not causal, and these models see all earlier tokens alone.")
+        return True
+    if not tensor.is_floating_point() or tensor.element_size() < 2:
+        raise InputError(f"{path}: {name} is of {tensor.dtype}. Save the checkpoint dequantised, in float32.")
+    if tensor.is_meta or tensor.layout != torch.strided:
+        raise InputError(f"{path}: {name} is stored without its numbers, or sparsely. Save it as a dense tensor.")
+    return False
 
 
 def _to_ours(path: Path, tensors: Tensors, crate: bool) -> Tensors:

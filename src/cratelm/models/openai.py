@@ -1,5 +1,6 @@
 """OpenAI's GPT-2 weights, from a folder or the hub, as our baseline with GELU and biases."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from transformers import AutoConfig, GPT2Config, GPT2LMHeadModel
 
 from cratelm.errors import InputError, first_line
 from cratelm.models import BaselineConfig, BaselineForCausalLM
-from cratelm.models.load import require_fitting
+from cratelm.models.load import require_fitting, require_unquantised
 from cratelm.models.official import load_exactly, require_tied
 
 LAYER = {
@@ -73,6 +74,7 @@ def _load(source: str) -> GPT2LMHeadModel:
         kind = AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
         if kind != GPT2Config.model_type:
             raise InputError(f"{source} holds a {kind} model. GPT-2 can be imported; others are recorded as they are.")
+        require_unquantised(Path(source))
         loaded: Any = GPT2LMHeadModel.from_pretrained(
             source,
             dtype=torch.float32,

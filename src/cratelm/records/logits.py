@@ -31,7 +31,7 @@ def write_logits(folder: Path, recording: Recording, count: int) -> list[str]:
             unknown.append(site.name)
             continue
         for first, some in _numbered(directions):
-            effects = unembedding.effects(some)[:, : recording.vocabulary]  # an embedding may be padded beyond it
+            effects = unembedding.effects(some, recording.vocabulary)
             tables.append(_rows(layer, first, effects, count))
     pq.write_table(pa.concat_tables([SCHEMA.empty_table(), *tables]), folder / FILE, compression="zstd")
     return unknown

@@ -25,7 +25,7 @@ from cratelm.records.halves import Half, Shard
 from cratelm.sae.open import load_network, start_of
 from cratelm.training.text_losses import context_length
 from cratelm.units.signs import known_sign
-from cratelm.units.sites import at_sites, find_sites
+from cratelm.units.sites import at_sites, find_sites, require_units
 
 HALVES = ("explain", "score")
 SIGNS = "signs.json"
@@ -93,24 +93,23 @@ class Recording:
 
     @cached_property
     def sites(self) -> list[Site]:
-        """The sites, their widths seen in a pass over two tokens."""
+        """The sites, and whether they are signed."""
         network = self.network
         names = find_sites(network, self.config.sites)
-        shapes: dict[str, torch.Size] = {}
-        with torch.inference_mode(), at_sites(network, names, lambda name, x: shapes.update({name: x.shape})):
-            network.base_model(input_ids=torch.full((1, 2), self.start, device=network.device), use_cache=False)
-        for name in names:
-            shape = shapes.get(name)
-            if shape is None or len(shape) != 3 or shape[:2] != (1, 2):
-                raise InputError(
-                    f"{name} gives {'nothing' if shape is None else tuple(shape)}, where units are read from outputs "
-                    "(contexts, tokens, units). Name other modules in --sites."
-                )
+        widths = self._widths(names)
         known = {name: known_sign(network, name) for name in names}
         seen = self._seen([name for name in names if known[name] is None])
         signed = {name: bool(seen.get(name, known[name])) for name in names}
         how = {name: "seen" if name in seen else "known" for name in names}
-        return [Site(name, shapes[name][2] * (1 + signed[name]), signed[name], how[name]) for name in names]
+        return [Site(name, widths[name] * (1 + signed[name]), signed[name], how[name]) for name in names]
+
+    def _widths(self, names: list[str]) -> dict[str, int]:
+        """How many coordinates each site's output has, seen in a pass over two tokens."""
+        outputs: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+        ids = torch.full((1, 2), self.start, device=self.network.device)
+        with torch.inference_mode(), at_sites(self.network, names, lambda name, output: outputs[name].append(output)):
+            self.network.base_model(input_ids=ids, use_cache=False)
+        return {name: _width(name, found) for name, found in outputs.items()}
 
     def _seen(self, names: list[str]) -> dict[str, bool]:
         """Which of the sites are negative somewhere in the text.
@@ -165,6 +164,24 @@ class Recording:
         if output.amin() < 0:
             raise RunError(f"{site.name} holds negative activations, where none were expected. Please report this.")
         return output
+
+
+def _width(name: str, outputs: list[torch.Tensor]) -> int:
+    """The coordinates of what a site gave for (1, 2) tokens; InputError where it is not once (1, 2, coordinates)."""
+    if not outputs:
+        raise InputError(f"{name} gives nothing: the model never calls it. Name other modules in --sites.")
+    if len(outputs) > 1:
+        raise InputError(
+            f"{name} is called {len(outputs)} times in a pass, as where layers share a module: a token has no one "
+            "activation there. Name other modules in --sites."
+        )
+    require_units(name, outputs[0])
+    if outputs[0].shape[:2] != (1, 2):
+        raise InputError(
+            f"{name} gives {tuple(outputs[0].shape)} for 1 text of 2 tokens, where units are read from outputs "
+            "(batch, tokens, units). Name other modules in --sites."
+        )
+    return outputs[0].shape[2]
 
 
 @lru_cache(maxsize=1)

@@ -45,6 +45,7 @@ from cratelm.score.metrics.whole_text import WHOLE_TEXT
 from cratelm.score.registry import ENDPOINT_METRICS, HEADLINE_METRICS
 from cratelm.score.score import score
 from cratelm.score.scored import DOCUMENTS
+from cratelm.stages import threads
 from cratelm.training.config import TrainConfig
 from cratelm.training.curve import read_curve
 from cratelm.training.evaluate import Validation
@@ -91,7 +92,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
         result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
     if cell.has_autoencoders:
         result["autoencoders"] = _measure_autoencoders(cell, trained, tokens, work, measuring, progress)
-    result["run"] = _run(began)
+    result["run"] = _run(began) | {"threads": {"training": trained.manifest.get("threads"), "measuring": threads()}}
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, plain(result))
     shutil.rmtree(measuring)

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from cratelm.artifacts import read_json
+from cratelm.artifacts import MANIFEST, read_json, read_object
 from cratelm.errors import InputError
 from cratelm.progress import Progress
 from cratelm.reproduce.cell import SCHEMA, run_cell, text_of
@@ -25,6 +26,7 @@ from cratelm.reproduce.matrix import Cell
 from cratelm.reproduce.page import write_page
 from cratelm.sae.extra import require_sae_lens
 from cratelm.shards import EngineConfig, require_engine, run_shards
+from cratelm.stages import IDENTITY
 
 ONE = EngineConfig()
 """One cell after another, in this process."""
@@ -43,6 +45,7 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
     left = [cell for cell in chosen if not (out / "cells" / f"{cell.name}.json").is_file()]
     if any(cell.has_autoencoders for cell in left):
         require_sae_lens()
+    _require_threads(left, out / "work", threads_of(engine.workers))
     with progress.task("cells", total=len(chosen), done=len(chosen) - len(left)) as bar:
         if engine == ONE:
             for cell in left:
@@ -69,6 +72,31 @@ def _run_side_by_side(cells: Sequence[Cell], out: Path, progress: Progress, engi
     run_shards(_Worker(cells, out, engine.workers), len(cells), engine, log)
 
 
+def threads_of(workers: int) -> int:
+    """How many threads a cell is run on: OMP_NUM_THREADS if it is set, else a worker's share of the processor."""
+    if workers == 1 or "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
+def _require_threads(cells: Sequence[Cell], work: Path, now: int) -> None:
+    """Refuse to go on with a cell on another number of threads: its bytes would be those of no one number.
+
+    A finished model may have been laid there from elsewhere: its threads are kept with the cell's result instead.
+    """
+    for cell in cells:
+        name = escape(cell.name)
+        models = [f"models/{name}{part}.partial/{IDENTITY}" for part in ("", "-untrained", "+sae-*")]
+        measured = [f"measured/{name}/**/{file}" for file in (IDENTITY, MANIFEST)]
+        for before in (read_object(f).get("threads") for glob in (*models, *measured) for f in work.glob(glob)):
+            if before not in (None, now):
+                raise InputError(
+                    f"the cell {cell.name} was begun on {before} threads, this command would go on with {now}, and the "
+                    f"two do not give the same bytes. Set OMP_NUM_THREADS={before} to go on, with any --workers, or "
+                    f"remove its folders from {work / 'models'} and {work / 'measured'} to begin it again."
+                )
+
+
 @dataclass(frozen=True)
 class _Worker:
     """Runs a cell by its number, on its share of the processor; picklable."""
@@ -79,7 +107,7 @@ class _Worker:
 
     def __call__(self, number: int) -> None:
         cell = self.cells[number]
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.workers))
+        torch.set_num_threads(threads_of(self.workers))
         run_cell(cell, self.out / "cells", self.out / "work", Progress(Console(quiet=True)))
         sys.stderr.write(f"{cell.name} is done\n")
 

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from cratelm.errors import InputError
+from cratelm.units.sites import with_first
 
 
 class AttachedSae(nn.Module):
@@ -50,7 +51,7 @@ def attach_saes(model: PreTrainedModel, saes: Mapping[str, Any], substitute: boo
 
 
 def _behind(site: str, attached: AttachedSae, coordinates: int):
-    def hook(module: nn.Module, inputs: object, output: torch.Tensor | tuple) -> torch.Tensor | tuple:
+    def hook(module: nn.Module, inputs: object, output: Any) -> Any:
         first = output if isinstance(output, torch.Tensor) else output[0]
         if first.shape[-1] != coordinates:
             raise InputError(
@@ -58,6 +59,6 @@ def _behind(site: str, attached: AttachedSae, coordinates: int):
                 "another model or site."
             )
         changed = attached(first)
-        return changed if isinstance(output, torch.Tensor) else (changed, *output[1:])
+        return changed if isinstance(output, torch.Tensor) else with_first(output, changed)
 
     return hook

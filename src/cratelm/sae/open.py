@@ -15,17 +15,19 @@ from cratelm.models.subject import SAES, model_folder, open_subject
 from cratelm.sae.attach import attach_saes
 from cratelm.sae.extra import require_sae_lens
 from cratelm.training.evaluation import open_language_model
+from cratelm.training.text_losses import require_causal
 
 
 def load_network(folder: Path, substitute: bool = False) -> PreTrainedModel:
     """A model ready to be measured, on the GPU if there is one, by the folder that `model_folder` gives.
 
     Of an sae stage's folder, the model that it was made for with the autoencoders attached (`substitute`: see
-    `attach_saes`); InputError where that model is gone, or has become another one.
+    `attach_saes`); InputError where that model is gone, has become another one, or sees later tokens.
     """
     if not (folder / SAES).is_file():
         network = load_causal_lm(folder).eval()
         nn.Module.to(network, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        require_causal(network)
         return network
     network = load_network(model_folder(base_of(open_artifact(folder, "sae"))))
     attach_saes(network, read_saes(folder, str(network.device)), substitute)

@@ -63,26 +63,31 @@ class Reconstruction:
 
     def __init__(self, coordinates: int, latents: int):
         self.tokens = 0
+        self.first: torch.Tensor | None = None
+        """(d,): the first x. Sums are of the distances from it, so that those of an x that never varies are 0."""
         self.sum, self.squares, self.error = torch.zeros(coordinates, dtype=torch.float64), 0.0, 0.0
         self.fired = torch.zeros(latents, dtype=torch.int64)
 
     def update(self, x: torch.Tensor, latents: torch.Tensor, reconstruction: torch.Tensor) -> None:
         """See x (N, d), its latents (N, h) and what they reconstruct (N, d)."""
         self.tokens += len(x)
-        self.sum += x.double().sum(0).cpu()
-        self.squares += x.double().square().sum().item()
+        self.first = x[0].double() if self.first is None else self.first
+        apart = x.double() - self.first
+        self.sum += apart.sum(0).cpu()
+        self.squares += apart.square().sum().item()
         self.error += (x - reconstruction).double().square().sum().item()
         self.fired += (latents > 0).sum(0).cpu()
 
     @property
     def mean(self) -> torch.Tensor:
         """The mean of x: (d,) float64."""
-        return self.sum / self.tokens
+        assert self.first is not None
+        return self.first.cpu() + self.sum / self.tokens
 
     def figures(self) -> dict[str, Any]:
         """L0, explained variance, dead share, and the histogram of how often latents fire."""
         # Centred: the variance is taken round the mean of each coordinate, and summed over them.
-        variance = self.squares - self.tokens * self.mean.square().sum().item()
+        variance = self.squares - self.sum.square().sum().item() / self.tokens
         rate = self.fired.numpy() / self.tokens
         alive = rate[rate > 0]
         counts, _ = np.histogram(np.log10(alive).clip(DENSITY_EDGES[0]), DENSITY_EDGES)

@@ -53,7 +53,8 @@ class ActivationStream:
             for first in range(number * self.rows, last, at_once):
                 rows = [self.windows[row]["input_ids"] for row in range(first, min(first + at_once, last))]
                 self.model.base_model(input_ids=torch.stack(rows).to(self.model.device), use_cache=False)
-        return {site: _joined(site, found) for site, found in parts.items()}
+        tokens = self.rows * self.windows.context
+        return {site: _joined(site, found, tokens) for site, found in parts.items()}
 
     def batches(self, number: int, size: int) -> Iterator[Activations]:
         """A block's activations in batches of mixed tokens; what fills no batch is left out."""
@@ -67,10 +68,15 @@ class ActivationStream:
             yield {site: activations[rows].clone() for site, activations in block.items()}
 
 
-def _joined(site: str, parts: list[torch.Tensor]) -> torch.Tensor:
+def _joined(site: str, parts: list[torch.Tensor], tokens: int) -> torch.Tensor:
     if not parts:
         raise InputError(f"{site} gives no activations: the model never calls it. Name other modules in --sites.")
     whole = torch.cat(parts)
+    if len(whole) != tokens:
+        raise InputError(
+            f"{site} gives {len(whole):,} activations for {tokens:,} tokens: the model calls it several times in a "
+            "pass, or for some tokens alone. Name other modules in --sites."
+        )
     if not torch.isfinite(whole).all():
         raise RunError(f"activations at {site} are not finite: the model is damaged. Train it again.")
     return whole

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -101,11 +102,24 @@ def context_length(model: PreTrainedModel) -> int:
     for name in ("max_position_embeddings", "n_positions"):
         length = getattr(config, name, None)
         if isinstance(length, int) and length > 0:
-            return length
+            return length - _rows_before(model, length)
     raise InputError(
         "the model's config.json does not say how many tokens it can read: max_position_embeddings (or n_positions) "
         "is missing. Add it."
     )
+
+
+def _rows_before(model: PreTrainedModel, length: int) -> int:
+    """How many rows of a model's table of `length` positions come before its first position.
+
+    Models after RoBERTa count positions from behind the padding token's number: of 514 rows they use 512.
+    """
+    words = model.get_input_embeddings()
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding) and module is not words]
+    before = [
+        table.padding_idx + 1 for table in tables if table.padding_idx is not None and len(table.weight) == length
+    ]
+    return max(before, default=0)
 
 
 def rows_at_once(model: PreTrainedModel, length: int) -> int:
@@ -119,7 +133,9 @@ def require_causal(model: PreTrainedModel) -> None:
     pair = torch.tensor([[0, 0], [0, 1]], device=model.device)
     one, other = model(input_ids=pair, use_cache=False).logits[:, 0].float()
     if not torch.allclose(one, other, rtol=1e-4, atol=1e-4, equal_nan=True):
-        raise InputError(f"a {model.config.model_type} model as configured here sees later tokens: it has no loss.")
+        raise InputError(
+            f"a {model.config.model_type} model as configured here sees later tokens: it is no causal language model."
+        )
 
 
 @torch.no_grad()

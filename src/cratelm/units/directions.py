@@ -94,10 +94,9 @@ def _trace(model: PreTrainedModel, site: str, block: str) -> Trace | None:
     seen: dict[str, list[torch.Tensor]] = {site: [], block: []}
 
     def visit(name: str, output: torch.Tensor) -> torch.Tensor | None:
-        if name == site:
-            output = _random_like(output)
-        seen[name].append(output)
-        return output if name == site else None
+        seen[name].append(_random_like(output) if name == site else output.clone())
+        # Copies, since some models add to an output in place.
+        return seen[name][-1].clone() if name == site else None
 
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(model.config.get_text_config().vocab_size, (ROWS, TOKENS), generator=generator)

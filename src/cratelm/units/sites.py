@@ -7,10 +7,12 @@ that any transformers model can be read as it is.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 from cratelm.errors import InputError
 
@@ -54,12 +56,12 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
     """
 
     def hook_for(name: str):
-        def hook(module: nn.Module, inputs: object, output: torch.Tensor | tuple) -> torch.Tensor | tuple | None:
+        def hook(module: nn.Module, inputs: object, output: Any) -> Any:
             if isinstance(output, torch.Tensor):
                 return visit(name, output)
             # Attention and other people's blocks give their output with more beside it.
             replaced = visit(name, output[0])
-            return None if replaced is None else (replaced, *output[1:])
+            return None if replaced is None else with_first(output, replaced)
 
         return hook
 
@@ -69,6 +71,13 @@ def at_sites(model: nn.Module, names: Sequence[str], visit: Visit) -> Iterator[N
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def with_first(output: Any, first: torch.Tensor) -> Any:
+    """What a module gives with another first element, of the same kind: the code after it may need a list or names."""
+    if isinstance(output, ModelOutput):
+        return type(output)(**(dict(output) | {next(iter(output)): first}))
+    return [first, *output[1:]] if isinstance(output, list) else (first, *output[1:])
 
 
 def require_units(name: str, output: torch.Tensor) -> None:

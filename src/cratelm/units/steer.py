@@ -50,7 +50,7 @@ class Steered:
 def token_text(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
     """A token's text; the vocabulary's own name for it where it is no whole character."""
     text = str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
-    return text if text and "�" not in text else str(tokenizer.convert_ids_to_tokens(token))
+    return text if text and "�" not in text else str(tokenizer.convert_ids_to_tokens(token) or f"<unused {token}>")
 
 
 @torch.inference_mode()
@@ -77,7 +77,7 @@ def steer(
     if not after.isfinite().all():
         raise InputError("with these units clamped, what the model says is not a finite number. Give smaller values.")
     difference = after - before  # (V,)
-    order = torch.argsort(difference, descending=True, stable=True).tolist()
+    order = _tokens_in(tokenizer, torch.argsort(difference, descending=True, stable=True))
 
     def change(token: int) -> Change:
         odds = before[token].exp().item(), after[token].exp().item()
@@ -99,9 +99,14 @@ def next_words(
 ) -> list[tuple[str, float]]:
     """The `count` likeliest tokens behind a prompt with their probabilities, the likeliest first."""
     likely = _next_token(model, _read(model, tokenizer, prompt)).exp()
-    values, tokens = likely.topk(count)
-    texts = [token_text(tokenizer, token) for token in tokens.tolist()]
-    return list(zip(texts, values.tolist(), strict=True))
+    tokens = _tokens_in(tokenizer, torch.argsort(likely, descending=True, stable=True))[:count]
+    return [(token_text(tokenizer, token), likely[token].item()) for token in tokens]
+
+
+def _tokens_in(tokenizer: PreTrainedTokenizerFast, order: torch.Tensor) -> list[int]:
+    """The ids among `order` that are tokens: an embedding may have more rows than the tokenizer has tokens."""
+    known = set(tokenizer.get_vocab().values())
+    return [number for number in order.tolist() if number in known]
 
 
 def _read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
@@ -139,11 +144,18 @@ def _continue(
             generation_config=greedy_settings(
                 new_tokens,
                 _ends(tokenizer),
+                suppress_tokens=_no_tokens(model, tokenizer),
                 # A cache shows a site the newest token alone, where places can't be counted.
                 use_cache=all(clamp.positions is None for clamp in clamps),
             ),
         )
     return str(tokenizer.decode(written[0, ids.shape[1] :], clean_up_tokenization_spaces=False))
+
+
+def _no_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[int] | None:
+    """The rows of a padded head that are no tokens, which no text can hold; None where there are none."""
+    known = set(tokenizer.get_vocab().values())
+    return [row for row in range(model.config.get_text_config().vocab_size) if row not in known] or None
 
 
 def _ends(tokenizer: PreTrainedTokenizerFast) -> list[int] | None:

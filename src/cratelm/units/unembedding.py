@@ -27,19 +27,22 @@ class Unembedding:
     head: torch.Tensor
     """(V, d)."""
 
-    def effects(self, directions: torch.Tensor) -> torch.Tensor:
-        """What directions (..., d) do to each token's logit, (..., V), 0 on average."""
-        found = (_centred(directions, self.centred) * self.scale) @ self.head.T
+    def effects(self, directions: torch.Tensor, tokens: int | None = None) -> torch.Tensor:
+        """What directions (..., d) do to each token's logit, (..., V), 0 on average.
+
+        With `tokens`, of the first so many: a head may be padded beyond the tokenizer's vocabulary.
+        """
+        found = (_centred(directions, self.centred) * self.scale) @ self.head[:tokens].T
         return found - found.mean(-1, keepdim=True)
 
 
-def token_effects(model: PreTrainedModel, directions: torch.Tensor) -> torch.Tensor | None:
+def token_effects(model: PreTrainedModel, directions: torch.Tensor, tokens: int | None = None) -> torch.Tensor | None:
     """`Unembedding.effects` of a model; None where its last norm and head are of a kind that is not known.
 
     None as well where the directions are not of the hidden states.
     """
     found = find_unembedding(model)
-    return None if found is None or len(found.scale) != directions.shape[-1] else found.effects(directions)
+    return None if found is None or len(found.scale) != directions.shape[-1] else found.effects(directions, tokens)
 
 
 @torch.inference_mode()
@@ -49,6 +52,8 @@ def find_unembedding(model: PreTrainedModel) -> Unembedding | None:
     if not isinstance(head, nn.Linear) or block is None:
         return None
     probes = _probes(head.weight)
+    if probes.shape[-1] != _block_width(model, block):  # as where a projection lies between them
+        return None
     normed, logits = _outputs(model, head, block, probes)
     if normed is None or normed.shape != probes.shape or not torch.allclose(normed[3], normed[4], rtol=1e-3, atol=1e-5):
         return None
@@ -65,6 +70,14 @@ def _last_block(model: PreTrainedModel) -> str | None:
     outer = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
     longest = max(outer, key=lambda name: lists[name], default=None)
     return None if longest is None else f"{longest}.{lists[longest] - 1}"
+
+
+def _block_width(model: PreTrainedModel, block: str) -> int:
+    """How many coordinates the hidden states after a block have."""
+    seen: list[int] = []
+    with at_sites(model, [block], lambda _, output: seen.append(output.shape[-1])):
+        model.base_model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), use_cache=False)
+    return seen[0] if seen else 0
 
 
 def _probes(weight: torch.Tensor) -> torch.Tensor:

@@ -25,10 +25,9 @@ def weights_document(network: Network, layer: int, unit: int) -> dict[str, Any]:
 
 
 def _effects(network: Network, direction: torch.Tensor) -> dict[str, Any]:
-    effects = token_effects(network.model, direction)
+    effects = token_effects(network.model, direction, len(network.viewed.texts))
     if effects is None:
         return {"raised": None, "lowered": None}
-    effects = effects[: len(network.viewed.texts)]  # an embedding may be padded beyond the vocabulary
     return {
         "raised": _tokens(network, *effects.topk(COUNT)),
         "lowered": _tokens(network, *effects.topk(COUNT, largest=False)),

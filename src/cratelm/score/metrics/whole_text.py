@@ -22,26 +22,28 @@ def _compute(inputs: LayerInputs) -> Scored:
     records, layer, half = inputs.records, inputs.layer, inputs.protocol.scored_on
     stored, statistics = read_tables(records, layer, half), read_units(records, layer, half)
     units, counts, means = (stored[name] for name in ("units", "counts", "means"))
-    square = (statistics["variance"] + statistics["mean"] ** 2)[units]
+    variance = statistics["variance"][units]
     maximum = read_units(records, layer, inputs.protocol.explained_on)["maximum"]
     partner = Shuffled.draw(units, maximum, derive_seed(inputs.seed, "shuffle", layer)).partner
     said = inputs.explanations[OPENAI]
     own, control = (_expected(said, of, len(counts)) for of in (units, partner[units]))
     seen = own[:, counts > 0]
     dead, constant = statistics["firing_rate"][units] == 0, seen.min(1) == seen.max(1)
-    scores, shuffled = (correlations(means, square, expected, counts) for expected in (own, control))
+    scores, shuffled = (correlations(means, variance, expected, counts) for expected in (own, control))
     return Scored(units, scores, shuffled, np.select([dead, constant], [DEAD, CONSTANT], 0))
 
 
-def correlations(means: np.ndarray, square: np.ndarray, expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def correlations(means: np.ndarray, variance: np.ndarray, expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Pearson's r over all tokens of what is expected of each one and the units' activations: (units,).
 
-    `means` (units, V) are the activations' means on each token, `square` (units,) the mean of their squares over all;
-    `expected` (units, V); `counts` (V,). 0 where one of the two does not vary, NaN where it is not finite.
+    `means` (units, V) are the activations' means on each token, `variance` (units,) that of all of them; `expected`
+    (units, V); `counts` (V,). 0 where one of the two does not vary, NaN where it is not finite.
     """
-    sums = [means @ counts, expected @ counts, square * counts.sum(), expected**2 @ counts, (means * expected) @ counts]
-    found = correlation(np.stack([np.full(len(square), counts.sum()), *sums], axis=-1))
-    return np.where(np.isfinite(square), found, np.nan)
+    count = counts.sum()
+    # About their means: the table's float32 says nothing of a variance that is small beside the square of its mean.
+    x, y = (of - (of @ counts / count)[:, None] for of in (means.astype(np.float64), expected))
+    sums = [np.full(len(x), count), 0 * variance, y @ counts, variance * count, y**2 @ counts, (x * y) @ counts]
+    return np.where(np.isfinite(variance), correlation(np.stack(sums, axis=-1)), np.nan)
 
 
 def _expected(explanations: Explanations, units: np.ndarray, vocabulary: int) -> np.ndarray:
