@@ -1,7 +1,5 @@
 """A training of a second or two: python training_runs.py TOKENS OUT STEPS [MODEL], also under torchrun."""
 
-import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +7,6 @@ from pathlib import Path
 from cratelm.artifacts import open_artifact
 from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
-from cratelm.training.checkpoints import COMMIT
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 
@@ -34,27 +31,6 @@ def longer(config: TrainConfig, steps: int) -> TrainConfig:
 def run(tokens: Path, out: Path, config: TrainConfig = CONFIG) -> None:
     """Train in this process."""
     train(config, open_artifact(tokens, "tokens"), out, Progress())
-
-
-def run_and_die(tokens: Path, out: Path, file: str) -> None:
-    """Train, and be killed as soon as a file of a checkpoint is there: half of it, or all where it has its last name.
-
-    Python tells its hooks of nearly all that it does, so the next thing that the process does is its end.
-    """
-    written = out.with_name(f"{out.name}.partial") / "checkpoints" / file
-    dying = False
-
-    def hear(event: str, arguments: tuple) -> None:
-        nonlocal dying
-        if dying or not os.path.exists(written):  # noqa: PTH110  pathlib would be heard here again
-            return
-        dying = True
-        if written.name != COMMIT:
-            os.truncate(written, written.stat().st_size // 2)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hear)
-    run(tokens, out)
 
 
 if __name__ == "__main__":

@@ -202,7 +202,9 @@ def _prepare_tokenizer(config: CorpusConfig, source: Source, path: Path) -> None
         from cratelm.corpus.model_tokenizer import require_agreement  # which imports transformers: seconds
 
         require_agreement(tokenizer_path(Path(config.tokenizer)))
-    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, source))).save(str(path))
+    beside = path.with_name(f"{path.name}.new")  # a killed run must not take half of it for all
+    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, source))).save(str(beside))
+    beside.replace(path)
 
 
 def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[str, Any]:
