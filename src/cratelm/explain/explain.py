@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
-from cratelm.errors import InputError
+from cratelm.errors import InputError, first_line
 from cratelm.explain.config import LLM, ExplainConfig
 from cratelm.explain.controls import Constant, RandomNumbers
 from cratelm.explain.graph import PatternGraphs
@@ -188,7 +188,7 @@ def read_explanations(
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path} is damaged ({error}). Remove its folder and explain again.") from error
+        raise InputError(f"{path} is damaged ({first_line(error)}). Remove its folder and explain again.") from error
     unit, mean = table["unit"].to_numpy().astype(np.int64), table["mean"].to_numpy()
     if explainer == "graph":
         fixed = np.stack([table[f"fixed_{k}"].to_numpy().astype(np.int64) for k in range(3)], axis=1)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cratelm.artifacts import Artifact
-from cratelm.errors import InputError
+from cratelm.errors import InputError, first_line
 from cratelm.explain.config import LLM
 from cratelm.explain.selection import PROTOCOLS
 from cratelm.judges.explainer import explain_units
@@ -61,7 +61,7 @@ def read_words(
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path} is damaged ({error}). Remove its folder and explain again.") from error
+        raise InputError(f"{path} is damaged ({first_line(error)}). Remove its folder and explain again.") from error
     said = dict(zip(table["unit"].to_pylist(), table["explanation"].to_pylist(), strict=True))
     silent = frozenset(unit for unit, sentence in said.items() if sentence == SILENT)
     known = {unit: None if unit in silent else sentence for unit, sentence in said.items()}

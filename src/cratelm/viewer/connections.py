@@ -1,9 +1,9 @@
 """Connections that send nothing, or read nothing, or do so too slowly, and hold nobody else up.
 
-A server that takes so many connections and no more can be locked by clients that open them and keep silent, or ask and
-never read the answer. Here a connection has HEADER_SECONDS for the headers of a request, and READING_SECONDS to take
-something of what was answered; and where connections become many, those that keep the server waiting make room for new ones, the
-oldest first.
+A server that takes so many connections and no more can be locked by clients that open them and keep silent, or ask
+and never read the answer. Here a connection has HEADER_SECONDS for the headers of a request, and READING_SECONDS to
+take something of what was answered; and where connections become many, those that keep the server waiting make room
+for new ones, the oldest first.
 """
 
 import asyncio
