@@ -205,6 +205,18 @@ def test_an_export_of_the_viewer_takes_no_folder_of_somebody_elses(original, tmp
     assert (tmp_path / "pages.partial" / "thesis.txt").read_text() == "mine"
 
 
+def test_an_export_of_the_viewer_that_was_stopped_is_not_removed_with_a_file_of_somebody_elses(original, tmp_path):
+    from cratelm.viewer.export import MARK
+
+    (tmp_path / "pages.partial").mkdir()
+    for name in (MARK, "thesis.txt"):
+        (tmp_path / "pages.partial" / name).write_text("mine")
+    status, _, said = asked(["view", str(original / "study"), "--export", str(tmp_path / "pages")])
+    assert status == 2
+    assert "thesis.txt" in said
+    assert (tmp_path / "pages.partial" / "thesis.txt").read_text() == "mine"
+
+
 def test_a_reproduction_writes_over_no_readme_of_somebody_elses(tmp_path) -> None:
     (tmp_path / "README.md").write_text("mine")
     for more in (["--page"], ["--only", "*-crate-s0"]):

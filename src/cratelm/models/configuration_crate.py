@@ -36,5 +36,5 @@ class CrateConfig(DecoderConfig):
         super().validate_architecture()
         if not 1 <= self.ista_steps <= MOST_STEPS:
             raise ValueError(f"ista_steps must be 1 or more, at most {MOST_STEPS:,}, not {self.ista_steps}")
-        if self.dictionary_size < 1:
+        if self.dictionary_size is not None and self.dictionary_size < 1:
             raise ValueError(f"dictionary_size must be 1 or more, not {self.dictionary_size}")
