@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -21,11 +22,14 @@ from cratelm.cli import run
 from cratelm.errors import InputError
 from cratelm.output import print_json
 from cratelm.ranges import Range
+from cratelm.validate import puzzles
 from tests.options import numeric_options
 
+PUZZLES = Path(puzzles.__file__).with_name("puzzles.json")
 EXAMPLES = int(os.environ.get("CRATELM_EXAMPLES", "25"))
 FAST = ["--training.tokens", "256", "--training.batch", "2", "--training.evaluations", "1"]
 FAST += ["--shape.layers", "1", "--shape.width", "8", "--shape.heads", "2", "--shape.context", "64"]
+SAE = ["--width", "1x", "--k", "4", "--tokens", "800", "--batch", "80", "--buffer", "400", "--documents", "2"]
 COMMANDS = {
     "show": ["show", "study", "crate/0/1", "--json"],
     "show of a recording": ["show", "study/records/crate", "0/1"],
@@ -38,10 +42,14 @@ COMMANDS = {
     "analyze": ["analyze", "study/models/crate", "--text", "study/tokens", "--out", "made", "--tokens", "500"],
     "record": ["record", "study/models/crate", "--text", "study/tokens", "--out", "made", "--tokens", "2000"],
     "train": ["train", "--preset", "smoke", "--tokens", "study/tokens", "--out", "made", *FAST],
+    "sae": ["sae", "study/models/crate", "--text", "study/tokens", "--out", "made", "--json", *SAE],
+    "view": ["view", "study", "--export", "made"],
+    "validate": ["validate", "constant", "--puzzles", "puzzles.json", "--json"],
     "tokenize": ["tokenize", "corpus.txt", "--out", "made", "--tokenizer", "bpe:300"],
     "study": ["study", "--preset", "smoke", "--corpus", "corpus.txt", "--out", "study"],
 }
-LIGHT = [name for name in COMMANDS if name not in ("score", "analyze", "record", "train")]
+HEAVY = ["score", "analyze", "record", "train", "sae", "view", "validate"]
+LIGHT = [name for name in COMMANDS if name not in HEAVY]
 
 
 def asked(arguments: list[str]) -> tuple[int, str, str]:
@@ -110,22 +118,39 @@ def original(study: Path, corpus_file: Path, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("original")
     shutil.copytree(study, folder / "study")
     shutil.copyfile(corpus_file, folder / "corpus.txt")
+    shutil.copyfile(PUZZLES, folder / "puzzles.json")
     return folder
 
 
 @settings(max_examples=EXAMPLES)
 @given(st.sampled_from(sorted(LIGHT)), st.sampled_from(DAMAGE), st.integers(0, 2**32))
 def test_a_damaged_folder_is_refused_in_one_line_and_no_file_is_lost(original, command, damage, seed) -> None:
-    chance = random.Random(seed)
+    require_nothing_lost(original, command, damage, random.Random(seed))
+
+
+@pytest.mark.parametrize("command", HEAVY)
+@settings(max_examples=max(2, EXAMPLES // 8))
+@given(st.sampled_from(DAMAGE), st.integers(0, 2**32))
+def test_what_takes_longer_refuses_a_damaged_folder_in_one_line_too(original, command, damage, seed) -> None:
+    require_nothing_lost(original, command, damage, random.Random(seed))
+
+
+def require_nothing_lost(original: Path, command: str, damage: Callable, chance: random.Random) -> None:
+    """Damage a file that a command reads, and run it."""
     with TemporaryDirectory() as name, chdir(name):
         shutil.copytree(original, name, dirs_exist_ok=True)
         touched = [word for word in COMMANDS[command] if (Path(name) / word).exists()]
-        files = sorted(path for word in touched for path in files_of(Path(name) / word)) or [Path(name, "corpus.txt")]
+        files = sorted(path for word in touched for path in named_by(Path(name) / word)) or [Path(name, "corpus.txt")]
         damage(chance.choice(files), chance)
         before = files_of(Path(name))
         require_clear(COMMANDS[command])
         after = files_of(Path(name))
         assert {path: after.get(path) for path in before} == before
+
+
+def named_by(place: Path) -> list[Path]:
+    """The files of a folder, or the file itself."""
+    return [place] if place.is_file() else list(files_of(place))
 
 
 @pytest.mark.parametrize("command", [name for name, words in COMMANDS.items() if "made" in words])
@@ -180,6 +205,18 @@ def test_an_export_of_the_viewer_takes_no_folder_of_somebody_elses(original, tmp
     assert (tmp_path / "pages.partial" / "thesis.txt").read_text() == "mine"
 
 
+def test_an_export_of_the_viewer_that_was_stopped_is_not_removed_with_a_file_of_somebody_elses(original, tmp_path):
+    from cratelm.viewer.export import MARK
+
+    (tmp_path / "pages.partial").mkdir()
+    for name in (MARK, "thesis.txt"):
+        (tmp_path / "pages.partial" / name).write_text("mine")
+    status, _, said = asked(["view", str(original / "study"), "--export", str(tmp_path / "pages")])
+    assert status == 2
+    assert "thesis.txt" in said
+    assert (tmp_path / "pages.partial" / "thesis.txt").read_text() == "mine"
+
+
 def test_a_reproduction_writes_over_no_readme_of_somebody_elses(tmp_path) -> None:
     (tmp_path / "README.md").write_text("mine")
     for more in (["--page"], ["--only", "*-crate-s0"]):
@@ -204,3 +241,32 @@ def test_json_for_other_programs_has_no_nan(capsys) -> None:
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"a": [None, 1.5], "b": [None, "é\udce9"]}
     assert printed.isascii()
+
+
+def test_a_database_of_somebody_elses_is_not_taken_for_a_judges_answers(tmp_path) -> None:
+    from cratelm.llm.cache import Answers
+
+    with sqlite3.connect(tmp_path / "mine.db") as database:
+        database.execute("create table thesis (text)")
+    before = (tmp_path / "mine.db").read_bytes()
+    with pytest.raises(InputError, match="is a database of something else"):
+        Answers(tmp_path / "mine.db")
+    assert (tmp_path / "mine.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["new/folder/x.pt", "x.pt"])
+def test_a_model_is_exported_whole_wherever_it_shall_go(place, original, tmp_path) -> None:
+    model = str(original / "study" / "models" / "crate" / "model")
+    assert asked(["import", model, str(tmp_path / place), "--to-official"])[0] == 0
+    assert [path.name for path in (tmp_path / place).parent.iterdir()] == ["x.pt"]
+
+
+def test_a_text_that_is_no_checkpoint_is_refused_in_one_line(original, tmp_path) -> None:
+    require_clear(["import", str(original / "corpus.txt"), str(tmp_path / "model")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_that_is_no_address_is_the_inputs_fault(original) -> None:
+    status, _, said = asked(["view", str(original / "study"), "--host", "999.1.1.1"])
+    assert status == 2
+    assert "--host 999.1.1.1 is no address" in said

@@ -118,6 +118,23 @@ def test_tokenizer_settings_change_neither_the_text_nor_the_loss(setting, speaki
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("value", [[], "much", {"a": 1}])
+def test_a_tokenizer_setting_of_the_wrong_type_is_refused_in_one_line(value, speaking: Path, capsys) -> None:
+    file = speaking / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": value}))
+    assert run(["steer", str(speaking), "0/3=2", "--prompt", "the film was"]) == 2
+    assert "transformers builds no tokenizer from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "said"), [("config.json", "is damaged"), ("tokenizer.json", "is no tokenizer")])
+def test_nobody_is_told_to_remove_a_model_of_their_own(name, said, speaking: Path, capsys) -> None:
+    (speaking / name).write_text("[]")
+    assert run(["steer", str(speaking), "0/3=2", "--prompt", "the film was"]) == 2
+    message = capsys.readouterr().err
+    assert message.count(said) == 1
+    assert "Remove" not in message
+
+
 def test_an_added_token_has_the_bytes_of_its_own_text() -> None:
     tokenizer = train_bpe(["a film"], 257)
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in ("  ", "日本", "né")])

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from cratelm.errors import InputError, RunError
 from cratelm.stages import IDENTITY
 from cratelm.training.checkpoints import COMMIT, commit, name_of_run, newest_committed
 from cratelm.training.train import train
-from tests import training_runs
+from tests import dying
 from tests.training_runs import CONFIG
 
 ROOT = os.geteuid() == 0
@@ -37,7 +36,7 @@ def whole(tokens, tmp_path_factory, quiet) -> Artifact:
 def ready() -> multiprocessing.context.BaseContext:
     """Processes that have imported everything already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training_runs"])
+    context.set_forkserver_preload(["tests.dying"])
     return context
 
 
@@ -46,17 +45,23 @@ def test_a_run_killed_while_it_writes_a_checkpoints_file_ends_with_the_same_byte
     file, ready, whole, tokens, tmp_path, quiet
 ) -> None:
     out = tmp_path / "model"
-    process = ready.Process(target=training_runs.run, args=(tokens.path, out))
+    where = f"checkpoints/checkpoint-20/{file}"
+    process = ready.Process(target=dying.train_and_die, args=(tokens.path, out, where, file != COMMIT))
     process.start()
-    written = tmp_path / "model.partial" / "checkpoints" / "checkpoint-20" / file
-    deadline = time.monotonic() + 60
-    while not written.exists() and process.is_alive() and time.monotonic() < deadline:
-        time.sleep(1e-4)
-    process.kill()
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert (tmp_path / "model.partial" / "checkpoints" / "checkpoint-10" / COMMIT).is_file()
     assert train(CONFIG, tokens, out, quiet).manifest["outputs"] == whole.manifest["outputs"]
+
+
+@pytest.mark.parametrize("line", ['{"step": 10, "lo', "[]", "\0\0\0\0"])
+def test_a_line_of_metrics_that_was_cut_off_holds_no_run_up(line, whole, tokens, tmp_path, quiet, monkeypatch) -> None:
+    metrics = stopped(tokens, tmp_path / "a", quiet, monkeypatch).parent / "log" / "metrics.jsonl"
+    metrics.write_text(metrics.read_text() + line)
+    again = train(CONFIG, tokens, tmp_path / "a", quiet)
+    assert again.manifest["outputs"] == whole.manifest["outputs"]
+    rows = [json.loads(one)["step"] for one in (again.path / "log" / "metrics.jsonl").read_text().splitlines()]
+    assert rows == sorted(set(rows))
 
 
 class Stop(Exception):

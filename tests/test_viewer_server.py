@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from cratelm.cli import run
 from cratelm.units.sites import at_sites
+from cratelm.viewer.connections import CONNECTIONS
 from cratelm.viewer.networks import Networks
 from cratelm.viewer.safety import LONGEST_BODY, WAITING
 from cratelm.viewer.study import Study
@@ -242,6 +243,30 @@ def test_connections_that_send_nothing_lock_nobody_out_and_are_closed(study):
         assert again.getresponse().read()
         again.sock.sendall(b"GET /api")  # headers that never end, on a connection that was answered before
         assert again.sock.recv(1) == b""
+
+
+def test_clients_that_never_read_their_answers_lock_nobody_out_and_are_closed(study):
+    first = "from cratelm.viewer import connections\nconnections.READING_SECONDS = 2"
+    with viewer(study, first=first) as address:
+        host, port = address.removeprefix("http://").split(":")
+        deaf = [never_reading(host, int(port)) for _ in range(CONNECTIONS + 10)]
+        assert httpx.get(f"{address}/api/study", timeout=30).status_code == 200
+        for client in deaf:
+            client.settimeout(30)
+            with client, pytest.raises((ConnectionError, BrokenPipeError)):
+                for _ in range(60):  # what is sent to a connection that the server has given up is refused
+                    client.send(b"x")
+                    sleep(0.5)
+
+
+def never_reading(host: str, port: int) -> socket.socket:
+    """A connection that asks for more than the system keeps for it, and takes none of it."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    client.connect((host, port))
+    client.sendall(f"GET /app.js HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() * 300)
+    sleep(0.1)  # the next connection finds this one answered
+    return client
 
 
 def answered_while_sending(client: socket.socket) -> bytes:

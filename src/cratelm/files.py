@@ -39,7 +39,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         reason = "brackets are nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path} is damaged ({reason}). Remove its folder and run the command again.") from error
+        raise InputError(f"{path} is damaged ({reason}). {_advice(path)}") from error
 
 
 def read_object(path: Path, **types: type) -> dict[str, Any]:
@@ -53,5 +53,11 @@ def read_object(path: Path, **types: type) -> dict[str, Any]:
         if not isinstance(value.get(name), kind):
             wrong = wrong or f"it has no `{name}` that could be used"
     if wrong:
-        raise InputError(f"{path} is damaged ({wrong}). Remove its folder and run the command again.")
+        raise InputError(f"{path} is damaged ({wrong}). {_advice(path)}")
     return value
+
+
+def _advice(path: Path) -> str:
+    """What to do about a damaged file; nobody is told to remove a folder that cratelm did not make."""
+    made = any((folder / name).exists() for folder in path.parents[:2] for name in ("manifest.json", "stage.json"))
+    return "Remove its folder and run the command again." if made else "Restore it from a copy, or give another one."

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cratelm.errors import InputError
+from cratelm.errors import InputError, first_line
 
 
 @contextmanager
@@ -18,7 +18,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(
-            f"{path} is damaged or missing ({error}). Remove its folder and run the command again that made it."
+            f"{path} is damaged or missing ({first_line(error)}). Remove its folder and run the command again that "
+            "made it."
         ) from error
 
 

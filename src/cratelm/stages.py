@@ -8,15 +8,16 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from cratelm.disk import FULL
+from cratelm.disk import FULL, disk_errors
 from cratelm.errors import InputError, RunError
 from cratelm.files import hash_file, read_object, write_json
 from cratelm.ranges import shown
@@ -66,6 +67,22 @@ def require_place(out: Path) -> None:
         raise InputError(
             f"{out} is a link to {out.readlink()}, which is not there. Remove it or choose another folder."
         )
+
+
+def write_whole(out: Path, write: Callable[[Path], None]) -> None:
+    """Write a file or a folder that is no stage: next to its place, and moved there in one step.
+
+    Raises InputError where nothing can be made there, RunError where the disk is full.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent)
+    except OSError as error:
+        kind = RunError if error.errno in FULL else InputError
+        raise kind(f"cannot write to {out.parent} ({error.strerror}). Choose another folder.") from error
+    with folder as name, disk_errors(out.parent):
+        write(Path(name) / out.name)
+        (Path(name) / out.name).rename(out)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def import_model(checkpoint: str, out: Path, /, *, activation: str | None = None
     from cratelm.models.official import export_official, import_official
     from cratelm.models.openai import import_gpt2
     from cratelm.models.save import save_model
-    from cratelm.stages import require_place
+    from cratelm.stages import require_place, write_whole
 
     require_place(out)
     if out.exists():
@@ -37,8 +37,8 @@ def import_model(checkpoint: str, out: Path, /, *, activation: str | None = None
         model = load_causal_lm(Path(checkpoint))
         if not isinstance(model, DecoderForCausalLM):
             raise InputError(f"{checkpoint} holds a {model.config.model_type} model, not one of ours.")
-        export_official(model, out)
-    elif file:
-        save_model(import_official(Path(checkpoint), activation), out, {"Imported from": Path(checkpoint).name})
-    else:
-        save_model(import_gpt2(checkpoint), out, {"Imported from": checkpoint})
+        write_whole(out, lambda place: export_official(model, place))
+        return
+    made = import_official(Path(checkpoint), activation) if file else import_gpt2(checkpoint)
+    source = Path(checkpoint).name if file else checkpoint
+    write_whole(out, lambda place: save_model(made, place, {"Imported from": source}))

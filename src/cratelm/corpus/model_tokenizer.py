@@ -64,6 +64,8 @@ def load_own(file: Path) -> Tokenizer:
     """What a tokenizer.json says; InputError where it is damaged."""
     try:
         return load_tokenizer(file)
+    except InputError:
+        raise
     except Exception as error:  # tokenizers raises nothing narrower
         raise InputError(f"{file} is no tokenizer: {first_line(error)}") from error
 
@@ -74,14 +76,17 @@ def build_tokenizer(file: Path) -> PreTrainedTokenizerBase:
     Raises InputError, naming both files, where it builds none, or one that cuts text differently than the file says.
     """
     settings = next((file.parent / name for name in SETTINGS if (file.parent / name).is_file()), file)
+    own = load_own(file)
     try:
         built: Any = AutoTokenizer.from_pretrained(file.parent, local_files_only=True, trust_remote_code=False)
+        built("a")  # settings of the wrong type show when a text is cut
+        found = _difference(own, built)
     except Exception as error:  # tokenizers raises nothing narrower
         raise InputError(
             f"transformers builds no tokenizer from {settings}, so nothing tells whether {file} cuts text as the "
             f"model's own does: {first_line(error)}"
         ) from error
-    if found := _difference(load_own(file), built):
+    if found:
         raise InputError(
             f"{file} and {settings} disagree: transformers builds a {type(built).__name__} from the folder, which "
             f"{found}. Save the tokenizer that the model was trained with again; its tokenizer_class is often wrong."

@@ -60,18 +60,25 @@ class Source:
         files = [(name, self._file(name)) for name in self.shards[shard]]
         return [{"name": name, "bytes": file.stat().st_size, "sha256": hash_file(file)} for name, file in files]
 
+    def identify(self) -> dict[str, Any]:
+        """What tells this text from another one: what all shards are made of; of the hub the commit and the names."""
+        if self.fetched:
+            return origin(self, [{"name": name} for shard in self.shards for name in shard])
+        return origin(self, [entry for shard in range(len(self.shards)) for entry in self.describe(shard)])
+
     def drop(self, shard: int) -> None:
         """Remove what was fetched for one shard."""
-        if self._fetched:
+        if self.fetched:
             for name in self.shards[shard]:
                 (self.folder / name).unlink(missing_ok=True)
 
     @property
-    def _fetched(self) -> bool:
+    def fetched(self) -> bool:
+        """Whether its files are downloaded when they are read."""
         return self.repository is not None and not is_offline_mode()
 
     def _file(self, name: str) -> Path:
-        if self._fetched:
+        if self.fetched:
             return download(str(self.repository), str(self.revision), name, self.folder)
         return self.folder / name
 

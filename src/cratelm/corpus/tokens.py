@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from cratelm.artifacts import Artifact, Stage, hash_file, read_json, run_stage, write_json
+from cratelm.artifacts import Artifact, Stage, as_plain, hash_file, read_json, read_object, run_stage, write_json
 from cratelm.corpus.config import SIDES, CorpusConfig
 from cratelm.corpus.sharding import ShardWork, train_texts
 from cratelm.corpus.sources import Source, open_source, origin
@@ -38,6 +38,8 @@ BPE_TEXT = 100_000_000
 GROUPS = ".ds.groups"
 """Ending of the file that holds the group of near-duplicates of each document, as 64-bit numbers."""
 GROUPED = ("explain", "score")
+CORPUS = "corpus.json"
+"""The file among the shards that says of which text they are made."""
 SIZES = ".ds.bytes"
 """Ending of the file that holds the bytes of text of each validation document, as 64-bit numbers."""
 TOKENS = Stage(
@@ -150,6 +152,7 @@ def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: En
         source = open_source(config, fetched)
         require_disk(folder, _disk_needed(config, source), "the tokens")
         shards.mkdir(exist_ok=True)
+        _require_same_text(source.identify(), shards / CORPUS, folder)
         if not (folder / "tokenizer.json").is_file():
             with progress.task(f"preparing the tokenizer {config.tokenizer}"):
                 _prepare_tokenizer(config, source, folder / "tokenizer.json")
@@ -163,6 +166,20 @@ def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: En
         write_json(folder / "counts.json", summary)
     for scratch in (shards, fetched):
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _require_same_text(made_of: dict[str, Any], begun: Path, folder: Path) -> None:
+    """Refuse a text that is another one than the folder was begun with; raises InputError that names what changed."""
+    now = as_plain(made_of)
+    if not begun.is_file():
+        write_json(begun, now)
+    then = read_object(begun, files=list)
+    if then != now:
+        changed = next((one["name"] for one in now["files"] if one not in then["files"]), "the list of its files")
+        raise InputError(
+            f"the corpus {now['corpus']} is not the text that {folder} was begun with: {changed} has changed. "
+            "Restore it to go on, or remove that folder to begin again."
+        )
 
 
 def _disk_needed(config: CorpusConfig, source: Source) -> int:
@@ -185,7 +202,9 @@ def _prepare_tokenizer(config: CorpusConfig, source: Source, path: Path) -> None
         from cratelm.corpus.model_tokenizer import require_agreement  # which imports transformers: seconds
 
         require_agreement(tokenizer_path(Path(config.tokenizer)))
-    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, source))).save(str(path))
+    beside = path.with_name(f"{path.name}.new")  # a killed run must not take half of it for all
+    make_tokenizer(config.tokenizer, takewhile(counted, train_texts(config, source))).save(str(beside))
+    beside.replace(path)
 
 
 def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[str, Any]:
@@ -210,11 +229,14 @@ def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[st
         if not made["documents"]:
             raise InputError(f"too little text: none of {counts['kept']} documents fell on the {side} side.")
     described = [entry for shard in shards for entry in read_json(shard.with_suffix(".source.json"))]
+    made_of = origin(source, described)
+    if not source.fetched:  # whose commit cannot change
+        _require_same_text(made_of, folder / "shards" / CORPUS, folder)
     return {
         "documents": dict(counts),
         "near_duplicates": near_duplicates,
         "sides": written,
-        "source": origin(source, described),
+        "source": made_of,
         "tokenizer": {
             "vocabulary": count_ids(tokenizer),
             "sha256": hash_file(folder / "tokenizer.json"),

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cratelm.errors import InputError
+from cratelm.errors import InputError, first_line
 
 
 def read_kept(path: Path) -> pa.Table:
@@ -14,7 +14,7 @@ def read_kept(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path} is damaged ({error}). Remove its folder and explain again.") from error
+        raise InputError(f"{path} is damaged ({first_line(error)}). Remove its folder and explain again.") from error
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from cratelm.errors import InputError, RunError
+from cratelm.errors import InputError, RunError, first_line
 from cratelm.llm.model import Failure, LanguageModel, Shares
 from cratelm.llm.words import words
 
@@ -23,22 +23,29 @@ class Answers:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(path, isolation_level=None)
+            self._require_ours()
             self._file.execute("PRAGMA journal_mode=WAL")
             # A crash of the machine may lose the last answers, never the file.
             self._file.execute("PRAGMA synchronous=NORMAL")
             self._file.execute("CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer TEXT) WITHOUT ROWID")
         except (OSError, sqlite3.Error) as error:
             raise InputError(
-                f"{path} cannot hold the judge's answers ({error}). Remove it or choose another."
+                f"{path} cannot hold the judge's answers ({error}). Choose another file for --answers."
             ) from error
+
+    def _require_ours(self) -> None:
+        """Refuse, before anything is changed, a database of somebody else's."""
+        tables = {name for (name,) in self._file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if tables - {"answers"}:
+            raise InputError(f"{self.path} is a database of something else. Choose another file for --answers.")
 
     def get(self, *key: Any) -> Any:
         """The answer to a question, None where it was never asked."""
         try:
             row = self._file.execute("SELECT answer FROM answers WHERE key = ?", (_key(key),)).fetchone()
-        except sqlite3.Error as error:
-            raise InputError(f"{self.path} is damaged ({error}). Remove it and ask again.") from error
-        return None if row is None else orjson.loads(row[0])
+            return None if row is None else orjson.loads(row[0])
+        except (sqlite3.Error, ValueError) as error:
+            raise InputError(f"{self.path} is damaged ({first_line(error)}). Remove it and ask again.") from error
 
     def put(self, answer: Any, *key: Any) -> None:
         """Keep an answer; RunError where the disk does not take it."""

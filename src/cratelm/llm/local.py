@@ -39,7 +39,7 @@ class LocalModel:
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, **where)
             safe = {} if path.suffix == ".gguf" else {"use_safetensors": True}
             network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **where, **safe)
-        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        except Exception as error:  # transformers raises nearly anything where files make no sense
             raise InputError(f"the judge in {path} cannot be loaded: {first_line(error)}") from error
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if tokenizer.is_fast:  # one in Python has none of the settings

@@ -30,6 +30,12 @@ def build_model(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: int
     return untrained(build_config(name, shape, vocabulary, end_of_text), seed)
 
 
+def _own(config_class: type[DecoderConfig]) -> set[str]:
+    """The settings that a configuration and its bases here declare, without those that transformers gives to all."""
+    ours = (base for base in config_class.__mro__ if issubclass(base, DecoderConfig))
+    return {name for base in ours for name in vars(base).get("__annotations__", {})}
+
+
 def build_config(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: int) -> DecoderConfig:
     """The configuration of a model; raises InputError, with the reason, where the name's settings make none."""
     base, settings = model_settings(name)
@@ -45,6 +51,8 @@ def build_config(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: in
     if given := sorted(settings.keys() & sizes.keys()):
         raise InputError(f"model {name!r}: {given[0]} belongs to the shape, which all models of a comparison share.")
     config_class = _config_class(base, settings)
+    if foreign := sorted(settings.keys() & {field.name for field in fields(config_class)} - _own(config_class)):
+        raise InputError(f"model {name!r}: {foreign[0]} is no setting of the architecture.")
     numbers = {field.name for field in fields(config_class) if field.type is float}
     settings = {
         key: float(value) if key in numbers and type(value) is int else value for key, value in settings.items()

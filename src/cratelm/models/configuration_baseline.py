@@ -60,6 +60,8 @@ class BaselineConfig(DecoderConfig):
     def validate_architecture(self):
         """Refuse numbers that do not fit each other, and settings that would mean nothing."""
         super().validate_architecture()
+        if cast(int, self.intermediate_size) < 1:
+            raise ValueError(f"intermediate_size must be 1 or more, not {self.intermediate_size}")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation is {', '.join(ACTIVATIONS)}, not {self.activation!r}")
         if self.attention not in ("separate", "mssa"):

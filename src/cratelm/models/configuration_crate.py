@@ -4,6 +4,9 @@ from huggingface_hub.dataclasses import strict
 
 from .configuration_decoder import DecoderConfig
 
+MOST_STEPS = 1000
+"""No more steps than anybody needs: a folder with more would keep whoever opens it waiting for ever."""
+
 
 @strict
 class CrateConfig(DecoderConfig):
@@ -31,5 +34,7 @@ class CrateConfig(DecoderConfig):
     def validate_architecture(self):
         """Refuse numbers that do not fit each other."""
         super().validate_architecture()
-        if self.ista_steps < 1:
-            raise ValueError(f"ista_steps must be 1 or more, not {self.ista_steps}")
+        if not 1 <= self.ista_steps <= MOST_STEPS:
+            raise ValueError(f"ista_steps must be 1 or more, at most {MOST_STEPS:,}, not {self.ista_steps}")
+        if self.dictionary_size is not None and self.dictionary_size < 1:
+            raise ValueError(f"dictionary_size must be 1 or more, not {self.dictionary_size}")

@@ -85,3 +85,9 @@ class DecoderConfig(PreTrainedConfig):
             raise ValueError("grouped heads are not part of these models: num_key_value_heads cannot differ")
         if self.sliding_window is not None and self.sliding_window < 1:
             raise ValueError(f"sliding_window {self.sliding_window} must be 1, the token itself, or more")
+        if not self.layer_norm_eps > 0:
+            raise ValueError(f"layer_norm_eps {self.layer_norm_eps} must be above 0, or norms are not finite")
+        if not self.initializer_range >= 0:
+            raise ValueError(
+                f"initializer_range {self.initializer_range} must be 0 or more: it is a standard deviation"
+            )

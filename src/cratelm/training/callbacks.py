@@ -100,6 +100,14 @@ class Snapshots(TrainerCallback):
             self.save(self.steps[state.global_step])
 
 
+def _step_of(line: str) -> int:
+    """The step that a line of metrics is about; -1 of one that a kill or a full disk cut off."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return -1
+
+
 class WriteMetrics(TrainerCallback):
     """Appends what is measured to a JSONL file, a line a logged step: no step is missing, and none is there twice."""
 
@@ -107,9 +115,11 @@ class WriteMetrics(TrainerCallback):
         self.path, self.batch_tokens, self.seen = path, batch_tokens, (done, time.monotonic())
         self.flops_per_token, self.parameters = flops_per_token, parameters
         path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in before if json.loads(line)["step"] <= done]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        before = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        kept = "".join(line + "\n" for line in before if 0 <= _step_of(line) <= done)
+        beside = path.with_name(f"{path.name}.new")
+        beside.write_text(kept, encoding="utf-8")
+        beside.replace(path)
 
     def on_log(self, args, state: TrainerState, control: TrainerControl, logs: dict | None = None, **kwargs) -> None:
         """A line for each training loss; speed counts both as true operations and as 6 for each weight."""

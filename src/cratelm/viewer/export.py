@@ -14,7 +14,7 @@ from typing import Any
 
 from cratelm.errors import InputError
 from cratelm.progress import Progress
-from cratelm.stages import partial_of, require_place
+from cratelm.stages import partial_of, require_own, require_place
 from cratelm.viewer.api import as_json, static_files
 from cratelm.viewer.layer import layer_document
 from cratelm.viewer.network import Network
@@ -47,8 +47,8 @@ def export_study(folder: Path, out: Path, progress: Progress) -> None:
         for number, model in enumerate(study.models.values()):
             with Networks().open(model) as network:
                 _put_model(partial / "data" / str(number), model, network, bar.advance)
-    (partial / MARK).unlink()
     partial.rename(out)
+    (out / MARK).unlink()
 
 
 def _put_model(folder: Path, model: ViewedModel, network: Network, advance: Callable[[], None]) -> None:
@@ -66,6 +66,7 @@ def _begin(partial: Path) -> None:
     """Make the folder that is written first; one that an earlier export left is made again, nobody else's."""
     if partial.is_symlink() or (partial.exists() and not (partial / MARK).is_file()):
         raise InputError(f"{partial} is in the way, and is no unfinished export. Move it or choose another folder.")
+    require_own(partial, (MARK, *static_files(), "data/*.js"))
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "data").mkdir(parents=True)
     (partial / MARK).touch()

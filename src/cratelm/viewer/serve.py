@@ -1,11 +1,12 @@
 """The viewer as a process: bound to this machine unless somebody says otherwise."""
 
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cratelm.errors import InputError, RunError
+from cratelm.errors import InputError, RunError, first_line
 from cratelm.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def serve(
 
 def _bound(host: str, port: int) -> socket.socket:
     try:
+        socket.getaddrinfo(host, port)
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"--host {host} is no address of this machine ({first_line(error)}).") from error
+    try:
         return socket.create_server((host, port))
     except OSError as error:
-        message = f"cannot listen on {host}, port {port}: {error.strerror or error}. Give another --port."
-        raise (InputError if isinstance(error, socket.gaierror) else RunError)(message) from error
+        reason = os.strerror(error.errno) if error.errno else error
+        raise RunError(f"cannot listen on {host}, port {port}: {reason}. Give another --port.") from error
