@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, TypeVar
 
@@ -10,6 +11,11 @@ from cratelm.errors import InputError
 
 class Named(Protocol):
     """What can be registered."""
+
+    @property
+    def help(self) -> str:
+        """One line, for people."""
+        ...
 
     @property
     def name(self) -> str:
@@ -36,6 +42,11 @@ def registered(package: str, kind: type[T], group: str) -> dict[str, T]:
         if found.setdefault(one.name, one) is not one:
             raise InputError(f"two installed packages register {one.name!r} as {group}. Uninstall one of them.")
     return found
+
+
+def listed(found: Iterable[Named]) -> str:
+    """Each by its name and its line, for a help text."""
+    return " ".join(f"`{one.name}`: {one.help.rstrip('.')}." for one in found)
 
 
 def _own(package: str, kind: type[T]) -> list[T]:

@@ -9,7 +9,7 @@ export function choice(place: Place, layer: Layer): Choice {
   const asked = place.query.get("explainer") ?? "";
   const explainer = explainers.includes(asked) ? asked : explainers[0] ?? "";
   const metrics = Object.keys(layer.scores[explainer] ?? {});
-  const metric = place.query.get("metric") ?? "random-only";
+  const metric = place.query.get("metric") ?? layer.primary;
   return {
     explainer,
     metric: metrics.includes(metric) ? metric : metrics[0] ?? "",

@@ -4,7 +4,6 @@ import { number, percent } from "./format";
 import { address, Link } from "./route";
 import type { Estimate, Row, Study } from "./types";
 
-const METRICS = ["top-and-random", "random-only", "anthropic"];
 const range = (value: Estimate) => <>{number(value.mean)} <small>[{number(value.low)}, {number(value.high)}]</small></>;
 const units = (row: Row, layer: number, metric: string) => `${address(row.model, layer)}?metric=${metric}`;
 
@@ -13,6 +12,7 @@ export function StudyPage({ study }: { study: Study }) {
   const names = models.map((one) => one.model);
   const primary = differences.filter((one) => one.primary);
   const first = study.models[0];
+  const metrics = [...new Set(rows.map((row) => row.metric))];
   return (
     <main class="study">
       <h1>{study.name}</h1>
@@ -40,7 +40,7 @@ export function StudyPage({ study }: { study: Study }) {
         ))}
       </section>
       <section class="row">
-        {METRICS.map((metric) => (
+        {metrics.map((metric) => (
           <Curves key={metric} title={metric} layers={Math.max(...study.models.map((model) => model.layers.length))} curves={curves(rows, names, metric)} />
         ))}
       </section>
@@ -52,7 +52,7 @@ export function StudyPage({ study }: { study: Study }) {
           <tbody>
             {rows.map((row, at) => (
               <tr key={at} class={row.layer === "all" ? "all" : ""}>
-                <td>{row.metric}</td><td>{row.model}</td>
+                <td title={study.metrics[row.metric]}>{row.metric}</td><td>{row.model}</td>
                 <td>{row.layer === "all" ? "all" : <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link>}</td>
                 <td class="n">{range(row.score)}</td><td class="n">{number(row.graph?.mean)}</td><td class="n">{number(row.shuffled?.mean)}</td>
                 <td class="n">{number(row.random_weights?.mean)}</td><td class="n">{number(row.ceiling)}</td><td class="n">{number(row.token_share)}</td>

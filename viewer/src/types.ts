@@ -9,6 +9,8 @@ export interface Row {
 }
 export interface Study {
   name: string; models: Model[]; reader: string | null; primary: { explainer: string; metric: string };
+  /** What each metric says, by its name. */
+  metrics: Record<string, string>;
   report: {
     note: string; rows: Row[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
@@ -17,7 +19,7 @@ export interface Study {
 }
 type Column = (number | null)[];
 export interface Layer {
-  model: string; layer: number; site: string; units: number; protocol: string; firing: Column; maximum: Column; token_share: Column;
+  model: string; layer: number; site: string; units: number; protocol: string; primary: string; firing: Column; maximum: Column; token_share: Column;
   sentences: Record<string, (string | null)[]>; tokens: number[][]; texts: string[];
   scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
 }

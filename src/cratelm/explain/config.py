@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from cratelm.explain.registry import explainers_named
+from cyclopts import Parameter
+
+from cratelm.explain.registry import EXPLAINERS, explainers_named
 from cratelm.ranges import Configuration, Seed, whole
+from cratelm.registry import listed
+
+_EXPLAINER = "Who explains, with commas between."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainConfig(Configuration):
     """Who explains."""
 
-    explainer: str = "table,graph,table-full,random"
-    """`table`, `graph`, `table-full`, `random`, `constant`, `llm`, or one that an installed package adds; with commas
-    between them."""
+    explainer: Annotated[str, Parameter(help=f"{_EXPLAINER} {listed(EXPLAINERS.values())}")] = (
+        "table,graph,table-full,random"
+    )
     llm_units: Annotated[int, whole(2, 1_000_000)] = 20
     """Units a layer that `llm` explains, drawn uniformly by seed. Each needs another one as its control."""
     seed: Seed = 0

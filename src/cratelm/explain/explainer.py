@@ -80,8 +80,6 @@ class Explainer(ABC):
     `cratelm.explainers`; nothing else has to change."""
 
     name: str
-    label: str
-    """A word or two for tables."""
     help: str
     """One line: what it says of a unit, and what it looks at."""
     order: int = 100

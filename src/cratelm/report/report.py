@@ -12,6 +12,7 @@ from markupsafe import Markup
 from cratelm.artifacts import Artifact, Stage, read_json, run_stage, write_json
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
+from cratelm.explain.registry import EXPLAINERS
 from cratelm.progress import Progress
 from cratelm.report.autoencoders import autoencoder_rows, equal_delta_loss, loss_paid
 from cratelm.report.cards import random_cards
@@ -20,6 +21,7 @@ from cratelm.report.config import ReportConfig
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
 from cratelm.report.judged import judged_rows, told, trials
 from cratelm.report.rows import Pair, detail_rows, model_rows, table_rows
+from cratelm.score.registry import METRICS
 from cratelm.validate.planted import FOUND_BY, PLANTED
 
 ONE_SEED = (
@@ -116,6 +118,8 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     template = environment.from_string(files("cratelm.report").joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
         table=table,
+        metrics=METRICS.values(),
+        explainers=EXPLAINERS.values(),
         corpus=tokens.config,
         counts=read_json(tokens.path / "counts.json"),
         training=models[0].model.config,

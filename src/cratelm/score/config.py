@@ -3,19 +3,22 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from cratelm.errors import InputError
 from cratelm.judges.simulators import SIMULATORS
 from cratelm.ranges import Configuration, Seed, whole
+from cratelm.registry import listed
 from cratelm.score.registry import METRICS, metrics_named
+
+_METRIC = "What is measured, with commas between. The paper's protocol has the three correlations alone."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig(Configuration):
     """What is measured, and how uncertainty is drawn."""
 
-    metric: str = ",".join(METRICS)
-    """What is measured, with commas between: the three correlations and what goes beyond them. The paper's protocol
-    has the correlations alone."""
+    metric: Annotated[str, Parameter(help=f"{_METRIC} {listed(METRICS.values())}")] = ",".join(METRICS)
     simulator: str = "all-at-once"
     """How a language model reads the explanations of `llm`: `all-at-once`, `token-by-token`, `log-probability-free` or
     `listing`."""

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from cratelm.explain.explainers.table import OTHER, TABLE
 from cratelm.score.metric import OPENAI
+from cratelm.score.registry import PRIMARY_METRIC
 from cratelm.score.scored import STATUS
 from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.study import ViewedModel
@@ -30,6 +31,7 @@ def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
         "site": site.name,
         "units": site.units,
         "protocol": model.protocol_name,
+        "primary": PRIMARY_METRIC,
         "firing": significant(scored_on["firing_rate"]),
         "maximum": significant(shown["maximum"]),
         "token_share": significant(scored_on["token_share"]),

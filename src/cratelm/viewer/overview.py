@@ -4,7 +4,7 @@ from typing import Any
 
 from cratelm.report.judged import FAILS, told
 from cratelm.report.rows import EXPLAINER
-from cratelm.score.registry import PRIMARY_METRIC
+from cratelm.score.registry import METRICS, PRIMARY_METRIC
 from cratelm.viewer.study import Study, ViewedModel
 
 SUFFIX = "-untrained"
@@ -31,6 +31,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
             for model in study.models.values()
         ],
         "primary": {"explainer": EXPLAINER, "metric": PRIMARY_METRIC},
+        "metrics": {metric.name: metric.help for metric in METRICS.values()},
         "report": {name: study.table[name] for name in ("note", "models", "rows", "differences")},
     }
 

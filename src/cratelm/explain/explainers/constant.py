@@ -26,8 +26,7 @@ class ConstantControl(Control):
     """Expects 1 of every unit on every token."""
 
     name = "constant"
-    label = "constant"
-    help = "Expects the same of every unit on every token: a control."
+    help = "expects the same of every unit on every token: a control"
     order = 50
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> Constant:

@@ -230,8 +230,7 @@ class GraphExplainer(Explainer):
     """A graph of patterns, from the excerpts that the protocol shows."""
 
     name = "graph"
-    label = "graph"
-    help = "A unit's mean activation on patterns of up to three tokens, or at places in the context."
+    help = "a unit's mean activation on patterns of up to three tokens, or at places in the context"
     order = 20
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> PatternGraphs:

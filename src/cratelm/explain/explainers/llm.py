@@ -52,8 +52,7 @@ class LanguageModelExplainer(Explainer):
     """A sentence of a language model about each of some units."""
 
     name = "llm"
-    label = "language model"
-    help = "A sentence by a language model about a sample of units, which a language model then reads."
+    help = "a sentence by a language model about a sample of units, which a language model then reads"
     order = 60
     in_words = True
 

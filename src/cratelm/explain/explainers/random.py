@@ -32,8 +32,7 @@ class RandomControl(Control):
     """A random number a token."""
 
     name = "random"
-    label = "random"
-    help = "Expects a random number of a unit on each token: a control."
+    help = "expects a random number of a unit on each token: a control"
     order = 40
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> RandomNumbers:

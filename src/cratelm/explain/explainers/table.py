@@ -115,8 +115,7 @@ class TableExplainer(Explainer):
     """A table of tokens, from the excerpts that the protocol shows."""
 
     name = "table"
-    label = "table †"
-    help = "A unit's mean activation on each token that it was shown."
+    help = "a unit's mean activation on each token that it was shown"
     order = 10
     of_tokens = True
 

@@ -19,8 +19,7 @@ class FullTableExplainer(Explainer):
     """A table of all tokens of the explain half."""
 
     name = "table-full"
-    label = "ceiling"
-    help = "A unit's mean activation on each token of the whole explain half: a ceiling."
+    help = "a unit's mean activation on each token of the whole explain half: a ceiling"
     order = 30
     role = "ceiling"
     sees = "tables"

@@ -25,7 +25,7 @@ def _named(inputs: LayerInputs, series: Series) -> ExcerptSums:
 
 CONSISTENCY = Metric(
     name="consistency",
-    help="the share of a unit's activation on top excerpts that falls where its explanation says that it fires",
+    help="the share of a unit's activation on top excerpts where its explanation expects a tenth of its maximum",
     compute=_compute,
     order=50,
     excerpts=EXCERPTS,

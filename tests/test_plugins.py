@@ -1,0 +1,137 @@
+"""Metrics and explainers that another package adds: installed as any package, used by the commands."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from cratelm.errors import InputError
+from cratelm.registry import registered
+
+TOY = '''
+import numpy as np
+
+from cratelm.explain.explainer import Explainer
+from cratelm.explain.explainers.table import TokenTables
+from cratelm.score.metric import Metric
+from cratelm.score.scored import Scored
+
+
+class Halved(Explainer):
+    """Half of what the table expects: no correlation changes, every size does."""
+
+    name = "halved-table"
+    help = "half of what a table of tokens expects"
+
+    def of_excerpts(self, excerpts, vocabulary, seed):
+        return TokenTables.explain(excerpts.unit, excerpts.tokens, excerpts.activations / 2, vocabulary)
+
+    def write(self, made, path):
+        made.write(path)
+
+    def read(self, path, kept):
+        return TokenTables.read(path, kept.vocabulary)
+
+
+def height(inputs):
+    """The mean of what is expected of a unit on its random excerpts."""
+    own, other = inputs.pair("random-only", "openai")
+    means = [series.of_unit(series.simulated) / series.of_unit(np.ones(len(series.unit))) for series in (own, other)]
+    return Scored(inputs.units, *means, np.zeros(len(inputs.units), np.int8))
+
+
+HALVED = Halved()
+HEIGHT = Metric(name="height", help="the mean expected activation", compute=height)
+NOTHING = "no metric"
+'''
+
+
+def install(folder: Path, entry_points: str) -> None:
+    """Build a wheel and let pip install it, so that the package is found as any other is."""
+    wheel = folder / "toy-1.0-py3-none-any.whl"
+    about = {
+        "METADATA": "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "entry_points.txt": entry_points,
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("toy.py", TOY)
+        for name, text in about.items():
+            archive.writestr(f"toy-1.0.dist-info/{name}", text)
+        archive.writestr("toy-1.0.dist-info/RECORD", "")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--target", str(folder / "site"), str(wheel)], check=True)
+
+
+def cratelm(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    path = os.pathsep.join([str(folder / "site"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-c", "from cratelm.cli import main; main()", *arguments]
+    return subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+
+
+def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(study: Path, tmp_path: Path) -> None:
+    install(tmp_path, "[cratelm.metrics]\nheight = toy:HEIGHT\n[cratelm.explainers]\nhalved = toy:HALVED\n")
+    records, explanations, scores = study / "records" / "crate", tmp_path / "explanations", tmp_path / "scores"
+    by = "table,halved-table"
+    said = cratelm(tmp_path, "explain", str(records), "--explainer", by, "--out", str(explanations))
+    assert said.returncode == 0, said.stderr
+    asked = ["--metric", "random-only,height", "--replicates", "100", "--json"]
+    told = cratelm(tmp_path, "score", str(records), "--explanations", str(explanations), "--out", str(scores), *asked)
+    assert told.returncode == 0, told.stderr
+    assert {row["explainer"] for row in json.loads(told.stdout)} == {"table", "halved-table"}
+    rows = pq.read_table(scores / "units-0.parquet").to_pylist()
+    found = {(row["explainer"], row["metric"], row["unit"]): row["score"] for row in rows}
+    for unit in range(8):
+        assert found["halved-table", "random-only", unit] == pytest.approx(found["table", "random-only", unit])
+        assert found["halved-table", "height", unit] == pytest.approx(found["table", "height", unit] / 2)
+    assert any(score > 0 for (_, metric, _), score in found.items() if metric == "height")
+    helped = cratelm(tmp_path, "score", "--help").stdout
+    assert "height: the mean expected activation." in " ".join(helped.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("named", "wrong"),
+    [
+        ("height = toy:GONE", "toy offers 'height' as cratelm.metrics, but fails to load"),
+        ("height = toy:NOTHING", "toy offers 'height' as cratelm.metrics, but it is no Metric"),
+    ],
+)
+def test_a_package_that_offers_what_is_none_is_named_in_one_line(study: Path, tmp_path: Path, named, wrong) -> None:
+    install(tmp_path, f"[cratelm.metrics]\n{named}\n")
+    done = cratelm(tmp_path, "score", str(study), "--explanations", str(study), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert wrong in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "twice").mkdir()
+    (tmp_path / "twice" / "__init__.py").touch()
+    for module in ("one", "other"):
+        text = "from tests.test_plugins import Thing\nTHING = Thing('same')\n"
+        (tmp_path / "twice" / f"{module}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match="two installed packages register 'same' as things"):
+        registered("twice", Thing, "things")
+
+
+class Thing:
+    """Something that can be registered."""
+
+    help, order = "a thing", 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def test_the_order_of_tables_does_not_depend_on_file_names() -> None:
+    from cratelm.score.registry import METRICS
+
+    assert list(METRICS)[:3] == ["top-and-random", "random-only", "anthropic"]
+    assert np.all(np.diff([metric.order for metric in METRICS.values()]) > 0)
