@@ -22,7 +22,7 @@ from cratelm.cli import run
 from cratelm.errors import InputError
 from cratelm.output import print_json
 from cratelm.ranges import Range
-from cratelm.validate import puzzles
+from cratelm.judges import puzzles
 from tests.options import numeric_options
 
 PUZZLES = Path(puzzles.__file__).with_name("puzzles.json")
