@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from cratelm.cli import run
 from cratelm.errors import InputError
+from cratelm.judges import puzzles
 from cratelm.output import print_json
 from cratelm.ranges import Range
-from cratelm.judges import puzzles
 from tests.options import numeric_options
 
 PUZZLES = Path(puzzles.__file__).with_name("puzzles.json")
