@@ -22,7 +22,7 @@ from cratelm.progress import Progress
 from cratelm.sae.config import StudySaeConfig
 from cratelm.study import run_study
 from cratelm.viewer.api import Viewer
-from cratelm.viewer.study import Study
+from cratelm.viewer.viewed_study import Study
 from tests.test_words import ByRule
 
 HERE = "http://127.0.0.1"

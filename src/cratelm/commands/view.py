@@ -51,7 +51,7 @@ def view(
             open_judge = partial(Judge, judge, asking, simulator, progress.say) if judge.llm is not None else None
             serve(study, host, port, progress, open_judge)
             return
-        from cratelm.viewer.export import export_study
+        from cratelm.viewer.static_pages import export_study
 
         export_study(study, export, progress)
         progress.say(f"Exported: open {(export / 'index.html').resolve()} in a browser")

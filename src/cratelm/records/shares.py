@@ -9,7 +9,7 @@ large by each mean's own error, and most for units that fire on rare tokens.
 import numpy as np
 import torch
 
-from cratelm.records.halves import Half
+from cratelm.records.tiling import Half
 
 PARTS = 2
 

@@ -48,7 +48,7 @@ from cratelm.score.scored import DOCUMENTS
 from cratelm.stages import threads
 from cratelm.training.config import TrainConfig
 from cratelm.training.curve import read_curve
-from cratelm.training.evaluate import Validation
+from cratelm.training.heldout_loss import Validation
 from cratelm.training.train import train
 
 SCHEMA = 4

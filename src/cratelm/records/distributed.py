@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from cratelm.errors import RunError
-from cratelm.training.ranks import join_slurm, world_size
+from cratelm.training.processes import join_slurm, world_size
 
 A_WEEK = datetime.timedelta(days=7)
 """How long a rank waits for another: longer than any stage takes."""

@@ -7,7 +7,7 @@ import numpy as np
 from cratelm.explain.explainer import Explanations
 from cratelm.records.excerpts import Excerpts
 from cratelm.score.excerpt_sums import Series
-from cratelm.viewer.study import ViewedModel
+from cratelm.viewer.viewed_study import ViewedModel
 
 
 def explanations_of(model: ViewedModel, layer: int, length: int) -> dict[str, Explanations]:

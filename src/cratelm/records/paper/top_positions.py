@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cratelm.records.paper.windows import Windows
+from cratelm.records.paper.stream_windows import Windows
 from cratelm.records.top import TopExcerpts
 
 TOP = 50

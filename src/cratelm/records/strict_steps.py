@@ -2,12 +2,12 @@
 
 from cratelm.corpus.tokens import Side
 from cratelm.records.assemble import Assembler
+from cratelm.records.choose_excerpts import Planner
 from cratelm.records.config import RecordConfig
-from cratelm.records.first_pass import FirstPass
-from cratelm.records.halves import Half, Shard, cut_batches, cut_half, cut_shards
-from cratelm.records.plan import Planner
+from cratelm.records.pass1_statistics import FirstPass
+from cratelm.records.pass2_excerpts import SecondPass
 from cratelm.records.recording import Steps
-from cratelm.records.second_pass import SecondPass
+from cratelm.records.tiling import Half, Shard, cut_batches, cut_half, cut_shards
 
 
 def _cut_halves(sides: dict[str, Side], context: int, config: RecordConfig) -> dict[str, Half]:

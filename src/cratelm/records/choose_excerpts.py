@@ -7,10 +7,10 @@ import torch
 
 from cratelm.protocols import LONG, SHORT
 from cratelm.records.config import BEST, NEAR_TOP
-from cratelm.records.draws import draw_pool, draw_random
-from cratelm.records.halves import Tiling
+from cratelm.records.hash_sampling import draw_pool, draw_random
 from cratelm.records.moments import Moments
 from cratelm.records.recording import HALVES, Step, load_state, save_state
+from cratelm.records.tiling import Tiling
 from cratelm.records.top import TopExcerpts
 from cratelm.stats import places_in_sorted
 

@@ -10,7 +10,7 @@ from cratelm.corpus.contexts import Contexts, cut_contexts
 from cratelm.corpus.tokens import Side
 from cratelm.errors import InputError
 from cratelm.protocols import LONG, SHORT
-from cratelm.records.draws import mix
+from cratelm.records.hash_sampling import mix
 from cratelm.seeds import derive_seed
 
 

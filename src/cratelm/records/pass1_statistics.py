@@ -10,10 +10,10 @@ import torch
 from cratelm.corpus.contexts import context_tokens
 from cratelm.protocols import LONG, SHORT
 from cratelm.records.config import NEAR_TOP, RecordConfig
-from cratelm.records.halves import Half, Tiling
 from cratelm.records.moments import Moments
 from cratelm.records.recording import Pass, save_state
 from cratelm.records.shares import PARTS, PositionSums, part_of_contexts
+from cratelm.records.tiling import Half, Tiling
 from cratelm.records.top import TopExcerpts
 from cratelm.seeds import derive_seed
 

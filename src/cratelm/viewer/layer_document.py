@@ -10,7 +10,7 @@ from cratelm.score.metric import OPENAI
 from cratelm.score.registry import PRIMARY_METRIC
 from cratelm.score.scored import STATUS
 from cratelm.viewer.json_numbers import significant
-from cratelm.viewer.study import ViewedModel
+from cratelm.viewer.viewed_study import ViewedModel
 
 TOKENS = 6
 """A unit's top tokens that stand in the list."""

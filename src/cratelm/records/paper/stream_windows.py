@@ -12,7 +12,7 @@ import numpy as np
 from cratelm.corpus.contexts import Contexts
 from cratelm.corpus.tokens import Side
 from cratelm.errors import InputError
-from cratelm.records.halves import Half, Shard
+from cratelm.records.tiling import Half, Shard
 
 OPENAI, ANTHROPIC = 64, 8
 """Tokens in a window of OpenAI's metrics, and of Anthropic's."""

@@ -9,13 +9,13 @@ import torch
 
 from cratelm.corpus.contexts import context_tokens
 from cratelm.protocols import LONG, SHORT
+from cratelm.records.choose_excerpts import Planner
 from cratelm.records.config import BEST, INTERVALS, RecordConfig
-from cratelm.records.draws import priorities
-from cratelm.records.first_pass import tile
-from cratelm.records.halves import Half
-from cratelm.records.lowest import LowestPriorities
-from cratelm.records.plan import Planner
+from cratelm.records.hash_sampling import priorities
+from cratelm.records.pass1_statistics import tile
 from cratelm.records.recording import Pass, Site, load_state, save_state
+from cratelm.records.reservoir import LowestPriorities
+from cratelm.records.tiling import Half
 from cratelm.seeds import derive_seed
 
 AT_ONCE = 2**19

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cratelm.records.draws import draw_pool, draw_random
+from cratelm.records.choose_excerpts import KINDS, Chosen
+from cratelm.records.hash_sampling import draw_pool, draw_random
 from cratelm.records.moments import Moments
-from cratelm.records.paper.top import TopPositions
-from cratelm.records.paper.windows import ANTHROPIC, OPENAI, Windows
-from cratelm.records.plan import KINDS, Chosen
+from cratelm.records.paper.stream_windows import ANTHROPIC, OPENAI, Windows
+from cratelm.records.paper.top_positions import TopPositions
 from cratelm.records.recording import Step, load_state, save_state
 
 RANDOM = 50

@@ -16,7 +16,7 @@ from cratelm.models.load import load_causal_lm
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.stats import ratio_interval
-from cratelm.training.evaluate import DocumentLosses
+from cratelm.training.heldout_loss import DocumentLosses
 from cratelm.training.text_losses import context_length, encode, last_words_right, require_causal, text_losses
 
 Estimate = dict[str, float | None]

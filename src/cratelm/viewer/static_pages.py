@@ -16,12 +16,12 @@ from cratelm.errors import InputError
 from cratelm.progress import Progress
 from cratelm.stages import partial_of, require_own, require_place
 from cratelm.viewer.api import as_json, static_files
-from cratelm.viewer.layer import layer_document
+from cratelm.viewer.layer_document import layer_document
 from cratelm.viewer.network import Network
 from cratelm.viewer.networks import Networks
 from cratelm.viewer.overview import study_document
-from cratelm.viewer.study import Study, ViewedModel
-from cratelm.viewer.unit import unit_document
+from cratelm.viewer.unit_document import unit_document
+from cratelm.viewer.viewed_study import Study, ViewedModel
 from cratelm.viewer.weights import weights_document
 
 MARK = ".cratelm-export"

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from cratelm.records.one_unit import Group, read_groups
-from cratelm.viewer.excerpts import correlations, explanations_of, simulated
 from cratelm.viewer.json_numbers import one, significant
-from cratelm.viewer.study import ViewedModel
+from cratelm.viewer.simulated_excerpts import correlations, explanations_of, simulated
+from cratelm.viewer.viewed_study import ViewedModel
 
 STATISTICS = ("firing_rate", "maximum", "mean", "variance", "skewness", "kurtosis", "token_share", "position_share")
 
