@@ -1,7 +1,7 @@
 """The fit itself, by transformers' Trainer.
 
-What is ours is what the Trainer leaves open: the order of the data (corpus/training_windows.py), checkpoints that are whole
-or ignored (checkpoints.py), a held-out loss in our own terms, and a stop before a step that is not finite.
+What is ours is what the Trainer leaves open: the order of the data (corpus/training_windows.py), checkpoints that are
+whole or ignored (checkpoints.py), a held-out loss in our own terms, and a stop before a step that is not finite.
 """
 
 from collections.abc import Callable, Iterator
