@@ -11,13 +11,20 @@ INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 INSTALL_TORCH := $(INSTALL) --no-deps
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: study test check clean
+.PHONY: study test test-all check clean
 
 study: .venv/installed
 	.venv/bin/cratelm study --preset laptop --out $(OUT)
 
+# One process per logical processor ("auto" counts physical cores). worksteal gives each process neighbouring tests, so
+# that a module's fixtures are seldom made twice.
+PYTEST := .venv/bin/python -m pytest -n logical --dist worksteal
+
 test: .venv/installed
-	.venv/bin/python -m pytest
+	$(PYTEST) -m "not (slow or processes or judge or browser or foreign)"
+
+test-all: .venv/installed
+	$(PYTEST)
 
 check: .venv/installed
 	.venv/bin/ruff format --check src tests benchmarks

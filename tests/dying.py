@@ -10,7 +10,7 @@ from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.progress import Progress
 from tests import training_runs
-from tests.test_words import NAMED, ByRule
+from tests.rule_judge import NAMED, ByRule
 
 EXPLAIN = ExplainConfig(explainer="table,llm", llm_units=3)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared import locked
+
 
 def environment(config: pytest.Config, *requirements: str) -> Path:
     """The Python of an environment that holds these packages, made once and kept in pytest's cache.
@@ -13,6 +15,11 @@ def environment(config: pytest.Config, *requirements: str) -> Path:
     Skips the test, saying so, where the packages cannot be had.
     """
     folder = config.cache.mkdir(requirements[0].replace("=", "-"))
+    with locked(folder.with_name(f"{folder.name}.lock")):  # two workers may ask for it at once
+        return _installed(folder, requirements)
+
+
+def _installed(folder: Path, requirements: tuple[str, ...]) -> Path:
     python, done = folder / "bin" / "python", folder / "installed"
     if done.is_file() and done.read_text() == str(requirements):
         return python

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, open_artifact
 from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.train import train_saes
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
+from tests.shared import Shared
 
 CONFIG = SaeConfig(width="2x", k=4, tokens=4000, batch=100, buffer=400, documents=6, learning_rate=3e-3)
 
@@ -23,12 +24,16 @@ def train_small(name: str, tokens: Artifact, out: Path, quiet: Progress) -> Arti
 
 
 @pytest.fixture(scope="module", params=["crate", "gpt2"])
-def model(request, tokens, tmp_path_factory, quiet) -> Artifact:
+def model(request, tokens: Artifact, shared: Shared, quiet: Progress) -> Artifact:
     """Each kind, trained."""
-    return train_small(request.param, tokens, tmp_path_factory.mktemp("sae") / request.param, quiet)
+    name = request.param
+    folder = shared.folder(f"small-{name}", lambda out: train_small(name, tokens, out / name, quiet))
+    return open_artifact(folder / name, "model")
 
 
 @pytest.fixture(scope="module")
-def made(model, tokens, tmp_path_factory, quiet) -> Artifact:
+def made(model: Artifact, tokens: Artifact, shared: Shared, quiet: Progress) -> Artifact:
     """Autoencoders on it."""
-    return train_saes(CONFIG, model, tokens, tmp_path_factory.mktemp("saes") / "sae", quiet)
+    name = f"small-{model.path.name}-saes"
+    folder = shared.folder(name, lambda out: train_saes(CONFIG, model, tokens, out / "sae", quiet))
+    return open_artifact(folder / "sae", "sae")

@@ -134,6 +134,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_study_keeps_what_is_done_and_says_how_to_go_on(number, status, tmp_path) -> None:
     (tmp_path / "corpus.txt").write_text("\n\n".join(sentences(600)))

@@ -23,7 +23,9 @@ from cratelm.score.layer_inputs import LayerInputs
 from cratelm.score.questions import OTHERS, best_thresholds, found_lowest, fuzzed, line_ups
 from cratelm.score.registry import METRICS
 from cratelm.score.score import read_scores, score
-from tests.test_words import ByRule, made
+from tests.rule_judge import ByRule
+from tests.shared import Shared
+from tests.test_words import made
 
 DETECTIONS = ("detection", "fuzzing", "intruder")
 EXPLAINERS = ("table", "graph")
@@ -36,17 +38,19 @@ def records(study: Path) -> Artifact:
 
 
 @pytest.fixture(scope="module")
-def explanations(records, tmp_path_factory, quiet) -> Artifact:
+def explanations(records: Artifact, shared: Shared, quiet) -> Artifact:
     """By two explainers."""
     config = ExplainConfig(explainer=",".join(EXPLAINERS))
-    return explain(config, records, tmp_path_factory.mktemp("explained") / "out", quiet)
+    folder = shared.folder("explained-twice", lambda out: explain(config, records, out / "out", quiet))
+    return open_artifact(folder / "out", "explanations")
 
 
 @pytest.fixture(scope="module")
-def scores(records, explanations, tmp_path_factory, quiet) -> dict[str, np.ndarray]:
+def scores(records: Artifact, explanations: Artifact, shared: Shared, quiet) -> dict[str, np.ndarray]:
     """All three metrics."""
     config = ScoreConfig(metric=",".join(DETECTIONS), replicates=100)
-    return read_scores(score(config, records, explanations, tmp_path_factory.mktemp("scored") / "out", quiet))
+    folder = shared.folder("detected", lambda out: score(config, records, explanations, out / "out", quiet))
+    return read_scores(open_artifact(folder / "out", "scores"))
 
 
 def asked_of(records: Artifact, half: str, unit: int) -> list[tuple[np.ndarray, np.ndarray, int, bool]]:

@@ -11,6 +11,7 @@ from cratelm.models import BaselineConfig, BaselineForCausalLM, CrateConfig, Cra
 SIZES = {"vocab_size": 61, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 48}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "model", [CrateForCausalLM(CrateConfig(**SIZES)), BaselineForCausalLM(BaselineConfig(**SIZES))]
 )

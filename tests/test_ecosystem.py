@@ -96,6 +96,7 @@ def test_gradient_checkpointing_changes_no_gradient(model, prompt) -> None:
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_whole_model_compiles_as_one_graph(model, prompt) -> None:
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     expected = model.train()(prompt, labels=prompt).loss
@@ -128,6 +129,7 @@ else:
 """
 
 
+@pytest.mark.processes
 def test_a_saved_folder_carries_its_code_and_loads_where_we_are_not(model, prompt, tmp_path) -> None:
     save_model(model, tmp_path / "model", {"Trained on": "nothing"})
     torch.save(model(prompt[:1]).logits, tmp_path / "logits.pt")

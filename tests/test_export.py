@@ -58,6 +58,7 @@ def records(study) -> Artifact:
     return open_artifact(study / "records" / "crate", "records")
 
 
+@pytest.mark.foreign
 def test_openais_package_reads_neuron_records(study, records, request, tmp_path) -> None:
     python = environment(request.config, "automated-interpretability==0.0.24")
     folder = exported(study, "neuron-record", tmp_path / "out") / "collated-activations"
@@ -80,6 +81,7 @@ def test_openais_package_reads_neuron_records(study, records, request, tmp_path)
         assert record["shown"][0]["activations"] == record["most_positive_activation_records"][0]["activations"]
 
 
+@pytest.mark.foreign
 def test_saedashboards_classes_read_the_batches(study, records, request, tmp_path) -> None:
     # Its whole requirements are gigabytes; the classes that Neuronpedia's importer reads batches by need numpy alone.
     python = environment(request.config, "sae-dashboard==0.8.0", "numpy", "--no-deps")

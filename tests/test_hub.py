@@ -51,6 +51,7 @@ def tokenize(address: str, corpus: str, out: Path) -> subprocess.CompletedProces
     return subprocess.run([*TOKENIZE, corpus, *OPTIONS, str(out)], env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("corpus", ["hub:owner/name:train/*.jsonl.zst", f"hub:owner/name@{COMMIT}:train/*.jsonl.zst"])
 def test_a_corpus_of_a_busy_hub_gives_the_bytes_of_its_files_in_a_folder(pile: Path, tmp_path: Path, corpus) -> None:
     with served(pile, refusals=2) as address:
@@ -65,6 +66,7 @@ def test_a_corpus_of_a_busy_hub_gives_the_bytes_of_its_files_in_a_folder(pile: P
     assert not list((tmp_path / "hub").rglob("*.zst"))  # what was fetched is gone
 
 
+@pytest.mark.processes
 def test_a_hub_that_stays_busy_is_given_up_and_gone_on_with_later(pile: Path, tmp_path: Path) -> None:
     with served(pile, refusals=10**6) as address:
         result = tokenize(address, "hub:owner/name:train/*", tmp_path / "hub")
@@ -75,6 +77,7 @@ def test_a_hub_that_stays_busy_is_given_up_and_gone_on_with_later(pile: Path, tm
         assert tokenize(address, "hub:owner/name:train/*", tmp_path / "hub").returncode == 0
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("corpus", "message"),
     [

@@ -11,9 +11,10 @@ from cratelm.corpus.tokenizer import make_tokenizer
 from cratelm.corpus.tokens import tokenize
 from cratelm.explain.explain import explain
 from tests import dying, killed
-from tests.test_words import NAMED, ByRule
+from tests.rule_judge import NAMED, ByRule
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("make", "writes", "more"), [(killed.make_report, 2, 2), (killed.make_export, 3, 3), (killed.make_saes, 4, 2)]
 )
@@ -25,6 +26,7 @@ def test_a_stage_that_is_killed_again_and_again_ends_with_the_same_bytes(make, w
     assert not (tmp_path / "killed.partial").exists()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("file", ["llm-openai-0.parquet", "sentences-0.parquet.new", "sentences-1.parquet.new"])
 def test_explanations_killed_with_half_of_a_file_written_end_with_the_same_bytes(file, study, tmp_path, quiet) -> None:
     records = open_artifact(study / "records" / "crate", "records")

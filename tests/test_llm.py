@@ -264,7 +264,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
             LocalModel(path)
 
 
-@pytest.mark.slow
+@pytest.mark.judge
 def test_a_real_model_reads_strengths_as_one_forward_of_each_prompt_does_and_answers_in_text(gemma: Path) -> None:
     judge = LocalModel(gemma)
     assert judge.cannot == {}

@@ -16,15 +16,19 @@ from cratelm.records.logits import read_logits
 from cratelm.sae.open import load_network
 from cratelm.units.directions import unit_directions
 from cratelm.units.unembedding import token_effects
+from tests.shared import Shared
 
 
 @pytest.fixture(scope="module", params=["crate", "gpt2"])
-def recorded(study, request, tmp_path_factory) -> tuple[Path, Path]:
+def recorded(study: Path, request, shared: Shared) -> tuple[Path, Path]:
     """A model of the study and a short recording of it with four tokens each way."""
-    model, out = study / "models" / request.param, tmp_path_factory.mktemp("logits") / "records"
-    arguments = ["record", str(model), "--text", str(study / "tokens"), "--out", str(out)]
-    assert run([*arguments, "--tokens", "3000", "--logits", "4"]) == 0
-    return model, out
+    model = study / "models" / request.param
+
+    def make(out: Path) -> None:
+        arguments = ["record", str(model), "--text", str(study / "tokens"), "--out", str(out / "records")]
+        assert run([*arguments, "--tokens", "3000", "--logits", "4"]) == 0
+
+    return model, shared.folder(f"logits-{request.param}", make) / "records"
 
 
 def test_raised_and_lowered_tokens_follow_from_the_weights(recorded) -> None:

@@ -66,6 +66,7 @@ def theirs(request, study):
     return rows, json.loads(said.stdout)
 
 
+@pytest.mark.foreign
 @pytest.mark.parametrize(("column", "place"), [("score", 0), ("rsquared", 1), ("absolute_deviation_explained", 2)])
 def test_scores_are_those_of_openais_package(theirs, column: str, place: int) -> None:
     rows, found = theirs
@@ -74,6 +75,7 @@ def test_scores_are_those_of_openais_package(theirs, column: str, place: int) ->
         assert row[column] == pytest.approx(expected[place], abs=1e-6)
 
 
+@pytest.mark.foreign
 def test_the_papers_top_excerpts_are_split_as_openais_package_interleaves_two_splits(theirs) -> None:
     splits = {name: list(range(*bounds)) for name, bounds in theirs[1]["splits"].items()}
     paper = PROTOCOLS["paper"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
 from cratelm.corpus.tokens import Side, read_side
 from cratelm.errors import InputError
@@ -24,8 +24,7 @@ from cratelm.records.paper.top_positions import TopPositions
 from cratelm.records.record import record
 from cratelm.records.recording import Recording
 from cratelm.records.store import read_excerpts, read_units
-from cratelm.training.config import TrainConfig
-from cratelm.training.train import train
+from tests.shared import Shared
 
 CONTEXT = 80
 
@@ -40,12 +39,12 @@ def short_stream():
 
 
 @pytest.fixture(scope="module")
-def recorded(small_study, tokens: Artifact, tmp_path_factory, quiet) -> tuple[Artifact, Artifact, RecordConfig]:
+def recorded(study: Path, tokens: Artifact, shared: Shared, quiet) -> tuple[Artifact, Artifact, RecordConfig]:
     """A trained model, its records by the paper's protocol, and how they were made."""
-    out: Path = tmp_path_factory.mktemp("paper")
-    model = train(TrainConfig(shape=small_study.shape, training=small_study.training), tokens, out / "model", quiet)
+    model = open_artifact(study / "models" / "crate", "model")
     config = RecordConfig(protocol="paper", pool=600, histogram=8, batch=640, shard=2500)
-    return model, record(config, model, tokens, out / "records", quiet), config
+    folder = shared.folder("paper-records", lambda out: record(config, model, tokens, out / "records", quiet))
+    return model, open_artifact(folder / "records", "records"), config
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,7 @@ def cratelm(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.processes
 def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(study: Path, tmp_path: Path) -> None:
     install(tmp_path, "[cratelm.metrics]\nheight = toy:HEIGHT\n[cratelm.explainers]\nhalved = toy:HALVED\n")
     records, explanations, scores = study / "records" / "crate", tmp_path / "explanations", tmp_path / "scores"
@@ -95,6 +96,7 @@ def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(stud
     assert "height: the mean expected activation." in " ".join(helped.replace("│", " ").split())
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("named", "wrong"),
     [

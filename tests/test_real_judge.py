@@ -33,6 +33,7 @@ def served(tmp_path: Path):
     process.wait()
 
 
+@pytest.mark.processes
 def test_a_model_reads_the_same_behind_a_server_process_as_in_this_one(served) -> None:
     url, folder, _ = served
     here, there = LocalModel(folder), Server(url, timeout=60)
@@ -45,6 +46,7 @@ def test_a_model_reads_the_same_behind_a_server_process_as_in_this_one(served) -
     assert dict(here.texts(["a b"], 6)) == dict(there.texts(["a b"], 6))
 
 
+@pytest.mark.processes
 def test_a_server_process_that_dies_between_requests_is_named(served, monkeypatch) -> None:
     url, _, process = served
     judge = Server(url, timeout=5, attempts=2)
@@ -67,7 +69,7 @@ def short_puzzles(tmp_path: Path) -> Path:
     return tmp_path / "puzzles.json"
 
 
-@pytest.mark.slow
+@pytest.mark.judge
 def test_a_language_model_out_of_a_gguf_file_explains_and_scores_and_its_answers_replay(
     gemma, study, short_puzzles, tmp_path, capsys
 ) -> None:

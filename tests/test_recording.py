@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
 from cratelm.corpus.tokenizer import train_bpe
 from cratelm.errors import InputError, RunError
@@ -27,6 +27,7 @@ from cratelm.records.store import read_excerpts, read_units
 from cratelm.shards import EngineConfig
 from cratelm.units.sites import at_sites
 from tests.conftest import sentences
+from tests.shared import Shared
 
 CONFIG = RecordConfig(top=6, random=6, short_random=6, pool=40, histogram=8, table_units=8, batch=640, shard=2500)
 OPTIONS = ["--top", "6", "--random", "6", "--short-random", "6", "--pool", "40", "--histogram", "8"]
@@ -35,21 +36,23 @@ COMMAND = "from cratelm.cli import main; main()"
 
 
 @pytest.fixture(scope="module")
-def gpt2(tokens: Artifact, tmp_path_factory) -> Path:
+def gpt2(tokens: Artifact, shared: Shared) -> Path:
     """A model of transformers' own, with GELU, and the corpus's tokenizer."""
-    folder = tmp_path_factory.mktemp("gpt2")
-    torch.manual_seed(0)
-    shape = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 80}
-    GPT2LMHeadModel(GPT2Config(vocab_size=300, bos_token_id=0, eos_token_id=0, **shape)).save_pretrained(folder)
-    shutil.copyfile(tokens.path / "tokenizer.json", folder / "tokenizer.json")
-    return folder
+
+    def make(folder: Path) -> None:
+        torch.manual_seed(0)
+        shape = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 80}
+        GPT2LMHeadModel(GPT2Config(vocab_size=300, bos_token_id=0, eos_token_id=0, **shape)).save_pretrained(folder)
+        shutil.copyfile(tokens.path / "tokenizer.json", folder / "tokenizer.json")
+
+    return shared.folder("gelu-gpt2", make)
 
 
 @pytest.fixture(scope="module")
-def recorded(gpt2: Path, tokens: Artifact, tmp_path_factory, quiet) -> Artifact:
+def recorded(gpt2: Path, tokens: Artifact, shared: Shared, quiet) -> Artifact:
     """Its records, made by this process alone."""
-    out = tmp_path_factory.mktemp("records") / "records"
-    return record(CONFIG, ForeignModel(gpt2, {}), tokens, out, quiet)
+    make = lambda out: record(CONFIG, ForeignModel(gpt2, {}), tokens, out / "records", quiet)  # noqa: E731
+    return open_artifact(shared.folder("gelu-records", make) / "records", "records")
 
 
 def outputs(records: Artifact | Path) -> dict:
@@ -78,12 +81,14 @@ def test_a_gelu_is_split_into_positive_and_negative_units(recorded, gpt2, tokens
     assert read_units(recorded, 1, "score")["firing_rate"].reshape(2, 64).sum(0).max() <= 1
 
 
+@pytest.mark.processes
 def test_two_workers_give_the_same_bytes(recorded, gpt2, tokens, tmp_path, quiet) -> None:
     command = [sys.executable, "-c", COMMAND, "record", str(gpt2), "--text", str(tokens.path), *OPTIONS]
     subprocess.run([*command, "--workers", "2", "--out", str(tmp_path / "two")], check=True, capture_output=True)
     assert outputs(tmp_path / "two") == outputs(recorded)
 
 
+@pytest.mark.processes
 def test_two_ranks_of_torchrun_give_the_same_bytes(recorded, gpt2, tokens, tmp_path) -> None:
     script = tmp_path / "script.py"
     script.write_text(COMMAND)
@@ -94,6 +99,7 @@ def test_two_ranks_of_torchrun_give_the_same_bytes(recorded, gpt2, tokens, tmp_p
     assert outputs(tmp_path / "two") == outputs(recorded)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("reached", "workers"), [("first-00001", "1"), ("second-00000", "2")])
 def test_a_killed_recording_goes_on_to_the_same_bytes(recorded, gpt2, tokens, tmp_path, quiet, reached, workers):
     out = tmp_path / "killed"

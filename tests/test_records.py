@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from cratelm.artifacts import Artifact
-from cratelm.presets import StudyConfig
+from cratelm.artifacts import Artifact, open_artifact
 from cratelm.protocols import LONG, SHORT
 from cratelm.records import pass2_excerpts as second_pass
 from cratelm.records.hash_sampling import draw_pool, priorities
@@ -17,19 +16,20 @@ from cratelm.records.record import record
 from cratelm.records.recording import Recording
 from cratelm.records.store import read_excerpts, read_layers, read_tables, read_units
 from cratelm.seeds import derive_seed
-from cratelm.training.config import TrainConfig
-from cratelm.training.train import train
+from tests.shared import Shared
 
 
 @pytest.fixture(scope="module", params=["crate", "gpt2"])
-def recorded(request, small_study: StudyConfig, tokens: Artifact, tmp_path_factory, quiet) -> tuple[Artifact, Artifact]:
-    """A trained model and its records."""
-    out: Path = tmp_path_factory.mktemp(request.param)
-    config = TrainConfig(model=request.param, shape=small_study.shape, training=small_study.training)
-    model = train(config, tokens, out / "model", quiet)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(second_pass, "AT_ONCE", 10_000)  # so that every batch is cut
-        return model, record(small_study.records, model, tokens, out / "records", quiet)
+def recorded(request, study: Path, small_study, tokens: Artifact, shared: Shared, quiet) -> tuple[Artifact, Artifact]:
+    """A model of the study, and records of it whose batches were all cut."""
+    model = open_artifact(study / "models" / request.param, "model")
+
+    def make(out: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(second_pass, "AT_ONCE", 10_000)
+            record(small_study.records, model, tokens, out / "records", quiet)
+
+    return model, open_artifact(shared.folder(f"cut-records-{request.param}", make) / "records", "records")
 
 
 class Everything:

@@ -299,6 +299,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch, tmp_path)
         train_saes(CONFIG, Artifact(tmp_path, {}), Artifact(tmp_path, {}), tmp_path / "sae", None)
 
 
+@pytest.mark.processes
 def test_nothing_of_saelens_is_imported_before_it_is_asked_for():
     code = "import sys, cratelm.cli, cratelm.commands.sae, cratelm.sae.train; sys.exit('sae_lens' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -22,6 +22,7 @@ from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.signs import known_sign
 from cratelm.units.sites import LATENTS, at_sites, find_sites
 from tests import language_models
+from tests.shared import Shared
 
 
 def test_latents_are_a_site_that_is_read_without_a_change_to_the_model(made, model):
@@ -76,14 +77,18 @@ def test_autoencoders_of_another_model_or_site_are_refused(made, model, tokens, 
 
 
 @pytest.fixture(scope="module")
-def foreign(tmp_path_factory, corpus_file) -> tuple[Path, Path]:
+def foreign(shared: Shared, corpus_file: Path) -> tuple[Path, Path]:
     """A GPT-2 of transformers' own, and autoencoders that the command trained on it from raw text."""
-    folder, out = tmp_path_factory.mktemp("foreign") / "model", tmp_path_factory.mktemp("foreign") / "gpt2+sae"
-    language_models.random_gpt2(n_positions=80).save_pretrained(folder)
-    language_models.bytes_tokenizer().save_pretrained(folder)
-    sizes = "--width 2x --k 3 --tokens 1000 --batch 100 --buffer 500 --documents 3"
-    assert run(["sae", str(folder), "--text", str(corpus_file), "--out", str(out), *sizes.split()]) == 0
-    return folder, out
+
+    def make(folder: Path) -> None:
+        model, out = folder / "model", folder / "gpt2+sae"
+        language_models.random_gpt2(n_positions=80).save_pretrained(model)
+        language_models.bytes_tokenizer().save_pretrained(model)
+        sizes = "--width 2x --k 3 --tokens 1000 --batch 100 --buffer 500 --documents 3"
+        assert run(["sae", str(model), "--text", str(corpus_file), "--out", str(out), *sizes.split()]) == 0
+
+    folder = shared.folder("foreign-saes", make)
+    return folder / "model", folder / "gpt2+sae"
 
 
 def test_latents_of_any_transformers_model_are_recorded_as_saelens_encodes_them(foreign, tmp_path):

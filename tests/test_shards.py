@@ -248,6 +248,7 @@ print("Submitted batch job 1" if "--parsable" not in sys.argv else "1")
 """
 
 
+@pytest.mark.processes
 def test_slurm_makes_the_bytes_of_this_machine(tmp_path, quiet, monkeypatch) -> None:
     config = folder_of_shards(tmp_path / "corpus", monkeypatch)
     whole = tokenize(config, tmp_path / "whole", quiet)

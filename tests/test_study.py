@@ -28,6 +28,7 @@ def files_of(study: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_every_file(study, small_study, tmp_path, quiet) -> None:
     run_study(small_study, tmp_path / "again", quiet)
     first, second = files_of(study), files_of(tmp_path / "again")

@@ -1,30 +1,29 @@
 """`cratelm study --sae`: the latents are models of their own, beside the models, at equal cost."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cratelm.artifacts import claim_study, open_artifact, read_json
+from cratelm.artifacts import open_artifact, read_json
 from cratelm.cli import run
 from cratelm.errors import InputError
+from cratelm.presets import StudyConfig
 from cratelm.sae.config import StudySaeConfig
 from cratelm.study import run_study
+from tests.shared import Shared
+from tests.study_copies import grown_copy
 
 SAES = StudySaeConfig(dictionaries="1x-k4,2x-k16", tokens=3000, batch=100, buffer=800, documents=6)
 
 
 @pytest.fixture(scope="module")
-def with_saes(study, small_study, tmp_path_factory, quiet) -> Path:
-    """The small study with autoencoders: its models are there already."""
-    out, config = tmp_path_factory.mktemp("saes") / "study", replace(small_study, sae=True, saes=SAES)
-    shutil.copytree(study, out, ignore=shutil.ignore_patterns("report", "study.json"))
-    claim_study(out, config)
-    run_study(config, out, quiet)
-    return out
+def with_saes(study: Path, small_study: StudyConfig, shared: Shared, quiet) -> Path:
+    """The small study with autoencoders of two sizes: its models are there already."""
+    config = replace(small_study, sae=True, saes=SAES)
+    return shared.folder("two-sizes", lambda out: grown_copy(study, config, out / "study", quiet)) / "study"
 
 
 def test_the_latents_of_each_dictionary_are_scored_as_a_model_and_so_are_those_before_training(with_saes):

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cratelm.artifacts import Artifact, as_plain, write_json
+from cratelm.artifacts import Artifact, as_plain, open_artifact, write_json
 from cratelm.errors import InputError, RunError
 from cratelm.stages import IDENTITY
 from cratelm.training.checkpoints import COMMIT, commit, name_of_run, newest_committed
 from cratelm.training.train import train
 from tests import dying
+from tests.shared import Shared
 from tests.training_runs import CONFIG
 
 ROOT = os.geteuid() == 0
@@ -27,9 +28,10 @@ FILES = ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "
 
 
 @pytest.fixture(scope="module")
-def whole(tokens, tmp_path_factory, quiet) -> Artifact:
+def whole(tokens: Artifact, shared: Shared, quiet) -> Artifact:
     """The training that nothing happened to."""
-    return train(CONFIG, tokens, tmp_path_factory.mktemp("whole") / "model", quiet)
+    folder = shared.folder("whole-training", lambda out: train(CONFIG, tokens, out / "model", quiet))
+    return open_artifact(folder / "model", "model")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,7 @@ def ready() -> multiprocessing.context.BaseContext:
     return context
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("file", [*FILES, f"{COMMIT}.new", COMMIT])
 def test_a_run_killed_while_it_writes_a_checkpoints_file_ends_with_the_same_bytes(
     file, ready, whole, tokens, tmp_path, quiet
@@ -185,6 +188,7 @@ def test_a_folder_that_cannot_be_written_is_refused(small_disk, tokens, quiet) -
         train(CONFIG, tokens, small_disk / "model", quiet)
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not ROOT, reason="taking /dev/shm away takes root")
 def test_training_needs_no_shared_memory_no_compiler_and_no_second_thread(tokens, tmp_path) -> None:
     command = [sys.executable, "-c", "from cratelm.cli import main; main()", "train", "--preset", "smoke"]

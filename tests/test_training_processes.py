@@ -37,6 +37,7 @@ def torchrun(script: str, *arguments) -> subprocess.Popen:
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("model", ["crate", "gpt2+sliding_window=1"], ids=["all weights used", "queries unused"])
 def test_two_processes_have_the_losses_of_one_over_50_steps(model, tokens, tmp_path, quiet) -> None:
     config = replace(CONFIG, model=model)
@@ -48,6 +49,7 @@ def test_two_processes_have_the_losses_of_one_over_50_steps(model, tokens, tmp_p
     assert two == pytest.approx(one, abs=1e-5)
 
 
+@pytest.mark.processes
 def test_two_processes_that_share_out_the_weights_stopped_once_train_like_one(tokens, tmp_path, quiet) -> None:
     one = train(CONFIG, tokens, tmp_path / "one", quiet)
     stopped = torchrun("sharded_worker.py", tokens.path, tmp_path / "two", 25)
@@ -81,6 +83,7 @@ def test_sharding_without_several_gpus_is_refused() -> None:
         sharding_arguments(replace(CONFIG.training, sharded=True))
 
 
+@pytest.mark.processes
 def test_two_processes_commit_the_same_step_when_terminated_and_one_goes_on(tokens, tmp_path, quiet) -> None:
     steps = 400
     process = torchrun("training_runs.py", tokens.path, tmp_path / "two", steps)
@@ -99,6 +102,7 @@ def test_two_processes_commit_the_same_step_when_terminated_and_one_goes_on(toke
     assert losses(both) == pytest.approx(losses(alone), abs=1e-3)  # rounding grows with the steps
 
 
+@pytest.mark.processes
 def test_processes_that_srun_starts_find_each_other(tokens, tmp_path, quiet) -> None:
     """A stand-in for Slurm: what srun sets, and a scontrol that knows one host."""
     (tmp_path / "scontrol").write_text("#!/bin/sh\necho localhost\n")

@@ -44,6 +44,7 @@ def command(tokens: Artifact, out: Path, steps: int = 400) -> list[str]:
     return ["train", "--preset", "smoke", "--tokens", str(tokens.path), "--out", str(out), *shape, *recipe]
 
 
+@pytest.mark.processes
 def test_a_terminated_training_commits_its_step_and_ends_with_the_same_bytes_later(tokens, tmp_path) -> None:
     main = [sys.executable, "-c", "from cratelm.cli import main; main()"]
     process = subprocess.Popen([*main, *command(tokens, tmp_path / "a")], stderr=subprocess.PIPE, text=True)
@@ -75,6 +76,7 @@ def test_a_checkpoint_is_written_when_its_minutes_are_over(tokens, tmp_path, qui
     assert saved == list(range(1, 13))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("tracker", ["trackio", "wandb"])
 def test_a_tracker_is_sent_the_losses_and_no_network_is_needed(tracker: str, tokens, tmp_path) -> None:
     asked = [*command(tokens, tmp_path / "a", 20), "--training.track", tracker]
@@ -240,6 +242,7 @@ def test_processes_that_do_not_divide_the_batch_are_refused() -> None:
     assert TrainConfig().training.accumulation(1) == 1
 
 
+@pytest.mark.slow
 def test_a_compiled_run_that_was_stopped_ends_with_the_same_bytes(tokens, tmp_path, quiet, monkeypatch) -> None:
     config = replace(CONFIG, training=replace(CONFIG.training, at_once=None, compile="yes", precision="auto"))
     whole = train(config, tokens, tmp_path / "whole", quiet)

@@ -217,6 +217,7 @@ def test_a_saved_variant_comes_back_the_same(name, prompt, tmp_path) -> None:
     assert torch.equal(loaded(prompt).logits, model(prompt).logits)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["crate-alpha-query", "crate-complete", "gpt2-topk+attention=mssa"])
 def test_a_saved_variant_carries_its_code_and_loads_where_we_are_not(name, prompt, tmp_path) -> None:
     model = noisy(name)

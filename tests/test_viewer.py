@@ -27,13 +27,8 @@ from cratelm.viewer.judging import Judge
 from cratelm.viewer.user_explanation import Words
 from cratelm.viewer.viewed_study import Study, without_address
 from tests.llm_server import StandIn
-from tests.test_words import ByRule
-from tests.viewing import HERE, WITH_ERROR, client_of, judged_copy, latents_copy
-
-
-@pytest.fixture(scope="module")
-def judged(study, small_study, tmp_path_factory, quiet) -> Path:
-    return judged_copy(study, small_study, tmp_path_factory.mktemp("judged") / "study", quiet)
+from tests.rule_judge import ByRule
+from tests.viewing import HERE, WITH_ERROR, client_of
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +60,8 @@ def test_a_layer_lists_every_unit_with_its_score(client, study):
     assert {len(layer[name]) for name in ("firing", "maximum", "token_share", "tokens")} == {layer["units"]}
 
 
-def test_units_judged_by_a_language_model_stand_beside_the_others_and_those_not_asked_about_have_no_score(judged):
-    client, folder = client_of(judged), judged / "judged"
+def test_units_judged_by_a_language_model_stand_beside_the_others_and_those_not_asked_about_have_no_score(judged_study):
+    client, folder = client_of(judged_study), judged_study / "judged"
     scores = read_scores(open_artifact(folder / "scores" / "crate", "scores"))
     rows = (scores["layer"] == 1) & (scores["metric"] == "random-only")
     asked, known = scores["unit"][rows], scores["score"][rows]
@@ -85,9 +80,9 @@ def test_units_judged_by_a_language_model_stand_beside_the_others_and_those_not_
     assert "llm" not in client.get(f"/api/crate/1/{others[0]}").json()["explanations"]
 
 
-def test_a_judge_that_failed_its_puzzles_is_marked_and_a_study_without_one_has_none(client, judged):
+def test_a_judge_that_failed_its_puzzles_is_marked_and_a_study_without_one_has_none(client, judged_study):
     assert {model["judge"] for model in client.get("/api/study").json()["models"]} == {None}
-    for model in client_of(judged).get("/api/study").json()["models"]:
+    for model in client_of(judged_study).get("/api/study").json()["models"]:
         assert model["judge"]["mark"] == " (FAILS)" and "could not be used" in model["judge"]["told"]
 
 
@@ -131,15 +126,12 @@ def test_a_text_fires_units_as_the_model_run_by_hand_says(client, study):
     assert again["activations"][strongest["place"]] == max(again["activations"])
 
 
-def test_latents_are_steered_without_the_autoencoders_error_as_the_command_does(
-    study, small_study, tmp_path, quiet, capsys
-):
+def test_latents_are_steered_without_the_autoencoders_error_as_the_command_does(latents_study, capsys):
     name, text, divergences = "crate+sae-1x-k4", "the cat was very good", []
-    out = latents_copy(study, small_study, tmp_path / "study", quiet)
-    client = client_of(out)
+    client = client_of(latents_study)
     known = {model["name"]: model["latents"] for model in client.get("/api/study").json()["models"]}
     assert known[name] and not known["crate"]
-    command = ["steer", str(out / "models" / name), "1/3=5", "--prompt", text, "--new-tokens", "2", "--json"]
+    command = ["steer", str(latents_study / "models" / name), "1/3=5", "--prompt", text, "--new-tokens", "2", "--json"]
     for without_error, flags in ((False, []), (True, ["--without-error"])):
         capsys.readouterr()
         assert run([*command, *flags]) == 0

@@ -19,7 +19,7 @@ from cratelm.artifacts import open_artifact
 from cratelm.records.store import read_excerpts
 from cratelm.viewer.static_pages import export_study
 from tests.llm_server import StandIn
-from tests.viewing import judged_copy, latents_copy, viewer
+from tests.viewing import viewer
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -35,7 +35,10 @@ OFFLINE = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +137,8 @@ def test_an_explanation_of_ones_own_is_scored(page, address):
     expect(page.locator(".own .scores")).to_contain_text("random-only")
 
 
-def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with_its_mark(
-    page, study, small_study, tmp_path, quiet
-):
-    with viewer(judged_copy(study, small_study, tmp_path / "study", quiet)) as address:
+def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with_its_mark(page, judged_study):
+    with viewer(judged_study) as address:
         page.goto(f"{address}/crate/0")
         page.get_by_label("explainer").select_option("llm")
         expect(page.get_by_label("explainer").locator("option:checked")).to_have_text("llm (FAILS)")
@@ -148,8 +149,8 @@ def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with
         expect(page.locator(".scores")).to_contain_text("llm (FAILS)")
 
 
-def test_the_autoencoders_error_is_left_out_by_a_box_that_the_address_keeps(page, study, small_study, tmp_path, quiet):
-    with viewer(latents_copy(study, small_study, tmp_path / "study", quiet)) as address:
+def test_the_autoencoders_error_is_left_out_by_a_box_that_the_address_keeps(page, latents_study):
+    with viewer(latents_study) as address:
         page.goto(f"{address}/try?model=crate%2Bsae-1x-k4&unit=1/3&clamp=1/3%3D5")
         expect(page.get_by_text("KL(with")).to_be_visible()
         kept = page.get_by_text("KL(with").inner_text()

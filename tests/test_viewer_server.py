@@ -31,6 +31,7 @@ def client(study: Path) -> TestClient:
     return client_of(study)
 
 
+@pytest.mark.processes
 def test_nothing_that_runs_models_is_imported_before_a_page_needs_one(study):
     code = f"""
 import sys
@@ -49,6 +50,7 @@ assert "torch" in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.processes
 def test_pages_that_are_the_first_to_need_a_model_all_at_once_all_get_it(study):
     asked = {"model": "crate", "text": "the cat", "layer": 0, "unit": 1}
     with viewer(study) as address, ThreadPoolExecutor(8) as crowd:
@@ -196,6 +198,7 @@ def test_what_is_no_study_is_refused(tmp_path, capsys):
     assert "cratelm study" in capsys.readouterr().err
 
 
+@pytest.mark.processes
 def test_a_real_server_listens_on_this_machine_alone_and_outlives_a_crowd(study):
     with viewer(study) as address, httpx.Client(base_url=address) as http, ThreadPoolExecutor(40) as crowd:
         assert http.get("/api/study", headers={"Host": "rebound.example"}).status_code == 400
@@ -212,6 +215,7 @@ def test_a_real_server_listens_on_this_machine_alone_and_outlives_a_crowd(study)
         assert http.get("/api/crate/0/1").status_code == 200
 
 
+@pytest.mark.processes
 def test_clients_that_send_byte_by_byte_are_refused_and_hold_nobody_elses_turn(study):
     with viewer(study, first="from cratelm.viewer import safety\nsafety.ARRIVAL = 5") as address:
         host, port = address.removeprefix("http://").split(":")
@@ -227,6 +231,7 @@ def test_clients_that_send_byte_by_byte_are_refused_and_hold_nobody_elses_turn(s
             assert set(crowd.map(answered_while_sending, slow)) == {b"HTTP/1.1 413"}
 
 
+@pytest.mark.processes
 def test_connections_that_send_nothing_lock_nobody_out_and_are_closed(study):
     first = "from cratelm.viewer import connections\nconnections.HEADER_SECONDS = 4"
     with viewer(study, first=first) as address:
@@ -245,6 +250,7 @@ def test_connections_that_send_nothing_lock_nobody_out_and_are_closed(study):
         assert again.sock.recv(1) == b""
 
 
+@pytest.mark.processes
 def test_clients_that_never_read_their_answers_lock_nobody_out_and_are_closed(study):
     first = "from cratelm.viewer import connections\nconnections.READING_SECONDS = 2"
     with viewer(study, first=first) as address:

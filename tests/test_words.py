@@ -19,7 +19,6 @@ from cratelm.explain.explainers.llm import count_failures
 from cratelm.judges.ask_for_explanations import parse_explanation
 from cratelm.judges.sentences import Sentences
 from cratelm.judges.simulators import Failure
-from cratelm.llm.config import JudgeConfig
 from cratelm.llm.words import CUT_OFF
 from cratelm.progress import Progress
 from cratelm.records.store import read_units
@@ -28,36 +27,10 @@ from cratelm.score.score import read_scores, score
 from cratelm.study import run_study
 from cratelm.study_plan import plan_study
 from tests.llm_server import StandIn
+from tests.rule_judge import NAMED, ByRule
 from tests.test_study import drawn_excerpts
 
 UNITS = 3
-NAMED = JudgeConfig(llm="by rule")
-
-
-class ByRule:
-    """Says that a unit fires on films; expects 9 on tokens that hold `film`, and fails on texts that hold `broken`."""
-
-    name, cannot = "by rule", {}
-
-    def __init__(self, broken: str = "", dumb: int = 0) -> None:
-        self.broken, self.dumb, self.asked = broken, dumb, 0
-
-    def texts(self, prompts, limit):
-        for number, prompt in enumerate(prompts):
-            self.asked += 1
-            yield number, " \n" if number < self.dumb else f" films, number {len(prompt)}.\nMore of it"
-
-    def digits(self, prompts, places):
-        for number, (prompt, at) in enumerate(zip(prompts, places, strict=True)):
-            self.asked += 1
-            own = prompt.rpartition("<tokens>\n")[2]
-            if self.broken and self.broken in own:
-                yield number, [None] * len(at)
-            else:
-                yield number, [self.share(prompt[:place]) for place in at]
-
-    def share(self, before: str) -> list[float]:
-        return [0.0] * 9 + [1.0] if "film" in before.rpartition("\n")[2] else [1.0] + [0.0] * 9
 
 
 def made(records: Artifact, model: ByRule, tmp_path: Path, quiet: Progress, metric: str) -> Artifact:
