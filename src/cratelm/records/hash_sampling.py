@@ -22,6 +22,7 @@ def priorities(numbers: np.ndarray, seed: int) -> np.ndarray:
     Two kinds of number with seeds of their own add up: excerpt plus unit, wrapped to 32 bits, is a priority of the
     pair. For one unit that rotates the order of all excerpts, so its lowest are a uniform sample as well.
     """
+    # A view as int32, so that a sum of two wraps and is a priority again.
     return (mix(numbers + np.int64(seed)) >> np.uint64(32)).astype(np.uint32).view(np.int32)
 
 

@@ -38,6 +38,7 @@ def token_rows(keys: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """The different keys of a batch, and a sparse (different, places) that sums over the places of each."""
     values, sizes = np.unique(keys, return_counts=True)
     bounds = torch.from_numpy(np.r_[0, np.cumsum(sizes)].astype(np.int64))
+    # Stable: sums are taken in the text's order, whatever the keys are, so that the bytes do not change.
     places = torch.from_numpy(np.argsort(keys, axis=None, kind="stable"))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")  # of torch: such tensors are new, and go unchecked
@@ -140,6 +141,7 @@ class FirstPass(Pass):
         shared: list = []
 
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
+            # All sites see the same tokens: the first one to be called sorts them for all.
             if layer == 0:
                 tokens = context_tokens(half.side, half.contexts, batch)
                 shared[:] = [token_rows(PARTS * tokens + part[batch, None])]

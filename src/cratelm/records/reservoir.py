@@ -25,10 +25,12 @@ class LowestPriorities:
     @property
     def threshold(self) -> np.ndarray:
         """(groups,) int32: an excerpt whose priority is above is not kept."""
+        # The upper 32 bits are the priority. An empty slot has the highest there is, so it lets everything in.
         return (self.key[:, -1] >> 32).astype(np.int32)
 
     def update(self, group: np.ndarray, priority: np.ndarray, excerpt: np.ndarray, activations: np.ndarray) -> None:
         """See excerpts (rows,) of groups (rows,), with their priorities and activations (rows, tokens)."""
+        # Priority above, excerpt below: one sort orders both, and ties go to the earlier excerpt.
         self._waiting.append((group, priority.astype(np.int64) << 32 | excerpt, activations))
         # Sorting costs as much for few new rows as for many, so they wait for each other.
         if sum(len(rows[0]) for rows in self._waiting) > self.key.size // 4:
