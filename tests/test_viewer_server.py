@@ -283,3 +283,8 @@ def answered_while_sending(client: socket.socket) -> bytes:
                 return client.recv(12)
             client.sendall(b" ")
     return b"no answer"
+
+
+def test_a_simulator_that_there_is_none_of_is_refused_also_without_a_judge(study, capsys) -> None:
+    assert run(["view", str(study), "--simulator", "nope"]) == 2
+    assert "unknown simulator 'nope': choose from all-at-once" in capsys.readouterr().err

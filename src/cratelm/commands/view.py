@@ -39,9 +39,11 @@ def view(
 
     from cratelm.errors import InputError
     from cratelm.progress import Progress
+    from cratelm.score.config import ScoreConfig
     from cratelm.viewer.serve import require_view, serve
 
     require_view()
+    ScoreConfig(simulator=simulator)  # refuses what is no simulator, whether or not a judge is named
     if export is not None and judge.llm is not None:
         raise InputError("an export is files alone, in which no language model reads: leave out --llm or --export.")
     with Progress() as progress:
