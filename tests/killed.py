@@ -21,7 +21,7 @@ from cratelm.report.measured import Measured
 from cratelm.report.report import report
 from cratelm.reproduce import matrix
 from cratelm.reproduce.matrix import Cell
-from cratelm.reproduce.reproduce import reproduce
+from cratelm.reproduce.run import reproduce
 from cratelm.sae.train import train_saes
 from tests.sae_models import CONFIG
 

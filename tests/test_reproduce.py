@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from dataclasses import asdict, replace
 from itertools import product
@@ -16,9 +17,11 @@ from cratelm.corpus.tokens import read_train
 from cratelm.errors import InputError
 from cratelm.models.build import build_config
 from cratelm.presets import StudyConfig, preset, train_preset
-from cratelm.reproduce import examples_page, matrix
-from cratelm.reproduce.claims import judged
-from cratelm.reproduce.gather import (
+from cratelm.reproduce import examples, matrix
+from cratelm.reproduce.matrix import ABLATIONS, POINT, Cell, plan_laptop, plan_paper
+from cratelm.reproduce.page import comparisons, write_page
+from cratelm.reproduce.published import configurations
+from cratelm.reproduce.results import (
     Results,
     delta_loss,
     dictionaries,
@@ -29,12 +32,9 @@ from cratelm.reproduce.gather import (
     stages,
     statistic,
 )
-from cratelm.reproduce.matrix import ABLATIONS, Cell
-from cratelm.reproduce.page import write_page
-from cratelm.reproduce.plan import POINT, plan_laptop, plan_paper
-from cratelm.reproduce.reproduce import reproduce, threads_of
+from cratelm.reproduce.run import reproduce, threads_of
 from cratelm.reproduce.store import Key, Result, read_cell
-from cratelm.reproduce.tables import configurations
+from cratelm.reproduce.verdicts import judged
 from cratelm.shards import EngineConfig
 from tests import killed
 
@@ -51,7 +51,7 @@ def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:
 
 
 def test_the_papers_parameters_are_counted_as_they_are() -> None:
-    head, rows = configurations()
+    head, rows = configurations(Results([]))
     counted = {(row[0], row[1]): row[head.index("parameters, counted")] for row in rows}
     assert counted["2L", "crate"] == "6,637,056"
     assert counted["6L", "crate"] == "59,891,712"
@@ -77,6 +77,15 @@ def of(small_study, cell: Cell):
 def cell_of(out: Path, model: str) -> Result:
     (path,) = (out / "cells").glob(f"*-{model}-s0.json")
     return read_cell(path.parent, path.stem)
+
+
+def kept(out: Path, model: str) -> tuple:
+    """What a cell says but for its run, and the bytes of its tables."""
+    tables = sorted((out / "cells").rglob(f"*-{model}-s0.parquet"))
+    (path,) = (out / "cells").glob(f"*-{model}-s0.json")
+    summary = json.loads(path.read_text())
+    assert len(tables) == 2 and summary.pop("run")
+    return summary, *(table.read_bytes() for table in tables)
 
 
 def all_cells(out: Path) -> list[Result]:
@@ -124,14 +133,11 @@ def test_a_cells_summary_is_short_and_its_tables_are_small(results) -> None:
 
 def test_a_cell_that_is_killed_while_it_is_measured_ends_with_the_same_numbers(results, small_study, tmp_path) -> None:
     shutil.copytree(results, tmp_path / "out")
-    (cell,) = (tmp_path / "out" / "cells").glob("*-crate-s0.json")
-    expected = read_cell(cell.parent, cell.stem)
-    cell.unlink()
+    expected = kept(tmp_path / "out", "crate")
+    for path in (tmp_path / "out" / "cells").rglob("*-crate-s0.*"):
+        path.unlink()
     assert killed.make_with_kills(killed.make_cell, tmp_path / "out", small_study, writes=60, more=100) == 1
-    found = read_cell(cell.parent, cell.stem)
-    assert {key: found[key] for key in found if key != "run"} == {
-        key: expected[key] for key in expected if key != "run"
-    }
+    assert kept(tmp_path / "out", "crate") == expected
 
 
 def test_a_cell_keeps_every_unit_and_their_means_are_its_own(results, small_study) -> None:
@@ -171,20 +177,20 @@ def test_the_latents_of_autoencoders_are_measured_as_the_units_are(results) -> N
 
 
 def test_a_cell_shows_units_drawn_and_best_with_what_turning_them_does(results) -> None:
-    examples = cell_of(results, "crate")["examples"]
-    assert [card["chosen"] for card in examples["cards"]] == ["drawn"] * 3 + ["best"] * 2
-    best = [float(card["scores"]["random-only"].split()[0]) for card in examples["cards"][3:]]
-    assert best[0] >= best[1] >= max(float(card["scores"]["random-only"].split()[0]) for card in examples["cards"][:3])
-    for card in examples["cards"]:
+    shown = cell_of(results, "crate")["examples"]
+    assert [card["chosen"] for card in shown["cards"]] == ["drawn"] * 3 + ["best"] * 2
+    best = [float(card["scores"]["random-only"].split()[0]) for card in shown["cards"][3:]]
+    assert best[0] >= best[1] >= max(float(card["scores"]["random-only"].split()[0]) for card in shown["cards"][:3])
+    for card in shown["cards"]:
         assert [one["kind"] for one in card["excerpts"]][-1] == "random"
         assert "¦9]" in card["excerpts"][0]["text"]
-    for words in examples["next_words"].values():
+    for words in shown["next_words"].values():
         shares = [share for _, share in words]
         assert len(words) == 5 and shares == sorted(shares, reverse=True) and sum(shares) <= 1
-    assert len(examples["turned"]) == 6
-    assert all(after >= before for row in examples["turned"] for _, before, after in row["raised"][:1])
+    assert len(shown["turned"]) == 6
+    assert all(after >= before for row in shown["turned"] for _, before, after in row["raised"][:1])
     page = (results / "README.md").read_text()
-    for card in examples["cards"]:
+    for card in shown["cards"]:
         assert f"`{card['address']}`" in page
     assert "chosen, and far above the mean" in page
 
@@ -193,9 +199,9 @@ def test_text_of_data_is_code_on_the_page(results) -> None:
     result = cell_of(results, "crate")
     card = result["examples"]["cards"][0]
     card["excerpts"][0]["text"] = "`<img src=x>|\n"
-    page = examples_page.cards(Results([result]))
+    page = examples.cards(Results([result]))
     assert "ˋ<img src=x>" in page and "¦↵" in page
-    assert examples_page._code("\n") == "`↵`" and examples_page._code(" ") == "`␣`"
+    assert examples.as_code("\n") == "`↵`" and examples.as_code(" ") == "`␣`"
     assert all(line.count("`") % 2 == 0 for line in page.splitlines())
 
 
@@ -220,11 +226,10 @@ def test_two_workers_find_what_one_process_finds_and_an_ablation_is_measured_in_
     crate = matrix.quick()[0]
     cells = [small(cell, small_study) for cell in (crate, replace(crate, group="ablations", model="crate-alpha"))]
     reproduce(cells, tmp_path, "*", quiet, EngineConfig(workers=2))
-    found, alone = (cell_of(folder, "crate") for folder in (tmp_path, results))
-    runs = found.pop("run"), alone.pop("run")
+    runs = [cell_of(folder, "crate")["run"] for folder in (tmp_path, results)]
     expected = {"date", "machine", "torch", "processor_seconds", "threads"}
     assert all(run.keys() == expected and None not in run["threads"].values() for run in runs)
-    assert found == alone
+    assert kept(tmp_path, "crate") == kept(results, "crate")
     ablation = cell_of(tmp_path, "crate-alpha")
     assert stages(ablation) == ["1"] and {key.source for key in ablation["numbers"]} == {"model"}
 
@@ -240,8 +245,8 @@ def test_a_cell_begun_on_another_number_of_threads_is_refused_before_anything_is
     def never(*arguments) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("cratelm.reproduce.reproduce.run_cell", never)
-    monkeypatch.setattr("cratelm.reproduce.reproduce.text_of", never)
+    monkeypatch.setattr("cratelm.reproduce.run.run_cell", never)
+    monkeypatch.setattr("cratelm.reproduce.run.text_of", never)
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     cell = matrix.quick()[0]
@@ -298,7 +303,7 @@ def test_the_page_is_of_the_corpus_and_the_sizes_that_were_asked_for(results) ->
     found = all_cells(results)
     for cell in found:
         cell["cell"] |= {"corpus": matrix.PILE, "tokenizer": "gpt2"}
-    page = write_page(Results(found, matrix.PILE, "gpt2", (2, 6)), matrix.paper())
+    page = write_page(Results(found, matrix.PILE, "gpt2", (2, 6), matrix.paper()))
     assert "on the corpus `pile`" in page and "2 of 10 cells" in page
     assert "| CRATE has | pile, L = 2 | the paper at L = 2, 6 |" in page
     for layers in (2, 6):  # ours beside the paper's, and the paper's alone
@@ -306,9 +311,22 @@ def test_the_page_is_of_the_corpus_and_the_sizes_that_were_asked_for(results) ->
 
 
 def test_a_page_without_cells_says_so() -> None:
-    page = write_page(Results([]), matrix.laptop())
+    page = write_page(Results([], asked=matrix.laptop()))
     assert f"0 of {len(matrix.laptop())} cells" in page
     assert "No cell of this has been run." in page
+
+
+def test_every_comparison_has_its_part_of_the_page_in_order_and_its_figure_beside_it(results) -> None:
+    page = (results / "README.md").read_text()
+    places = [page.index(f"## {comparison.title}\n") for comparison in comparisons()]
+    assert places == sorted(places) and page.count("\n## ") == len(places)
+    drawn = {f"{comparison.name}.svg" for comparison in comparisons() if comparison.figure}
+    assert drawn == {path.name for path in results.glob("*.svg")} == set(re.findall(r"\]\(([\w-]+\.svg)\)", page))
+
+
+def test_a_page_tells_of_its_cells_and_not_of_how_it_came_about() -> None:
+    page = write_page(Results([], asked=matrix.laptop()))
+    assert not re.search(r"\b(20\d\d|added when|had been seen|512)\b", page)
 
 
 def test_the_papers_own_signs_are_those_of_its_table(results) -> None:

@@ -8,12 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from cratelm.reproduce import alike
-from cratelm.reproduce.claims import Claim, corrected, verdict
-from cratelm.reproduce.context import Design, on_token_share
-from cratelm.reproduce.explainers import by_explainer
-from cratelm.reproduce.firing import reasons
-from cratelm.reproduce.gather import (
+from cratelm.reproduce import matching
+from cratelm.reproduce.context import (
+    Design,
+    ablations,
+    by_tokens,
+    by_window,
+    on_the_edge,
+    on_token_share,
+    without_a_price,
+    worth,
+)
+from cratelm.reproduce.matching import FEWEST, adjusted, comparable, matched, paired_matched
+from cratelm.reproduce.pair import by_amount_of_text, by_explainer, reasons
+from cratelm.reproduce.results import (
     Found,
     Results,
     at_loss,
@@ -21,15 +29,11 @@ from cratelm.reproduce.gather import (
     paired,
     paired_at_loss,
     score,
-    shuffled,
     variance,
+    with_interval,
 )
-from cratelm.reproduce.numerals import with_interval
 from cratelm.reproduce.store import Key, Result, Value
-from cratelm.reproduce.tables import ablations, on_the_edge, without_a_price
-from cratelm.reproduce.units import FEWEST, adjusted, comparable, matched, paired_matched
-from cratelm.reproduce.whole_text import by_amount_of_text
-from cratelm.reproduce.windows import by_tokens, by_window, worth
+from cratelm.reproduce.verdicts import Claim, corrected, verdict
 from tests.cells import made_up, of_cell, scored, whole, with_one_bin
 
 NUMBER = score("table", "random-only")
@@ -104,10 +108,15 @@ def test_primary_claims_are_corrected_by_holm_and_the_rest_by_benjamini_and_hoch
         assert row == pytest.approx(wanted, nan_ok=True)
 
 
-def test_a_control_on_mixed_scales_is_withdrawn() -> None:
-    old = of_cell("crate", 0, scored(0.6, "consistency", shuffled=0.4))
-    assert math.isnan(shuffled("table", "consistency")(old, "1"))
-    assert shuffled("table", "consistency")(old | {"unit_statistics": "explain"}, "1") == 0.4
+def test_a_control_that_a_cell_lacks_has_a_dash_and_no_difference_above_it() -> None:
+    cells = [whole("crate", 0, 5.0, 0.9), whole("gpt2", 0, 4.5, 0.6)]
+    for cell in cells:
+        for metric in ("auroc", "consistency", "specificity"):
+            cell["numbers"] |= scored(0.75, metric, shuffled=math.nan if metric == "consistency" else 0.5)
+    head, rows = reasons(Results(cells))
+    shown = {row[2]: row[head.index("consistency")] for row in rows}
+    assert shown["crate"] == "0.750 (–)"
+    assert shown["crate minus gpt2, above the control"] == "–"
 
 
 def test_what_token_share_accounts_for_is_what_a_line_through_the_other_designs_gives() -> None:
@@ -185,7 +194,7 @@ def test_units_measured_in_two_ways_are_not_compared_and_the_newest_way_counts()
     new = {"units": units, "unit_statistics": "explain"}
     ones = [made_up("crate", seed, {"1": (5.0, 0.5)}) | {"units": units} | new for seed in range(3)]
     others = [cell | (new if seed else {}) for seed, cell in enumerate(ones)]
-    others[0] = {name: value for name, value in others[0].items() if name != "unit_statistics"}
+    others[0] = others[0] | {"unit_statistics": "score"}
     assert [cell["cell"]["seed"] for cell in comparable(ones, others)[0]] == [1, 2]
     assert comparable(ones[:1], others[:1]) == ([], [])
 
@@ -262,15 +271,15 @@ def test_the_table_of_alike_units_has_each_model_beside_gpt2_by_the_seeds_that_h
     scores = {"gpt2": 0.5, "crate": 0.75, "crate-alpha": 0.6}
     with_units = [with_one_bin(model, 0, score) for model, score in scores.items()]
     without = [whole(model, 1, 5.0, 0.9) for model in scores]
-    head, rows = alike.by_model(Results([*with_units, *without]))
+    head, rows = matching.by_model(Results([*with_units, *without]))
     assert len(head) == 13
     assert [row[2:4] for row in rows] == [["crate", "0.250 (one seed)"], ["crate-alpha", "0.100 (one seed)"]]
     assert rows[0][4:] == ["0.250 (one seed)", "1.00", "0.250 (one seed)"] * 3
-    assert alike.by_model(Results(without))[1] == []
+    assert matching.by_model(Results(without))[1] == []
 
 
 def test_alike_units_are_compared_by_each_metric_of_its_own_scores() -> None:
-    rows = alike.by_metric(Results([with_one_bin("crate", 0, 0.8), with_one_bin("gpt2", 0, 0.5)]))[1]
+    rows = matching.by_metric(Results([with_one_bin("crate", 0, 0.8), with_one_bin("gpt2", 0, 0.5)]))[1]
     less = {row[2]: row[7] for row in rows}
     assert less == {"random-only": "0.300 (one seed)"} | dict.fromkeys(
         ("top-and-random", "anthropic"), "0.150 (one seed)"
@@ -316,7 +325,7 @@ def test_where_the_lead_lies_is_told_layer_by_layer_of_both_models() -> None:
         made["units"] |= {"random-only": [by_layer[at] for at in made["units"]["layer"]]}
         return made
 
-    head, rows = alike.by_layer(Results([of("crate", [0.75, 0.5]), of("gpt2", [0.25, 0.5])]))
+    head, rows = matching.by_layer(Results([of("crate", [0.75, 0.5]), of("gpt2", [0.25, 0.5])]))
     shown = {row[2]: dict(zip(head, row, strict=True)) for row in rows}
     assert {(mine, layer): shown[layer][f"CRATE's layer {mine}"] for mine in (0, 1) for layer in ("0", "1")} == {
         (0, "0"): "0.500 (one seed)",
@@ -327,7 +336,7 @@ def test_where_the_lead_lies_is_told_layer_by_layer_of_both_models() -> None:
     assert [shown[layer]["all of CRATE's"] for layer in shown] == [
         f"{less} (one seed)" for less in (0.375, 0.125, "0.250")
     ]
-    assert alike.by_layer(Results([of("crate", [0.75]), of("gpt2", [0.25])]))[1] == []
+    assert matching.by_layer(Results([of("crate", [0.75]), of("gpt2", [0.25])]))[1] == []
 
 
 def test_what_is_left_of_the_lead_at_a_window_is_the_difference_paired_by_seed_there() -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cratelm.reproduce.versions import demanded, torch_versions
+from cratelm.reproduce.page import demanded, torch_versions
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 

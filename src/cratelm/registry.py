@@ -13,11 +13,6 @@ class Named(Protocol):
     """What can be registered."""
 
     @property
-    def help(self) -> str:
-        """One line, for people."""
-        ...
-
-    @property
     def name(self) -> str:
         """By which it is found; one of each name."""
         ...
@@ -25,6 +20,15 @@ class Named(Protocol):
     @property
     def order(self) -> int:
         """Where it stands in tables: the lowest first."""
+        ...
+
+
+class Described(Named, Protocol):
+    """What a help text can list."""
+
+    @property
+    def help(self) -> str:
+        """One line, for people."""
         ...
 
 
@@ -44,7 +48,7 @@ def registered(package: str, kind: type[T], group: str) -> dict[str, T]:
     return found
 
 
-def listed(found: Iterable[Named]) -> str:
+def listed(found: Iterable[Described]) -> str:
     """Each by its name and its line, for a help text."""
     return " ".join(f"`{one.name}`: {one.help.rstrip('.')}." for one in found)
 

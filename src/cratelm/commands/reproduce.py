@@ -43,7 +43,7 @@ def reproduce(
     from cratelm.errors import InputError
     from cratelm.progress import Progress
     from cratelm.reproduce import matrix
-    from cratelm.reproduce.plan import plan_laptop, plan_paper
+    from cratelm.reproduce.matrix import plan_laptop, plan_paper
 
     if quick and scale == "paper":
         raise InputError("--quick is one pair of the laptop's. Of the paper's sizes, --only chooses.")
@@ -57,8 +57,8 @@ def reproduce(
         _require_gpu()
     from rich.console import Console
 
-    from cratelm.reproduce.reproduce import reproduce as run_cells
-    from cratelm.reproduce.reproduce import write_results
+    from cratelm.reproduce.run import reproduce as run_cells
+    from cratelm.reproduce.run import write_results
 
     with Progress() as progress:
         written = write_results(cells, out) if page else run_cells(cells, out, only, progress, engine)

@@ -36,9 +36,9 @@ from cratelm.report.autoencoders import autoencoder_rows
 from cratelm.report.measured import Measured
 from cratelm.report.rows import CEILING, EXPLAINER
 from cratelm.reproduce.examples import measure_examples
+from cratelm.reproduce.matching import MEASURED_ON, unit_numbers
 from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
 from cratelm.reproduce.store import ALL, END, MODEL, PAPER, Key, Result, Value, read_cell, write_cell
-from cratelm.reproduce.units import MEASURED_ON, unit_numbers
 from cratelm.sae.open import load_network
 from cratelm.sae.train import train_saes
 from cratelm.score.config import ScoreConfig
@@ -64,42 +64,41 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> Result:
     if (out / f"{cell.name}.json").is_file():
         return read_cell(out, cell.name)
     began = time.process_time()
-    config = cell.study()
     tokens = text_of(cell, work, progress)
-    training = TrainConfig(model=cell.model, shape=config.shape, training=config.training, seed=cell.seed)
+    training = TrainConfig(model=cell.model, shape=cell.study().shape, training=cell.study().training, seed=cell.seed)
     trained = train(training, tokens, work / "models" / cell.name, progress)
     measuring = work / "measured" / cell.name
     measured = {
         share: _measured(cell, model, tokens, measuring / share, progress)
         for share, model in _on_its_way(cell, training, trained, tokens, work, progress)
     }
-    numbers: dict[Key, Value] = {}
-    for share, of in measured.items():
-        numbers |= _stage(of, share, tokens, progress)
-    numbers |= _documents_drawn(measured[END])
+    numbers = _along_the_training(measured, tokens, progress) | _documents_drawn(measured[END])
     with progress.task("examples"):
         examples = measure_examples(measured[END], tokens, cell.seed)
-    if cell.in_full:
-        numbers |= _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
-    fitted = cell.study().saes.names if cell.has_autoencoders else ()
-    for name in fitted:
-        numbers |= _measure_autoencoders(cell, name, trained, tokens, work, measuring, progress)
-    result = {
+    numbers |= _in_the_end(cell, trained, tokens, work, measuring, progress)
+    tables = {"numbers": numbers, "units": unit_numbers(measured[END])}
+    write_cell(out, cell.name, _summary(cell, trained, tokens, began) | {"examples": examples} | tables)
+    shutil.rmtree(measuring)
+    return read_cell(out, cell.name)
+
+
+def _summary(cell: Cell, trained: Artifact, tokens: Artifact, began: float) -> dict[str, Any]:
+    """What is known of a cell without measuring its units."""
+    return {
         "cell": asdict(cell),
         "run": _run(began) | {"threads": {"training": trained.manifest.get("threads"), "measuring": threads()}},
         "training": read_json(trained.path / "training.json"),
         "train_tokens": len(read_train(tokens)),
         "ngrams": ngram_losses(tokens),
         "curve": _curve(trained),
-        "autoencoders": sorted(fitted),
+        "autoencoders": sorted(_dictionaries(cell)),
         "unit_statistics": MEASURED_ON,
-        "examples": examples,
-        "numbers": numbers,
-        "units": unit_numbers(measured[END]),
     }
-    write_cell(out, cell.name, result)
-    shutil.rmtree(measuring)
-    return result
+
+
+def _dictionaries(cell: Cell) -> Sequence[str]:
+    """The names of the dictionaries that are fitted to it."""
+    return cell.study().saes.names if cell.has_autoencoders else ()
 
 
 def text_of(cell: Cell, work: Path, progress: Progress) -> Artifact:
@@ -146,6 +145,26 @@ def _on_its_way(
 def _measured(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Measured:
     study = cell.study()
     return _units(study.records, study.explain, study.score, model, tokens, out, progress)
+
+
+def _along_the_training(measured: Mapping[str, Measured], tokens: Artifact, progress: Progress) -> dict[Key, Value]:
+    """The model's numbers at every point of its training."""
+    numbers: dict[Key, Value] = {}
+    for share, of in measured.items():
+        numbers |= _stage(of, share, tokens, progress)
+    return numbers
+
+
+def _in_the_end(
+    cell: Cell, trained: Artifact, tokens: Artifact, work: Path, measuring: Path, progress: Progress
+) -> dict[Key, Value]:
+    """The trained model's numbers by the paper's protocol, and its latents', where the cell asks for them."""
+    numbers: dict[Key, Value] = {}
+    if cell.in_full:
+        numbers |= _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
+    for name in _dictionaries(cell):
+        numbers |= _measure_autoencoders(cell, name, trained, tokens, work, measuring, progress)
+    return numbers
 
 
 def _stage(measured: Measured, share: str, tokens: Artifact, progress: Progress) -> dict[Key, Value]:

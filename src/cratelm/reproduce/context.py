@@ -4,14 +4,37 @@ A token share is the share of a unit's variance that its current token accounts 
 score follows from its token share alone, whatever the design, then CRATE's lead is the lead that its share would give.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from cratelm.reproduce.gather import Results, loss, mean, of_scored, statistic
-from cratelm.reproduce.matrix import PAIR, WINDOWS, windowed
+from cratelm.report.figures import colours, new_figure, svg
+from cratelm.reproduce.matching import paired_matched
+from cratelm.reproduce.matrix import ABLATIONS, DESIGNS_AT, PAIR, WINDOWS, windowed
+from cratelm.reproduce.page import Comparison
+from cratelm.reproduce.results import (
+    LESS,
+    PRIMARY,
+    Number,
+    Results,
+    Table,
+    decimal,
+    keyed,
+    loss,
+    mean,
+    of_scored,
+    over_seeds,
+    paired,
+    score,
+    statistic,
+    with_interval,
+)
+from cratelm.reproduce.store import ALL, Result
+from cratelm.score.registry import HEADLINE_METRICS
 
 NEEDED = 5
 """Designs beside the two, below which nothing is fitted."""
@@ -19,7 +42,7 @@ NEEDED = 5
 
 @dataclass(frozen=True)
 class Design:
-    """A design at L = 2, mean over layers and seeds."""
+    """A design at DESIGNS_AT layers, mean over layers and seeds."""
 
     model: str
     loss: float
@@ -32,7 +55,7 @@ def designs(results: Results) -> list[Design]:
     """All that were run."""
     found = []
     for model in results.values("model"):
-        cells = results.main(layers=2, model=model)
+        cells = results.main(layers=DESIGNS_AT, model=model)
         if cells:
             numbers = (loss, statistic("token_share"), of_scored("table", "random-only"))
             found.append(Design(model, *(mean(cells, number) for number in numbers)))
@@ -53,9 +76,211 @@ def on_token_share(found: Sequence[Design]) -> str:
     slope = float(np.polyfit(shares, scores, 1)[0])
     with_share, with_loss = (spearmanr(numbers, scores).statistic for numbers in (shares, losses))
     lead, more = (getattr(pair["crate"], name) - getattr(pair["gpt2"], name) for name in ("score", "token_share"))
-    return f"""Among the {len(others)} designs at L = 2 other than CRATE and GPT-2, the random-only score (of the units
-that could be scored) goes with the token share by a rank correlation of {with_share:+.2f}, and with the validation
-loss by {with_loss:+.2f}. A straight line through them has {slope:+.3f} of score for 1 of token share. CRATE leads
-GPT-2 by {lead:+.3f} in score and by {more:+.3f} in token share: by that line the share is worth {slope * more:+.3f},
-and {lead - slope * more:+.3f} is left for whatever else CRATE is. So few designs bear no interval, and going together
-is not causing."""
+    return f"""Among the {len(others)} designs at L = {DESIGNS_AT} other than CRATE and GPT-2, the random-only score (of
+the units that could be scored) goes with the token share by a rank correlation of {with_share:+.2f}, and with the
+validation loss by {with_loss:+.2f}. A straight line through them has {slope:+.3f} of score for 1 of token share. CRATE
+leads GPT-2 by {lead:+.3f} in score and by {more:+.3f} in token share: by that line the share is worth
+{slope * more:+.3f}, and {lead - slope * more:+.3f} is left for whatever else CRATE is. So few designs bear no interval,
+and going together is not causing."""
+
+
+NUMBERS: dict[str, Number] = {
+    "token share": statistic("token_share"),
+    "random-only": PRIMARY,
+    **{metric: score("table", metric) for metric in HEADLINE_METRICS if metric != "random-only"},
+}
+HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of units of equal token share", "matched"]
+WHOLE = "all before"
+
+
+def by_window(results: Results) -> Table:
+    """By how many tokens a layer attends to, each model, and CRATE minus GPT-2, paired by seed."""
+    rows = []
+    for corpus in results.values("corpus"):
+        cut = [
+            [corpus, str(window), *row]
+            for window in WINDOWS
+            for row in _compared(*(_cells(results, model=windowed(model, window), corpus=corpus) for model in PAIR))
+        ]
+        whole = [
+            [corpus, WHOLE, *row] for row in _compared(*(_cells(results, model=model, corpus=corpus) for model in PAIR))
+        ]
+        rows += [*cut, *whole] if cut else []
+    return ["corpus", "a layer attends to", *HEAD], rows
+
+
+def by_tokens(results: Results) -> Table:
+    """The same by how many tokens the pair was trained on."""
+    trained = {group: [_cells(results, model=model, group=group) for model in PAIR] for group in ("sizes", "longer")}
+    rows = [[f"{pair[0][0]['cell']['tokens']:,}", *row] for pair in trained.values() for row in _compared(*pair)]
+    return ["tokens of training", *HEAD], rows if all(trained["longer"]) else []
+
+
+def worth(results: Results) -> Table:
+    """By model: the loss at each window less the loss where all before is attended to, paired by seed."""
+    rows = []
+    for corpus, model in product(results.values("corpus"), PAIR):
+        short = [_cells(results, model=windowed(model, window), corpus=corpus) for window in WINDOWS]
+        whole = _cells(results, model=model, corpus=corpus)
+        rows.append([corpus, model, *(with_interval(paired(cells, whole, loss)) for cells in short)])
+    cut, whole = (_cells(results, model=model, group="longer") for model in (windowed("crate", 1), "crate"))
+    rows.append([results.corpus, "crate, trained for longer", with_interval(paired(cut, whole, loss)), "–"])
+    rows = [row for row in rows if row[2] != "–"]
+    return ["corpus", "model", *(f"{window} token{'s' * (window > 1)} minus all before" for window in WINDOWS)], rows
+
+
+def _cells(results: Results, **wanted: Any) -> list[Result]:
+    given = {"corpus": results.corpus, "tokenizer": results.tokenizer, "layers": DESIGNS_AT}
+    return results.of(**given | wanted)
+
+
+def _compared(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
+    """A row each, and CRATE minus GPT-2: over all units, and between units of equal token share."""
+    if not (crate and gpt2):
+        return []
+    rows = [[model, *_row(cells), "", ""] for model, cells in zip(PAIR, (crate, gpt2), strict=True)]
+    more_loss, *less = (with_interval(paired(crate, gpt2, number)) for number in (loss, *NUMBERS.values()))
+    alike, share = paired_matched(crate, gpt2, "random-only", ["token_share"])
+    return [*rows, [LESS, more_loss, "", *less, with_interval(alike), decimal(share, 2)]]
+
+
+def _row(cells: Sequence[Result]) -> list[str]:
+    return [*over_seeds(cells, loss), *(decimal(mean(cells, number)) for number in NUMBERS.values())]
+
+
+def ablations(results: Results) -> Table:
+    """Every design, by its loss: what is paid, and what is got, also less what GPT-2 pays and gets."""
+    rows, gpt2 = [], results.main(layers=DESIGNS_AT, model="gpt2")
+    for model in (*PAIR, *ABLATIONS, *results.values("model")):
+        cells = results.main(layers=DESIGNS_AT, model=model)
+        if cells and not any(row[0] == model for row in rows):
+            dead = keyed("dead", ALL, "table", "random-only")
+            numbers = (PRIMARY, score("table", "top-and-random"))
+            numbers += (score("table", "anthropic"), statistic("token_share"))
+            shown = [decimal(mean(cells, number)) for number in numbers]
+            less = [with_interval(paired(cells, gpt2, number)) for number in (loss, PRIMARY)]
+            less = ["", ""] if model == "gpt2" else less
+            rows.append([model, *over_seeds(cells, loss), *shown, decimal(mean(cells, dead)), *less])
+    rows.sort(key=lambda row: float(row[1].split()[0]))
+    heads = ["random-only", "top-and-random", "anthropic", "token share", "dead"]
+    heads += ["nats minus gpt2's", "random-only minus gpt2's"]
+    return ["model", "nats a token", "seeds", *heads], rows
+
+
+def on_the_edge(results: Results) -> list[str]:
+    """The designs that no other one beats in both loss and the primary score."""
+    points = _paid_and_got(results)
+    return [
+        model
+        for model, (paid, got) in points.items()
+        if not any(other != (paid, got) and other[0] <= paid and other[1] >= got for other in points.values())
+    ]
+
+
+def without_a_price(results: Results) -> list[str] | None:
+    """The designs with no higher loss than GPT-2 and no lower primary score than CRATE; None without both."""
+    points = _paid_and_got(results)
+    if not set(PAIR) <= points.keys():
+        return None
+    return [model for model, (paid, got) in points.items() if paid <= points["gpt2"][0] and got >= points["crate"][1]]
+
+
+def _paid_and_got(results: Results) -> dict[str, tuple[float, float]]:
+    """The loss and the primary score of every design, mean over seeds."""
+    points = {}
+    for model in results.values("model"):
+        cells = results.main(layers=DESIGNS_AT, model=model)
+        if cells:
+            points[model] = (mean(cells, loss), mean(cells, PRIMARY))
+    return points
+
+
+def draw_frontier(results: Results) -> str:
+    """What is paid against what is got: the primary score and the token share over the loss."""
+    points, numbers = {}, {"random-only, table": PRIMARY, "token share": statistic("token_share")}
+    for model in results.values("model"):
+        cells = results.main(layers=DESIGNS_AT, model=model)
+        if cells:
+            points[model] = (mean(cells, loss), *(mean(cells, number) for number in numbers.values()))
+    return _numbered(points, "validation loss, nats a token", numbers)
+
+
+def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable[str]) -> str:
+    """A dot a design, its number beside it and its name in the legend: names would lie upon each other.
+
+    `points`: by design, what is across, and what is up in each panel.
+    """
+    figure, axes = new_figure(columns=2, height=4.2)
+    for panel, (axis, label) in enumerate(zip(axes[0], up, strict=True)):
+        for number, ((model, point), colour) in enumerate(zip(points.items(), colours(), strict=False), 1):
+            at = (point[0], point[1 + panel])
+            axis.plot(*at, "o", color=colour, label=f"{number} {model}")
+            axis.annotate(str(number), at, xytext=(4, 3), textcoords="offset points", fontsize=8)
+        axis.set(xlabel=across, ylabel=label)
+    if points:
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
+    return svg(figure)
+
+
+def draw_context(results: Results) -> str:
+    """The primary score and the validation loss over the token share, a dot a design."""
+    points = {of.model: (of.token_share, of.score, of.loss) for of in designs(results)}
+    return _numbered(points, "token share", ("random-only of units scored", "validation loss, nats a token"))
+
+
+CONTEXT = Comparison(
+    name="context",
+    order=30,
+    title="White-box, or less context?",
+    text=lambda results: (
+        f"""{on_token_share(designs(results))}
+
+A unit that depends on the current token alone is the easiest to explain by a table of tokens. *Token share* is the
+share of a unit's variance that its token accounts for (docs/scoring.md). How it differs by size, and at equal loss, is
+in the two tables that follow. It is measured after training, so no comparison here identifies what causes a score."""
+    ),
+    figure=draw_context,
+)
+WINDOWED = Comparison(
+    name="windows",
+    order=120,
+    title="Context taken away",
+    table=by_window,
+    text="""Both models trained and measured anew, each layer attending to so many tokens, itself the last. At 1 a unit
+depends on its token and position alone, whatever the model; at 2, through two layers, on three tokens. As much of the
+lead as is there at 1 is not owed to context, since neither model has any. *Of units of equal token share*: random-only
+within bins, as above.""",
+)
+LONGER = Comparison(
+    name="longer",
+    order=130,
+    title="Trained for longer",
+    table=by_tokens,
+    text="The pair after more tokens of the same text.",
+)
+WORTH = Comparison(
+    name="worth",
+    order=140,
+    title="What context is worth",
+    table=worth,
+    text="""What a model loses when it is trained with so short a window. Near 0 at 1 token: with all tokens before it,
+it does no better than a model that knows its token alone.""",
+)
+DESIGNS = Comparison(
+    name="frontier",
+    order=150,
+    title=f"Designs at L = {DESIGNS_AT}, by what they cost",
+    table=ablations,
+    text=lambda results: (
+        f"""No other design that was run has both a lower loss and a higher random-only score than:
+{_names(on_the_edge(results))}. With no more loss than GPT-2 and no less of a score than CRATE:
+{_names(without_a_price(results))}. Where several seeds were run, brackets hold the least and the greatest loss."""
+    ),
+    figure=draw_frontier,
+)
+
+
+def _names(models: Sequence[str] | None) -> str:
+    if models is None:
+        return "not known before both have been run"
+    return ", ".join(f"`{model}`" for model in models) or "none"

@@ -1,4 +1,5 @@
-"""What a trained model's units look like: cards drawn at random and of the best, next words, units turned up."""
+"""What a trained model's units look like: cards drawn at random and of the best, next words, units turned up; measured
+in a cell, and shown of one cell a model."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,11 @@ from cratelm.corpus.tokens import read_tokenizer
 from cratelm.records.store import read_units
 from cratelm.report.cards import Card, Token, make_card
 from cratelm.report.measured import Measured
+from cratelm.report.text import visible
+from cratelm.reproduce.matrix import DESIGNS_AT, PAIR
+from cratelm.reproduce.page import NOT_RUN, Comparison
+from cratelm.reproduce.results import Results, Table
+from cratelm.reproduce.store import Result
 from cratelm.seeds import derive_seed
 from cratelm.training.evaluate_texts import open_language_model
 from cratelm.training.heldout_loss import Validation
@@ -94,3 +100,97 @@ def _turned(
             row = {"layer": layer, "unit": unit, "strength": strength, "value": strength * highest, "raised": raised}
             found.append(row | {"damage": damage, "continuation": said.steered_continuation})
     return found
+
+
+CHOSEN = {"drawn": "Drawn at random from all layers", "best": "The best by random-only: chosen, and far above the mean"}
+
+
+def shown_cells(results: Results) -> list[Result]:
+    """The first seed of each of the two models, at DESIGNS_AT layers."""
+    found = [results.main(layers=DESIGNS_AT, model=model) for model in PAIR]
+    return [cells[0] for cells in found if cells]
+
+
+def cards(results: Results) -> str:
+    """Every card, under how it was chosen. On its excerpts `[token¦9]` is the unit's highest activation of the card."""
+    lines = []
+    for result in shown_cells(results):
+        for chosen, title in CHOSEN.items():
+            lines += [f"**{result['cell']['model']}**. {title}:", ""]
+            lines += [
+                line for card in result["examples"]["cards"] if card["chosen"] == chosen for line in _card_lines(card)
+            ]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _card_lines(card: dict[str, Any]) -> list[str]:
+    scores = ", ".join(f"{metric} {score}" for metric, score in card["scores"].items())
+    head = f"- {as_code(card['address'])} ({card['status']}; {scores}): {as_code(card['explanation'])}"
+    return [head, *(f"  - {one['kind']}: {as_code(one['text'])}" for one in card["excerpts"])]
+
+
+def word_table(results: Results) -> Table:
+    """The likeliest next words after each prompt."""
+    rows = [
+        [
+            as_code(prompt),
+            result["cell"]["model"],
+            ", ".join(f"{as_code(word)} {100 * share:.1f}%" for word, share in words),
+        ]
+        for result in shown_cells(results)
+        for prompt, words in result["examples"]["next_words"].items()
+    ]
+    return ["prompt", "model", "next"], sorted(rows)
+
+
+def turned(results: Results) -> Table:
+    """Units that were drawn, held at multiples of their maximum at every place."""
+    rows = [
+        [
+            as_code(f"{result['cell']['model']}/{row['layer']}/{row['unit']}"),
+            f"{row['strength']:g} × max",
+            ", ".join(
+                f"{as_code(word)} {100 * before:.2g}→{100 * after:.2g}%" for word, before, after in row["raised"]
+            ),
+            f"{row['damage']:+.3f}",
+        ]
+        for result in shown_cells(results)
+        for row in result["examples"]["turned"]
+    ]
+    return ["unit", "held at", f"next words raised most, after `{PROMPTS[-1]}`", "nats a token elsewhere"], rows
+
+
+def as_code(text: str) -> str:
+    """Text of data as code, in which nothing of it has a meaning; a bar would end a table's cell."""
+    shown = visible(text).replace("`", "ˋ").replace("|", "¦")
+    return f"`{shown if shown.strip() else '␣'}`"
+
+
+WORDS_AFTER = Comparison(
+    name="next-words",
+    order=230,
+    title="Next words",
+    table=word_table,
+    text=f"L = {DESIGNS_AT}, the first seed. The paper's first two prompts are of the Pile.",
+)
+TURNED = Comparison(
+    name="turned",
+    order=240,
+    title="Units turned up",
+    table=turned,
+    text=f"""The units are those drawn for the cards below. The last column is what holding the unit there costs on
+{DOCUMENTS} validation documents; the paper holds CRATE's units at 100 and an autoencoder's latents at 10, and ranks
+logits.""",
+)
+CARDS = Comparison(
+    name="units",
+    order=250,
+    title="Units",
+    text=lambda results: (
+        f"""{cards(results) or NOT_RUN}
+
+On excerpts `[token¦9]` is the highest activation of the card, and an unmarked token has less than an eighteenth of
+it."""
+    ),
+)

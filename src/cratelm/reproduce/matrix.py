@@ -1,23 +1,30 @@
-"""What is trained and measured to answer the paper: a list of cells, each one training of one model.
+"""What is trained and measured to answer the paper, and what that takes: cells, each one training of one model.
 
-The primary endpoint is named here, before any cell is run: random-only, strict, explainer `table`, mean over layers,
-CRATE minus GPT-2, paired by training seed, at each number of layers of the corpus `reviews`.
+The primary endpoint is random-only, strict, explainer `table`, mean over layers, CRATE minus GPT-2, paired by training
+seed, at each number of layers of the corpus `reviews`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cratelm.corpus.config import CorpusConfig
 from cratelm.presets import StudyConfig, preset, train_preset
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
 from cratelm.score.registry import HEADLINE_METRICS
+from cratelm.training.config import TrainConfig
+from cratelm.training.cost import HARDWARE, plan
 
 PAIR = ("crate", "gpt2")
 """What the paper compares."""
 RIVAL = "crate-alpha"
-"""The relative of CRATE that stands beside the two at every size; chosen before any cell was run."""
+"""The relative of CRATE that is run at every size too."""
 SIZES = (1, 2, 3)
+DESIGNS_AT = 2
+"""Layers of the models whose designs are compared."""
 SEEDS = (0, 1, 2)
 CORPORA = ("reviews", "python-source")
+TOKENIZER = "bpe:4096"
 PILE = "pile"
 """The name here of the paper's corpus."""
 SNAPSHOTS = "0.1,0.25,0.5"
@@ -38,19 +45,17 @@ ABLATIONS = (
     "crate-alpha-query",
     "crate-alpha-separate",
 )
-"""What the paper's reviewers asked for, at L = 2: ISTA against ReLU, L1 and TopK; MSSA against separate queries, keys
-and values; thresholds; steps; the residual; decoupled decoding; a low-rank query."""
+"""What the paper's reviewers asked for, at DESIGNS_AT: ISTA against ReLU, L1 and TopK; MSSA against separate queries,
+keys and values; thresholds; steps; the residual; decoupled decoding; a low-rank query."""
 WINDOWS = (1, 2)
-"""Tokens that a layer attends to where context is taken away from the pair, at L = 2: at 1 a unit depends on the token
-and its position alone, at 2 on three tokens. What the answer would mean was written down before any of these cells was
-run: as much of CRATE's lead as is there at 1 is not owed to context, since neither model has any. On the second
-corpus at 1 alone: added when CRATE had been seen to lose less than bigrams there, which it does not on the first."""
+"""Tokens that a layer attends to where context is taken away from the pair, at DESIGNS_AT: at 1 a unit depends on the
+token and its position alone, at 2 on three tokens. As much of CRATE's lead as is there at 1 is not owed to context,
+since neither model has any. On the second corpus at 1 alone."""
 LONGER = 24_000_000
-"""Tokens of the pair, and of CRATE without context, where they are trained for three times as long, at L = 2. Added
-when CRATE had been seen to use no context after 8 million, and to use some after this, in one seed."""
+"""Tokens of the pair, and of CRATE without context, where they are trained for three times as long, at DESIGNS_AT."""
 EXPLAINERS = ("table", "graph")
 BEYOND = ("auroc", "consistency", "specificity")
-"""What is measured beside the paper's three correlations."""
+"""Metrics in addition to the paper's three correlations."""
 PAPER_SIZES = (1, 2, 3, 6, 12)
 """Layers of the paper's models."""
 RECORDED = 8_192_000
@@ -64,6 +69,18 @@ PAPER_CORPUS = CorpusConfig(
 )
 """The Pile without what had to be taken out of it; a ten-thousandth of it is more than is measured on."""
 
+VOCABULARY = {TOKENIZER: 4096, "gpt2": 50257}
+SPEED = 83e9
+"""Operations a second of one core that trains a laptop model: 13,000 tokens for GPT-2 at L = 2 (docs/log.md)."""
+POINT, PAPER, DICTIONARY = 27, 53, 150
+"""A core's seconds for each layer of a laptop model: to record, explain, score and analyse its units at one point of
+its training; to do so by the paper's protocol; to fit and to measure one dictionary on it. See docs/log.md."""
+PRICES = {"A100": 2.0, "H100": 3.0, "8 x H100": 24.0}
+"""Dollars an hour: an assumption, since clouds differ."""
+READINGS, PAPER_READINGS = 4, 2
+"""How often as many tokens as are recorded are read of a model at one point of its training: each half twice; by the
+paper's protocol, which has no halves."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -74,8 +91,8 @@ class Cell:
     model: str
     layers: int
     seed: int
-    corpus: str = "reviews"
-    tokenizer: str = "bpe:4096"
+    corpus: str = CORPORA[0]
+    tokenizer: str = TOKENIZER
     tokens: int = 8_000_000
     """Tokens of training."""
 
@@ -151,28 +168,30 @@ def laptop() -> list[Cell]:
         for layers in SIZES
         for model in (*PAIR, RIVAL)
     ]
-    ablations = [Cell(group="ablations", model=model, layers=2, seed=seed) for seed in SEEDS for model in ABLATIONS]
+    ablations = [
+        Cell(group="ablations", model=model, layers=DESIGNS_AT, seed=seed) for seed in SEEDS for model in ABLATIONS
+    ]
     context = [
-        Cell(group="context", model=windowed(model, window), layers=2, seed=seed, corpus=corpus)
+        Cell(group="context", model=windowed(model, window), layers=DESIGNS_AT, seed=seed, corpus=corpus)
         for corpus, windows in zip(CORPORA, (WINDOWS, WINDOWS[:1]), strict=True)
         for seed in SEEDS
         for window in windows
         for model in PAIR
     ]
     longer = [
-        Cell(group="longer", model=model, layers=2, seed=seed, tokens=LONGER)
+        Cell(group="longer", model=model, layers=DESIGNS_AT, seed=seed, tokens=LONGER)
         for seed in SEEDS
         for model in (*PAIR, windowed("crate", 1))
     ]
-    wide = [Cell(group="vocabulary", model=m, layers=2, seed=0, tokenizer="gpt2") for m in PAIR]
+    wide = [Cell(group="vocabulary", model=m, layers=DESIGNS_AT, seed=0, tokenizer="gpt2") for m in PAIR]
     return sorted(
-        [*sizes, *ablations, *context, *longer, *wide], key=lambda cell: (cell.corpus != "reviews", cell.seed)
+        [*sizes, *ablations, *context, *longer, *wide], key=lambda cell: (cell.corpus != CORPORA[0], cell.seed)
     )
 
 
 def quick() -> list[Cell]:
     """One pair, for a look: one seed."""
-    return [Cell(group="sizes", model=model, layers=2, seed=0, tokens=QUICK) for model in PAIR]
+    return [Cell(group="sizes", model=model, layers=DESIGNS_AT, seed=0, tokens=QUICK) for model in PAIR]
 
 
 def paper() -> list[Cell]:
@@ -183,3 +202,54 @@ def paper() -> list[Cell]:
         for layers in PAPER_SIZES
         for model in PAIR
     ]
+
+
+def plan_laptop(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """A row for each group of cells: how many, and their hours on two cores, two cells side by side."""
+    rows = []
+    for group in dict.fromkeys(cell.group for cell in cells):
+        members = [cell for cell in cells if cell.group == group]
+        training = sum(_planned(cell)["training_flops"] for cell in members) / SPEED / 2 / 3600
+        measuring = sum(_measuring(cell) for cell in members) / 2 / 3600
+        rows.append({"group": group, "cells": len(members), "training": training, "measuring": measuring})
+    return rows
+
+
+def plan_paper() -> list[dict[str, Any]]:
+    """A row for each model of the paper: hours to train and to record it, and dollars, by hardware."""
+    rows = []
+    for cell in paper():
+        found = _planned(cell)
+        points = 2 + len(cell.study().training.snapshot_shares)  # the beginning and the end as well
+        recording = found["forward_flops_per_token"] * RECORDED * (READINGS * points + PAPER_READINGS)
+        hours = {
+            name: found["hours"][name] + recording / (speed * share) / 3600
+            for name, (speed, share) in HARDWARE.items()
+            if name in PRICES
+        }
+        dollars = {name: hours[name] * price for name, price in PRICES.items()}
+        rows.append(
+            {
+                "size": f"{cell.layers}L",
+                "model": cell.model,
+                "tokens": found["tokens"],
+                "hours": hours,
+                "dollars": dollars,
+            }
+        )
+    return rows
+
+
+def _measuring(cell: Cell) -> float:
+    """A core's seconds."""
+    points, more = 1, 0.0
+    if cell.in_full:
+        points = 2 + len(SNAPSHOTS.split(","))  # the beginning and the end as well
+        more = PAPER + len(cell.study().saes.names) * DICTIONARY
+    return cell.layers * (points * POINT + more)
+
+
+def _planned(cell: Cell) -> dict[str, Any]:
+    study = cell.study()
+    config = TrainConfig(model=cell.model, shape=study.shape, training=study.training)
+    return plan(config, VOCABULARY[cell.tokenizer], processes=1)

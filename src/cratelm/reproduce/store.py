@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from cratelm.errors import InputError
 from cratelm.files import read_object
-from cratelm.parquet import read_table, reading
 from cratelm.report.rows import plain
 
 SCHEMA = 5
@@ -82,10 +81,6 @@ def read_cell(folder: Path, name: str) -> Result:
             f"{path} is of schema {summary.get('schema')!r}, needed is {SCHEMA}: remove it to make it again."
         )
     numbers, units = (_table(kind, folder, name) for kind in ("numbers", "units"))
-    if not numbers.is_file():
-        raise InputError(
-            f"{numbers}, which belongs to {path}, is missing. Copy it too, or remove {path} to run it again."
-        )
     summary.pop("main", None)  # for people: `numbers` has them
     result = summary | {"numbers": _read_numbers(numbers)}
     return result | {"units": _read_units(units)} if units.is_file() else result
@@ -109,16 +104,25 @@ def _placed(found: Value) -> list[tuple[int | None, float | None]]:
 
 def _read_numbers(path: Path) -> dict[Key, Value]:
     found: dict[Key, Any] = {}
-    columns = read_table(path)
-    with reading(path):
-        rows = zip(*(columns[name].to_pylist() for name in NUMBERS.names), strict=True)
-    for *key, place, value in rows:
+    for *key, place, value in zip(*_columns(path, NUMBERS.names).values(), strict=True):
         number = float("nan") if value is None else value
         if place is None:
             found[Key(*key)] = number
         else:
             found.setdefault(Key(*key), []).append(number)
     return found
+
+
+def _columns(path: Path, names: Sequence[str] | None = None) -> dict[str, list[Any]]:
+    """A table's columns. Raises InputError where the file is missing or damaged."""
+    try:
+        table = pq.read_table(path)
+        return {name: table[name].to_pylist() for name in names or table.column_names}
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} is missing or damaged ({error}). It belongs to {path.stem}.json: copy it too, or remove that file "
+            "to run the cell again."
+        ) from error
 
 
 def _units_table(units: Units) -> pa.Table:
@@ -128,9 +132,7 @@ def _units_table(units: Units) -> pa.Table:
 
 
 def _read_units(path: Path) -> Units:
-    table = read_table(path)
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    return {name: column if name == "layer" else [*map(rounded, column)] for name, column in columns.items()}
+    return {name: column if name == "layer" else [*map(rounded, column)] for name, column in _columns(path).items()}
 
 
 def rounded(value: float | None) -> float | None:

@@ -1,14 +1,24 @@
-"""Questions put to the cells' results: one number of each, its mean over seeds, differences paired by seed."""
+"""Results of cells as one table of numbers: a number of each, its mean over seeds, differences paired by seed."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cratelm.reproduce.matrix import CORPORA, SIZES
+from cratelm.protocols import ENDPOINT
+from cratelm.reproduce.matrix import CORPORA, PAIR, SIZES, TOKENIZER, Cell
 from cratelm.reproduce.store import ALL, END, MODEL, PAPER, Key, Result
 from cratelm.stats import seed_interval
+
+Table = tuple[list[str], list[list[str]]]
+"""Its head and its rows."""
+LESS = "crate minus gpt2"
+"""How a row of differences is named."""
+TEXT = " †"
+"""Marks an interval that contains the choice of held-out documents."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +54,11 @@ class Results:
 
     cells: Sequence[Result]
     corpus: str = CORPORA[0]
-    tokenizer: str = "bpe:4096"
+    tokenizer: str = TOKENIZER
     sizes: Sequence[int] = SIZES
     """Numbers of layers."""
+    asked: Sequence[Cell] = ()
+    """The cells of the matrix, run or not."""
 
     def of(self, **wanted: Any) -> list[Result]:
         """Those whose cell says so, by seed; those that were trained for longer where that group is asked for alone."""
@@ -80,14 +92,8 @@ def score(explainer: str, metric: str, layer: int | str = ALL, source: str = MOD
 
 
 def shuffled(explainer: str, metric: str) -> Number:
-    """Its control: the same of each unit with another unit's explanation; NaN where a cell's was made wrongly."""
-    control = keyed("shuffled", ALL, explainer, metric)
-    return Number(lambda result, stage: float("nan") if _mixes_scales(result, metric) else control(result, stage))
-
-
-def _mixes_scales(result: Result, metric: str) -> bool:
-    """Whether a control compared one unit's expected activations with a threshold of another's: before 2026-11-28."""
-    return metric in ("consistency", "specificity") and "unit_statistics" not in result
+    """Its control: the same of each unit with another unit's explanation; NaN where a cell has none."""
+    return keyed("shuffled", ALL, explainer, metric)
 
 
 def above_control(explainer: str, metric: str) -> Number:
@@ -151,6 +157,8 @@ def statistic(name: str, layer: int | str = ALL) -> Number:
 
 loss = keyed("nats_per_token")
 """The validation loss in nats a token."""
+PRIMARY = score(*ENDPOINT)
+"""The primary endpoint's number."""
 
 
 def variance(metric: str, of: Callable[..., Number] = score) -> Number:
@@ -226,3 +234,45 @@ def at_loss(result: Result, wanted: float, number: Number) -> float:
 def stages(result: Result) -> list[str]:
     """The points of the training that were measured, from its beginning."""
     return sorted({key.stage for key in result["numbers"] if key.source == MODEL}, key=float)
+
+
+def pairs(results: Results) -> list[tuple[str, int, tuple[list[Result], list[Result]]]]:
+    """CRATE's and GPT-2's cells of each corpus and size that has both."""
+    found = []
+    for corpus, layers in product(results.values("corpus"), results.sizes):
+        crate, gpt2 = (results.of(group="sizes", corpus=corpus, layers=layers, model=model) for model in PAIR)
+        if crate and gpt2:
+            found.append((corpus, layers, (crate, gpt2)))
+    return found
+
+
+def over_seeds(cells: Sequence[Result], number: Number) -> list[str]:
+    """The mean with the least and the greatest, and how many there are."""
+    found = [number(cell, END) for cell in cells]
+    spread = f" [{min(found):.3f}, {max(found):.3f}]" if len(found) > 1 else ""
+    return [f"{sum(found) / len(found):.3f}{spread}", str(len(found))]
+
+
+def with_interval(found: Found) -> str:
+    """A mean difference with its interval, which has TEXT where it contains the choice of text; one seed has none."""
+    if not math.isfinite(found.mean):
+        return "–"
+    if found.seeds == 1:
+        return f"{found.mean:.3f} (one seed)"
+    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]" + TEXT * found.of_text
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def versus(named: Sequence[str], cells: Sequence[Sequence[Result]], numbers: Sequence[Number]) -> list[list[str]]:
+    """A row a model of the pair, and CRATE minus GPT-2."""
+    rows = [[*named, model, *means(of, numbers)] for model, of in zip(PAIR, cells, strict=True)]
+    crate, gpt2 = cells
+    return [*rows, [*named, LESS, *(with_interval(paired(crate, gpt2, number)) for number in numbers)]]
+
+
+def means(cells: Sequence[Result], numbers: Sequence[Number]) -> list[str]:
+    """Of each number the mean over cells."""
+    return [decimal(mean(cells, number)) for number in numbers]

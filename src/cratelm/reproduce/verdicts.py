@@ -10,26 +10,28 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cratelm.reproduce.alike import BOTH
-from cratelm.reproduce.gather import (
+from cratelm.reproduce.matching import BOTH, paired_matched
+from cratelm.reproduce.page import Comparison
+from cratelm.reproduce.published import SIGNS, as_printed
+from cratelm.reproduce.results import (
+    PRIMARY,
+    TEXT,
     Found,
     Number,
-    Result,
     Results,
+    Table,
     above_control,
     dictionaries,
     latents,
     paired,
     paired_at_loss,
     paired_between,
+    pairs,
     paper_score,
     score,
     variance,
 )
-from cratelm.reproduce.numerals import TEXT
-from cratelm.reproduce.published import as_printed
-from cratelm.reproduce.tables import PRIMARY, Table, pairs
-from cratelm.reproduce.units import paired_matched
+from cratelm.reproduce.store import Result
 from cratelm.stats import benjamini_hochberg, holm
 
 PRIMARY_MARK = " (primary)"
@@ -184,3 +186,16 @@ def _mean(metric: str, rival: str = "gpt2") -> Callable[[str], float]:
 
 def _variance(metric: str) -> Callable[[str], float]:
     return lambda size: as_printed(metric, "crate", size)[1] - as_printed(metric, "gpt2", size)[1]
+
+
+VERDICTS = Comparison(
+    name="verdicts",
+    order=20,
+    title=f"What of the claim holds ({SIGNS})",
+    table=judged,
+    text="""A claim **holds** where its corrected p-value is below 0.05 and the difference is on the claim's side; its
+**opposite holds** where the difference is on the other side. P-values of the primary claims are corrected by Holm, all
+others of this table by Benjamini and Hochberg. Otherwise a difference in score is *absent* where its interval lies
+within 0.02 of zero, and *undecided* where it does not. One seed has a sign (*as claimed*, *against it*) and no
+verdict. The last column has the signs of the paper's own numbers.""",
+)

@@ -6,12 +6,27 @@ uses every unit. What may account for a score is measured on the explain half, t
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
 from cratelm.records.store import read_units
 from cratelm.report.measured import Measured
-from cratelm.reproduce.gather import Found, paired_by
+from cratelm.reproduce.page import Comparison
+from cratelm.reproduce.results import (
+    Found,
+    Results,
+    Table,
+    decimal,
+    mean,
+    of_scored,
+    paired,
+    paired_by,
+    pairs,
+    score,
+    statistic,
+    with_interval,
+)
 from cratelm.reproduce.store import Result, Units, rounded
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
 from cratelm.score.registry import HEADLINE_METRICS
@@ -21,10 +36,9 @@ EDGES = {"token_share": np.arange(1, 20) / 20, "firing_rate": 10.0 ** np.arange(
 FEWEST = 20
 """Units in common bins, below which nothing is compared."""
 RAREST = 5e-5
-"""The lowest firing rate whose logarithm is taken: cells of before 2026-11-28 have four decimals."""
+"""The lowest firing rate whose logarithm is taken."""
 MEASURED_ON = "explain"
-"""The half that the units' statistics are of. Cells of before 2026-11-28 do not say it: theirs are of the score half,
-and their token share, by pairs of places within a batch, is biased by a unit's firing rate."""
+"""The half that a cell's statistics of units are of; a cell that says `score` has them of the half of the scores."""
 
 
 def unit_numbers(measured: Measured) -> Units:
@@ -127,7 +141,7 @@ def comparable(one: Sequence[Result], other: Sequence[Result]) -> tuple[list[Res
 
 
 def _way(cell: Result) -> str:
-    return cell.get("unit_statistics", "score")
+    return cell.get("unit_statistics", MEASURED_ON)
 
 
 def _scored(units: Units, metric: str, by: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -146,3 +160,95 @@ def _known(units: Units, metric: str, by: Sequence[str]) -> np.ndarray:
 
 def _plain(values: np.ndarray) -> list[float | None]:
     return [rounded(float(value)) for value in values]
+
+
+BOTH = ("token_share", "firing_rate")
+BY = {"firing rate": ("firing_rate",), "token share": ("token_share",), "both": BOTH}
+"""In what units are compared with units that are alike."""
+HEAD = ["all units scored", *(text for name in BY for text in (f"of equal {name}", "matched", "by regression"))]
+
+
+def by_metric(results: Results) -> Table:
+    """CRATE minus GPT-2 by each metric: all units that could be scored, and within bins of what may explain it."""
+    rows = [
+        [corpus, str(layers), metric, *_less(*cells, metric)]
+        for corpus, layers, cells in pairs(results)
+        for metric in HEADLINE_METRICS
+    ]
+    return ["corpus", "L", "metric", *HEAD], [row for row in rows if _any(row)]
+
+
+def by_model(results: Results) -> Table:
+    """The same of every model minus GPT-2, in random-only."""
+    rows = []
+    for corpus, layers, model in product(results.values("corpus"), results.sizes, results.values("model")):
+        at = {"corpus": corpus, "layers": layers, "tokenizer": results.tokenizer}
+        pair = results.of(model=model, **at), results.of(model="gpt2", **at)
+        if model != "gpt2":
+            rows.append([corpus, str(layers), model, *_less(*pair, "random-only")])
+    return ["corpus", "L", "model", *HEAD], [row for row in rows if _any(row)]
+
+
+def by_layer(results: Results) -> Table:
+    """CRATE's layers minus GPT-2's, of equal token share, in random-only: in which layers the lead lies."""
+    rows = []
+    deepest = max((layers for _, layers, _ in pairs(results)), default=1)
+    for corpus, layers, (crate, gpt2) in pairs(results):
+        for layer in (*range(layers), "all") if layers > 1 else ():
+            numbers = (score("table", "random-only", layer), *(statistic(name, layer) for name in BOTH))
+            shown = [decimal(mean(gpt2, number)) for number in numbers]
+            theirs = of_layer(gpt2, layer)
+            found = [
+                paired_matched(of_layer(crate, at), theirs, "random-only", BOTH[:1]) for at in (*range(layers), "all")
+            ]
+            less = [with_interval(difference) for difference, _ in found]
+            less[-1:-1] = ["–"] * (deepest - layers)
+            rows.append([corpus, str(layers), str(layer), *shown, *less, decimal(found[-1][1], 2)])
+    heads = ["random-only", "token share", "firing rate", *(f"CRATE's layer {at}" for at in range(deepest))]
+    return ["corpus", "L", "GPT-2's layer", *heads, "all of CRATE's", "matched"], [row for row in rows if _any(row[2:])]
+
+
+def _less(one: Sequence[Result], other: Sequence[Result], metric: str) -> list[str]:
+    """A difference and, of each kind, one within bins, the share of units that it is of, and one by regression."""
+    one, other = comparable(one, other)
+    shown = []
+    for by in BY.values():
+        difference, share = paired_matched(one, other, metric, by)
+        shown += [with_interval(difference), decimal(share, 2)]
+        shown += [with_interval(paired_adjusted(one, other, metric, by))]
+    return [with_interval(paired(one, other, of_scored("table", metric))), *shown]
+
+
+def _any(row: Sequence[str]) -> bool:
+    """Whether units were matched at all."""
+    return any(text != "–" for text in row[4:])
+
+
+BY_METRIC = Comparison(
+    name="alike",
+    order=60,
+    title="CRATE minus GPT-2, between units that are alike",
+    table=by_metric,
+    text="""By `table`, of units that could be scored. A model may lead because its units are explained better, or
+because more of them are of a kind that is easily explained. *Of equal token share*: units are compared within bins of
+token share (twentieths) or of firing rate (half powers of ten), and a bin weighs as much as the smaller of the two
+models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no counterpart. *By
+regression*: the difference at equal token share, firing rate or both by least squares over all units, with a number
+for each layer. The score is measured on the score half; share and rate are measured on the explain half, in some cells
+on the score half. Only cells measured on the same half are compared; if a size has cells measured on the explain half,
+only those count.""",
+)
+BY_LAYER = Comparison(
+    name="alike-layers",
+    order=70,
+    title="CRATE minus GPT-2, between alike units of each layer",
+    table=by_layer,
+    text="Random-only of equal token share, as above; the first three numbers are those of GPT-2's layer.",
+)
+BY_MODEL = Comparison(
+    name="alike-models",
+    order=80,
+    title="Each model minus GPT-2, between units that are alike",
+    table=by_model,
+    text="Random-only. Cells that kept no units are left out, of the first column too.",
+)

@@ -20,10 +20,9 @@ from cratelm.artifacts import MANIFEST, read_object
 from cratelm.errors import InputError
 from cratelm.progress import Progress
 from cratelm.reproduce.cell import run_cell, text_of
-from cratelm.reproduce.figures import draw_all
-from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
-from cratelm.reproduce.page import write_page
+from cratelm.reproduce.page import draw_figures, write_page
+from cratelm.reproduce.results import Results
 from cratelm.reproduce.store import Result, read_cell
 from cratelm.sae.extra import require_sae_lens
 from cratelm.shards import EngineConfig, require_engine, run_shards
@@ -121,11 +120,11 @@ def write_results(cells: Sequence[Cell], out: Path) -> Path:
     found = [(folder / f"{cell.name}.json", cell) for cell in cells]
     sizes = sorted({cell.layers for cell in cells if cell.group == "sizes"})
     there = [_read(path, cell) for path, cell in found if path.is_file()]
-    results = Results(there, corpus=cells[0].corpus, tokenizer=cells[0].tokenizer, sizes=sizes)
-    for name, figure in draw_all(results).items():
+    results = Results(there, corpus=cells[0].corpus, tokenizer=cells[0].tokenizer, sizes=sizes, asked=cells)
+    for name, figure in draw_figures(results).items():
         (out / f"{name}.svg").write_text(figure, encoding="utf-8")
     page = out / "README.md"
-    page.write_text(write_page(results, cells), encoding="utf-8")
+    page.write_text(write_page(results), encoding="utf-8")
     return page
 
 

@@ -1,0 +1,287 @@
+"""CRATE against GPT-2 at each size: by metric, explainer, amount of text, layer and point of training."""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from cratelm.report.figures import COLOURS, new_figure, svg
+from cratelm.report.rows import CEILING
+from cratelm.reproduce.cell import BINS
+from cratelm.reproduce.matching import paired_matched
+from cratelm.reproduce.matrix import BEYOND, DESIGNS_AT, EXPLAINERS, PAIR
+from cratelm.reproduce.page import Comparison
+from cratelm.reproduce.results import (
+    LESS,
+    PRIMARY,
+    Found,
+    Number,
+    Results,
+    Table,
+    above_control,
+    decimal,
+    delta_loss,
+    dictionaries,
+    latents,
+    latents_statistic,
+    loss,
+    mean,
+    means,
+    paired,
+    paired_at_loss,
+    paired_between,
+    pairs,
+    score,
+    shuffled,
+    stages,
+    statistic,
+    versus,
+    with_interval,
+)
+from cratelm.reproduce.store import ALL, END, MODEL, Key, Result
+from cratelm.score.metrics.whole_text import WHOLE_TEXT
+from cratelm.score.registry import HEADLINE_METRICS
+
+SCORES: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in HEADLINE_METRICS}
+SHARE: dict[str, Number] = {"token share": statistic("token_share")}
+BY_EXPLAINER = {of: score(of, "random-only") for of in (*EXPLAINERS, CEILING)} | SHARE
+AMOUNTS = ("random-only", WHOLE_TEXT.name)
+"""Metrics that take few excerpts of a unit, and all of the text."""
+
+
+def differences(results: Results) -> Table:
+    """CRATE minus GPT-2 by each metric, paired by seed, and what may lie behind it."""
+    numbers = SCORES | {"random-only, graph": score("graph", "random-only"), "loss, nats": loss} | SHARE
+    rows = [
+        [corpus, str(layers), *(with_interval(paired(*pair, number)) for number in numbers.values())]
+        for corpus, layers, pair in pairs(results)
+    ]
+    return ["corpus", "L", *numbers], rows
+
+
+def at_equal_loss(results: Results) -> Table:
+    """The same against GPT-2 at the point of its training where it loses as much as CRATE does in the end."""
+    numbers = SCORES | SHARE
+    rows = [
+        [corpus, str(layers), *(with_interval(paired_at_loss(*pair, number)) for number in numbers.values())]
+        for corpus, layers, pair in pairs(results)
+        if math.isfinite(paired_at_loss(*pair, loss)[0])
+    ]
+    return ["corpus", "L", *numbers], rows
+
+
+def by_amount_of_text(results: Results) -> Table:
+    """Each layer by both metrics, and CRATE minus GPT-2 and its latents, of cells that have both."""
+    rows = []
+    for corpus, layers, cells in pairs(results):
+        crate, gpt2 = ([cell for cell in of if _has_whole_text(cell, MODEL)] for of in cells)
+        if crate and gpt2:
+            shown = [row for model, of in zip(PAIR, (crate, gpt2), strict=True) for row in _by_layer(model, of, layers)]
+            shown += [*_latents(gpt2), *_differences(crate, gpt2)]
+            rows += [[corpus, str(layers), *row] for row in shown]
+    return ["corpus", "L", "units of", "layer", "seeds", "firing rate", *AMOUNTS], rows
+
+
+def _by_layer(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]:
+    rows = []
+    for layer in (*range(layers), "all"):
+        numbers: list[Number] = [statistic("firing_rate", layer), *(score("table", of, layer) for of in AMOUNTS)]
+        rows.append([model, str(layer), str(len(cells)), *means(cells, numbers)])
+    return rows
+
+
+def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
+    rows = []
+    for name, cells in _with_latents(gpt2).items():
+        numbers = [latents_statistic(name, "firing_rate"), *(latents(name, of) for of in AMOUNTS)]
+        rows.append([f"gpt2's latents, {name}", "all", str(len(cells)), *means(cells, numbers)])
+    return rows
+
+
+def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
+    named: dict[str, list[Found]] = {LESS: [paired(crate, gpt2, score("table", of)) for of in AMOUNTS]}
+    named[f"{LESS}, of equal token share"] = [paired_matched(crate, gpt2, of, ("token_share",))[0] for of in AMOUNTS]
+    for name, cells in _with_latents(gpt2).items():
+        named[f"{LESS}'s latents, {name}"] = [
+            paired_between(crate, score("table", of), cells, latents(name, of)) for of in AMOUNTS
+        ]
+    return [[name, "all", str(of[0].seeds), "–", *map(with_interval, of)] for name, of in named.items()]
+
+
+def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
+    """By dictionary, the cells whose latents were measured on the whole half."""
+    found = {name: [cell for cell in cells if _has_whole_text(cell, name)] for name in dictionaries(cells)}
+    return {name: cells for name, cells in found.items() if cells}
+
+
+def _has_whole_text(cell: Result, source: str) -> bool:
+    return Key("score", source, END, "table", WHOLE_TEXT.name, ALL) in cell["numbers"]
+
+
+def by_explainer(results: Results) -> Table:
+    """Random-only by each explainer, next to the token share: each model, and CRATE minus GPT-2."""
+    numbers = [*BY_EXPLAINER.values()]
+    rows = [row for corpus, layers, cells in pairs(results) for row in versus([corpus, str(layers)], cells, numbers)]
+    return ["corpus", "L", "model", *BY_EXPLAINER], rows
+
+
+def reasons(results: Results) -> Table:
+    """AUROC, consistency and specificity of each model's units, their shuffled control, and CRATE minus GPT-2."""
+    rows = []
+    for corpus, layers, cells in pairs(results):
+        named = [corpus, str(layers)]
+        rows += [[*named, model, *_with_controls(of)] for model, of in zip(PAIR, cells, strict=True)]
+        for how, of in (("", score), (", above the control", above_control)):
+            less = [with_interval(paired(*cells, of("table", metric))) for metric in BEYOND]
+            rate = with_interval(paired(*cells, statistic("firing_rate"))) if of is score else ""
+            rows.append([*named, f"{LESS}{how}", *less, rate])
+    return ["corpus", "L", "model", *BEYOND, "firing rate"], rows
+
+
+def _with_controls(cells: Sequence[Result]) -> list[str]:
+    """Means over seeds, in brackets those of another unit's explanation."""
+    of = [(mean(cells, score("table", metric)), mean(cells, shuffled("table", metric))) for metric in BEYOND]
+    found = [f"{decimal(value)} ({decimal(control)})" for value, control in of]
+    return [*found, decimal(mean(cells, statistic("firing_rate")))]
+
+
+def autoencoders(results: Results) -> Table:
+    """Autoencoders on the trained models: what they cost, and the latents' scores beside those of the model's units."""
+    rows = []
+    for layers, model in product(results.sizes, PAIR):
+        cells = results.main(group="sizes", layers=layers, model=model)
+        fitted = [cell for cell in cells if cell.get("autoencoders")]
+        for name in fitted[0]["autoencoders"] if fitted else ():
+            pairs = [(latents(name, metric), score("table", metric)) for metric in HEADLINE_METRICS]
+            pairs.append((latents_statistic(name, "token_share"), statistic("token_share")))
+            pair = [(mean(fitted, theirs), mean(fitted, own)) for theirs, own in pairs]
+            cost = decimal(mean(fitted, delta_loss(name)), 4)
+            rows.append([str(layers), model, name, str(len(fitted)), cost, *(f"{a:.3f} ({b:.3f})" for a, b in pair)])
+    return ["L", "model", "dictionary", "seeds", "nats added", *HEADLINE_METRICS, "token share"], rows
+
+
+def by_layer(results: Results) -> Table:
+    """Every layer: scores, what the units depend on, how sparse they are; mean over seeds."""
+    rows = []
+    for layers, model in product(results.sizes, results.values("model")):
+        cells = results.main(group="sizes", layers=layers, model=model)
+        for layer in range(layers) if cells else ():
+            numbers = [score("table", metric, layer) for metric in HEADLINE_METRICS]
+            numbers += [statistic("token_share", layer), statistic("active_share", layer), statistic("hoyer", layer)]
+            rows.append([str(layers), model, str(layer), *means(cells, numbers)])
+    return ["L", "model", "layer", *HEADLINE_METRICS, "token share", "active units", "Hoyer"], rows
+
+
+def progress(results: Results) -> Table:
+    """Along the training: loss, the primary score, token share; mean over seeds."""
+    rows = []
+    for layers, model in product(results.sizes, results.values("model")):
+        cells = results.main(group="sizes", layers=layers, model=model)
+        for stage in stages(cells[0]) if cells else ():
+            numbers = (loss, PRIMARY, statistic("token_share"))
+            rows.append([str(layers), model, stage, *(decimal(mean(cells, number, stage)) for number in numbers)])
+    return ["L", "model", "share of training", "nats a token", "random-only, table", "token share"], rows
+
+
+def draw_layers(results: Results) -> str:
+    """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds."""
+    figure, axes = new_figure(columns=len(HEADLINE_METRICS), rows=len(results.sizes))
+    for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(HEADLINE_METRICS)):
+        panel: Axes = axes[row][column]
+        for colour, model in zip(COLOURS, results.values("model"), strict=False):
+            cells = results.main(group="sizes", layers=layers, model=model)
+            if cells:
+                values = [mean(cells, score("table", metric, layer)) for layer in range(layers)]
+                panel.plot(values, marker="o", color=colour, label=model)
+            for dictionary, style in zip(dictionaries(cells), ("--", ":"), strict=False):
+                fitted = [cell for cell in cells if cell.get("autoencoders")]
+                of = [mean(fitted, latents(dictionary, metric, layer)) for layer in range(layers)]
+                panel.plot(of, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
+        panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers))
+    named = {text: line for panel in axes.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
+    if named:
+        figure.legend(named.values(), named.keys(), loc="outside right center")
+    return svg(figure)
+
+
+def draw_progress(results: Results) -> str:
+    """The primary score against the loss along the training, a line a seed."""
+    figure, axes = new_figure(columns=2)
+    for place, (label, number) in enumerate(({"random-only, table": PRIMARY} | SHARE).items()):
+        for colour, model in zip(COLOURS, PAIR, strict=False):
+            for cell in results.main(group="sizes", layers=DESIGNS_AT, model=model):
+                points = [(loss(cell, stage), number(cell, stage)) for stage in stages(cell) if stage != "0"]
+                axes[0][place].plot(*zip(*points, strict=True), marker="o", color=colour, label=model)
+        axes[0][place].set(xlabel="validation loss, nats a token (training goes left)", ylabel=label)
+    handles = {text: line for line, text in zip(*axes[0][0].get_legend_handles_labels(), strict=True)}
+    if handles:
+        axes[0][0].legend(handles.values(), handles.keys())
+    return svg(figure)
+
+
+def draw_histograms(results: Results) -> str:
+    """How the units' random-only scores are spread, all seeds together."""
+    figure, axes = new_figure(columns=2)
+    for place, model in enumerate(PAIR):
+        for colour, layer in zip(COLOURS, range(2), strict=False):
+            cells = results.main(group="sizes", layers=DESIGNS_AT, model=model)
+            if cells:
+                counts = [cell["numbers"][Key("histogram", layer=str(layer))] for cell in cells]
+                axes[0][place].stairs(np.sum(counts, axis=0), BINS, color=colour, label=f"layer {layer}")
+        axes[0][place].set(xlabel=f"random-only score of a unit, {model}", ylabel="units")
+        if axes[0][place].get_legend_handles_labels()[0]:
+            axes[0][place].legend()
+    return svg(figure)
+
+
+DIFFERENCES = Comparison(name="differences", order=40, title="CRATE minus GPT-2", table=differences)
+AT_EQUAL_LOSS = Comparison(
+    name="equal-loss",
+    order=50,
+    title="CRATE minus GPT-2, at CRATE's validation loss",
+    table=at_equal_loss,
+    text="""GPT-2's numbers at the point of its training where it loses as much as CRATE does in the end, interpolated
+between the points that were measured. A model that was stopped early differs from a trained one in more than its
+loss.""",
+)
+AMOUNT_OF_TEXT = Comparison(
+    name="amount-of-text",
+    order=90,
+    title="Few excerpts, or the whole text",
+    table=by_amount_of_text,
+    text="""By `table`. Random-only takes a few excerpts of a unit, as OpenAI and the paper do; whole-text is the same
+correlation over all of the score half, of a sample of the units of each layer (docs/scoring.md). In so few tokens a
+unit that fires on rare ones is mostly seen without them, and scores lower. Cells without whole-text are left out.""",
+)
+EXPLAINED = Comparison(
+    name="explainers",
+    order=100,
+    title="How much an explanation holds",
+    table=by_explainer,
+    text="""Random-only, mean over seeds. `table` knows the tokens of the excerpts that an explainer is shown, `graph`
+the one or two before them as well, `table-full` the unit's mean on every token of the whole explain half: the ceiling
+of what any table of tokens can say, here of a sample of units (docs/scoring.md).""",
+)
+FIRING = Comparison(
+    name="firing",
+    order=110,
+    title="Do units fire consistently and distinctively?",
+    table=reasons,
+    text="""The paper's reason for its scores, by `table`; in brackets with another unit's explanation, the control.
+*Consistency*: how much of a unit's activation on its top excerpts falls where the explanation expects it.
+*Specificity*: how rarely it fires elsewhere on random text. Both reward an explanation that names everything, which the
+control shows; *auroc* does not (docs/scoring.md). A dash: the cells have no valid control.""",
+)
+AUTOENCODERS = Comparison(
+    name="autoencoders",
+    order=160,
+    title="Autoencoders",
+    table=autoencoders,
+    text="""In brackets the model's own units. *Nats added*: by the reconstructions of all layers at once, in the place
+of the codes. The paper's are 16 times as wide as the code (docs/sae.md).""",
+)
+EVERY_LAYER = Comparison(name="layers", order=200, title="Every layer", table=by_layer, figure=draw_layers)
+PROGRESS = Comparison(name="progress", order=210, title="Along the training", table=progress, figure=draw_progress)
+HISTOGRAMS = Comparison(name="histograms", order=260, title="How scores are spread", figure=draw_histograms)
