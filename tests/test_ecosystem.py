@@ -69,6 +69,7 @@ def test_left_padding_changes_no_generated_token(model, prompt) -> None:
     assert torch.equal(alone[0], together[0, 6:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["eager", "flex_attention"])
 def test_every_attention_implementation_gives_the_same_logits(model, prompt, implementation) -> None:
     with torch.no_grad():  # torch's flex attention has no backward on a CPU

@@ -28,6 +28,7 @@ metric_list:
 """
 
 
+@pytest.mark.slow
 def test_a_local_task_of_the_harness_agrees_with_our_last_words(folder, tmp_path, capsys, monkeypatch) -> None:
     pytest.importorskip("lm_eval", reason="the extra [eval] is not installed")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
@@ -47,6 +48,7 @@ def test_a_local_task_of_the_harness_agrees_with_our_last_words(folder, tmp_path
     assert row["value"] == found["last_word_accuracy"]["mean"] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "message"), [("littel_lambada", "no task littel_lambada"), ("lambada_openai", "HF_HUB_OFFLINE=0")]
 )

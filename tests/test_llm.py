@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from cratelm.errors import InputError, RunError
-from cratelm.judges import prompts
 from cratelm.llm import client
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.client import KEY
@@ -262,24 +261,3 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "judge.gguf", tmp_path / "missing.gguf"):
         with pytest.raises(InputError, match="cannot be loaded"):
             LocalModel(path)
-
-
-@pytest.mark.judge
-def test_a_real_model_reads_strengths_as_one_forward_of_each_prompt_does_and_answers_in_text(gemma: Path) -> None:
-    judge = LocalModel(gemma)
-    assert judge.cannot == {}
-    tokens = (" The", " red", "\t", "<E2>", "</tokens>", " door")
-    asked = [prompts.all_at_once(text, tokens) for text in ("names of colours", "names of tools")]
-    found = dict(judge.digits([prompt for prompt, _ in asked], [places for _, places in asked]))
-    for number, (prompt, places) in enumerate(asked):
-        encoded = judge.tokenizer(prompt, return_offsets_mapping=True)
-        with torch.inference_mode():
-            logits = judge.network(torch.tensor([encoded["input_ids"]])).logits[0]
-        for place, share in zip(places, found[number], strict=True):
-            at = next(k for k, (begin, _) in enumerate(encoded["offset_mapping"]) if begin == place) - 1
-            digits = [judge.tokenizer.convert_tokens_to_ids(digit) for digit in "0123456789"]
-            torch.testing.assert_close(
-                torch.tensor(share).float(), logits[at, digits].softmax(-1), atol=1e-5, rtol=1e-3
-            )
-    ((_, said),) = judge.texts([prompts.listing("names of colours", tokens)], 12)
-    assert said.strip()

@@ -303,6 +303,7 @@ def test_a_run_that_ends_does_not_wait_for_a_request_that_was_told_to_wait(stand
     assert len(stand_in.seen) - seen == 2, "nothing more is sent"
 
 
+@pytest.mark.processes
 def test_the_client_is_not_imported_before_a_server_is_opened() -> None:
     code = "import sys, cratelm.llm.config, cratelm.llm.local; sys.exit('openai' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import torch
 
 from cratelm.cli import run
+from cratelm.judges import prompts
 from cratelm.judges.simulators import Question, simulate
 from cratelm.llm.local import LocalModel
 from cratelm.llm.server import Server
@@ -69,10 +71,40 @@ def short_puzzles(tmp_path: Path) -> Path:
     return tmp_path / "puzzles.json"
 
 
+@pytest.fixture(scope="module")
+def loaded(gemma: Path) -> LocalModel:
+    """The language model, loaded once: that takes most of the time that its tests take."""
+    return LocalModel(gemma)
+
+
+@pytest.mark.judge
+def test_a_real_model_reads_strengths_as_one_forward_of_each_prompt_does_and_answers_in_text(
+    loaded: LocalModel,
+) -> None:
+    judge = loaded
+    assert judge.cannot == {}
+    tokens = (" The", " red", "\t", "<E2>", "</tokens>", " door")
+    asked = [prompts.all_at_once(text, tokens) for text in ("names of colours", "names of tools")]
+    found = dict(judge.digits([prompt for prompt, _ in asked], [places for _, places in asked]))
+    for number, (prompt, places) in enumerate(asked):
+        encoded = judge.tokenizer(prompt, return_offsets_mapping=True)
+        with torch.inference_mode():
+            logits = judge.network(torch.tensor([encoded["input_ids"]])).logits[0]
+        for place, share in zip(places, found[number], strict=True):
+            at = next(k for k, (begin, _) in enumerate(encoded["offset_mapping"]) if begin == place) - 1
+            digits = [judge.tokenizer.convert_tokens_to_ids(digit) for digit in "0123456789"]
+            torch.testing.assert_close(
+                torch.tensor(share).float(), logits[at, digits].softmax(-1), atol=1e-5, rtol=1e-3
+            )
+    ((_, said),) = judge.texts([prompts.listing("names of colours", tokens)], 12)
+    assert said.strip()
+
+
 @pytest.mark.judge
 def test_a_language_model_out_of_a_gguf_file_explains_and_scores_and_its_answers_replay(
-    gemma, study, short_puzzles, tmp_path, capsys
+    gemma, loaded, study, short_puzzles, tmp_path, capsys, monkeypatch
 ) -> None:
+    monkeypatch.setattr("cratelm.llm.local.LocalModel", lambda path: loaded)
     records, said = str(tmp_path / "records"), str(tmp_path / "said")
     one_layer = ["--sites", "model.layers.1.coding.code", "--tokens", "3000", "--out", records]
     few = ["--top", "1", "--short-random", "1", "--interval", "1", "--other", "1"]  # short prompts
@@ -83,6 +115,8 @@ def test_a_language_model_out_of_a_gguf_file_explains_and_scores_and_its_answers
     score = ["score", records, "--explanations", said, "--metric", "random-only", "--puzzles", str(short_puzzles)]
     tables, answered = [], []
     for name in ("first", "again"):
+        if name == "again":
+            monkeypatch.undo()  # answers replay for the same model loaded again
         capsys.readouterr()
         assert run([*score, *judge, "--out", str(tmp_path / name), "--json"]) == 0
         tables.append(json.loads(capsys.readouterr().out))

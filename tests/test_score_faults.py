@@ -27,6 +27,7 @@ def command(parts: Path, name: str, out: str, **others: Path) -> list[str]:
     return ["score", str(records), "--explanations", str(explanations), "--out", str(parts / out)]
 
 
+@pytest.mark.processes
 def test_the_commands_make_what_the_study_made(parts, capsys) -> None:
     assert run(command(parts, "explain", "again")) == 0
     assert "unit 0/0" in capsys.readouterr().out
@@ -80,6 +81,7 @@ def test_units_without_enough_excerpts_are_scored_on_what_there_is_and_counted(s
     assert all(row["score"] is not None for row in rows)
 
 
+@pytest.mark.slow
 def test_scores_of_other_records_do_not_agree_or_disagree(parts, capsys) -> None:
     one, other = (parts / "scores" / name for name in ("crate", "gpt2"))
     assert run(["agree", str(one), str(other)]) == 2
