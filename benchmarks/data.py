@@ -21,7 +21,7 @@ from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.packaged import PACKAGED
 from cratelm.corpus.tokenizer import gpt2_tokenizer
 from cratelm.corpus.tokens import read_train, tokenize
-from cratelm.corpus.windows import Windows
+from cratelm.corpus.training_windows import Windows
 from cratelm.corpus.writing import write_side
 from cratelm.progress import Progress
 from cratelm.shards import EngineConfig

@@ -38,13 +38,13 @@ from cratelm.models.build import build_model
 from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
 from cratelm.records.assemble import Assembler
+from cratelm.records.choose_excerpts import Planner
 from cratelm.records.config import RecordConfig
-from cratelm.records.first_pass import FirstPass
-from cratelm.records.halves import Shard
 from cratelm.records.one_unit import read_groups
-from cratelm.records.plan import Planner
+from cratelm.records.pass1_statistics import FirstPass
+from cratelm.records.pass2_excerpts import SecondPass
 from cratelm.records.recording import Recording
-from cratelm.records.second_pass import SecondPass
+from cratelm.records.tiling import Shard
 from cratelm.units.sites import at_sites
 
 SHAPES = {

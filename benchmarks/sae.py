@@ -14,10 +14,10 @@ import torch
 
 from cratelm.artifacts import open_artifact
 from cratelm.corpus.tokens import read_train
-from cratelm.corpus.windows import Windows
+from cratelm.corpus.training_windows import Windows
 from cratelm.models.load import load_model
 from cratelm.sae.config import SaeConfig
-from cratelm.sae.fit import make_trainers
+from cratelm.sae.fit_dictionary import make_trainers
 from cratelm.sae.stream import TOKENS_AT_ONCE, ActivationStream
 from cratelm.training.text_losses import context_length
 from cratelm.units.sites import find_sites

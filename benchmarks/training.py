@@ -19,15 +19,15 @@ from rich.console import Console
 from cratelm.artifacts import Artifact, write_json
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.tokens import read_train, tokenize
-from cratelm.corpus.windows import Windows
+from cratelm.corpus.training_windows import Windows
 from cratelm.models.build import build_model
 from cratelm.presets import train_preset
 from cratelm.progress import Progress
 from cratelm.stages import IDENTITY
-from cratelm.training.capabilities import use_bf16
 from cratelm.training.checkpoints import commit
-from cratelm.training.evaluate import Validation
 from cratelm.training.fit import fit
+from cratelm.training.heldout_loss import Validation
+from cratelm.training.precision import use_bf16
 
 STEPS = 150
 WARM = 20

@@ -45,7 +45,7 @@ from cratelm.score.scored import STATUS
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 from cratelm.viewer.api import Viewer
-from cratelm.viewer.study import Study
+from cratelm.viewer.viewed_study import Study
 
 RUNS = 20
 MODELS, LAYERS, UNITS = 6, 3, 512

@@ -8,6 +8,7 @@ import pytest
 import torch  # noqa: F401  whose threads a manifest names
 
 from cratelm.artifacts import Artifact, Stage, open_artifact, run_stage
+from cratelm.cli import run
 from cratelm.disk import size
 from cratelm.errors import InputError, RunError
 
@@ -292,3 +293,11 @@ def test_a_setting_that_is_true_is_not_the_same_as_one(tmp_path: Path) -> None:
 
 def test_bytes_are_written_in_the_unit_that_says_something() -> None:
     assert [size(count) for count in (12, 13_400, 2_400_000, 7.2e10)] == ["12 bytes", "13 kB", "2.4 MB", "72 GB"]
+
+
+def test_nothing_is_made_inside_a_finished_result(tokens, capsys) -> None:
+    before = sorted(tokens.path.rglob("*"))
+    inside = tokens.path / "more" / "out"
+    assert run(["tokenize", str(tokens.path), "--out", str(inside)]) == 2
+    assert f"{inside} lies inside {tokens.path}, a finished result." in capsys.readouterr().err
+    assert sorted(tokens.path.rglob("*")) == before

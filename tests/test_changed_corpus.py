@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cratelm.corpus.sharding import ShardWork
+from cratelm.corpus.token_shards import ShardWork
 from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
 from tests.conftest import sentences

@@ -19,7 +19,7 @@ from cratelm.corpus.split import HELD_OUT, side_of, split_held_out
 from cratelm.corpus.tokenizer import END_OF_TEXT, token_bytes, token_texts, train_bpe
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer, read_train, tokenize
 from cratelm.corpus.train_tokens import TrainTokens
-from cratelm.corpus.windows import Windows, permute
+from cratelm.corpus.training_windows import Windows, permute
 from cratelm.errors import InputError
 from tests.conftest import read_documents, sentences
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from cratelm.cli import run
 from cratelm.errors import InputError
+from cratelm.judges import puzzles
 from cratelm.output import print_json
 from cratelm.ranges import Range
-from cratelm.validate import puzzles
 from tests.options import numeric_options
 
 PUZZLES = Path(puzzles.__file__).with_name("puzzles.json")
@@ -206,7 +206,7 @@ def test_an_export_of_the_viewer_takes_no_folder_of_somebody_elses(original, tmp
 
 
 def test_an_export_of_the_viewer_that_was_stopped_is_not_removed_with_a_file_of_somebody_elses(original, tmp_path):
-    from cratelm.viewer.export import MARK
+    from cratelm.viewer.static_pages import MARK
 
     (tmp_path / "pages.partial").mkdir()
     for name in (MARK, "thesis.txt"):
@@ -229,7 +229,7 @@ def test_a_reproduction_writes_over_no_readme_of_somebody_elses(tmp_path) -> Non
 
 def test_an_error_of_the_viewer_shows_no_path_of_this_machine(original) -> None:
     from cratelm.viewer.api import Viewer
-    from cratelm.viewer.study import Study
+    from cratelm.viewer.viewed_study import Study
 
     viewer = Viewer(Study(original / "study"), None)
     said = viewer._without_paths(InputError(f"{original}/study/records/crate/units.parquet is damaged."))

@@ -26,8 +26,8 @@ from cratelm.models.build import build_model
 from cratelm.models.save import save_model
 from cratelm.models.shapes import ShapeConfig
 from cratelm.training.config import TrainConfig
-from cratelm.training.evaluate import document_losses
-from cratelm.training.evaluation import evaluate_texts, open_language_model
+from cratelm.training.evaluate_texts import evaluate_texts, open_language_model
+from cratelm.training.heldout_loss import document_losses
 from cratelm.training.text_losses import encode, last_words_right, text_losses
 from cratelm.training.train import train
 from tests.conftest import sentences

@@ -16,7 +16,7 @@ from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
 from cratelm.llm.local import LocalModel
 from cratelm.models.load import load_causal_lm
-from cratelm.training.evaluate import Validation
+from cratelm.training.heldout_loss import Validation
 from tests.conftest import sentences
 from tests.language_models import bytes_tokenizer, random_gpt2
 

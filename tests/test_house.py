@@ -1,9 +1,15 @@
 """The house: imports point down, so that no part needs to be understood before itself."""
 
 import ast
+import re
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src"
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+HISTORY = ("CHANGELOG.md", "log.md")
+"""Documents that tell of files as they were."""
 MODULES = {
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((SOURCE / "cratelm").rglob("*.py"))
@@ -47,3 +53,15 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 def test_a_circle_is_found() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+@pytest.mark.parametrize(
+    "document", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]), ids=lambda path: path.name
+)
+def test_every_file_that_a_document_names_is_there(document: Path) -> None:
+    if document.name in HISTORY:
+        return
+    named = re.findall(
+        r"`((?:src|tests|docs|benchmarks|viewer|recipes)/[\w./-]*\w)`?", document.read_text(encoding="utf-8")
+    )
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -13,7 +13,7 @@ from cratelm.judges import prompts
 from cratelm.judges.puzzles import read_puzzles
 from cratelm.judges.simulators import Failure, Question, parse_listing, parse_table, simulate
 from cratelm.judges.validation import judge_puzzles, passes
-from cratelm.llm.plan import CHARACTERS, Planned
+from cratelm.llm.planned_requests import CHARACTERS, Planned
 from cratelm.progress import Bar, Progress
 from tests.llm_server import StandIn
 

@@ -13,14 +13,14 @@ import pytest
 
 from cratelm.cli import run
 from cratelm.errors import InputError, RunError
+from cratelm.judges.ask_for_explanations import parse_explanation
 from cratelm.judges.choices import choose
-from cratelm.judges.explainer import parse_explanation
 from cratelm.judges.simulators import Question, simulate
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.client import KEY
 from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
 from cratelm.llm.model import Failure
-from cratelm.llm.plan import CHARACTERS, Planned
+from cratelm.llm.planned_requests import CHARACTERS, Planned
 from cratelm.llm.server import PROBE_TOKENS, Server
 from cratelm.llm.words import CUT_OFF, words
 from tests.llm_server import StandIn

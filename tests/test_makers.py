@@ -26,7 +26,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
 from cratelm.corpus.tokens import read_train
-from cratelm.corpus.windows import Windows
+from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import require_embedding

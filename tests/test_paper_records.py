@@ -16,11 +16,11 @@ from cratelm.cli import run
 from cratelm.corpus.tokens import Side, read_side
 from cratelm.errors import InputError
 from cratelm.records.config import RecordConfig
-from cratelm.records.draws import draw_pool
-from cratelm.records.paper import windows
+from cratelm.records.hash_sampling import draw_pool
+from cratelm.records.paper import stream_windows as windows
 from cratelm.records.paper.quantiles import DRAWN, bin_of, draw_quantiles, exact_ranks, silent_shares
-from cratelm.records.paper.top import TopPositions
-from cratelm.records.paper.windows import ANTHROPIC, OPENAI, Windows, cut_stream
+from cratelm.records.paper.stream_windows import ANTHROPIC, OPENAI, Windows, cut_stream
+from cratelm.records.paper.top_positions import TopPositions
 from cratelm.records.record import record
 from cratelm.records.recording import Recording
 from cratelm.records.store import read_excerpts, read_units

@@ -10,8 +10,8 @@ import torch
 
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.protocols import LONG, SHORT
-from cratelm.records import second_pass
-from cratelm.records.draws import draw_pool, priorities
+from cratelm.records import pass2_excerpts as second_pass
+from cratelm.records.hash_sampling import draw_pool, priorities
 from cratelm.records.record import record
 from cratelm.records.recording import Recording
 from cratelm.records.store import read_excerpts, read_layers, read_tables, read_units

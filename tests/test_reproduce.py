@@ -26,12 +26,14 @@ from cratelm.reproduce.gather import (
     loss,
     paper_score,
     score,
+    stages,
     statistic,
 )
 from cratelm.reproduce.matrix import ABLATIONS, Cell
 from cratelm.reproduce.page import write_page
 from cratelm.reproduce.plan import POINT, plan_laptop, plan_paper
 from cratelm.reproduce.reproduce import reproduce, threads_of
+from cratelm.reproduce.store import Key, Result, read_cell
 from cratelm.reproduce.tables import configurations
 from cratelm.shards import EngineConfig
 from tests import killed
@@ -72,21 +74,32 @@ def of(small_study, cell: Cell):
     return replace(small_study, models=cell.model, training=training, saes=saes, seed=cell.seed)
 
 
+def cell_of(out: Path, model: str) -> Result:
+    (path,) = (out / "cells").glob(f"*-{model}-s0.json")
+    return read_cell(path.parent, path.stem)
+
+
+def all_cells(out: Path) -> list[Result]:
+    return [read_cell(path.parent, path.stem) for path in (out / "cells").glob("*.json")]
+
+
 def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_up(results) -> None:
-    (path,) = (results / "cells").glob("*-crate-s0.json")
-    result = json.loads(path.read_text())
-    assert list(result["stages"]) == ["0", "0.5", "1"]
+    result = cell_of(results, "crate")
+    assert stages(result) == ["0", "0.5", "1"]
     assert loss(result, "0") > loss(result, "0.5") > loss(result, "1")
     # While it trains, a model computes in bf16 where the processor can.
     assert loss(result, "1") == pytest.approx(result["training"]["nats_per_token"], abs=2e-3)
-    for stage in result["stages"]:
+    for stage in stages(result):
         layers = [score("table", "random-only", layer)(result, stage) for layer in (0, 1)]
         assert score("table", "random-only")(result, stage) == pytest.approx(np.mean(layers))
-        assert [sum(counts) for counts in result["stages"][stage]["histogram"]] == [64, 64]
-        assert len(result["stages"][stage]["theory"]) == 2
-    rows = {(row["explainer"], row["metric"], row["layer"]): row["score"] for row in result["paper"]}
-    assert len(rows) == 2 * 3 * 3
-    assert rows["table", "anthropic", "all"] == pytest.approx(np.mean([rows["table", "anthropic", n] for n in (0, 1)]))
+        for layer in ("0", "1"):
+            assert sum(result["numbers"][Key("histogram", stage=stage, layer=layer)]) == 64
+            assert 0 < statistic("hoyer", layer)(result, stage) < 1
+    by_paper = {key: value for key, value in result["numbers"].items() if key.source == "paper" and key.name == "score"}
+    assert len(by_paper) == 2 * 3 * 3
+    assert paper_score("table", "anthropic")(result, "1") == pytest.approx(
+        np.mean([paper_score("table", "anthropic", layer)(result, "1") for layer in (0, 1)])
+    )
     tokens, losses = zip(*result["curve"], strict=True)
     assert list(tokens) == sorted(tokens) and tokens[-1] == result["training"]["tokens"] and losses[0] > losses[-1]
     trained_on = len(read_train(open_artifact(results / "work" / "tokens" / "reviews-bpe4096", "tokens")))
@@ -98,26 +111,31 @@ def test_a_cell_is_measured_at_every_point_of_its_training_and_its_numbers_add_u
         in (results / "README.md").read_text()
     )
     assert not list((results / "work" / "measured").iterdir())
-    drawn = np.array(result["documents"]["table/random-only"])
+    drawn = np.array(result["numbers"][Key("draws", explainer="table", metric="random-only", layer="all")])
     assert drawn.std() > 0 and abs(drawn.mean() - score("table", "random-only")(result, "1")) < 5 * drawn.std()
-    assert path.stat().st_size < 135_000
+
+
+def test_a_cells_summary_is_short_and_its_tables_are_small(results) -> None:
+    for path in (results / "cells").glob("*.json"):
+        assert len(path.read_text().splitlines()) < 150
+        assert json.loads(path.read_text())["main"]["layers"][-1]["layer"] == "all"
+    assert sum(path.stat().st_size for path in (results / "cells").rglob("*.*")) < 2 * 60_000
 
 
 def test_a_cell_that_is_killed_while_it_is_measured_ends_with_the_same_numbers(results, small_study, tmp_path) -> None:
     shutil.copytree(results, tmp_path / "out")
     (cell,) = (tmp_path / "out" / "cells").glob("*-crate-s0.json")
-    expected = json.loads(cell.read_text())
+    expected = read_cell(cell.parent, cell.stem)
     cell.unlink()
     assert killed.make_with_kills(killed.make_cell, tmp_path / "out", small_study, writes=60, more=100) == 1
-    found = json.loads(cell.read_text())
+    found = read_cell(cell.parent, cell.stem)
     assert {key: found[key] for key in found if key != "run"} == {
         key: expected[key] for key in expected if key != "run"
     }
 
 
 def test_a_cell_keeps_every_unit_and_their_means_are_its_own(results, small_study) -> None:
-    for path in (results / "cells").iterdir():
-        result = json.loads(path.read_text())
+    for result in all_cells(results):
         units = {name: np.array(column, dtype=float) for name, column in result["units"].items()}
         for layer in (0, 1):
             mine = {name: column[units["layer"] == layer] for name, column in units.items()}
@@ -134,28 +152,26 @@ def test_a_cell_keeps_every_unit_and_their_means_are_its_own(results, small_stud
 
 
 def test_the_latents_of_autoencoders_are_measured_as_the_units_are(results) -> None:
-    (path,) = (results / "cells").glob("*-gpt2-s0.json")
-    result = json.loads(path.read_text())
+    result = cell_of(results, "gpt2")
     (name,) = dictionaries([result])
     assert name == "1x-k8"
-    found = result["autoencoders"][name]
-    assert found["scores"] != result["stages"]["1"]["scores"]
-    shape = [(row["explainer"], row["metric"], row["layer"]) for row in found["scores"]]
-    assert shape == [(row["explainer"], row["metric"], row["layer"]) for row in result["stages"]["1"]["scores"]]
-    layers = [latents(name, score("table", "anthropic", layer))(result, "1") for layer in (0, 1)]
-    assert latents(name, score("table", "anthropic"))(result, "1") == pytest.approx(np.mean(layers))
-    assert [row["l0"] for row in found["quality"][:2]] == pytest.approx([8, 8], abs=0.5)
+    numbers = result["numbers"]
+    measured = {source: {key._replace(source="") for key in numbers if key[:3] == ("score", source, "1")}
+                for source in ("model", name)}  # fmt: skip
+    assert measured[name] == measured["model"]
+    assert latents(name, "random-only")(result, "1") != score("table", "random-only")(result, "1")
+    layers = [latents(name, "anthropic", layer)(result, "1") for layer in (0, 1)]
+    assert latents(name, "anthropic")(result, "1") == pytest.approx(np.mean(layers))
+    assert [numbers[Key("l0", name, layer=layer)] for layer in ("0", "1")] == pytest.approx([8, 8], abs=0.5)
     page = (results / "README.md").read_text()
     assert f"| 2 | gpt2 | {name} | 1 | {delta_loss(name)(result, '1'):.4f} |" in page
     assert f"higher random-only than GPT-2's latents, {name}" in page
-    assert math.isnan(latents("4x-k8", score("table", "random-only"))(result, "1"))
-    del result["paper"]
-    assert math.isnan(paper_score("table", "anthropic")(result, "1"))
+    assert math.isnan(latents("4x-k8", "random-only")(result, "1"))
+    assert math.isnan(paper_score("table", "anthropic")(result | {"numbers": {}}, "1"))
 
 
 def test_a_cell_shows_units_drawn_and_best_with_what_turning_them_does(results) -> None:
-    (path,) = (results / "cells").glob("*-crate-s0.json")
-    examples = json.loads(path.read_text())["examples"]
+    examples = cell_of(results, "crate")["examples"]
     assert [card["chosen"] for card in examples["cards"]] == ["drawn"] * 3 + ["best"] * 2
     best = [float(card["scores"]["random-only"].split()[0]) for card in examples["cards"][3:]]
     assert best[0] >= best[1] >= max(float(card["scores"]["random-only"].split()[0]) for card in examples["cards"][:3])
@@ -174,8 +190,7 @@ def test_a_cell_shows_units_drawn_and_best_with_what_turning_them_does(results) 
 
 
 def test_text_of_data_is_code_on_the_page(results) -> None:
-    (path,) = (results / "cells").glob("*-crate-s0.json")
-    result = json.loads(path.read_text())
+    result = cell_of(results, "crate")
     card = result["examples"]["cards"][0]
     card["excerpts"][0]["text"] = "`<img src=x>|\n"
     page = examples_page.cards(Results([result]))
@@ -205,15 +220,13 @@ def test_two_workers_find_what_one_process_finds_and_an_ablation_is_measured_in_
     crate = matrix.quick()[0]
     cells = [small(cell, small_study) for cell in (crate, replace(crate, group="ablations", model="crate-alpha"))]
     reproduce(cells, tmp_path, "*", quiet, EngineConfig(workers=2))
-    found, alone = (
-        json.loads(next((folder / "cells").glob("*-crate-s0.json")).read_text()) for folder in (tmp_path, results)
-    )
+    found, alone = (cell_of(folder, "crate") for folder in (tmp_path, results))
     runs = found.pop("run"), alone.pop("run")
     expected = {"date", "machine", "torch", "processor_seconds", "threads"}
     assert all(run.keys() == expected and None not in run["threads"].values() for run in runs)
     assert found == alone
-    ablation = json.loads(next((tmp_path / "cells").glob("*-crate-alpha-s0.json")).read_text())
-    assert list(ablation["stages"]) == ["1"] and "paper" not in ablation
+    ablation = cell_of(tmp_path, "crate-alpha")
+    assert stages(ablation) == ["1"] and {key.source for key in ablation["numbers"]} == {"model"}
 
 
 @pytest.mark.parametrize(
@@ -264,7 +277,7 @@ def test_cells_that_are_there_are_not_run_again_and_the_page_says_how_many(resul
         assert (results / f"{figure}.svg").read_text().startswith("<svg")
     assert "55.9M" in page
     assert "(one seed)" in page
-    cells = [json.loads(path.read_text()) for path in (results / "cells").glob("*.json")]
+    cells = all_cells(results)
     hours = sum(cell["run"]["processor_seconds"] for cell in cells) / 3600
     run, precision = cells[0]["run"], cells[0]["training"]["precision"]
     told = ["sizes", "reviews", "2 of 2", "0", run["machine"], run["torch"], precision, run["date"], f"{hours:.1f}"]
@@ -282,7 +295,7 @@ def test_the_papers_cells_are_trained_as_its_presets_are_so_that_models_of_their
 
 
 def test_the_page_is_of_the_corpus_and_the_sizes_that_were_asked_for(results) -> None:
-    found = [json.loads(path.read_text()) for path in (results / "cells").glob("*.json")]
+    found = all_cells(results)
     for cell in found:
         cell["cell"] |= {"corpus": matrix.PILE, "tokenizer": "gpt2"}
     page = write_page(Results(found, matrix.PILE, "gpt2", (2, 6)), matrix.paper())
@@ -299,8 +312,7 @@ def test_a_page_without_cells_says_so() -> None:
 
 
 def test_the_papers_own_signs_are_those_of_its_table(results) -> None:
-    cells = [json.loads(path.read_text()) for path in (results / "cells").glob("*.json")]
-    head, rows = judged(Results(cells))
+    head, rows = judged(Results(all_cells(results)))
     signs = {row[0]: row[-1] for row in rows}
     assert head[1:-1] == ["reviews, L = 2"]
     assert signs["higher random-only (primary)"] == signs["higher anthropic"] == "− + +"
@@ -336,11 +348,16 @@ def test_bad_input_is_answered_by_one_line(arguments, message, tmp_path, capsys)
     assert run(["reproduce", "--plan", "--json"]) == 0
 
 
-def test_a_result_of_another_format_is_named(tmp_path, quiet) -> None:
+@pytest.mark.parametrize(
+    ("summary", "message"),
+    [({"schema": 4}, "is of schema 4, needed is 5: remove it to make it again"), ({"schema": 5}, "belongs to")],
+)
+def test_a_result_of_another_format_is_named(summary, message, tmp_path, capsys) -> None:
     (tmp_path / "cells").mkdir()
     name = matrix.quick()[0].name
-    (tmp_path / "cells" / f"{name}.json").write_text('{"schema": 0}')
+    (tmp_path / "cells" / f"{name}.json").write_text(json.dumps(summary))
     assert run(["reproduce", "--quick", "--out", str(tmp_path)]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_page_is_written_from_what_is_there_and_cells_of_other_settings_are_refused(

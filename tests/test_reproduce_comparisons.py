@@ -25,36 +25,21 @@ from cratelm.reproduce.gather import (
     variance,
 )
 from cratelm.reproduce.numerals import with_interval
+from cratelm.reproduce.store import Key, Result, Value
 from cratelm.reproduce.tables import ablations, on_the_edge, without_a_price
 from cratelm.reproduce.units import FEWEST, adjusted, comparable, matched, paired_matched
 from cratelm.reproduce.whole_text import by_amount_of_text
 from cratelm.reproduce.windows import by_tokens, by_window, worth
-
-
-def made_up(model: str, seed: int, points: dict[str, tuple[float, float]]) -> dict:
-    """A result with losses and primary scores alone, by the share of the training."""
-    rows = {
-        stage: {
-            "nats_per_token": a,
-            "scores": [{"explainer": "table", "metric": "random-only", "layer": "all", "score": b}],
-        }
-        for stage, (a, b) in points.items()
-    }
-    cell = {"group": "sizes", "model": model, "seed": seed, "layers": 2, "corpus": "reviews", "tokenizer": "bpe:4096"}
-    return {"cell": cell, "stages": rows}
-
+from tests.cells import made_up, of_cell, scored, whole, with_one_bin
 
 NUMBER = score("table", "random-only")
 
 
 def test_units_that_could_not_be_scored_count_as_nothing_where_the_rest_is_asked_for() -> None:
-    rows = [
-        {"layer": 0, "score": 0.3, "dead": 0.5, "silent": 0.1, "constant": 0.0},
-        {"layer": 1, "score": 0.4, "dead": 0.0, "silent": 0.0, "constant": 0.2},
-        {"layer": "all", "score": 0.35, "dead": 0.25, "silent": 0.05, "constant": 0.1},
-    ]
-    result = {"stages": {"1": {"scores": [{"explainer": "table", "metric": "random-only"} | row for row in rows]}}}
-    assert of_scored("table", "random-only")(result, "1") == pytest.approx((0.75 + 0.5) / 2)
+    numbers = scored(0.3, layer=0, dead=0.5, silent=0.1, constant=0.0)
+    numbers |= scored(0.4, layer=1, dead=0.0, silent=0.0, constant=0.2)
+    numbers |= scored(0.35, dead=0.25, silent=0.05, constant=0.1)
+    assert of_scored("table", "random-only")(of_cell("crate", 0, numbers), "1") == pytest.approx((0.75 + 0.5) / 2)
 
 
 def test_differences_are_those_of_a_paired_t_test_over_the_seeds_that_both_have() -> None:
@@ -72,14 +57,14 @@ def test_an_interval_over_seeds_contains_the_documents_that_all_seeds_share() ->
     """Documents weigh on both models alike, but for a part that stays however many seeds there are."""
     generator = np.random.default_rng(0)
     shared, apart = generator.normal(scale=0.1, size=200), generator.normal(scale=0.03, size=200)
-    ones, others = (
-        [
-            made_up(model, seed, {"1": (5.0, 0.5 + (model == "crate") * (0.1 + seed / 1000))})
-            | {"documents": {"table/random-only": (shared + (model == "crate") * apart).tolist()}}
-            for seed in range(3)
-        ]
-        for model in ("crate", "gpt2")
-    )
+
+    def of(model: str, seed: int) -> Result:
+        made = made_up(model, seed, {"1": (5.0, 0.5 + (model == "crate") * (0.1 + seed / 1000))})
+        drawn = (shared + (model == "crate") * apart).tolist()
+        made["numbers"][Key("draws", explainer="table", metric="random-only", layer="all")] = drawn
+        return made
+
+    ones, others = ([of(model, seed) for seed in range(3)] for model in ("crate", "gpt2"))
     found = paired(ones, others, NUMBER)
     assert found.of_text and found.high - found.mean == pytest.approx(1.96 * np.std(apart, ddof=1), rel=0.01)
     assert not paired(ones, [*others[:2], made_up("gpt2", 2, {"1": (5.0, 0.5)})], NUMBER).of_text
@@ -120,8 +105,7 @@ def test_primary_claims_are_corrected_by_holm_and_the_rest_by_benjamini_and_hoch
 
 
 def test_a_control_on_mixed_scales_is_withdrawn() -> None:
-    row = {"explainer": "table", "metric": "consistency", "layer": "all", "score": 0.6, "shuffled": 0.4}
-    old = {"stages": {"1": {"scores": [row]}}}
+    old = of_cell("crate", 0, scored(0.6, "consistency", shuffled=0.4))
     assert math.isnan(shuffled("table", "consistency")(old, "1"))
     assert shuffled("table", "consistency")(old | {"unit_statistics": "explain"}, "1") == 0.4
 
@@ -222,24 +206,11 @@ def test_a_regression_gives_back_the_lead_that_was_put_into_scores_that_follow_s
     assert math.isnan(adjusted(one, few, "random-only", ["token_share"]))
 
 
-def whole(model: str, seed: int, loss: float, value: float) -> dict:
-    """A made-up result of one layer in which every score and statistic has the same value."""
-    named = [{"explainer": "table", "metric": metric} for metric in ("random-only", "top-and-random", "anthropic")]
-    lacking = {"dead": 0.0, "silent": 0.0, "constant": 0.0, "score": value}
-    rows = [name | lacking | {"layer": layer} for name in named for layer in (0, "all")]
-    made = made_up(model, seed, {"1": (loss, value)})
-    made["stages"]["1"]["scores"] = rows
-    made["stages"]["1"]["statistics"] = [{"layer": "all", "token_share": value, "firing_rate": value}]
-    return made
-
-
 def test_what_stands_above_the_control_is_compared_beside_what_was_measured() -> None:
-    def of(model: str, value: float, control: float) -> dict:
+    def of(model: str, value: float, control: float) -> Result:
         made = whole(model, 0, 5.0, value) | {"unit_statistics": "explain"}
-        names = [{"explainer": "table", "metric": metric} for metric in ("auroc", "consistency", "specificity")]
-        made["stages"]["1"]["scores"] += [
-            name | {"layer": "all", "score": value, "shuffled": control} for name in names
-        ]
+        for metric in ("auroc", "consistency", "specificity"):
+            made["numbers"] |= scored(value, metric, shuffled=control)
         return made
 
     head, rows = reasons(Results([of("crate", 0.9, 0.8), of("gpt2", 0.6, 0.55)]))
@@ -263,8 +234,8 @@ def test_each_explainer_has_its_own_scores_and_its_own_difference() -> None:
     cells = [whole(model, 0, 5.0, 0.1) for model in scores]
     for cell in cells:
         named = zip(("table", "graph", "table-full"), scores[cell["cell"]["model"]], strict=True)
-        rows = [{"explainer": of, "metric": "random-only", "layer": "all", "score": value} for of, value in named]
-        cell["stages"]["1"]["scores"] = rows
+        for explainer, value in named:
+            cell["numbers"] |= scored(value, explainer=explainer)
     head, rows = by_explainer(Results(cells))
     shown = {row[2]: dict(zip(head, row, strict=True)) for row in rows}
     assert [shown["crate"][of] for of in ("table", "graph", "table-full")] == ["0.600", "0.700", "0.900"]
@@ -287,13 +258,6 @@ def test_what_was_trained_for_longer_is_compared_by_itself_and_counts_nowhere_el
     assert by_tokens(Results(pair))[1] == []
 
 
-def with_one_bin(model: str, seed: int, score: float) -> dict:
-    """A made-up result whose 40 units are all of one kind, and score so by random-only and half as much by others."""
-    columns = {"token_share": 0.5, "firing_rate": 0.1, "random-only": score}
-    columns |= {"top-and-random": score / 2, "anthropic": score / 2}
-    return whole(model, seed, 5.0, score) | {"units": {name: [value] * 40 for name, value in columns.items()}}
-
-
 def test_the_table_of_alike_units_has_each_model_beside_gpt2_by_the_seeds_that_have_units_alone() -> None:
     scores = {"gpt2": 0.5, "crate": 0.75, "crate-alpha": 0.6}
     with_units = [with_one_bin(model, 0, score) for model, score in scores.items()]
@@ -314,19 +278,17 @@ def test_alike_units_are_compared_by_each_metric_of_its_own_scores() -> None:
 
 
 def test_few_excerpts_and_the_whole_text_stand_side_by_side_for_cells_that_have_both() -> None:
-    def of(model: str, seed: int, few: float, whole_text: float, of_latents: float | None = None) -> dict:
+    def of(model: str, seed: int, few: float, whole_text: float, of_latents: float | None = None) -> Result:
         made = with_one_bin(model, seed, few)
         made["cell"] |= {"layers": 1}
         made["units"] |= {"whole-text": [whole_text, None] * 20}
-        end = made["stages"]["1"]
-        row = {"explainer": "table", "metric": "whole-text", "score": whole_text}
-        end["scores"] += [row | {"layer": layer} for layer in (0, "all")]
-        end["statistics"] += [end["statistics"][0] | {"layer": 0}]
+        for layer in (0, "all"):
+            made["numbers"] |= scored(whole_text, "whole-text", layer)
         if of_latents is not None:
-            scores = [
-                row | {"layer": "all", "metric": name, "score": of_latents} for name in ("random-only", "whole-text")
-            ]
-            made["autoencoders"] = {"1x-k32": {"scores": scores, "statistics": end["statistics"]}}
+            made["autoencoders"] = ["1x-k32"]
+            made["numbers"] |= {Key("firing_rate", "1x-k32", layer="all"): few}
+            for metric in ("random-only", "whole-text"):
+                made["numbers"] |= scored(of_latents, metric, source="1x-k32")
         return made
 
     old = [with_one_bin(model, 1, 0.9) for model in ("crate", "gpt2")]
@@ -346,15 +308,12 @@ def test_few_excerpts_and_the_whole_text_stand_side_by_side_for_cells_that_have_
 
 
 def test_where_the_lead_lies_is_told_layer_by_layer_of_both_models() -> None:
-    def of(model: str, by_layer: list[float]) -> dict:
-        made = with_one_bin(model, 0, 0.5)
+    def of(model: str, by_layer: list[float]) -> Result:
+        made = with_one_bin(model, 0, 0.5, layers=len(by_layer))
         made["cell"] |= {"layers": len(by_layer)}
         made["units"] = {name: column * len(by_layer) for name, column in made["units"].items()}
         made["units"] |= {"layer": [at for at in range(len(by_layer)) for _ in range(40)]}
         made["units"] |= {"random-only": [by_layer[at] for at in made["units"]["layer"]]}
-        end = made["stages"]["1"]
-        for name in ("scores", "statistics"):
-            end[name] = [row | {"layer": at} for row in end[name] for at in (*range(len(by_layer)), "all")]
         return made
 
     head, rows = alike.by_layer(Results([of("crate", [0.75, 0.5]), of("gpt2", [0.25, 0.5])]))
@@ -412,9 +371,11 @@ def test_without_a_price_is_a_design_that_loses_no_more_than_gpt2_and_scores_no_
 
 
 def test_one_layer_has_no_variance_over_layers_and_two_have_a_quarter_of_their_squared_distance() -> None:
-    def of(*scores: float) -> dict:
-        rows = [{"explainer": "table", "metric": "anthropic", "layer": at, "score": x} for at, x in enumerate(scores)]
-        return {"cell": {"layers": len(scores)}, "stages": {"1": {"scores": rows}}}
+    def of(*scores: float) -> Result:
+        numbers: dict[Key, Value] = {}
+        for layer, value in enumerate(scores):
+            numbers |= scored(value, "anthropic", layer)
+        return of_cell("crate", 0, numbers, layers=len(scores))
 
     assert math.isnan(variance("anthropic")(of(0.5), "1"))
     assert variance("anthropic")(of(0.5, 0.7), "1") == pytest.approx(0.01)

@@ -22,13 +22,13 @@ from cratelm.artifacts import Artifact, read_json
 from cratelm.cli import run
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
-from cratelm.corpus.windows import Windows
+from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.load import load_model
 from cratelm.presets import sae_preset
-from cratelm.sae import fit as fitting
+from cratelm.sae import fit_dictionary as fitting
 from cratelm.sae.config import SaeConfig
-from cratelm.sae.fit import l1_coefficient, make_trainers
+from cratelm.sae.fit_dictionary import l1_coefficient, make_trainers
 from cratelm.sae.quality import HeldOut, Reconstruction, measure
 from cratelm.sae.sparse import SparseTopKTrainingSAE
 from cratelm.sae.stream import ActivationStream

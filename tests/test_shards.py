@@ -12,8 +12,8 @@ import pytest
 
 from cratelm.artifacts import Artifact
 from cratelm.corpus.config import SIDES, CorpusConfig
-from cratelm.corpus.sharding import ShardWork
 from cratelm.corpus.sources import open_source
+from cratelm.corpus.token_shards import ShardWork
 from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train, tokenize
 from cratelm.corpus.writing import write_side
@@ -227,7 +227,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path, qu
                 name.with_suffix(".ds").unlink()
 
     with monkeypatch.context() as patch, pytest.raises(RunError, match="No space left on device"):
-        patch.setattr("cratelm.corpus.sharding.write_side", write_side_full)
+        patch.setattr("cratelm.corpus.token_shards.write_side", write_side_full)
         tokenize(config, tmp_path / "a", quiet)
     assert outputs(tokenize(config, tmp_path / "a", quiet)) == outputs(whole)
 

@@ -6,8 +6,8 @@ import torch
 
 from cratelm.corpus.tokens import Side
 from cratelm.records.assemble import token_counts
-from cratelm.records.halves import Half, cut_half
 from cratelm.records.shares import PARTS, PositionSums, Shares, part_of_contexts, position_counts
+from cratelm.records.tiling import Half, cut_half
 
 VOCABULARY = 400
 LENGTH = 128

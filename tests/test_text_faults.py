@@ -24,7 +24,7 @@ from cratelm.errors import InputError
 from cratelm.llm.local import LocalModel
 from cratelm.records.config import RecordConfig
 from cratelm.records.recording import Recording
-from cratelm.training.evaluation import open_language_model
+from cratelm.training.evaluate_texts import open_language_model
 from cratelm.training.text_losses import encode
 from tests.conftest import read_documents, sentences
 

@@ -20,7 +20,7 @@ from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
 from cratelm.training.checkpoints import COMMIT, commit, newest_committed
 from cratelm.training.config import TrainConfig
-from cratelm.training.evaluate import document_losses
+from cratelm.training.heldout_loss import document_losses
 from cratelm.training.train import train
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(
         return document_losses(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr("cratelm.training.evaluate.document_losses", stop_at_the_third)
+        patch.setattr("cratelm.training.heldout_loss.document_losses", stop_at_the_third)
         train(config, tokens, tmp_path / "a", quiet)
     checkpoints = tmp_path / "a.partial" / "checkpoints"
     newest = max(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))

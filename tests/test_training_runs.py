@@ -119,11 +119,11 @@ def test_the_log_has_every_step_once_after_a_stop(tokens, tmp_path, quiet, monke
             raise Stop
         return honest(*arguments)
 
-    from cratelm.training import evaluate
+    from cratelm.training import heldout_loss
 
-    honest = evaluate.document_losses
+    honest = heldout_loss.document_losses
     with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(evaluate, "document_losses", stop_at_the_fourth)
+        patch.setattr(heldout_loss, "document_losses", stop_at_the_fourth)
         train(config, tokens, tmp_path / "a", quiet)
     model = train(config, tokens, tmp_path / "a", quiet)
     rows = [json.loads(line) for line in (model.path / "log" / "metrics.jsonl").read_text().splitlines()]

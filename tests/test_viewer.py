@@ -24,8 +24,8 @@ from cratelm.units.unembedding import token_effects
 from cratelm.viewer.api import Viewer
 from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.judging import Judge
-from cratelm.viewer.study import Study, without_address
 from cratelm.viewer.user_explanation import Words
+from cratelm.viewer.viewed_study import Study, without_address
 from tests.llm_server import StandIn
 from tests.rule_judge import ByRule
 from tests.viewing import HERE, WITH_ERROR, client_of

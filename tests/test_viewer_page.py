@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cratelm.artifacts import open_artifact
 from cratelm.records.store import read_excerpts
-from cratelm.viewer.export import export_study
+from cratelm.viewer.static_pages import export_study
 from tests.llm_server import StandIn
 from tests.viewing import viewer
 

@@ -21,7 +21,7 @@ from cratelm.units.sites import at_sites
 from cratelm.viewer.connections import CONNECTIONS
 from cratelm.viewer.networks import Networks
 from cratelm.viewer.safety import LONGEST_BODY, WAITING
-from cratelm.viewer.study import Study
+from cratelm.viewer.viewed_study import Study
 from cratelm.viewer.weights import weights_document
 from tests.viewing import HERE, WITH_ERROR, client_of, viewer
 
@@ -39,7 +39,7 @@ from pathlib import Path
 from starlette.testclient import TestClient
 import cratelm.settings
 from cratelm.viewer.api import Viewer
-from cratelm.viewer.study import Study
+from cratelm.viewer.viewed_study import Study
 client = TestClient(Viewer(Study(Path({str(study)!r}))).application(["127.0.0.1"]), base_url="http://127.0.0.1")
 for path in ("/", "/app.js", "/api/study", "/api/crate/0", "/api/crate/0/1"):
     assert client.get(path).status_code == 200
@@ -283,3 +283,8 @@ def answered_while_sending(client: socket.socket) -> bytes:
                 return client.recv(12)
             client.sendall(b" ")
     return b"no answer"
+
+
+def test_a_simulator_that_there_is_none_of_is_refused_also_without_a_judge(study, capsys) -> None:
+    assert run(["view", str(study), "--simulator", "nope"]) == 2
+    assert "unknown simulator 'nope': choose from all-at-once" in capsys.readouterr().err

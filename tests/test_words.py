@@ -16,7 +16,7 @@ from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain, read_sentences
 from cratelm.explain.explainers.llm import count_failures
-from cratelm.judges.explainer import parse_explanation
+from cratelm.judges.ask_for_explanations import parse_explanation
 from cratelm.judges.sentences import Sentences
 from cratelm.judges.simulators import Failure
 from cratelm.llm.words import CUT_OFF

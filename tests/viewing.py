@@ -14,7 +14,7 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from cratelm.viewer.api import Viewer
-from cratelm.viewer.study import Study
+from cratelm.viewer.viewed_study import Study
 
 HERE = "http://127.0.0.1"
 WITH_ERROR = {"without_error": False}

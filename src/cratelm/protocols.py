@@ -70,7 +70,7 @@ class Protocol:
 
 STRICT = Protocol(
     name="strict",
-    recording="cratelm.records.documents:STEPS",
+    recording="cratelm.records.strict_steps:STEPS",
     explained_on="explain",
     scored_on="score",
     shown={

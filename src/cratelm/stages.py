@@ -55,7 +55,7 @@ def partial_of(out: Path) -> Path:
 
 
 def require_place(out: Path) -> None:
-    """Refuse a place that no folder could be moved to in the end; raises InputError."""
+    """Refuse a place that no folder could be moved to in the end, or inside a finished stage; raises InputError."""
     try:
         os.lstat(partial_of(out) if out.name not in ("", "..") else out)
     except FileNotFoundError:
@@ -67,6 +67,9 @@ def require_place(out: Path) -> None:
         raise InputError(
             f"{out} is a link to {out.readlink()}, which is not there. Remove it or choose another folder."
         )
+    for folder in out.absolute().parents:
+        if (folder / MANIFEST).is_file():
+            raise InputError(f"{out} lies inside {folder}, a finished result. Choose a folder outside of it.")
 
 
 def write_whole(out: Path, write: Callable[[Path], None]) -> None:

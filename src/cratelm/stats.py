@@ -20,6 +20,7 @@ def correlation(sums: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_x, mean_y, square_x, square_y, product = (sums[..., k] / count for k in range(1, 6))
         variance_x, variance_y = square_x - mean_x**2, square_y - mean_y**2
+        # A constant series leaves rounding error for a variance, and dividing by it would give any r.
         varies = (variance_x > NEGLIGIBLE * square_x) & (variance_y > NEGLIGIBLE * square_y)
         r = np.where(varies, (product - mean_x * mean_y) / np.sqrt(np.where(varies, variance_x * variance_y, 1)), 0.0)
     return np.where(count > 0, np.clip(r, -1, 1), np.nan)
@@ -81,6 +82,7 @@ def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray
         raise ValueError("a derangement needs two items or more")
     circle = generator.permutation(len(items))
     found = np.empty_like(items)
+    # A circle moved by one maps nothing to itself.
     found[circle] = items[np.roll(circle, 1)]
     return found
 
@@ -136,6 +138,7 @@ def two_sided_p(difference: float, replicates: np.ndarray) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values corrected for their number (Holm 1979): below a level with at most that chance of any false one."""
     order = np.argsort(p_values, kind="stable")
+    # The smallest p is multiplied by the number of tests, the next by one less. The running maximum keeps their order.
     steps = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
     corrected = np.empty(len(p_values))
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
@@ -167,6 +170,7 @@ def seed_interval(
     total = of_seeds + text_variance
     if total == 0:
         return mean, mean, mean, float(mean == 0)
+    # Where text adds nothing this is n - 1; the more it adds, the nearer the t distribution comes to a normal.
     freedom = (count - 1) * (total / of_seeds) ** 2 if of_seeds else np.inf
     half = float(t.ppf((1 + level) / 2, freedom) * np.sqrt(total))
     return mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / np.sqrt(total), freedom))

@@ -21,9 +21,9 @@ from cratelm.llm.model import LanguageModel
 from cratelm.models.build import build_config
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
-from cratelm.records.halves import cut_half
 from cratelm.records.record import record
 from cratelm.records.recording import HALVES
+from cratelm.records.tiling import cut_half
 from cratelm.report.measured import Measured
 from cratelm.report.report import report
 from cratelm.report.rows import Pair

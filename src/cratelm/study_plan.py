@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import count
 
 from cratelm.judges import prompts
-from cratelm.judges.explainer import LIMIT
+from cratelm.judges.ask_for_explanations import LIMIT
 from cratelm.judges.sentences import Reader
 from cratelm.judges.simulators import Question
-from cratelm.llm.plan import Plan, Planned
+from cratelm.llm.planned_requests import Plan, Planned
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
 from cratelm.protocols import STRICT, Draw

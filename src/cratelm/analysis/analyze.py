@@ -13,10 +13,10 @@ import torch
 from transformers import PreTrainedModel
 
 from cratelm.analysis.config import AnalysisConfig
-from cratelm.analysis.figures import draw
 from cratelm.analysis.measures import layer_numbers
 from cratelm.analysis.observe import observe
 from cratelm.analysis.parts import layer_parts
+from cratelm.analysis.theory_figures import draw
 from cratelm.artifacts import Artifact, Stage, run_stage, write_json
 from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
 from cratelm.corpus.model_tokenizer import model_start

@@ -1,5 +1,6 @@
 """Where a layer of each of our architectures has what the theory speaks of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from cratelm.errors import InputError
-from cratelm.models.decoder import DecoderForCausalLM
+from cratelm.models.families import family_of
 from cratelm.models.modeling_crate_variant import VariantSparseCoding
 
 
@@ -32,26 +33,33 @@ class Parts:
 
 def layer_parts(model: PreTrainedModel) -> list[Parts]:
     """The parts of every layer; raises InputError for a model that is not of our architectures."""
-    if not isinstance(model, DecoderForCausalLM):
+    family = family_of(model.config.model_type)
+    if family is None:
         raise InputError(
             f"a {model.config.model_type} model has no subspaces or dictionaries that are known here. analyze takes "
             "CRATE, its variants and the GPT-2 baseline; `cratelm import` brings OpenAI's GPT-2 into the last."
         )
-    return [_parts(layer) for layer in model.model.layers]
+    parts_of: Callable[[nn.Module], Parts] = family.load("layer_parts")
+    layers: Any = model.base_model.layers
+    return [parts_of(layer) for layer in layers]
 
 
-def _parts(layer: Any) -> Parts:
-    if hasattr(layer, "coding"):
-        coding = layer.coding
-        atoms = getattr(coding, "decoding_dictionary", None)
-        return Parts(
-            first_norm=layer.attention_norm,
-            second_norm=layer.coding_norm,
-            projection=layer.attention.subspace_proj.weight,
-            code=coding.code,
-            atoms=coding.dictionary if atoms is None else atoms,
-            coding=coding,
-        )
+def crate_parts(layer: Any) -> Parts:
+    """A layer of CRATE or of one of its variants."""
+    coding = layer.coding
+    atoms = getattr(coding, "decoding_dictionary", None)
+    return Parts(
+        first_norm=layer.attention_norm,
+        second_norm=layer.coding_norm,
+        projection=layer.attention.subspace_proj.weight,
+        code=coding.code,
+        atoms=coding.dictionary if atoms is None else atoms,
+        coding=coding,
+    )
+
+
+def mlp_parts(layer: Any) -> Parts:
+    """A layer of the GPT-2 baseline."""
     attention = layer.attention
     values = attention.value_proj if hasattr(attention, "value_proj") else attention.subspace_proj
     return Parts(

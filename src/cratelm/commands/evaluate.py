@@ -45,7 +45,7 @@ def evaluate(
     """
     from cratelm.corpus.evaluation_sets import EVALUATION_SETS, read_evaluation_set
     from cratelm.progress import Progress
-    from cratelm.training.evaluation import evaluate_texts, open_language_model
+    from cratelm.training.evaluate_texts import evaluate_texts, open_language_model
     from cratelm.training.harness import run_tasks
 
     _require_sense(on, data, documents, stride, tasks, tasks_folder)

@@ -32,7 +32,7 @@ def record(
     """
     from cratelm.models.subject import open_subject, tokens_for
     from cratelm.progress import Progress
-    from cratelm.records.ranks import on_ranks
+    from cratelm.records.distributed import on_ranks
     from cratelm.records.record import record as make_records
     from cratelm.stages import next_to
 

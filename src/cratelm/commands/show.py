@@ -26,7 +26,7 @@ def show(
     """
     from cratelm.errors import InputError
     from cratelm.output import print_json
-    from cratelm.report.unit import read_unit
+    from cratelm.report.unit_facts import read_unit
     from cratelm.report.unit_terminal import print_unit
 
     known = read_unit(folder, unit)

@@ -44,8 +44,8 @@ def train(
     from cratelm.errors import InputError
     from cratelm.output import print_json
     from cratelm.progress import Progress
-    from cratelm.training.plan import plan as plan_training
-    from cratelm.training.ranks import join_slurm, rank, world_size
+    from cratelm.training.cost import plan as plan_training
+    from cratelm.training.processes import join_slurm, rank, world_size
     from cratelm.training.train import train as train_model
 
     join_slurm()

@@ -14,7 +14,7 @@ from cratelm.judges.puzzles import Puzzle
 from cratelm.judges.simulators import SIMULATORS
 from cratelm.judges.validation import Judged, judge_puzzles, passes, questions_of
 from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
-from cratelm.llm.plan import Plan, Planned
+from cratelm.llm.planned_requests import Plan, Planned
 from cratelm.output import print_json
 from cratelm.progress import Progress
 

@@ -39,9 +39,11 @@ def view(
 
     from cratelm.errors import InputError
     from cratelm.progress import Progress
+    from cratelm.score.config import ScoreConfig
     from cratelm.viewer.serve import require_view, serve
 
     require_view()
+    ScoreConfig(simulator=simulator)  # refuses what is no simulator, whether or not a judge is named
     if export is not None and judge.llm is not None:
         raise InputError("an export is files alone, in which no language model reads: leave out --llm or --export.")
     with Progress() as progress:
@@ -51,7 +53,7 @@ def view(
             open_judge = partial(Judge, judge, asking, simulator, progress.say) if judge.llm is not None else None
             serve(study, host, port, progress, open_judge)
             return
-        from cratelm.viewer.export import export_study
+        from cratelm.viewer.static_pages import export_study
 
         export_study(study, export, progress)
         progress.say(f"Exported: open {(export / 'index.html').resolve()} in a browser")

@@ -20,9 +20,9 @@ from tokenizers import Tokenizer
 
 from cratelm.artifacts import Artifact, Stage, as_plain, hash_file, read_json, read_object, run_stage, write_json
 from cratelm.corpus.config import SIDES, CorpusConfig
-from cratelm.corpus.sharding import ShardWork, train_texts
 from cratelm.corpus.sources import Source, open_source, origin
 from cratelm.corpus.split import split_held_out
+from cratelm.corpus.token_shards import ShardWork, train_texts
 from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer, tokenizer_path
 from cratelm.corpus.train_tokens import BYTES, TrainTokens, require_size
 from cratelm.corpus.writing import write_side

@@ -16,7 +16,7 @@ from cratelm.explain.registry import EXPLAINERS, explainers_named
 from cratelm.judges.sentences import Reader
 from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import LanguageModel
-from cratelm.llm.plan import Plan, Planned
+from cratelm.llm.planned_requests import Plan, Planned
 from cratelm.progress import Progress
 from cratelm.protocols import PROTOCOLS, Protocol
 from cratelm.records.store import read_layers, read_protocol

@@ -13,7 +13,7 @@ from cratelm.corpus.tokens import read_tokenizer
 from cratelm.disk import require_disk
 from cratelm.errors import InputError
 from cratelm.export.config import ExportConfig
-from cratelm.export.layer import Layer
+from cratelm.export.exported_layer import Layer
 from cratelm.export.neuron_record import write_neuron_records
 from cratelm.export.neuronpedia import write_dashboards
 from cratelm.progress import Progress

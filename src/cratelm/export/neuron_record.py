@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cratelm.export.layer import Layer
+from cratelm.export.exported_layer import Layer
 from cratelm.protocols import LONG
 from cratelm.records.excerpts import Excerpts
-from cratelm.records.paper.windows import ANTHROPIC
+from cratelm.records.paper.stream_windows import ANTHROPIC
 
 MOMENTS = ("mean", "variance", "skewness", "kurtosis")
 

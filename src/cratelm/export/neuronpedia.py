@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cratelm import __version__
-from cratelm.export.layer import Layer
+from cratelm.export.exported_layer import Layer
 from cratelm.export.numbers import rounded
 from cratelm.protocols import LONG, SHORT
 from cratelm.records.config import INTERVALS

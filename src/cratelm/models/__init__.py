@@ -5,6 +5,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 from cratelm.models.configuration_baseline import BaselineConfig
 from cratelm.models.configuration_crate import CrateConfig
 from cratelm.models.configuration_crate_variant import CrateVariantConfig
+from cratelm.models.families import FAMILIES
 from cratelm.models.modeling_baseline import BaselineForCausalLM, BaselineModel
 from cratelm.models.modeling_crate import CrateForCausalLM, CrateModel
 from cratelm.models.modeling_crate_variant import CrateVariantForCausalLM, CrateVariantModel
@@ -21,12 +22,9 @@ __all__ = [
     "CrateVariantModel",
 ]
 
-for config, model, causal_lm in (
-    (CrateConfig, CrateModel, CrateForCausalLM),
-    (CrateVariantConfig, CrateVariantModel, CrateVariantForCausalLM),
-    (BaselineConfig, BaselineModel, BaselineForCausalLM),
-):
-    AutoConfig.register(config.model_type, config, exist_ok=True)
+for family in FAMILIES:
+    config, model, causal_lm = (family.load(what) for what in ("configuration", "model", "causal_lm"))
+    AutoConfig.register(family.model_type, config, exist_ok=True)
     AutoModel.register(config, model, exist_ok=True)
     AutoModelForCausalLM.register(config, causal_lm, exist_ok=True)
     # A saved folder carries its own code, for those who have no cratelm and trust it.

@@ -6,23 +6,10 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 
 from cratelm.errors import InputError
-from cratelm.models import (
-    BaselineConfig,
-    BaselineForCausalLM,
-    CrateConfig,
-    CrateForCausalLM,
-    CrateVariantConfig,
-    CrateVariantForCausalLM,
-)
 from cratelm.models.configuration_decoder import DecoderConfig
 from cratelm.models.decoder import DecoderForCausalLM
-from cratelm.models.shapes import Settings, ShapeConfig, model_settings
-
-CLASSES: dict[type[DecoderConfig], type[DecoderForCausalLM]] = {
-    CrateConfig: CrateForCausalLM,
-    CrateVariantConfig: CrateVariantForCausalLM,
-    BaselineConfig: BaselineForCausalLM,
-}
+from cratelm.models.families import FAMILIES, Settings
+from cratelm.models.shapes import ShapeConfig, model_settings
 
 
 def build_model(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: int, seed: int) -> DecoderForCausalLM:
@@ -68,11 +55,11 @@ def untrained(config: DecoderConfig, seed: int) -> DecoderForCausalLM:
     """A model as it begins: random weights, a function of the configuration and the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CLASSES[type(config)](config)
+        family = next(family for family in FAMILIES if family.model_type == config.model_type)
+        return family.load("causal_lm")(config)
 
 
 def _config_class(base: str, settings: Settings) -> type[DecoderConfig]:
     """CRATE's own class as long as it knows all the settings, so that the paper's model stays itself."""
-    if base == "gpt2":
-        return BaselineConfig
-    return CrateConfig if settings.keys() <= {field.name for field in fields(CrateConfig)} else CrateVariantConfig
+    classes = [family.load("configuration") for family in FAMILIES if family.base == base]
+    return next((known for known in classes if settings.keys() <= {one.name for one in fields(known)}), classes[-1])

@@ -55,6 +55,7 @@ class CrateSparseCoding(nn.Module):
 
     def forward(self, x):
         """(B, T, d) to (B, T, d), through the code (B, T, h)."""
+        # The first step starts from A = 0, where nothing is explained yet: one product is enough.
         code = F.relu(self.step_size * (F.linear(x, self.dictionary) - self.threshold))
         for earlier in self.earlier_codes:
             code = earlier(code)

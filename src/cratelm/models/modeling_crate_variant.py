@@ -114,6 +114,7 @@ class CompleteSparseCoding(nn.Module):
 
     def forward(self, x):
         """(B, T, d) to the code (B, T, d)."""
+        # d atoms for d coordinates: the input itself is a code to begin with.
         code = x
         for place in (*self.earlier_codes, self.code):
             unexplained = x - code @ self.dictionary  # (B, T, d)

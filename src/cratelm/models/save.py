@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cratelm.models.decoder import DecoderForCausalLM
+from cratelm.models.families import family_of
 
 SAVED = ("*.json", "*.safetensors", "*.py", "README.md")
 """Globs over the files in a model's folder."""
@@ -28,14 +29,6 @@ or without, trusting the code in this folder:
 
     model = AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=True)
 """
-PURPOSE = {
-    "crate": "CRATE-LM (Bai & Ma, arXiv 2410.16443): a language model with sparse coding in every layer. The units of "
-    "layer N pass through the module `model.layers.N.coding.code`.",
-    "crate-variant": "A relative of CRATE-LM (Bai & Ma, arXiv 2410.16443), with sparse coding in every layer; "
-    "`config.json` says what differs. The units of layer N pass through the module `model.layers.N.coding.code`.",
-    "gpt2-baseline": "GPT-2 as a baseline for CRATE-LM (Bai & Ma, arXiv 2410.16443). The units of layer N pass through "
-    "the module `model.layers.N.mlp.hidden`.",
-}
 
 
 def save_model(model: DecoderForCausalLM, folder: Path, facts: Mapping[str, str]) -> None:
@@ -44,7 +37,8 @@ def save_model(model: DecoderForCausalLM, folder: Path, facts: Mapping[str, str]
     # transformers lists the classes that it saves; AutoModel, which vLLM asks for, has to be named.
     model.config.auto_map = {"AutoModel": f"{base.__module__.rpartition('.')[2]}.{base.__name__}"}
     model.save_pretrained(folder)
-    kind = model.config.model_type
+    family = family_of(model.config.model_type)
+    assert family is not None, "the models that are trained here are registered"
     lines = "\n".join(f"- **{name}**: {value}" for name, value in facts.items())
-    card = CARD.format(kind=kind, name=type(model).__name__, purpose=PURPOSE[kind], facts=lines)
+    card = CARD.format(kind=family.model_type, name=type(model).__name__, purpose=family.purpose, facts=lines)
     (folder / "README.md").write_text(card, encoding="utf-8")

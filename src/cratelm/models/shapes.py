@@ -11,31 +11,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cratelm.errors import InputError
+from cratelm.models.families import MODELS, Settings
 from cratelm.ranges import Configuration, shown, whole
-
-Settings = dict[str, bool | int | float | str]
-
-ALPHA: Settings = {"residual": True, "decoupled": True}
-MODELS: dict[str, Settings] = {
-    "crate": {},
-    "crate-1step": {"ista_steps": 1},
-    "crate-4step": {"ista_steps": 4},
-    "crate-learned": {"learned": True},
-    "crate-residual": {"residual": True},
-    "crate-decoupled": {"decoupled": True},
-    "crate-alpha": ALPHA,
-    "crate-query": {"attention": "low-rank-query"},
-    "crate-untied": {"attention": "separate-query"},
-    "crate-separate": {"attention": "separate"},
-    "crate-alpha-query": ALPHA | {"attention": "low-rank-query"},
-    "crate-alpha-separate": ALPHA | {"attention": "separate"},
-    "crate-complete": {"complete": True, "ista_steps": 1},
-    "gpt2": {},
-    "gpt2-topk": {"activation": "topk"},
-    "gpt2-l1": {"l1_penalty": 1e-3},
-    "gpt2-mssa": {"attention": "mssa"},
-}
-"""Each name's settings; its base is the part before the first hyphen, `crate` or `gpt2`."""
 
 LARGEST_SETTING = 1_000_000
 

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 
 from cratelm.protocols import SHORT
+from cratelm.records.choose_excerpts import KINDS, Planner
 from cratelm.records.config import INTERVALS
-from cratelm.records.first_pass import TableFile, table_sample
-from cratelm.records.halves import Half
-from cratelm.records.lowest import LowestPriorities
 from cratelm.records.moments import Moments
-from cratelm.records.plan import KINDS, Planner
+from cratelm.records.pass1_statistics import TableFile, table_sample
 from cratelm.records.recording import HALVES, load_state
+from cratelm.records.reservoir import LowestPriorities
 from cratelm.records.shares import PARTS, Shares, part_of_contexts, position_counts
 from cratelm.records.store import Block, table_name, write_excerpts, write_tables, write_units
+from cratelm.records.tiling import Half
 
 ROWS_OF_A_TABLE = 4096
 

@@ -32,6 +32,7 @@ class Moments:
         batch = Moments(flat.shape[1], flat.device)
         batch.tokens += len(flat)
         batch.maximum = activations.amax(1).amax(0)
+        # Distances from a number near the mean lose no digits; `apart` says how near it was.
         about = self.mean if self.tokens else flat[:BLOCK].double().mean(0)
         # Sums over tokens are products with ones: the fastest way that a processor has.
         ones = torch.ones(BLOCK, dtype=torch.float64, device=flat.device)
@@ -40,6 +41,7 @@ class Moments:
             every, first = ones[: len(block)], block.double() - about
             second = first * first
             powers += torch.stack([every @ first, every @ second, every @ (second * first), every @ (second * second)])
+            # A sign is 0 or 1 here, so that a product with ones counts; a block with a NaN counts none.
             batch.fired += (every.float() @ block.sign()).nan_to_num().long()
         apart, second, third, fourth = powers / len(flat)
         batch.mean = about + apart
@@ -62,6 +64,7 @@ class Moments:
         apart = state["mean"] - self.mean
         second, third, fourth = self.central
         second_there, third_there, fourth_there = state["central"]
+        # What two stretches with different means add to a sum of squares.
         between = apart**2 * (here * there / every)
         self.central = torch.stack(
             [

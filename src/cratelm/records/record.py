@@ -2,7 +2,7 @@
 
 Two passes over the text, all sites at once. The first keeps maxima, sums and positions only, so that memory depends
 on the number of units and not of tokens; the second computes everything again, in the very batches of the first, and
-keeps the chosen excerpts' activations. The work is cut into shards that share nothing (halves.py); what they found is
+keeps the chosen excerpts' activations. The work is cut into shards that share nothing (tiling.py); what they found is
 put together in their order, so the bytes depend on the text alone, not on how many processes worked.
 """
 
@@ -19,11 +19,11 @@ from cratelm.errors import RunError
 from cratelm.models.subject import model_folder
 from cratelm.progress import Bar, Progress
 from cratelm.records.config import RecordConfig
-from cratelm.records.halves import Half
+from cratelm.records.distributed import run_on_ranks
 from cratelm.records.logits import write_logits
-from cratelm.records.ranks import run_on_ranks
 from cratelm.records.recording import SIGNS, Pass, Recording, Step
 from cratelm.records.store import SCHEMA
+from cratelm.records.tiling import Half
 from cratelm.shards import EngineConfig, require_engine, run_shards
 
 RECORDS = Stage(

@@ -21,7 +21,7 @@ from cratelm.errors import InputError, RunError
 from cratelm.models.subject import require_embedding
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import RecordConfig
-from cratelm.records.halves import Half, Shard
+from cratelm.records.tiling import Half, Shard
 from cratelm.sae.open import load_network, start_of
 from cratelm.training.text_losses import context_length
 from cratelm.units.signs import known_sign

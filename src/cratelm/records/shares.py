@@ -9,13 +9,14 @@ large by each mean's own error, and most for units that fire on rare tokens.
 import numpy as np
 import torch
 
-from cratelm.records.halves import Half
+from cratelm.records.tiling import Half
 
 PARTS = 2
 
 
 def part_of_contexts(half: Half) -> np.ndarray:
     """The part of each context's document: (contexts,) of 0 or 1."""
+    # Near-duplicates in both parts would make chance look like something that tokens share.
     groups = half.side.group[half.contexts.document]
     return np.unique(groups, return_inverse=True)[1].ravel() % PARTS
 
@@ -35,6 +36,7 @@ class PositionSums:
 
     def see(self, part: np.ndarray, activations: torch.Tensor) -> None:
         """See a batch: the parts of contexts (contexts,), and activations (contexts, T, sample)."""
+        # A product with a 0/1 matrix sums the contexts of each part in one call.
         of_part = torch.from_numpy(np.eye(PARTS, dtype=np.float32)[:, part]).to(activations.device)
         sums = (of_part @ activations.flatten(1)).unflatten(1, activations.shape[1:])  # (PARTS, T, sample)
         self.sums[:, : activations.shape[1]] += sums.cpu()
@@ -56,6 +58,7 @@ class Shares:
 
         A value that is missing in a part has no covariance, and counts as a place without a share.
         """
+        # Counts hold every place, also those of values that one part lacks: they belong to the share's denominator.
         self._count += counts.sum(1)
         self._total += sums.sum(1)
         both = counts.min(0) > 0
@@ -70,6 +73,7 @@ class Shares:
         if not self._count.min():
             return np.full(self._units, np.nan)
         one, other = self._total / self._count[:, None]
+        # A covariance about the means of each part, from sums that were taken about 0.
         product = self._product - one * self._first[1] - other * self._first[0] + one * other * self._weight
         with np.errstate(invalid="ignore", divide="ignore"):
             return product / self._count.sum() / np.where(variance > 0, variance, np.nan)

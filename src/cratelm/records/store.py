@@ -22,8 +22,8 @@ from cratelm.protocols import LONG
 from cratelm.records.excerpts import Excerpts
 
 if TYPE_CHECKING:  # they read tokens, which takes torch to import
-    from cratelm.records.halves import Tiling
-    from cratelm.records.paper.windows import Windows
+    from cratelm.records.paper.stream_windows import Windows
+    from cratelm.records.tiling import Tiling
 
 SCHEMA = 3
 KINDS = ("top", "random", "interval", "other")

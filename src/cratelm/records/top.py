@@ -34,6 +34,7 @@ class TopExcerpts:
         """
         best = maxima.amax(1)  # (contexts, units): no context has more than one excerpt to offer
         threshold = torch.from_numpy(self.threshold).to(best.device)
+        # At the threshold itself an earlier excerpt may still win the tie.
         context, unit = ((best > 0) & (best >= threshold)).nonzero(as_tuple=True)
         if not len(unit):
             return
@@ -78,6 +79,7 @@ class TopExcerpts:
         rank = places_in_sorted(rows[0][order])
         order = order[rank < self.count]
         kept = [column[order] for column in rows]
+        # Only a unit whose list is full has a threshold; until then all that fires is kept.
         full = rank[rank < self.count] == self.count - 1
         self.threshold[kept[0][full]] = kept[1][full]
         merged = [np.concatenate([column[~again], extra]) for column, extra in zip(old, kept, strict=True)]

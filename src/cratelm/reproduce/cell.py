@@ -1,4 +1,4 @@
-"""A cell: one model trained, and measured as it begins, on its way and in the end; what remains is a small JSON file.
+"""A cell: one model trained, and measured as it begins, on its way and in the end; what remains is small (store.py).
 
 WORK/models/NAME           the trained model with its snapshots
 WORK/models/NAME+sae-SIZE  sparse autoencoders on it
@@ -10,7 +10,7 @@ minutes, and are large.
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from itertools import product
@@ -22,7 +22,7 @@ import torch
 
 from cratelm.analysis.analyze import measure
 from cratelm.analysis.config import AnalysisConfig
-from cratelm.artifacts import Artifact, read_json, write_json
+from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.model_tokenizer import model_start
 from cratelm.corpus.ngrams import ngram_losses
 from cratelm.corpus.tokens import read_train, tokenize
@@ -34,9 +34,10 @@ from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.report.autoencoders import autoencoder_rows
 from cratelm.report.measured import Measured
-from cratelm.report.rows import CEILING, EXPLAINER, plain
+from cratelm.report.rows import CEILING, EXPLAINER
 from cratelm.reproduce.examples import measure_examples
 from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
+from cratelm.reproduce.store import ALL, END, MODEL, PAPER, Key, Result, Value, read_cell, write_cell
 from cratelm.reproduce.units import MEASURED_ON, unit_numbers
 from cratelm.sae.open import load_network
 from cratelm.sae.train import train_saes
@@ -48,10 +49,9 @@ from cratelm.score.scored import DOCUMENTS
 from cratelm.stages import threads
 from cratelm.training.config import TrainConfig
 from cratelm.training.curve import read_curve
-from cratelm.training.evaluate import Validation
+from cratelm.training.heldout_loss import Validation
 from cratelm.training.train import train
 
-SCHEMA = 4
 STATISTICS = ("token_share", "position_share", "firing_rate")
 DRAWN = 200
 """Draws of the held-out documents that a cell keeps."""
@@ -59,11 +59,10 @@ BINS = np.linspace(-0.5, 1, 31)
 """Of the histogram of units' scores: 0.05 wide, as the paper's."""
 
 
-def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str, Any]:
+def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> Result:
     """The cell's result, made in `work` unless `out` has it."""
-    path = out / f"{cell.name}.json"
-    if path.is_file():
-        return read_json(path)
+    if (out / f"{cell.name}.json").is_file():
+        return read_cell(out, cell.name)
     began = time.process_time()
     config = cell.study()
     tokens = text_of(cell, work, progress)
@@ -74,27 +73,31 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> dict[str,
         share: _measured(cell, model, tokens, measuring / share, progress)
         for share, model in _on_its_way(cell, training, trained, tokens, work, progress)
     }
+    numbers: dict[Key, Value] = {}
+    for share, of in measured.items():
+        numbers |= _stage(of, share, tokens, progress)
+    numbers |= _documents_drawn(measured[END])
+    with progress.task("examples"):
+        examples = measure_examples(measured[END], tokens, cell.seed)
+    if cell.in_full:
+        numbers |= _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
+    fitted = cell.study().saes.names if cell.has_autoencoders else ()
+    for name in fitted:
+        numbers |= _measure_autoencoders(cell, name, trained, tokens, work, measuring, progress)
     result = {
-        "schema": SCHEMA,
         "cell": asdict(cell),
+        "run": _run(began) | {"threads": {"training": trained.manifest.get("threads"), "measuring": threads()}},
+        "training": read_json(trained.path / "training.json"),
         "train_tokens": len(read_train(tokens)),
         "ngrams": ngram_losses(tokens),
-        "training": read_json(trained.path / "training.json"),
         "curve": _curve(trained),
-        "stages": {share: _stage(of, tokens, progress) for share, of in measured.items()},
+        "autoencoders": sorted(fitted),
+        "unit_statistics": MEASURED_ON,
+        "examples": examples,
+        "numbers": numbers,
+        "units": unit_numbers(measured[END]),
     }
-    with progress.task("examples"):
-        result["examples"] = measure_examples(measured["1"], tokens, cell.seed)
-    result["units"] = unit_numbers(measured["1"])
-    result["unit_statistics"] = MEASURED_ON
-    result["documents"] = _documents_drawn(measured["1"])
-    if cell.in_full:
-        result["paper"] = _measure_as_the_paper(cell, trained, tokens, measuring / "paper", progress)
-    if cell.has_autoencoders:
-        result["autoencoders"] = _measure_autoencoders(cell, trained, tokens, work, measuring, progress)
-    result["run"] = _run(began) | {"threads": {"training": trained.manifest.get("threads"), "measuring": threads()}}
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(path, plain(result))
+    write_cell(out, cell.name, result)
     shutil.rmtree(measuring)
     return result
 
@@ -137,7 +140,7 @@ def _on_its_way(
         yield "0", train(untrained, tokens, work / "models" / f"{cell.name}-untrained", progress)
         for folder in sorted((trained.path / "snapshots").iterdir(), key=lambda folder: float(folder.name)):
             yield folder.name, open_subject(str(folder))
-    yield "1", trained
+    yield END, trained
 
 
 def _measured(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Measured:
@@ -145,55 +148,65 @@ def _measured(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress
     return _units(study.records, study.explain, study.score, model, tokens, out, progress)
 
 
-def _stage(measured: Measured, tokens: Artifact, progress: Progress) -> dict[str, Any]:
+def _stage(measured: Measured, share: str, tokens: Artifact, progress: Progress) -> dict[Key, Value]:
     """Every layer of a model at one point of its training."""
     folder = model_folder(measured.model)
     network = load_network(folder)
     loss = Validation(tokens).losses(network)  # type: ignore[arg-type]
-    return _read_off(measured) | {
-        "nats_per_token": loss.nats_per_token,
-        "theory": measure(network, AnalysisConfig(), tokens, model_start(folder), progress),
-    }
+    theory = measure(network, AnalysisConfig(), tokens, model_start(folder), progress)
+    keyed = {Key("nats_per_token", stage=share): loss.nats_per_token} | _by_layer(theory, MODEL, share)
+    return keyed | _read_off(measured, MODEL, share)
 
 
-def _read_off(measured: Measured) -> dict[str, Any]:
+def _read_off(measured: Measured, source: str, share: str) -> dict[Key, Value]:
     """Scores, statistics and histograms of every layer's units."""
     layers = [*range(len(measured.layers)), None]
-    return {
-        "scores": [_score(measured, explainer, metric, at) for explainer, metric in _endpoints() for at in layers],
-        "statistics": [_statistics(measured, layer) for layer in layers],
-        "histogram": [_histogram(measured, layer) for layer in range(len(measured.layers))],
-    }
+    keyed: dict[Key, Value] = {}
+    for (explainer, metric), layer in product(_endpoints(), layers):
+        keyed |= _score(measured, source, share, explainer, metric, layer)
+    for layer in layers:
+        keyed |= {Key(of, source, share, layer=_named(layer)): measured.statistic(of, layer) for of in STATISTICS}
+    for layer in layers[:-1]:
+        keyed[Key("histogram", source, share, layer=_named(layer))] = _histogram(measured, layer)
+    return keyed
+
+
+def _by_layer(rows: Sequence[Mapping[str, Any]], source: str, share: str) -> dict[Key, Value]:
+    """The numbers of rows that have a layer each; those of an entry in an entry are named ENTRY.NAME."""
+    keyed: dict[Key, Value] = {}
+    for row in rows:
+        inner = {
+            f"{name}.{part}": of for name, value in row.items() if isinstance(value, dict) for part, of in value.items()
+        }
+        for name, value in {**row, **inner}.items():
+            if name != "layer" and not isinstance(value, str | dict):
+                keyed[Key(name, source, share, layer=str(row["layer"]))] = float("nan") if value is None else value
+    return keyed
 
 
 def _measure_as_the_paper(
     cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress: Progress
-) -> list[dict[str, Any]]:
+) -> dict[Key, Value]:
     """Every layer's mean scores by the paper's protocol, faults included: units without a score are left out."""
     study = cell.study()
     recording = replace(study.records, protocol="paper")
     explaining = replace(study.explain, explainer=",".join(EXPLAINERS))
     scoring = replace(study.score, metric=",".join(HEADLINE_METRICS))
     measured = _units(recording, explaining, scoring, model, tokens, out, progress)
-    return [
-        _score(measured, explainer, metric, layer)
-        for explainer in EXPLAINERS
-        for metric in HEADLINE_METRICS
-        for layer in [*range(len(measured.layers)), None]
-    ]
+    keyed: dict[Key, Value] = {}
+    for asked in product(EXPLAINERS, HEADLINE_METRICS, [*range(len(measured.layers)), None]):
+        keyed |= _score(measured, PAPER, END, *asked)
+    return keyed
 
 
 def _measure_autoencoders(
-    cell: Cell, model: Artifact, tokens: Artifact, work: Path, measuring: Path, progress: Progress
-) -> dict[str, Any]:
-    """By dictionary: what the autoencoders on the model cost it, and their latents measured as its units are."""
-    study, found = cell.study(), {}
-    for name in study.saes.names:
-        of = f"{cell.name}+sae-{name}"
-        saes = train_saes(study.saes.dictionary(name, cell.seed), model, tokens, work / "models" / of, progress)
-        measured = replace(_measured(cell, saes, tokens, measuring / of, progress), model=model, saes=saes)
-        found[name] = _read_off(measured) | {"quality": autoencoder_rows([(measured, measured)])}
-    return found
+    cell: Cell, name: str, model: Artifact, tokens: Artifact, work: Path, measuring: Path, progress: Progress
+) -> dict[Key, Value]:
+    """What the autoencoders of a dictionary cost the model, and their latents measured as its units are."""
+    study, of = cell.study(), f"{cell.name}+sae-{name}"
+    saes = train_saes(study.saes.dictionary(name, cell.seed), model, tokens, work / "models" / of, progress)
+    measured = replace(_measured(cell, saes, tokens, measuring / of, progress), model=model, saes=saes)
+    return _read_off(measured, name, END) | _by_layer(autoencoder_rows([(measured, measured)]), name, END)
 
 
 def _units(
@@ -212,40 +225,40 @@ def _units(
     return Measured(model=model, records=records, explanations=explanations, scores=scores)
 
 
-def _endpoints() -> Iterator[tuple[str, str]]:
-    for explainer in EXPLAINERS:
-        yield from ((explainer, metric) for metric in (*HEADLINE_METRICS, *BEYOND))
-    yield from ((CEILING, metric) for metric in HEADLINE_METRICS[:2])
-    yield from ((explainer, WHOLE_TEXT.name) for explainer in (EXPLAINER, CEILING))
+def _endpoints() -> list[tuple[str, str]]:
+    of_tables = [(explainer, metric) for explainer in EXPLAINERS for metric in (*HEADLINE_METRICS, *BEYOND)]
+    ceiling = [(CEILING, metric) for metric in HEADLINE_METRICS[:2]]
+    return [*of_tables, *ceiling, *((explainer, WHOLE_TEXT.name) for explainer in (EXPLAINER, CEILING))]
 
 
-def _score(measured: Measured, explainer: str, metric: str, layer: int | None) -> dict[str, Any]:
+def _score(
+    measured: Measured, source: str, share: str, explainer: str, metric: str, layer: int | None
+) -> dict[Key, Value]:
     """A mean over units, its shuffled control, and its interval where there is one."""
-    row = {"explainer": explainer, "metric": metric, "layer": "all" if layer is None else layer}
-    row |= {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
+    found = {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
     if explainer in EXPLAINERS and metric in ENDPOINT_METRICS:
-        found = measured.score(explainer, metric, layer)
-        row |= {"low": found.low, "high": found.high}
-        row |= {status: measured.share(explainer, metric, layer, status) for status in ("dead", "silent", "constant")}
-    return row
+        interval = measured.score(explainer, metric, layer)
+        found |= {"low": interval.low, "high": interval.high}
+        lacking = ("dead", "silent", "constant")
+        found |= {status: measured.share(explainer, metric, layer, status) for status in lacking}
+    return {Key(name, source, share, explainer, metric, _named(layer)): value for name, value in found.items()}
 
 
-def _documents_drawn(measured: Measured) -> dict[str, list[float]]:
+def _named(layer: int | None) -> str:
+    return ALL if layer is None else str(layer)
+
+
+def _documents_drawn(measured: Measured) -> dict[Key, Value]:
     """The mean scores over layers with the held-out documents drawn again; alike in all cells of the same text."""
     return {
-        f"{explainer}/{metric}": [
+        Key("draws", explainer=explainer, metric=metric, layer=ALL): [
             round(float(value), 6) for value in measured.replicates(explainer, metric, None, DOCUMENTS)[:DRAWN]
         ]
         for explainer, metric in product(EXPLAINERS, HEADLINE_METRICS)
     }
 
 
-def _statistics(measured: Measured, layer: int | None) -> dict[str, Any]:
-    named: dict[str, Any] = {"layer": "all" if layer is None else layer}
-    return named | {name: measured.statistic(name, layer) for name in STATISTICS}
-
-
-def _histogram(measured: Measured, layer: int) -> list[int]:
+def _histogram(measured: Measured, layer: int | None) -> list[float]:
     """How many units have which random-only score by `table`."""
     scores = measured.units["score"][measured.rows("table", "random-only", layer)]
     return np.histogram(scores, BINS)[0].tolist()

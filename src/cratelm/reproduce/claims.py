@@ -175,8 +175,7 @@ def _alike(metric: str, by: Sequence[str]) -> Callable[[Sequence[Result], Sequen
 
 def _over(dictionary: str, metric: str) -> Callable[[Sequence[Result], Sequence[Result]], Found]:
     """A model's own units against the latents of the dictionary on the other."""
-    number = score("table", metric)
-    return lambda one, other: paired_between(one, number, other, latents(dictionary, number))
+    return lambda one, other: paired_between(one, score("table", metric), other, latents(dictionary, metric))
 
 
 def _mean(metric: str, rival: str = "gpt2") -> Callable[[str], float]:

@@ -13,8 +13,8 @@ from cratelm.records.store import read_units
 from cratelm.report.cards import Card, Token, make_card
 from cratelm.report.measured import Measured
 from cratelm.seeds import derive_seed
-from cratelm.training.evaluate import Validation
-from cratelm.training.evaluation import open_language_model
+from cratelm.training.evaluate_texts import open_language_model
+from cratelm.training.heldout_loss import Validation
 from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.sites import find_sites
 from cratelm.units.steer import next_words, steer

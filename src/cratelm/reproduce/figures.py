@@ -10,8 +10,19 @@ from matplotlib.axes import Axes
 from cratelm.report.figures import COLOURS, STYLE, colours, new_figure, svg
 from cratelm.reproduce.cell import BINS
 from cratelm.reproduce.context import designs
-from cratelm.reproduce.gather import END, Result, Results, dictionaries, latents, loss, mean, score, stages, statistic
+from cratelm.reproduce.gather import (
+    Result,
+    Results,
+    dictionaries,
+    latents,
+    loss,
+    mean,
+    score,
+    stages,
+    statistic,
+)
 from cratelm.reproduce.matrix import PAIR
+from cratelm.reproduce.store import Key
 from cratelm.score.registry import HEADLINE_METRICS
 
 NUMBERS = {"random-only, table": score("table", "random-only"), "token share": statistic("token_share")}
@@ -69,7 +80,7 @@ def _layers(results: Results) -> str:
                 panel.plot(values, marker="o", color=colour, label=model)
             for dictionary, style in zip(dictionaries(cells), ("--", ":"), strict=False):
                 fitted = [cell for cell in cells if cell.get("autoencoders")]
-                of = [mean(fitted, latents(dictionary, score("table", metric, layer))) for layer in range(layers)]
+                of = [mean(fitted, latents(dictionary, metric, layer)) for layer in range(layers)]
                 panel.plot(of, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
         panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers))
     named = {text: line for panel in axes.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
@@ -129,4 +140,4 @@ def _histograms(results: Results) -> str:
 
 
 def _counts(cells: list[Result], layer: int) -> np.ndarray:
-    return np.sum([cell["stages"][END]["histogram"][layer] for cell in cells], axis=0)
+    return np.sum([cell["numbers"][Key("histogram", layer=str(layer))] for cell in cells], axis=0)

@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cratelm.reproduce.matrix import CORPORA, SIZES
+from cratelm.reproduce.store import ALL, END, MODEL, PAPER, Key, Result
 from cratelm.stats import seed_interval
-
-Result = dict[str, Any]
-END = "1"
 
 
 @dataclass(frozen=True)
@@ -66,19 +64,24 @@ class Results:
         return list(dict.fromkeys(one["cell"][name] for one in self.cells))
 
 
-def score(explainer: str, metric: str, layer: int | str = "all") -> Number:
+def keyed(name: str, layer: int | str = "", explainer: str = "", metric: str = "", source: str = MODEL) -> Number:
+    """A number of the cell's table by its key."""
+    return Number(lambda result, stage: result["numbers"][Key(name, source, stage, explainer, metric, str(layer))])
+
+
+def score(explainer: str, metric: str, layer: int | str = ALL, source: str = MODEL) -> Number:
     """A mean score over units."""
 
     def replicates(result: Result) -> np.ndarray | None:
-        kept = result.get("documents", {}).get(f"{explainer}/{metric}") if layer == "all" else None
-        return None if kept is None else np.array(kept)
+        drawn = result["numbers"].get(Key("draws", source, END, explainer, metric, str(layer)))
+        return None if drawn is None else np.array(drawn)
 
-    return Number(_column("score", explainer, metric, layer).value, replicates)
+    return Number(keyed("score", layer, explainer, metric, source).value, replicates)
 
 
 def shuffled(explainer: str, metric: str) -> Number:
     """Its control: the same of each unit with another unit's explanation; NaN where a cell's was made wrongly."""
-    control = _column("shuffled", explainer, metric, "all")
+    control = keyed("shuffled", ALL, explainer, metric)
     return Number(lambda result, stage: float("nan") if _mixes_scales(result, metric) else control(result, stage))
 
 
@@ -93,79 +96,60 @@ def above_control(explainer: str, metric: str) -> Number:
     return Number(lambda result, stage: of(result, stage) - control(result, stage))
 
 
-def _column(name: str, explainer: str, metric: str, layer: int | str) -> Number:
-    def number(result: Result, stage: str) -> float:
-        rows = result["stages"][stage]["scores"]
-        wanted = (explainer, metric, layer)
-        return next(_real(row[name]) for row in rows if _named(row) == wanted)
-
-    return Number(number)
-
-
 def of_scored(explainer: str, metric: str) -> Number:
     """The mean score over layers of the units that could be scored: those that could not count as 0 elsewhere."""
 
-    def number(result: Result, stage: str) -> float:
-        rows = [row for row in result["stages"][stage]["scores"] if row["layer"] != "all"]
-        mine = [row for row in rows if (row["explainer"], row["metric"]) == (explainer, metric)]
-        scored = [1 - row["dead"] - row["silent"] - row["constant"] for row in mine]
-        return float(np.mean([_real(row["score"]) / share for row, share in zip(mine, scored, strict=True) if share]))
+    def of_layer(result: Result, stage: str, layer: int) -> tuple[float, float]:
+        names = ("score", "dead", "silent", "constant")
+        mean, *lacking = (keyed(name, layer, explainer, metric)(result, stage) for name in names)
+        return mean, 1 - lacking[0] - lacking[1] - lacking[2]
 
-    return Number(number)
+    def value(result: Result, stage: str) -> float:
+        found = [of_layer(result, stage, layer) for layer in range(result["cell"]["layers"])]
+        return float(np.mean([mean / share for mean, share in found if share]))
+
+    return Number(value)
 
 
-def paper_score(explainer: str, metric: str, layer: int | str = "all") -> Number:
+def paper_score(explainer: str, metric: str, layer: int | str = ALL) -> Number:
     """A mean score by the paper's protocol, measured at the end of the training; NaN where it was not."""
-
-    def number(result: Result, stage: str) -> float:
-        wanted = (explainer, metric, layer)
-        rows = [_real(row["score"]) for row in result.get("paper", []) if _named(row) == wanted]
-        return rows[0] if rows else float("nan")
-
-    return Number(number)
-
-
-def latents(dictionary: str, number: Number) -> Number:
-    """The same number of the latents of the autoencoders on the trained model; NaN where none were fitted."""
-
-    def of(result: Result, stage: str) -> float:
-        found = result.get("autoencoders", {}).get(dictionary)
-        return float("nan") if found is None else number({"stages": {END: found}}, END)
-
-    return Number(of)
+    key = Key("score", PAPER, END, explainer, metric, str(layer))
+    return Number(lambda result, stage: result["numbers"].get(key, float("nan")))
 
 
 def dictionaries(cells: Sequence[Result]) -> list[str]:
-    """The names of those that were fitted to any of the models."""
-    return list(dict.fromkeys(name for one in cells for name in one.get("autoencoders", {})))
+    """The names of the dictionaries that were fitted to any of the models."""
+    return list(dict.fromkeys(name for one in cells for name in one.get("autoencoders", ())))
+
+
+def latents(dictionary: str, metric: str, layer: int | str = ALL) -> Number:
+    """The mean score by `table` of the latents of autoencoders on the trained model; NaN where none were fitted."""
+    return _of_latents(dictionary, score("table", metric, layer, dictionary))
+
+
+def latents_statistic(dictionary: str, name: str) -> Number:
+    """A mean statistic over those latents."""
+    return _of_latents(dictionary, keyed(name, ALL, source=dictionary))
+
+
+def _of_latents(dictionary: str, of: Number) -> Number:
+    def value(result: Result, stage: str) -> float:
+        return of(result, END) if dictionary in result.get("autoencoders", ()) else float("nan")
+
+    return Number(value)
 
 
 def delta_loss(dictionary: str) -> Number:
     """Nats a token that the model loses more with the reconstructions of all layers in the place of its codes."""
-
-    def of(result: Result, stage: str) -> float:
-        rows = result["autoencoders"][dictionary]["quality"]
-        return next(row["delta_loss"]["mean"] for row in rows if row["layer"] == "all")
-
-    return Number(of)
+    return keyed("delta_loss.mean", ALL, source=dictionary)
 
 
-def statistic(name: str, layer: int | str = "all") -> Number:
+def statistic(name: str, layer: int | str = ALL) -> Number:
     """A mean statistic over units: token_share, position_share, firing_rate."""
-
-    def number(result: Result, stage: str) -> float:
-        rows = result["stages"][stage]["statistics"]
-        return next(_real(row[name]) for row in rows if row["layer"] == layer)
-
-    return Number(number)
+    return keyed(name, layer)
 
 
-def theory(name: str, layer: int) -> Number:
-    """A number of the analysis of one layer."""
-    return Number(lambda result, stage: _real(result["stages"][stage]["theory"][layer][name]))
-
-
-loss = Number(lambda result, stage: result["stages"][stage]["nats_per_token"])
+loss = keyed("nats_per_token")
 """The validation loss in nats a token."""
 
 
@@ -241,12 +225,4 @@ def at_loss(result: Result, wanted: float, number: Number) -> float:
 
 def stages(result: Result) -> list[str]:
     """The points of the training that were measured, from its beginning."""
-    return sorted(result["stages"], key=float)
-
-
-def _named(row: dict[str, Any]) -> tuple[str, str, int | str]:
-    return row["explainer"], row["metric"], row["layer"]
-
-
-def _real(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+    return sorted({key.stage for key in result["numbers"] if key.source == MODEL}, key=float)

@@ -5,7 +5,7 @@ from typing import Any
 
 from cratelm.reproduce.matrix import RECORDED, SNAPSHOTS, Cell, paper
 from cratelm.training.config import TrainConfig
-from cratelm.training.plan import HARDWARE, plan
+from cratelm.training.cost import HARDWARE, plan
 
 VOCABULARY = {"bpe:4096": 4096, "gpt2": 50257}
 SPEED = 83e9

@@ -1,7 +1,7 @@
 """The reproduction: every cell of a matrix run, and the page of results written from those that are there.
 
-OUT/cells/NAME.json  a cell's result: small, and worth keeping; what it was made from is in OUT/work
-OUT/README.md        the page, with its figures beside it
+OUT/cells      each cell's result (store.py): small, and worth keeping; what it was made from is in OUT/work
+OUT/README.md  the page, with its figures beside it
 """
 
 import os
@@ -16,14 +16,15 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from cratelm.artifacts import MANIFEST, read_json, read_object
+from cratelm.artifacts import MANIFEST, read_object
 from cratelm.errors import InputError
 from cratelm.progress import Progress
-from cratelm.reproduce.cell import SCHEMA, run_cell, text_of
+from cratelm.reproduce.cell import run_cell, text_of
 from cratelm.reproduce.figures import draw_all
 from cratelm.reproduce.gather import Results
 from cratelm.reproduce.matrix import Cell
 from cratelm.reproduce.page import write_page
+from cratelm.reproduce.store import Result, read_cell
 from cratelm.sae.extra import require_sae_lens
 from cratelm.shards import EngineConfig, require_engine, run_shards
 from cratelm.stages import IDENTITY
@@ -128,12 +129,8 @@ def write_results(cells: Sequence[Cell], out: Path) -> Path:
     return page
 
 
-def _read(path: Path, cell: Cell) -> dict:
-    result = read_json(path)
-    if result.get("schema") != SCHEMA:
-        raise InputError(
-            f"{path} is of schema {result.get('schema')!r}, needed is {SCHEMA}: remove it to make it again."
-        )
+def _read(path: Path, cell: Cell) -> Result:
+    result = read_cell(path.parent, cell.name)
     if result["cell"] != asdict(cell):
         raise InputError(f"{path} is of a cell with other settings, such as those of --quick. Give another --out.")
     return result

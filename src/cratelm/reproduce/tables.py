@@ -6,12 +6,14 @@ from itertools import product
 
 from cratelm.models.flops import meta_model
 from cratelm.reproduce.gather import (
-    END,
+    ALL,
     Number,
     Result,
     Results,
     delta_loss,
+    keyed,
     latents,
+    latents_statistic,
     loss,
     mean,
     paired,
@@ -20,7 +22,6 @@ from cratelm.reproduce.gather import (
     score,
     stages,
     statistic,
-    theory,
     variance,
 )
 from cratelm.reproduce.matrix import ABLATIONS, PAIR, Cell, paper
@@ -121,8 +122,9 @@ def autoencoders(results: Results) -> Table:
         cells = results.main(group="sizes", layers=layers, model=model)
         fitted = [cell for cell in cells if cell.get("autoencoders")]
         for name in fitted[0]["autoencoders"] if fitted else ():
-            numbers = [*(score("table", metric) for metric in HEADLINE_METRICS), statistic("token_share")]
-            pair = [(mean(fitted, latents(name, number)), mean(fitted, number)) for number in numbers]
+            pairs = [(latents(name, metric), score("table", metric)) for metric in HEADLINE_METRICS]
+            pairs.append((latents_statistic(name, "token_share"), statistic("token_share")))
+            pair = [(mean(fitted, theirs), mean(fitted, own)) for theirs, own in pairs]
             cost = decimal(mean(fitted, delta_loss(name)), 4)
             rows.append([str(layers), model, name, str(len(fitted)), cost, *(f"{a:.3f} ({b:.3f})" for a, b in pair)])
     return ["L", "model", "dictionary", "seeds", "nats added", *HEADLINE_METRICS, "token share"], rows
@@ -154,7 +156,7 @@ def by_layer(results: Results) -> Table:
         cells = results.main(group="sizes", layers=layers, model=model)
         for layer in range(layers) if cells else ():
             numbers = [score("table", metric, layer) for metric in HEADLINE_METRICS]
-            numbers += [statistic("token_share", layer), theory("active_share", layer), theory("hoyer", layer)]
+            numbers += [statistic("token_share", layer), statistic("active_share", layer), statistic("hoyer", layer)]
             rows.append([str(layers), model, str(layer), *(decimal(mean(cells, number)) for number in numbers)])
     return ["L", "model", "layer", *HEADLINE_METRICS, "token share", "active units", "Hoyer"], rows
 
@@ -176,12 +178,13 @@ def ablations(results: Results) -> Table:
     for model in (*PAIR, *ABLATIONS, *results.values("model")):
         cells = results.main(layers=2, model=model)
         if cells and not any(row[0] == model for row in rows):
+            dead = keyed("dead", ALL, "table", "random-only")
             numbers = (PRIMARY, score("table", "top-and-random"))
             numbers += (score("table", "anthropic"), statistic("token_share"))
             shown = [decimal(mean(cells, number)) for number in numbers]
             less = [with_interval(paired(cells, gpt2, number)) for number in (loss, PRIMARY)]
             less = ["", ""] if model == "gpt2" else less
-            rows.append([model, *over_seeds(cells, loss), *shown, *map(decimal, _dead(cells)), *less])
+            rows.append([model, *over_seeds(cells, loss), *shown, decimal(mean(cells, dead)), *less])
     rows.sort(key=lambda row: float(row[1].split()[0]))
     heads = ["random-only", "top-and-random", "anthropic", "token share", "dead"]
     heads += ["nats minus gpt2's", "random-only minus gpt2's"]
@@ -246,9 +249,3 @@ def _printed(metric: str, model: str, size: str) -> list[str]:
     if size in LEFT_OUT and all(map(math.isfinite, whole)):
         return [f"{one}; with the last layer {other:.2f}" for one, other in zip(shown, whole, strict=True)]
     return shown
-
-
-def _dead(cells: Sequence[Result]) -> list[float]:
-    rows = [row for cell in cells for row in cell["stages"][END]["scores"] if row["layer"] == "all"]
-    dead = [row["dead"] for row in rows if (row["explainer"], row["metric"]) == ("table", "random-only")]
-    return [sum(dead) / len(dead)]

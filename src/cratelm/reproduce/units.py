@@ -6,24 +6,20 @@ uses every unit. What may account for a score is measured on the explain half, t
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from cratelm.records.store import read_units
 from cratelm.report.measured import Measured
-from cratelm.reproduce.gather import Found, Result, paired_by
+from cratelm.reproduce.gather import Found, paired_by
+from cratelm.reproduce.store import Result, Units, rounded
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
 from cratelm.score.registry import HEADLINE_METRICS
 
-Units = dict[str, list[Any]]
-"""A column a name, a row a unit; None where a unit has no such number."""
 EDGES = {"token_share": np.arange(1, 20) / 20, "firing_rate": 10.0 ** np.arange(-4, 0, 0.5)}
 """Between bins: token shares by twentieths, firing rates by half powers of ten."""
 FEWEST = 20
 """Units in common bins, below which nothing is compared."""
-DIGITS = 4
-"""Significant ones: a rare unit's firing rate has as many as any other's."""
 RAREST = 5e-5
 """The lowest firing rate whose logarithm is taken: cells of before 2026-11-28 have four decimals."""
 MEASURED_ON = "explain"
@@ -149,4 +145,4 @@ def _known(units: Units, metric: str, by: Sequence[str]) -> np.ndarray:
 
 
 def _plain(values: np.ndarray) -> list[float | None]:
-    return [None if np.isnan(value) else float(f"{value:.{DIGITS}g}") for value in values]
+    return [rounded(float(value)) for value in values]

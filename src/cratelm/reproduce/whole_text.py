@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cratelm.reproduce.gather import (
+    ALL,
     END,
     Found,
     Number,
@@ -10,6 +11,7 @@ from cratelm.reproduce.gather import (
     Results,
     dictionaries,
     latents,
+    latents_statistic,
     mean,
     paired,
     paired_between,
@@ -18,20 +20,20 @@ from cratelm.reproduce.gather import (
 )
 from cratelm.reproduce.matrix import PAIR
 from cratelm.reproduce.numerals import decimal, with_interval
+from cratelm.reproduce.store import MODEL, Key
 from cratelm.reproduce.tables import Table, pairs
 from cratelm.reproduce.units import paired_matched
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
 
 METRICS = ("random-only", WHOLE_TEXT.name)
 LESS = "crate minus gpt2"
-NOTHING: Result = {"scores": []}
 
 
 def by_amount_of_text(results: Results) -> Table:
     """Each layer by both metrics, and CRATE minus GPT-2 and its latents, of cells that have both."""
     rows = []
     for corpus, layers, cells in pairs(results):
-        crate, gpt2 = ([cell for cell in of if _has_whole_text(cell["stages"][END])] for of in cells)
+        crate, gpt2 = ([cell for cell in of if _has_whole_text(cell, MODEL)] for of in cells)
         if crate and gpt2:
             shown = [row for model, of in zip(PAIR, (crate, gpt2), strict=True) for row in _layers(model, of, layers)]
             shown += [*_latents(gpt2), *_differences(crate, gpt2)]
@@ -50,19 +52,18 @@ def _layers(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]
 def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
     rows = []
     for name, cells in _with_latents(gpt2).items():
-        numbers = [statistic("firing_rate"), *(score("table", of) for of in METRICS)]
-        shown = [decimal(mean(cells, latents(name, number))) for number in numbers]
+        numbers = [latents_statistic(name, "firing_rate"), *(latents(name, of) for of in METRICS)]
+        shown = [decimal(mean(cells, number)) for number in numbers]
         rows.append([f"gpt2's latents, {name}", "all", str(len(cells)), *shown])
     return rows
 
 
 def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
-    numbers = [score("table", of) for of in METRICS]
-    named: dict[str, list[Found]] = {LESS: [paired(crate, gpt2, number) for number in numbers]}
+    named: dict[str, list[Found]] = {LESS: [paired(crate, gpt2, score("table", of)) for of in METRICS]}
     named[f"{LESS}, of equal token share"] = [paired_matched(crate, gpt2, of, ("token_share",))[0] for of in METRICS]
     for name, cells in _with_latents(gpt2).items():
         named[f"{LESS}'s latents, {name}"] = [
-            paired_between(crate, number, cells, latents(name, number)) for number in numbers
+            paired_between(crate, score("table", of), cells, latents(name, of)) for of in METRICS
         ]
     return [[name, "all", str(of[0].seeds), "–", *map(with_interval, of)] for name, of in named.items()]
 
@@ -72,9 +73,9 @@ def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
     return {
         name: found
         for name in dictionaries(cells)
-        if (found := [cell for cell in cells if _has_whole_text(cell.get("autoencoders", {}).get(name, NOTHING))])
+        if (found := [cell for cell in cells if _has_whole_text(cell, name)])
     }
 
 
-def _has_whole_text(measured: Result) -> bool:
-    return any(row["metric"] == WHOLE_TEXT.name for row in measured["scores"])
+def _has_whole_text(cell: Result, source: str) -> bool:
+    return Key("score", source, END, "table", WHOLE_TEXT.name, ALL) in cell["numbers"]

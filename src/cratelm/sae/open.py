@@ -14,7 +14,7 @@ from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import SAES, model_folder, open_subject
 from cratelm.sae.attach import attach_saes
 from cratelm.sae.extra import require_sae_lens
-from cratelm.training.evaluation import open_language_model
+from cratelm.training.evaluate_texts import open_language_model
 from cratelm.training.text_losses import require_causal
 
 

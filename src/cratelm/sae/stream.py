@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from transformers import PreTrainedModel
 
-from cratelm.corpus.windows import Windows
+from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError, RunError
 from cratelm.seeds import derive_seed
 from cratelm.units.sites import at_sites, require_units

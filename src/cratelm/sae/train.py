@@ -14,13 +14,13 @@ from typing import Any
 from cratelm.artifacts import Artifact, Stage, read_json, run_stage, write_json
 from cratelm.corpus.model_tokenizer import model_start
 from cratelm.corpus.tokens import read_side, read_train
-from cratelm.corpus.windows import Windows
+from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.subject import SAES, model_folder, require_embedding, tokenizer_file
 from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.extra import require_sae_lens
-from cratelm.sae.fit import fit, make_trainers
+from cratelm.sae.fit_dictionary import fit, make_trainers
 from cratelm.sae.open import load_network, read_saes, require_made_for
 from cratelm.sae.quality import HeldOut, measure
 from cratelm.sae.stream import ActivationStream

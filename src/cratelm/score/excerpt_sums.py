@@ -93,6 +93,7 @@ class Series:
         own = average_ranks(2 * self.unit + fires, self.simulated)  # among the unit's positions of the same kind
         firing, silent = self.of_unit(fires * 1.0)[self.unit], self.of_unit(~fires * 1.0)[self.unit]
         with np.errstate(invalid="ignore", divide="ignore"):
+            # Of the values lower than this one, those that are not of its own kind are of the other.
             below = (within - own) / np.where(fires, silent, firing)  # share of the other kind that is lower
         above = np.where(fires, below, 1 - below)
         usable = np.nan_to_num(above)

@@ -89,6 +89,7 @@ class LayerInputs:
                 (np.repeat(row[known], width), np.repeat(slot[known], width), truth, simulated[known].ravel())
             )
         unit, slot, truth, expected = (np.concatenate(column) for column in zip(*columns, strict=True))
+        # By unit, and within a unit in the order of its excerpts: sums over it are then the same on every machine.
         order = np.argsort(unit, kind="stable")
         return Series(unit[order], slot[order], truth[order], expected[order], document, failed)
 

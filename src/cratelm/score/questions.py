@@ -71,6 +71,7 @@ def fuzzed(excerpts: Excerpts, noise: np.ndarray) -> Asked:
     fires = excerpts.activations > 0
     count = np.minimum(fires.sum(1), (~fires).sum(1))
     excerpts, fires, noise, count = excerpts.where(count > 0), fires[count > 0], noise[count > 0], count[count > 0]
+    # Infinity ranks last, so that silent tokens are never among the strongest, nor firing ones among the silent.
     strongest = _ranks(np.where(fires, -excerpts.activations, np.inf)) < count[:, None]
     silent = _ranks(np.where(fires, np.inf, noise)) < count[:, None]
     right = np.repeat([True, False], len(count))

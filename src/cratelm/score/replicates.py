@@ -29,7 +29,9 @@ def layer_replicates(sums: ExcerptSums, drawn: np.ndarray, unit_weights: np.ndar
     scores, unit_weights = scores[known], unit_weights[:, known]
     of_units = scores.var(ddof=1) / len(scores)
     # The part of the units' spread that their own few excerpts do not account for.
+    # Units differ by what they are and by which excerpts they got; the documents drawn again hold the second already.
     kept = 1 - of_excerpts / of_units if of_units > 0 else 0.0
+    # The change of a mean when units are drawn again, without drawing: its linear part.
     drawn_units = (unit_weights - 1) @ (scores - scores.mean()) / len(scores)
     return of_documents + np.sqrt(max(kept, 0.0)) * drawn_units, of_documents
 
@@ -46,6 +48,7 @@ def _documents_drawn(sums: ExcerptSums, drawn: np.ndarray) -> tuple[np.ndarray, 
         count = (~np.isnan(scores)).sum(1)
         with np.errstate(invalid="ignore"):
             means.append(np.nansum(scores, axis=1) / np.where(count, count, np.nan))
+        # Half the memory; a variance needs no more digits.
         blocks.append(scores.astype(np.float32))
     spread = _variance(np.concatenate(blocks))
     units = (~np.isnan(spread)).sum()

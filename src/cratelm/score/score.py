@@ -26,7 +26,7 @@ from cratelm.explain.explainer import Explainer
 from cratelm.judges.sentences import Reader
 from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import LanguageModel
-from cratelm.llm.plan import Plan, Planned
+from cratelm.llm.planned_requests import Plan, Planned
 from cratelm.progress import Bar, Progress
 from cratelm.protocols import PROTOCOLS, Protocol
 from cratelm.records.excerpts import Excerpts

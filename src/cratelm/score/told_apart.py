@@ -70,6 +70,7 @@ def intruders(inputs: LayerInputs) -> Scored:
 def _scored(inputs: LayerInputs, sums: Sequence[ExcerptSums], row: np.ndarray, answers: np.ndarray) -> Scored:
     """Chance where a unit cannot be asked about; `answers` are those of its own explanations, at `row`."""
     own, other = sums
+    # NaN of a simulation means that the unit lacks one of the two kinds; only a judge's means that it failed.
     useless = np.isnan(answers) & isinstance(_explanations(inputs), Sentences)
     failed = np.bincount(row[useless], minlength=len(inputs.units))
     usable = (own.sums != 0).any(-1).sum(1)

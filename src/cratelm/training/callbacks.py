@@ -15,7 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from cratelm.errors import RunError
 from cratelm.progress import Bar
-from cratelm.training.ranks import any_process
+from cratelm.training.processes import any_process
 
 
 class StopAtBadGradient(TrainerCallback):

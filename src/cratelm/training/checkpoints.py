@@ -16,7 +16,7 @@ from cratelm.artifacts import hash_file, read_json, write_json
 from cratelm.errors import InputError, RunError
 from cratelm.progress import Progress
 from cratelm.stages import IDENTITY
-from cratelm.training.ranks import processes
+from cratelm.training.processes import processes
 
 COMMIT = "COMMITTED.json"
 

@@ -1,7 +1,7 @@
 """The fit itself, by transformers' Trainer.
 
-What is ours is what the Trainer leaves open: the order of the data (corpus/windows.py), checkpoints that are whole
-or ignored (checkpoints.py), a held-out loss in our own terms, and a stop before a step that is not finite.
+What is ours is what the Trainer leaves open: the order of the data (corpus/training_windows.py), checkpoints that are
+whole or ignored (checkpoints.py), a held-out loss in our own terms, and a stop before a step that is not finite.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from cratelm.artifacts import Artifact
 from cratelm.corpus.tokens import read_train
-from cratelm.corpus.windows import Windows
+from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.models.flops import forward_flops, meta_model
@@ -30,12 +30,12 @@ from cratelm.training.callbacks import (
     WriteMetrics,
     require_finite,
 )
-from cratelm.training.capabilities import missing_for_compile, use_bf16, use_compile, use_fp16
 from cratelm.training.checkpoints import CommitCheckpoints, name_of_run, newest_committed, tensors_alone
 from cratelm.training.config import TrainConfig
-from cratelm.training.evaluate import Validation
+from cratelm.training.heldout_loss import Validation
 from cratelm.training.mean_loss import MeanLoss
-from cratelm.training.ranks import processes, rank, world_size
+from cratelm.training.precision import missing_for_compile, use_bf16, use_compile, use_fp16
+from cratelm.training.processes import processes, rank, world_size
 from cratelm.training.sharding import RequireSharded, sharding_arguments
 from cratelm.training.tracking import tracking_arguments
 

@@ -10,7 +10,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from cratelm.artifacts import read_json, write_json
-from cratelm.training.ranks import mean_over_processes
+from cratelm.training.processes import mean_over_processes
 
 FILE = "mean_loss.json"
 

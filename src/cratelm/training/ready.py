@@ -7,9 +7,9 @@ import torch
 from cratelm.disk import size
 from cratelm.errors import RunError
 from cratelm.models.shapes import ShapeConfig
-from cratelm.training.capabilities import use_fp16
 from cratelm.training.config import TrainConfig
-from cratelm.training.ranks import world_size
+from cratelm.training.precision import use_fp16
+from cratelm.training.processes import world_size
 from cratelm.training.sharding import sharding_arguments
 from cratelm.training.tracking import require_tracker
 

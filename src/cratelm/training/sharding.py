@@ -10,7 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 from cratelm.errors import InputError, RunError
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.training.config import TrainingConfig
-from cratelm.training.ranks import rank, world_size
+from cratelm.training.processes import rank, world_size
 
 FSDP: dict[str, Any] = {"fsdp": True, "fsdp_config": {"version": 2, "state_dict_type": "FULL_STATE_DICT"}}
 """FSDP2 by accelerate, a group a layer; a checkpoint holds whole tensors."""

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from cratelm.corpus.model_tokenizer import start_token
 from cratelm.errors import InputError
 from cratelm.progress import Progress
-from cratelm.training.evaluate import DocumentLosses
+from cratelm.training.heldout_loss import DocumentLosses
 
 LOGITS_AT_ONCE = 2**27
 """How many logits a batch may have: half a gigabyte of them."""

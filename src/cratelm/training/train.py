@@ -23,12 +23,12 @@ from cratelm.models.save import SAVED, save_model
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.stats import ratio_interval
-from cratelm.training.capabilities import use_bf16, use_compile
 from cratelm.training.config import TrainConfig
 from cratelm.training.curve import write_curve
-from cratelm.training.evaluate import Validation
 from cratelm.training.fit import fit
-from cratelm.training.ranks import processes, rank, world_size
+from cratelm.training.heldout_loss import Validation
+from cratelm.training.precision import use_bf16, use_compile
+from cratelm.training.processes import processes, rank, world_size
 from cratelm.training.ready import require_able
 from cratelm.training.sharding import whole
 

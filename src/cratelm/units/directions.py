@@ -65,6 +65,7 @@ class Trace:
         mixed = torch.randn(self.hidden.shape[-1], generator=torch.Generator().manual_seed(1)).to(self.hidden)
         found = []
         for row in range(ROWS):
+            # Another token in each row, so that what holds at all of them does not depend on the place.
             place = (row, TOKENS - 1 - row)
             mixture = self.hidden[place] @ mixed
             (slope,) = torch.autograd.grad(mixture, self.given, retain_graph=True, allow_unused=True)
@@ -119,6 +120,7 @@ def _norms(model: nn.Module, block: str) -> list[str]:
 def _random_like(output: torch.Tensor) -> torch.Tensor:
     """Numbers of both signs as large as an output's, so that no nonlinearity after it looks like a linear map."""
     generator = torch.Generator().manual_seed(2)
+    # Drawn on the processor: a GPU of another kind would draw other numbers.
     drawn = torch.randn(output.shape, generator=generator).to(output)
     return (drawn * (output.detach().std() + 1e-3)).requires_grad_()
 

@@ -11,7 +11,7 @@ from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.errors import InputError
 from cratelm.greedy import greedy_settings
 from cratelm.progress import Progress
-from cratelm.training.evaluation import evaluate_texts
+from cratelm.training.evaluate_texts import evaluate_texts
 from cratelm.training.text_losses import context_length, encode
 from cratelm.units.clamp import Clamp, clamped
 

@@ -13,7 +13,7 @@ from cratelm.explain.explainer import Explanations
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.protocols import LONG
 from cratelm.records.excerpts import Excerpts
-from cratelm.records.halves import Tiling, cut_half
+from cratelm.records.tiling import Tiling, cut_half
 from cratelm.seeds import derive_seed
 from cratelm.stats import pearson
 from cratelm.validate.puzzles import RECOVERED, Found

@@ -14,13 +14,13 @@ from starlette.routing import Route
 
 from cratelm.errors import InputError, RunError
 from cratelm.viewer.judging import Judge, NoAnswer
-from cratelm.viewer.layer import layer_document
+from cratelm.viewer.layer_document import layer_document
 from cratelm.viewer.networks import Networks, require_running
 from cratelm.viewer.overview import study_document
 from cratelm.viewer.requests import Tries
 from cratelm.viewer.safety import Busy, Turn, failure, guards, read_body
-from cratelm.viewer.study import Study, ViewedModel
-from cratelm.viewer.unit import unit_document
+from cratelm.viewer.unit_document import unit_document
+from cratelm.viewer.viewed_study import Study, ViewedModel
 
 READERS = 4
 """Requests that read at once."""

@@ -17,8 +17,8 @@ from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
 from cratelm.progress import Progress
 from cratelm.score.config import ScoreConfig
 from cratelm.score.registry import PRIMARY_METRIC
-from cratelm.viewer.study import ViewedModel, without_address
 from cratelm.viewer.user_explanation import score_explanation
+from cratelm.viewer.viewed_study import ViewedModel, without_address
 
 METRIC = PRIMARY_METRIC
 """What a sentence is scored by."""

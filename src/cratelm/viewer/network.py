@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cratelm.viewer.study import ViewedModel
+from cratelm.viewer.viewed_study import ViewedModel
 
 if TYPE_CHECKING:
     import torch

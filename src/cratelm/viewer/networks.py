@@ -7,7 +7,7 @@ from threading import Lock
 
 from cratelm.errors import InputError
 from cratelm.viewer.network import Network
-from cratelm.viewer.study import ViewedModel
+from cratelm.viewer.viewed_study import ViewedModel
 
 NETWORKS_KEPT = 3
 _importing = Lock()

@@ -5,7 +5,7 @@ from typing import Any
 from cratelm.report.judged import FAILS, told
 from cratelm.report.rows import EXPLAINER
 from cratelm.score.registry import METRICS, PRIMARY_METRIC
-from cratelm.viewer.study import Study, ViewedModel
+from cratelm.viewer.viewed_study import Study, ViewedModel
 
 SUFFIX = "-untrained"
 

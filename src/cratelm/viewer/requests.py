@@ -7,8 +7,8 @@ from typing import Any
 from cratelm.errors import InputError
 from cratelm.viewer.judging import Judge
 from cratelm.viewer.networks import Networks, require_running
-from cratelm.viewer.study import Study, ViewedModel
 from cratelm.viewer.user_explanation import Words, score_explanation
+from cratelm.viewer.viewed_study import Study, ViewedModel
 
 LONGEST_TEXT = 8_000
 """Characters."""

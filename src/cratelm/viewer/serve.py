@@ -34,7 +34,7 @@ def serve(
 
     from cratelm.viewer.api import Viewer
     from cratelm.viewer.connections import CONNECTIONS, BoundedProtocol
-    from cratelm.viewer.study import Study
+    from cratelm.viewer.viewed_study import Study
 
     study = Study(folder)
     judge = None if open_judge is None else open_judge()

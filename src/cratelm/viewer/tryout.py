@@ -12,9 +12,9 @@ from cratelm.training.text_losses import context_length, encode
 from cratelm.units.clamp import Clamp
 from cratelm.units.sites import at_sites
 from cratelm.units.steer import steer
-from cratelm.viewer.excerpts import explanations_of
 from cratelm.viewer.json_numbers import one, significant
 from cratelm.viewer.network import Network
+from cratelm.viewer.simulated_excerpts import explanations_of
 
 FIRING = 60
 """Units that are listed."""

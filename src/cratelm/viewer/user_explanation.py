@@ -12,7 +12,7 @@ from cratelm.explain.explainer import Explanations
 from cratelm.score.layer_inputs import LayerInputs
 from cratelm.score.registry import metrics_named
 from cratelm.viewer.json_numbers import one
-from cratelm.viewer.study import ViewedModel
+from cratelm.viewer.viewed_study import ViewedModel
 
 MOST = 100
 """Words in an explanation."""

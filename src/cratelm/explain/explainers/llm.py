@@ -13,7 +13,7 @@ from cratelm.artifacts import Artifact
 from cratelm.errors import InputError
 from cratelm.explain.explainer import Evidence, Explainer, Explanations, Kept
 from cratelm.explain.reading import read_kept
-from cratelm.judges.explainer import explain_units
+from cratelm.judges.ask_for_explanations import explain_units
 from cratelm.judges.sentences import SILENT, Sentences
 from cratelm.llm.model import Failure
 from cratelm.protocols import PROTOCOLS

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cratelm.records.choose_excerpts import KINDS
 from cratelm.records.moments import Moments
-from cratelm.records.paper.plan import PaperPlanner
+from cratelm.records.paper.choose_windows import PaperPlanner
 from cratelm.records.paper.quantiles import bin_of, draw_quantiles, exact_ranks, silent_shares
-from cratelm.records.paper.top import TopPositions
-from cratelm.records.paper.windows import ANTHROPIC
-from cratelm.records.plan import KINDS
+from cratelm.records.paper.stream_windows import ANTHROPIC
+from cratelm.records.paper.top_positions import TopPositions
 from cratelm.records.recording import load_state
 from cratelm.records.store import Block, write_excerpts, write_units
 

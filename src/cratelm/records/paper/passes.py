@@ -6,12 +6,12 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from cratelm.records.halves import Half, Shard
 from cratelm.records.moments import Moments
-from cratelm.records.paper.plan import PaperPlanner, sorted_pool_file
-from cratelm.records.paper.top import TopPositions
-from cratelm.records.paper.windows import ANTHROPIC, OPENAI
+from cratelm.records.paper.choose_windows import PaperPlanner, sorted_pool_file
+from cratelm.records.paper.stream_windows import ANTHROPIC, OPENAI
+from cratelm.records.paper.top_positions import TopPositions
 from cratelm.records.recording import Pass, load_state, save_state
+from cratelm.records.tiling import Half, Shard
 
 COUNTED = 512
 """Tokens whose ranks are counted at once."""

@@ -7,7 +7,7 @@ falls into a bin of ranks is a uniform sample of that bin, and each unit draws i
 
 import numpy as np
 
-from cratelm.records.draws import mix
+from cratelm.records.hash_sampling import mix
 from cratelm.seeds import derive_seed
 
 BINS = 12

@@ -2,12 +2,12 @@
 
 from cratelm.corpus.tokens import Side
 from cratelm.records.config import RecordConfig
-from cratelm.records.halves import Half, Shard
 from cratelm.records.paper.assemble import PaperAssembler
+from cratelm.records.paper.choose_windows import PaperPlanner
 from cratelm.records.paper.passes import PaperFirstPass, PaperSecondPass
-from cratelm.records.paper.plan import PaperPlanner
-from cratelm.records.paper.windows import cut_rows, cut_stream
+from cratelm.records.paper.stream_windows import cut_rows, cut_stream
 from cratelm.records.recording import Steps
+from cratelm.records.tiling import Half, Shard
 
 
 def _cut_halves(sides: dict[str, Side], context: int, config: RecordConfig) -> dict[str, Half]:

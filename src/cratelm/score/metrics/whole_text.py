@@ -27,6 +27,7 @@ def _compute(inputs: LayerInputs) -> Scored:
     partner = Shuffled.draw(units, maximum, derive_seed(inputs.seed, "shuffle", layer)).partner
     said = inputs.explanations[OPENAI]
     own, control = (_expected(said, of, len(counts)) for of in (units, partner[units]))
+    # A table may differ on tokens that the score half does not hold, and still expect one thing everywhere in it.
     seen = own[:, counts > 0]
     dead, constant = statistics["firing_rate"][units] == 0, seen.min(1) == seen.max(1)
     scores, shuffled = (correlations(means, variance, expected, counts) for expected in (own, control))

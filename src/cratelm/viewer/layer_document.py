@@ -1,0 +1,88 @@
+"""A layer's units as one list: what a page needs to sort, filter and search them all."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from cratelm.explain.explainers.table import OTHER, TABLE
+from cratelm.score.metric import OPENAI
+from cratelm.score.registry import PRIMARY_METRIC
+from cratelm.score.scored import STATUS
+from cratelm.viewer.json_numbers import significant
+from cratelm.viewer.viewed_study import ViewedModel
+
+TOKENS = 6
+"""A unit's top tokens that stand in the list."""
+
+
+def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
+    """Columns over all units of a layer; a unit's number is its place in each.
+
+    `scores` are by explainer and metric, `status` holds for each the units that could not be scored. `tokens` are
+    places in `texts`. A unit that a language model was not asked about has no score of `llm`, and no status.
+    """
+    site = model.sites[layer]
+    scored_on, shown = (model.statistics(layer, half) for half in _halves(model))
+    tokens, texts = _top_tokens(model, layer)
+    return {
+        "model": model.name,
+        "layer": layer,
+        "site": site.name,
+        "units": site.units,
+        "protocol": model.protocol_name,
+        "primary": PRIMARY_METRIC,
+        "firing": significant(scored_on["firing_rate"]),
+        "maximum": significant(shown["maximum"]),
+        "token_share": significant(scored_on["token_share"]),
+        "sentences": model.sentences(layer),
+        "tokens": tokens,
+        "texts": texts,
+        **_scores(model, layer, site.units),
+    }
+
+
+def _halves(model: ViewedModel) -> tuple[str, str]:
+    return model.protocol.scored_on, model.protocol.explained_on
+
+
+def _scores(model: ViewedModel, layer: int, units: int) -> dict[str, Any]:
+    columns = model.layer_scores(layer)
+    scores: dict[str, dict[str, list[float | None]]] = {}
+    status: dict[str, dict[str, dict[str, list[int]]]] = {}
+    for explainer in model.explainers:
+        mine = columns["explainer"] == explainer
+        for metric in dict.fromkeys(columns["metric"][mine].tolist()):
+            rows = np.flatnonzero(mine & (columns["metric"] == metric))
+            values = np.full(units, np.nan)
+            values[columns["unit"][rows]] = columns["score"][rows]
+            scores.setdefault(explainer, {})[metric] = significant(values)
+            status.setdefault(explainer, {})[metric] = _unscored(columns, rows)
+    return {"scores": scores, "status": status}
+
+
+def _unscored(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, list[int]]:
+    found = columns["status"][rows]
+    return {name: columns["unit"][rows[found == name]].tolist() for name in STATUS[1:] if (found == name).any()}
+
+
+def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[str]]:
+    """The tokens that each unit fires most on, in the excerpts that explainers are shown, and their texts."""
+    units = model.sites[layer].units
+    path = model.explanations.path / str(TABLE.file(OPENAI, layer))
+    if not path.is_file():  # the study has no explainer `table`
+        return [[] for _ in range(units)], []
+    table = pq.read_table(path)
+    unit, token, mean = (table[name].to_numpy() for name in ("unit", "token", "mean"))
+    highest = np.zeros(units)
+    named = token != OTHER
+    np.maximum.at(highest, unit[named], mean[named])
+    kept = named & (mean > 0) & (mean >= 0.1 * highest[unit])
+    unit, token, mean = unit[kept], token[kept], mean[kept]
+    order = np.lexsort((token, -mean, unit))
+    unit, token = unit[order], token[order]
+    rank = np.arange(len(unit)) - np.searchsorted(unit, unit)
+    unit, token = unit[rank < TOKENS], token[rank < TOKENS]
+    used, place = np.unique(token, return_inverse=True)
+    cuts = np.searchsorted(unit, np.arange(1, units))
+    return [part.tolist() for part in np.split(place, cuts)], [model.texts[number] for number in used]

@@ -1,0 +1,82 @@
+"""One unit, whole: what was recorded of it, what is said of it, how well that was scored, and what it writes."""
+
+from typing import Any
+
+import numpy as np
+
+from cratelm.records.one_unit import Group, read_groups
+from cratelm.viewer.json_numbers import one, significant
+from cratelm.viewer.simulated_excerpts import correlations, explanations_of, simulated
+from cratelm.viewer.viewed_study import ViewedModel
+
+STATISTICS = ("firing_rate", "maximum", "mean", "variance", "skewness", "kurtosis", "token_share", "position_share")
+
+
+def unit_document(model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
+    """Everything of one unit but what its weights say; tokens of excerpts are places in `texts`."""
+    site = model.sites[layer]
+    used: dict[int, int] = {}
+    excerpts = [row for group in read_groups(model.records, layer, unit) for row in _rows(model, layer, group, used)]
+    return {
+        "model": model.name,
+        "layer": layer,
+        "unit": unit,
+        "units": site.units,
+        "site": site.name,
+        "signed": site.signed,
+        "explained_on": model.protocol.explained_on,
+        "scored_on": model.protocol.scored_on,
+        "statistics": _statistics(model, layer, unit),
+        "explanations": {name: said for name, rows in model.sentences(layer).items() if (said := rows[unit])},
+        "scores": _scores(model, layer, unit),
+        "texts": [model.texts[token] for token in used],
+        "excerpts": excerpts,
+    }
+
+
+def _rows(model: ViewedModel, layer: int, group: Group, used: dict[int, int]) -> list[dict[str, Any]]:
+    """A group's excerpts, each with its simulations; `used` numbers the tokens in the order in which they come."""
+    excerpts = group.excerpts
+    expected = simulated(explanations_of(model, layer, group.length), excerpts)
+    matches = {name: significant(correlations(excerpts.activations, row), 2) for name, row in expected.items()}
+    truth = significant(excerpts.activations)
+    shown = {name: significant(row) for name, row in expected.items()}
+    return [
+        {
+            "half": group.half,
+            "kind": group.kind,
+            "length": group.length,
+            "interval": int(excerpts.interval[row]),
+            "document": int(excerpts.document[row]),
+            "place": int(excerpts.place[row]),
+            "tokens": [used.setdefault(token, len(used)) for token in excerpts.tokens[row].tolist()],
+            "activations": truth[row],
+            "simulated": {name: values[row] for name, values in shown.items()},
+            "correlation": {name: values[row] for name, values in matches.items()},
+        }
+        for row in range(len(excerpts.unit))
+    ]
+
+
+def _statistics(model: ViewedModel, layer: int, unit: int) -> dict[str, dict[str, Any]]:
+    """By half."""
+    found = {}
+    for half in dict.fromkeys((model.protocol.explained_on, model.protocol.scored_on)):
+        columns = model.statistics(layer, half)
+        numbers: dict[str, Any] = {name: one(float(columns[name][unit])) for name in STATISTICS}
+        found[half] = numbers | {"histogram": np.asarray(columns["histogram"][unit]).tolist()}
+    return found
+
+
+def _scores(model: ViewedModel, layer: int, unit: int) -> list[dict[str, Any]]:
+    columns = model.layer_scores(layer)
+    names = [name for name in ("score", "low", "high", "shuffled", "failed") if name in columns]
+    return [
+        {
+            "explainer": columns["explainer"][row],
+            "metric": columns["metric"][row],
+            "status": columns["status"][row],
+            **{name: one(float(columns[name][row])) for name in names},
+        }
+        for row in np.flatnonzero(columns["unit"] == unit)
+    ]
