@@ -20,7 +20,7 @@ from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError, RunError
 from cratelm.shards import EngineConfig, run_shards
 from tests.conftest import sentences
-from tests.test_readers import write
+from tests.corpus.test_readers import write
 
 
 def end_of_text(tokens: Artifact) -> int:

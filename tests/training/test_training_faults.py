@@ -21,7 +21,7 @@ from cratelm.training.checkpoints import COMMIT, commit, name_of_run, newest_com
 from cratelm.training.train import train
 from tests import dying
 from tests.shared import Shared
-from tests.training_runs import CONFIG
+from tests.training.training_runs import CONFIG
 
 ROOT = os.geteuid() == 0
 FILES = ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "mean_loss.json"]

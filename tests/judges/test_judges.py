@@ -1,4 +1,4 @@
-"""Prompts and simulators with judges by rule; what each is told stands in full in tests/golden_prompts.txt."""
+"""Prompts and simulators with judges by rule; what each is told stands in full in tests/judges/golden_prompts.txt."""
 
 import json
 from pathlib import Path

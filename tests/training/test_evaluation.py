@@ -31,6 +31,7 @@ from cratelm.training.heldout_loss import document_losses
 from cratelm.training.text_losses import encode, last_words_right, text_losses
 from cratelm.training.train import train
 from tests.conftest import sentences
+from tests.corpus.test_evaluation_sets import parquet
 from tests.language_models import (
     CONTEXT,
     PASSAGES,
@@ -40,7 +41,6 @@ from tests.language_models import (
     random_gpt2,
     successor_gpt2,
 )
-from tests.test_evaluation_sets import parquet
 
 
 def ids_of(text: str) -> list[int]:

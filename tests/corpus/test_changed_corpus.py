@@ -8,7 +8,7 @@ from cratelm.corpus.token_shards import ShardWork
 from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
 from tests.conftest import sentences
-from tests.test_readers import write
+from tests.corpus.test_readers import write
 from tests.test_shards import folder_of_shards
 
 

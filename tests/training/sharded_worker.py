@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 
 from cratelm.training import fit, ready, sharding
-from tests import training_runs
+from tests.training import training_runs
 
 begin = AcceleratorState.__init__
 

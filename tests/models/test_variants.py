@@ -17,7 +17,7 @@ from cratelm.models.shapes import ShapeConfig
 from cratelm.units.signs import known_sign
 from cratelm.units.sites import at_sites, find_sites
 from tests.formulas import variant_logits
-from tests.test_ecosystem import WITHOUT_US
+from tests.models.test_ecosystem import WITHOUT_US
 
 SHAPE = ShapeConfig(layers=2, width=32, heads=4, context=48)
 FORMULAS = {

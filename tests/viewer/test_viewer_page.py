@@ -19,7 +19,7 @@ from cratelm.artifacts import open_artifact
 from cratelm.records.store import read_excerpts
 from cratelm.viewer.static_pages import export_study
 from tests.llm_server import StandIn
-from tests.viewing import viewer
+from tests.viewer.viewing import viewer
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None

@@ -23,9 +23,9 @@ from cratelm.score.layer_inputs import LayerInputs
 from cratelm.score.questions import OTHERS, best_thresholds, found_lowest, fuzzed, line_ups
 from cratelm.score.registry import METRICS
 from cratelm.score.score import read_scores, score
+from tests.explain.test_words import made
 from tests.rule_judge import ByRule
 from tests.shared import Shared
-from tests.test_words import made
 
 DETECTIONS = ("detection", "fuzzing", "intruder")
 EXPLAINERS = ("table", "graph")

@@ -12,7 +12,7 @@ from cratelm.models.load import load_causal_lm
 from cratelm.models.official import export_official
 from cratelm.models.save import save_model
 from cratelm.presets import StudyConfig
-from tests.test_variants import SHAPE, WINDOWED, noisy
+from tests.models.test_variants import SHAPE, WINDOWED, noisy
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from cratelm.viewer.networks import Networks
 from cratelm.viewer.safety import LONGEST_BODY, WAITING
 from cratelm.viewer.viewed_study import Study
 from cratelm.viewer.weights import weights_document
-from tests.viewing import HERE, WITH_ERROR, client_of, viewer
+from tests.viewer.viewing import HERE, WITH_ERROR, client_of, viewer
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_every_answer_says_that_nothing_foreign_may_run(client):
 
 
 def test_the_page_sets_text_as_text_alone():
-    sources = [file.read_text() for file in (Path(__file__).parents[1] / "viewer" / "src").iterdir()]
+    sources = [file.read_text() for file in (Path(__file__).parents[2] / "viewer" / "src").iterdir()]
     assert sources and not any(word in source for source in sources for word in ("innerHTML", "InnerHTML", "eval("))
 
 

@@ -18,7 +18,7 @@ from cratelm.corpus.python_packages import (
 from cratelm.corpus.source_rule import is_source
 from cratelm.errors import InputError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CODE = "def double(number):\n    return number + number\n"
 ALLOWED = {
     "MIT",

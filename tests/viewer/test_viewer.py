@@ -28,7 +28,7 @@ from cratelm.viewer.user_explanation import Words
 from cratelm.viewer.viewed_study import Study, without_address
 from tests.llm_server import StandIn
 from tests.rule_judge import ByRule
-from tests.viewing import HERE, WITH_ERROR, client_of
+from tests.viewer.viewing import HERE, WITH_ERROR, client_of
 
 
 @pytest.fixture(scope="module")

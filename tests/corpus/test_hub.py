@@ -12,7 +12,7 @@ import pytest
 
 from cratelm.cli import run
 from tests.conftest import sentences
-from tests.test_readers import write
+from tests.corpus.test_readers import write
 
 IMPATIENT = "import cratelm.corpus.hub as hub; hub.WAITS = (0.1, 0.1, 0.1); from cratelm.cli import main; main()"
 TOKENIZE = [sys.executable, "-c", IMPATIENT, "tokenize"]

@@ -19,9 +19,9 @@ from cratelm.cli import run
 from cratelm.errors import InputError, RunError
 from cratelm.training.sharding import RequireSharded, sharding_arguments
 from cratelm.training.train import train
-from tests.training_runs import CONFIG, longer
+from tests.training.training_runs import CONFIG, longer
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *sys.path])}
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
 
 
 def losses(model: Artifact) -> list[float]:

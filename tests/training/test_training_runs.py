@@ -24,7 +24,7 @@ from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import train_preset
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
-from tests.training_runs import CONFIG
+from tests.training.training_runs import CONFIG
 
 
 def losses(model: Artifact, name: str = "losses.jsonl") -> dict[int, float]:
