@@ -9,8 +9,8 @@ from cratelm.artifacts import open_artifact
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.progress import Progress
-from tests import training_runs
 from tests.rule_judge import NAMED, ByRule
+from tests.training import training_runs
 
 EXPLAIN = ExplainConfig(explainer="table,llm", llm_units=3)
 

@@ -230,6 +230,7 @@ def main_of(arguments: list[str], **options) -> subprocess.Popen:
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
 
+@pytest.mark.processes
 def test_a_reader_that_leaves_early_is_no_error(study) -> None:
     reading, writing = os.pipe()
     process = main_of(["show", str(study), "crate/0/1"], stdout=writing)
@@ -239,6 +240,7 @@ def test_a_reader_that_leaves_early_is_no_error(study) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.processes
 def test_a_terminal_that_knows_ascii_alone_is_shown_what_it_can(study) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
     process = main_of(["show", str(study), "crate/0/1"], stdout=subprocess.PIPE, env=environment)

@@ -51,6 +51,7 @@ def test_every_number_of_every_configuration_and_command_has_a_range() -> None:
     assert without == []
 
 
+@pytest.mark.slow
 def test_no_number_outside_its_range_is_taken_by_any_option(capsys) -> None:
     options = numeric_options()
     assert len(options) > 60

@@ -20,7 +20,7 @@ from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError, RunError
 from cratelm.shards import EngineConfig, run_shards
 from tests.conftest import sentences
-from tests.test_readers import write
+from tests.corpus.test_readers import write
 
 
 def end_of_text(tokens: Artifact) -> int:
@@ -41,6 +41,7 @@ def outputs(tokens: Artifact) -> dict:
     return tokens.manifest["outputs"]
 
 
+@pytest.mark.processes
 def test_one_and_four_workers_give_the_same_bytes(tmp_path, quiet, monkeypatch) -> None:
     config = folder_of_shards(tmp_path / "corpus", monkeypatch)
     assert len(open_source(config, tmp_path).shards) == 5
@@ -85,6 +86,7 @@ class Noted:
             pass
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("second", [1, 2])
 def test_another_number_of_workers_goes_on_where_one_was_stopped(tmp_path, second) -> None:
     (tmp_path / "made").mkdir()
@@ -95,6 +97,7 @@ def test_another_number_of_workers_goes_on_where_one_was_stopped(tmp_path, secon
     assert {path.name for path in (tmp_path / "made").iterdir()} == {"0", "1", "2", "3"}
 
 
+@pytest.mark.processes
 def test_what_two_workers_made_is_not_made_again_by_one(tmp_path) -> None:
     for workers in (2, 1):
         run_shards(Noted(tmp_path), 3, EngineConfig(workers=workers), tmp_path / "log")
@@ -129,6 +132,7 @@ def test_every_distinct_document_is_on_one_side_once(tmp_path, quiet, monkeypatc
     assert not set(held_out) & set(found["train"])
 
 
+@pytest.mark.processes
 def test_a_broken_line_in_a_workers_shard_is_named_in_one_line(tmp_path, quiet, monkeypatch) -> None:
     config = folder_of_shards(tmp_path / "corpus", monkeypatch)
     config = dataclasses.replace(config, tokenizer="gpt2")

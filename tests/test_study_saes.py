@@ -18,6 +18,8 @@ from tests.study_copies import grown_copy
 
 SAES = StudySaeConfig(dictionaries="1x-k4,2x-k16", tokens=3000, batch=100, buffer=800, documents=6)
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def with_saes(study: Path, small_study: StudyConfig, shared: Shared, quiet) -> Path:

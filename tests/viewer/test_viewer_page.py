@@ -1,0 +1,241 @@
+"""The viewer's pages in a real browser: what stands on them, by mouse and by keyboard, served and exported.
+
+Screenshots of each page lie in the folder that CRATELM_SCREENSHOTS names, or else in pytest's own.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from cratelm.artifacts import open_artifact
+from cratelm.records.store import read_excerpts
+from cratelm.viewer.static_pages import export_study
+from tests.llm_server import StandIn
+from tests.viewer.viewing import viewer
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+expect.set_options(timeout=30_000)  # the machine may be busy
+OFFLINE = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(study: Path) -> Iterator[str]:
+    with viewer(study) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page on which no script fails, and which blocks nothing of its own."""
+    page = browser.new_page(viewport={"width": 1360, "height": 850})
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
+    yield page
+    page.close()
+    assert not faults
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("CRATELM_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_a_newcomer_gets_from_the_study_to_a_steered_sentence_by_what_the_screen_says(page, address, shots):
+    page.goto(address)
+    expect(page.locator("table caption")).to_contain_text("Mean scores")
+    page.screenshot(path=shots / "study.png")
+    page.get_by_role("link", name="layer 1").first.click()
+    expect(page).to_have_url(f"{address}/crate/1")
+    expect(page.get_by_role("table")).to_be_visible()
+    page.screenshot(path=shots / "layer.png")
+    page.locator("a.unit").first.click()
+    expect(page.locator(".excerpt").first).to_be_visible()
+    page.screenshot(path=shots / "unit.png")
+    page.get_by_role("link", name="Turn it up").click()
+    page.get_by_role("button", name="5 × max").click()
+    expect(page.locator(".steered mark")).not_to_be_empty()
+    expect(page.locator(".changes").first.locator("tbody tr")).to_have_count(10)
+    page.screenshot(path=shots / "try.png")
+    page.go_back()
+    expect(page.locator("h1")).to_contain_text("crate/1/")
+
+
+def test_a_list_sorts_filters_and_keeps_its_order_by_keys_and_address(page, address):
+    page.goto(f"{address}/crate/0")
+    first = page.locator("a.unit span").first
+    expect(page.locator("a.unit").first).to_be_visible()
+    best = first.inner_text()
+    page.get_by_role("button", name="score").click()
+    expect(page).to_have_url(f"{address}/crate/0?sort=score&order=up")
+    expect(first).not_to_have_text(best)
+    page.keyboard.press("/")
+    page.keyboard.type("no such words")
+    expect(page.get_by_text("No unit matches.")).to_be_visible()
+    page.goto(f"{address}/crate/0?sort=unit")
+    expect(first).to_have_text("0")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("crate/0/1")
+    page.keyboard.press("j")
+    expect(page).to_have_url(f"{address}/crate/0/2?sort=unit")
+    page.keyboard.press("k")
+    expect(page.locator("h1")).to_have_text("crate/0/1")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+def test_tokens_say_their_numbers_on_hover_and_on_focus(page, address):
+    page.goto(f"{address}/crate/0/3")
+    heat = page.locator(".heat").first
+    heat.locator(".t").nth(4).hover()
+    expect(heat.locator("output")).to_contain_text("activation")
+    heat.focus()
+    before = heat.locator("output").inner_text()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(heat.locator("output")).not_to_have_text(before)
+
+
+def test_an_explanation_of_ones_own_is_scored(page, address):
+    page.goto(f"{address}/try?model=crate&unit=0/3")
+    page.get_by_label("Words that it fires on").fill("film, good=0.5")
+    page.get_by_role("button", name="Score it").click()
+    expect(page.locator(".own .scores")).to_contain_text("random-only")
+
+
+def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with_its_mark(page, judged_study):
+    with viewer(judged_study) as address:
+        page.goto(f"{address}/crate/0")
+        page.get_by_label("explainer").select_option("llm")
+        expect(page.get_by_label("explainer").locator("option:checked")).to_have_text("llm (FAILS)")
+        page.get_by_label("show").select_option("scored")
+        expect(page.get_by_text("the truth is first in")).to_be_visible()
+        page.locator("a.unit").first.click()
+        expect(page.locator(".explanations")).to_contain_text("llm (FAILS)")
+        expect(page.locator(".scores")).to_contain_text("llm (FAILS)")
+
+
+def test_the_autoencoders_error_is_left_out_by_a_box_that_the_address_keeps(page, latents_study):
+    with viewer(latents_study) as address:
+        page.goto(f"{address}/try?model=crate%2Bsae-1x-k4&unit=1/3&clamp=1/3%3D5")
+        expect(page.get_by_text("KL(with")).to_be_visible()
+        kept = page.get_by_text("KL(with").inner_text()
+        page.get_by_label("without the autoencoder").check()
+        expect(page.get_by_text("KL(with")).not_to_have_text(kept)
+        page.reload()
+        expect(page.get_by_label("without the autoencoder")).to_be_checked()
+        page.get_by_label("model").select_option("crate")
+        expect(page.get_by_label("without the autoencoder")).to_have_count(0)
+
+
+def test_text_of_data_stays_text(page, address):
+    hostile = "<img src=x onerror=alert(1)><script>document.title='owned'</script>\u202e\x1b[31m"
+    page.on("dialog", lambda dialog: pytest.fail("a script of the data ran"))
+    page.goto(f"{address}/try?model=crate&unit=0/3")
+    page.get_by_label("Text", exact=True).fill(hostile)
+    expect(page.locator(".heat").first).to_contain_text("onerror")
+    expect(page.locator(".heat").first).to_contain_text("<U+001B>")
+    assert page.locator("img").count() == 0 and page.title() != "owned"
+
+
+def test_records_and_explanations_that_hold_markup_stay_text(page, study, tmp_path):
+    hostile = "<img src=x onerror=document.title='owned'>"
+    copy = shutil.copytree(study, tmp_path / "study")
+    stored = read_excerpts(open_artifact(study / "records" / "crate", "records"), 0, "score", "top", [3])
+    token = int(np.bincount(stored.tokens.ravel()).argmax())
+    file = copy / "records" / "crate" / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    names = {number: name for name, number in vocabulary.items()} | {token: hostile.replace(" ", "\u0120")}
+    tokenizer["model"] |= {"vocab": {name: number for number, name in names.items()}, "merges": []}
+    file.write_text(json.dumps(tokenizer))
+    sentences = copy / "explanations" / "crate" / "sentences-0.parquet"
+    table = pq.read_table(sentences)
+    said = pa.array([hostile] * len(table))
+    pq.write_table(table.set_column(table.column_names.index("table"), "table", said), sentences)
+    with viewer(copy) as address:
+        for path in ("crate/0/3", "crate/0", "try?model=crate&unit=0/3"):
+            page.goto(f"{address}/{path}")
+            expect(page.locator("main")).to_contain_text(hostile)
+            assert page.locator("img").count() == 0 and "owned" not in page.title()
+        page.goto(f"{address}/crate/0/3")
+        expect(page.locator(".heat .t", has_text=hostile).first).to_be_visible()
+
+
+def test_a_sentence_is_read_by_the_judge_that_was_named_and_the_page_says_how_to_name_one(
+    page, study, address, tmp_path
+):
+    page.goto(f"{address}/try?model=crate&unit=0/3")
+    expect(page.get_by_text("cratelm view STUDY --llm")).to_be_visible()
+    server = StandIn(word="film")
+    with viewer(study, "--llm", server.url, "--answers", str(tmp_path / "answers.sqlite")) as judged:
+        page.goto(f"{judged}/try?model=crate&unit=0/3")
+        page.get_by_label("A sentence that says").fill("films")
+        page.get_by_role("button", name="Let it read").click()
+        expect(page.locator(".own .scores")).to_contain_text("random-only")
+        expect(page.get_by_text("5 excerpts read; all answers could be used")).to_be_visible()
+        assert server.url not in page.content()
+    server.shutdown()
+
+
+@pytest.mark.parametrize("path", ["nobody/0/0", "crate/9", "crate/0/999", "a/b/c/d"])
+def test_an_address_that_leads_nowhere_says_so(page, address, path):
+    page.goto(f"{address}/{path}")
+    expect(page.get_by_role("alert")).to_contain_text("nothing of that name")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 1360), ("light", 420), ("dark", 420)])
+def test_pages_fit_narrow_and_dark_screens(browser, address, shots, scheme, width):
+    page = browser.new_page(viewport={"width": width, "height": 850}, color_scheme=scheme)
+    for name, path in (("study", ""), ("layer", "crate/1"), ("unit", "crate/1/3"), ("try", "try?model=crate&unit=1/3")):
+        page.goto(f"{address}/{path}")
+        expect(page.locator("h1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        page.screenshot(path=shots / f"{name}-{scheme}-{width}.png")
+    page.close()
+
+
+def test_an_export_opens_from_the_disk_without_a_server(page, study, tmp_path, quiet):
+    export_study(study, tmp_path / "out", quiet)
+    page.goto((tmp_path / "out" / "index.html").as_uri())
+    page.get_by_role("link", name="layer 0").first.click()
+    page.locator("a.unit").first.click()
+    expect(page.locator(".excerpt").first).to_be_visible()
+    expect(page.locator(".neighbours li").first).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("table")).to_be_visible()
+    assert "#/crate/0" in page.url
