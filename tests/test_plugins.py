@@ -85,7 +85,10 @@ def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(stud
     asked = ["--metric", "random-only,height", "--replicates", "100", "--json"]
     told = cratelm(tmp_path, "score", str(records), "--explanations", str(explanations), "--out", str(scores), *asked)
     assert told.returncode == 0, told.stderr
-    assert {row["explainer"] for row in json.loads(told.stdout)} == {"table", "halved-table"}
+    means = {(row["explainer"], row["metric"], str(row["layer"])): row["score"] for row in json.loads(told.stdout)}
+    assert {explainer for explainer, *_ in means} == {"table", "halved-table"}
+    assert means["table", "height", "all"]["mean"] == pytest.approx(2 * means["halved-table", "height", "all"]["mean"])
+    assert means["table", "height", "all"]["low"] is None
     rows = pq.read_table(scores / "units-0.parquet").to_pylist()
     found = {(row["explainer"], row["metric"], row["unit"]): row["score"] for row in rows}
     for unit in range(8):
@@ -101,7 +104,7 @@ def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(stud
     ("named", "wrong"),
     [
         ("height = toy:GONE", "toy offers 'height' as cratelm.metrics, but fails to load"),
-        ("height = toy:NOTHING", "toy offers 'height' as cratelm.metrics, but it is no Metric"),
+        ("height = toy:NOTHING", "toy offers 'height' as cratelm.metrics, but it is no instance of Metric"),
     ],
 )
 def test_a_package_that_offers_what_is_none_is_named_in_one_line(study: Path, tmp_path: Path, named, wrong) -> None:
@@ -119,7 +122,7 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path, monkeypatch) -> None:
         text = "from tests.test_plugins import Thing\nTHING = Thing('same')\n"
         (tmp_path / "twice" / f"{module}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(InputError, match="two installed packages register 'same' as things"):
+    with pytest.raises(InputError, match="'same' is registered twice as things"):
         registered("twice", Thing, "things")
 
 

@@ -144,3 +144,17 @@ def test_a_table_of_settings_is_no_number() -> None:
 def test_the_range_is_shown_in_the_help(capsys) -> None:
     run(["view", "--help"])
     assert "0 or more, at most 65,535" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (["--score.metric", "random-only"], "compares by anthropic, top-and-random"),
+        (["--explain.explainer", "table"], "compares by graph"),
+        (["--explain.explainer", "table,graph,llm"], "leave llm out"),
+    ],
+)
+def test_a_study_that_its_report_could_not_compare_is_refused_before_anything_is_made(setting, said, tmp_path, capsys):
+    assert run(["study", "--preset", "smoke", *setting, "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cratelm.corpus.config import CorpusConfig
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
+from cratelm.explain.registry import explainers_named
 from cratelm.llm.config import JudgeConfig
 from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.protocols import STRICT
@@ -18,7 +19,11 @@ from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
 from cratelm.sae.config import SaeConfig, StudySaeConfig
 from cratelm.score.config import ScoreConfig
+from cratelm.score.registry import HEADLINE_METRICS, metrics_named
 from cratelm.training.config import TrainConfig, TrainingConfig
+
+COMPARED = ("table", "graph")
+"""The explainers that stand side by side in a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,7 @@ class StudyConfig(Configuration):
         for name in self.model_names:
             require_model(name)
         replace(self.score, metric=self.judge_metric)  # refuses what is no metric
+        _require_compared(self.explain.explainer, self.score.metric)
         if self.records.protocol != STRICT.name:
             raise InputError(
                 "a study's claims rest on the protocol strict. For the paper's, use cratelm record --protocol paper."
@@ -62,6 +68,16 @@ class StudyConfig(Configuration):
     def model_names(self) -> list[str]:
         """The names in `models`."""
         return [name.strip() for name in self.models.split(",")]
+
+
+def _require_compared(explainers: str, metrics: str) -> None:
+    """Refuse a study without what its report compares, before hours go into it."""
+    missing = set(COMPARED) - {one.name for one in explainers_named(explainers)}
+    missing |= set(HEADLINE_METRICS) - {one.name for one in metrics_named(metrics)}
+    if missing:
+        raise InputError(f"a study's report compares by {', '.join(sorted(missing))}: name them among the others.")
+    if any(one.in_words for one in explainers_named(explainers)):
+        raise InputError("a study is explained in words where --llm names a language model: leave llm out.")
 
 
 PRESETS = {

@@ -7,8 +7,6 @@ The numbers are those of OpenAI's *Language models can explain neurons in langua
 from dataclasses import dataclass
 from typing import Literal
 
-from cratelm.errors import InputError
-
 LONG, SHORT = 64, 9
 """Tokens in an excerpt of OpenAI's metrics, and of Anthropic's (strict)."""
 
@@ -134,10 +132,3 @@ PAPER = Protocol(
 PROTOCOLS = {protocol.name: protocol for protocol in (STRICT, PAPER)}
 ENDPOINT = ("table", "random-only")
 """The explainer and the metric of the endpoint that was named before any study was run: their mean over all layers."""
-
-
-def protocol_named(name: str) -> Protocol:
-    """The protocol of that name; InputError where there is none."""
-    if name not in PROTOCOLS:
-        raise InputError(f"unknown protocol {name!r}: choose from {', '.join(PROTOCOLS)}.")
-    return PROTOCOLS[name]

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, TypeVar
@@ -32,6 +33,9 @@ class Described(Named, Protocol):
         ...
 
 
+NAME = r"[a-z0-9-]+"
+"""A name becomes part of file names, of keys and of lists with commas."""
+
 T = TypeVar("T", bound=Named)
 
 
@@ -43,8 +47,10 @@ def registered(package: str, kind: type[T], group: str) -> dict[str, T]:
     """
     found: dict[str, T] = {}
     for one in sorted([*_own(package, kind), *_offered(kind, group)], key=lambda one: one.order):
+        if not re.fullmatch(NAME, one.name):
+            raise InputError(f"{one.name!r} is no name for one of {group}: letters from a to z, digits and hyphens.")
         if found.setdefault(one.name, one) is not one:
-            raise InputError(f"two installed packages register {one.name!r} as {group}. Uninstall one of them.")
+            raise InputError(f"{one.name!r} is registered twice as {group}. Uninstall the package that adds it.")
     return found
 
 
@@ -70,5 +76,5 @@ def _loaded(point: EntryPoint, kind: type[T], group: str) -> T:
     except Exception as error:  # whatever another project's module raises
         raise InputError(f"{package} offers {point.name!r} as {group}, but fails to load: {error}.") from error
     if not isinstance(found, kind):
-        raise InputError(f"{package} offers {point.name!r} as {group}, but it is no {kind.__name__}.")
+        raise InputError(f"{package} offers {point.name!r} as {group}, but it is no instance of {kind.__name__}.")
     return found

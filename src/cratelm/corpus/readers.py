@@ -84,11 +84,6 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (path for name in names if (path := Path(where, name)).is_file())
 
 
-def read_files(path: Path, field: str) -> Texts:
-    """The documents of a file or of a folder's files."""
-    return (found for file in list_files(path) for found in read_file(file, field, alone=not path.is_dir()))
-
-
 def read_file(path: Path, field: str, alone: bool) -> Texts:
     """The documents of a file.
 

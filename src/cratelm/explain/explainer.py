@@ -91,7 +91,8 @@ class Explainer(ABC):
     of_tokens: bool = False
     """Whether what it expects depends on the token alone."""
     in_words: bool = False
-    """Whether a language model writes its explanations, and has to read them before they can be scored."""
+    """Whether a language model writes its explanations, and has to read them before they can be scored: `read` then
+    gives Sentences (judges/sentences.py)."""
     speaks: bool = True
     """Whether its explanations are kept as sentences."""
 
@@ -117,12 +118,12 @@ class Explainer(ABC):
     def read(self, path: Path, kept: Kept) -> Explanations:
         """What was written; raises InputError where the file cannot be read."""
 
-    def units(self, made: Explanations) -> np.ndarray | None:
-        """The units that are explained, ascending; None where all are."""
+    def units(self, read: Explanations) -> np.ndarray | None:
+        """The units that are explained, ascending, of what `read` gave; None where all are."""
         return None
 
     def sentences(self, made: Explanations, units: int, texts: Sequence[str]) -> list[str | None]:
-        """A layer's explanations as sentences, a unit each; None for a unit that is not explained."""
+        """What `explain` made as sentences, a unit of the layer each; None for a unit that is not explained."""
         return [made.describe(unit, texts) for unit in range(units)]
 
 
@@ -132,10 +133,6 @@ class Control(Explainer):
     role = "control"
     sees = "nothing"
     speaks = False
-
-    def explain(self, evidence: Evidence) -> Explanations:
-        """The same without looking."""
-        return self.of_excerpts(_NOTHING, len(evidence.texts), evidence.seed)
 
     def write(self, made: Explanations, path: Path) -> None:
         """There is nothing to write."""

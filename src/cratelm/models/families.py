@@ -1,4 +1,4 @@
-"""The families of models that are trained here: one registration each, and nothing else names them.
+"""The families of models that are trained here: one registration each.
 
 Classes are named by where they are, so that reading the list takes no PyTorch.
 """
@@ -96,7 +96,7 @@ FAMILIES = (
     ),
 )
 MODELS = {name: settings for family in FAMILIES for name, settings in family.names.items()}
-"""Each name's settings; its base is the part before the first hyphen."""
+"""Each name's settings."""
 
 
 def family_of(model_type: str) -> Family | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cratelm.errors import InputError
-from cratelm.models.families import MODELS, Settings
+from cratelm.models.families import FAMILIES, MODELS, Settings
 from cratelm.ranges import Configuration, shown, whole
 
 LARGEST_SETTING = 1_000_000
@@ -51,7 +51,7 @@ def model_settings(name: str) -> tuple[str, Settings]:
     for setting in further:
         key, value = _parse(name, setting)
         settings[key] = value
-    return known.split("-")[0], settings
+    return next(family.base for family in FAMILIES if known in family.names), settings
 
 
 def _parse(name: str, setting: str) -> tuple[str, bool | int | float | str]:

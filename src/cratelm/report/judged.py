@@ -49,6 +49,7 @@ def judged_rows(judged: Sequence[Pair]) -> list[dict[str, Any]]:
         plain(_row(trained, untrained, metric.name, layer))
         for trained, untrained in judged
         for metric in metrics_named(trained.scores.config["metric"])
+        if trained.has_replicates(LLM.name, metric.name)
         for layer in [*range(len(trained.layers)), None]
     ]
 

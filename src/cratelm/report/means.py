@@ -19,6 +19,7 @@ from cratelm.report.measured import Estimate
 from cratelm.report.report import estimate, number
 from cratelm.report.rows import plain
 from cratelm.score.judge_check import read_trial
+from cratelm.score.registry import METRICS
 from cratelm.score.score import read_replicates, read_scores, replicates_key
 from cratelm.score.scored import STATUS
 
@@ -31,7 +32,7 @@ def mean_rows(scores: Artifact, records: Artifact) -> list[dict[str, Any]]:
     units, replicates = read_scores(scores), read_replicates(scores)
     layers, protocol = len(read_layers(records)), PROTOCOLS[read_protocol(records)]
     rows = []
-    for explainer, metric in dict.fromkeys(tuple(key.split("/")[:2]) for key in sorted(replicates)):
+    for explainer, metric in _measured(units):
         single = [_row(units, replicates, explainer, metric, [layer]) | {"layer": layer} for layer in range(layers)]
         rows += [*single, _row(units, replicates, explainer, metric, list(range(layers))) | {"layer": "all"}]
         if layers in protocol.last_layer_left_out:
@@ -41,6 +42,13 @@ def mean_rows(scores: Artifact, records: Artifact) -> list[dict[str, Any]]:
     return [plain(row | {"protocol": protocol.name}) for row in rows]
 
 
+def _measured(units: dict[str, np.ndarray]) -> list[tuple[str, str]]:
+    """The explainers and metrics that there are scores of, in the order of their registries."""
+    found = set(zip(units["explainer"].tolist(), units["metric"].tolist(), strict=True))
+    known = [(explainer, metric) for explainer in EXPLAINERS for metric in METRICS if (explainer, metric) in found]
+    return [*known, *sorted(found.difference(known))]
+
+
 def _row(
     units: dict[str, np.ndarray], replicates: dict[str, np.ndarray], explainer: str, metric: str, layers: list[int]
 ) -> dict[str, Any]:
@@ -48,7 +56,9 @@ def _row(
     rows = [
         (units["explainer"] == explainer) & (units["metric"] == metric) & (units["layer"] == layer) for layer in layers
     ]
-    drawn = np.mean([replicates[replicates_key(layer, explainer, metric, "own")] for layer in layers], axis=0)
+    keys = [replicates_key(layer, explainer, metric, "own") for layer in layers]
+    # A metric that is no sum over excerpts has no replicates, and so no interval.
+    drawn = np.mean([replicates.get(key, np.array([np.nan])) for key in keys], axis=0)
     every = np.logical_or.reduce(rows)
     return {
         "explainer": explainer,
@@ -57,7 +67,7 @@ def _row(
         "shuffled": float(np.mean([np.nanmean(units["shuffled"][row]) for row in rows])),
         "units": int(every.sum()),
         **{status: float((units["status"][every] == status).mean()) for status in STATUS[1:]},
-        "failed_excerpts": int(units["failed"][every].sum()),
+        "failed_excerpts": int(np.nansum(units["failed"][every])),
     }
 
 

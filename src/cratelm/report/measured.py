@@ -108,7 +108,7 @@ class Measured:
         return float(np.mean([_mean(self.units[column][self.rows(explainer, metric, at)]) for at in layers]))
 
     def score(self, explainer: str, metric: str, layer: int | None) -> Estimate:
-        """The mean score: units that cannot be scored count as 0."""
+        """The mean score: units that cannot be scored count as chance does, 0 for correlations."""
         return Estimate.of(self.mean(explainer, metric, layer), self.replicates(explainer, metric, layer))
 
     def shuffled(self, explainer: str, metric: str, layer: int | None) -> Estimate:

@@ -23,7 +23,8 @@ def print_unit(known: dict[str, Any], half: str, count: int) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
     console.print(Text(known["unit"], "bold") + Text(visible(f"  {known['site']} of {known['model']}"), "dim"))
     console.print(_statistics(known["statistics"]))
-    for name, sentence in known["explanations"].items():
+    said = {name: sentence for name, sentence in known["explanations"].items() if sentence is not None}
+    for name, sentence in said.items():
         console.print(Text(f"{name}: ", "bold") + Text(visible(sentence)), soft_wrap=True)
     for side in SIDES if known["logits"] else ():
         console.print(_raised(side, known["logits"]), soft_wrap=True)

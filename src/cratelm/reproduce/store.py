@@ -169,7 +169,12 @@ def _main(numbers: Numbers) -> dict[str, Any]:
         wanted = key.source == MODEL and key.stage == END and key.explainer in ("", "table") and key.name in MAIN
         if wanted and not isinstance(value, list):
             layers.setdefault(key.layer, {})[key.metric or key.name] = rounded(value)
-    return {"layers": [{"layer": layer, **found} for layer, found in sorted(layers.items())]}
+    return {"layers": [{"layer": layer, **found} for layer, found in sorted(layers.items(), key=_depth)]}
+
+
+def _depth(row: tuple[str, dict]) -> tuple[bool, int, str]:
+    """Layers by number, then what is no layer: as text, 10 would stand before 2."""
+    return not row[0].isdigit(), int(row[0]) if row[0].isdigit() else 0, row[0]
 
 
 def _readable(value: Any, depth: int = DEPTH, indent: str = "") -> str:

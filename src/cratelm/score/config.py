@@ -9,7 +9,7 @@ from cratelm.errors import InputError
 from cratelm.judges.simulators import SIMULATORS
 from cratelm.ranges import Configuration, Seed, whole
 from cratelm.registry import listed
-from cratelm.score.registry import METRICS, metrics_named
+from cratelm.score.registry import DEFAULT_METRICS, METRICS, metrics_named
 
 _METRIC = "What is measured, with commas between. The paper's protocol has the three correlations alone."
 
@@ -18,7 +18,7 @@ _METRIC = "What is measured, with commas between. The paper's protocol has the t
 class ScoreConfig(Configuration):
     """What is measured, and how uncertainty is drawn."""
 
-    metric: Annotated[str, Parameter(help=f"{_METRIC} {listed(METRICS.values())}")] = ",".join(METRICS)
+    metric: Annotated[str, Parameter(help=f"{_METRIC} {listed(METRICS.values())}")] = ",".join(DEFAULT_METRICS)
     simulator: str = "all-at-once"
     """How a language model reads the explanations of `llm`: `all-at-once`, `token-by-token`, `log-probability-free` or
     `listing`."""

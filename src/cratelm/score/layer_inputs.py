@@ -38,7 +38,7 @@ class LayerInputs:
         `selected` keeps what was read of the layer's records, for its other explainers.
         """
         self._selected = {} if selected is None else selected
-        self._pairs: dict[str, tuple[Series, Series]] = {}
+        self._pairs: dict[tuple[str, str], tuple[Series, Series]] = {}
         self.records, self.layer, self.units, self.seed = records, layer, units, seed
         self.protocol, self.explanations = protocol, explanations
         statistics = read_units(records, layer, protocol.scored_on)
@@ -64,9 +64,9 @@ class LayerInputs:
 
     def pair(self, name: str, evidence: str) -> tuple[Series, Series]:
         """Truth and simulation on the excerpts of a name, by own and by shuffled explanations."""
-        if name not in self._pairs:
-            self._pairs[name] = self.pair_on(self.scored_excerpts(name), evidence)
-        return self._pairs[name]
+        if (name, evidence) not in self._pairs:
+            self._pairs[name, evidence] = self.pair_on(self.scored_excerpts(name), evidence)
+        return self._pairs[name, evidence]
 
     def pair_on(self, parts: Sequence[Excerpts], evidence: str) -> tuple[Series, Series]:
         """The same on some excerpts."""

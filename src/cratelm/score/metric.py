@@ -23,10 +23,8 @@ class Metric:
     compute: Callable[[LayerInputs], Scored]
     order: int = 100
     """Where it stands in tables: the lowest first."""
-    evidence: str = OPENAI
-    """Which explanations it scores: one of the protocol's `shown`."""
     excerpts: str | None = None
-    """Which excerpts it reads: one of the protocol's `scored`; None where they are its own."""
+    """Which excerpts it reads, one of the protocol's `scored`, so that a plan knows what a language model is sent."""
     chance: float = 0.0
     """What an explanation that says nothing gets, and so what a unit that cannot be scored counts as."""
     roles: tuple[str, ...] = ("explainer", "control")
@@ -34,7 +32,8 @@ class Metric:
     of_tokens: bool = False
     """Whether it takes explanations that depend on the token alone, and no others."""
     headline: bool = False
-    """Whether it stands in the main tables and figures; the others stand in a table of their own."""
+    """Whether it stands in the main tables and figures; the others stand in a table of their own. It needs intervals,
+    and so sums over excerpts; so do the next two."""
     endpoint: bool = False
     """Whether models are compared by it, with p-values."""
     unit_intervals: bool = False

@@ -14,9 +14,11 @@ METRICS: dict[str, Metric] = registered("cratelm.score.metrics", Metric, "cratel
 def metrics_named(names: str) -> list[Metric]:
     """The metrics of some names with commas between them; InputError names one that there is not."""
     found = []
-    for name in (name.strip() for name in names.split(",")):
+    for name in dict.fromkeys(name.strip() for name in names.split(",")):
         if name not in METRICS:
-            raise InputError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}.")
+            raise InputError(
+                f"unknown metric {name!r}: choose from {', '.join(METRICS)}, or install the package that adds it."
+            )
         found.append(METRICS[name])
     return found
 
@@ -25,6 +27,8 @@ def _names(kept: Callable[[Metric], bool]) -> tuple[str, ...]:
     return tuple(metric.name for metric in METRICS.values() if kept(metric))
 
 
+DEFAULT_METRICS = _names(lambda metric: metric.compute.__module__.startswith("cratelm."))
+"""What is measured where nothing is said: not those of other packages, so that installing one changes no study."""
 HEADLINE_METRICS = _names(lambda metric: metric.headline)
 """The metrics of the main tables and figures: the paper's three correlations."""
 ENDPOINT_METRICS = _names(lambda metric: metric.endpoint)

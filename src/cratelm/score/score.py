@@ -1,7 +1,7 @@
 """The score stage: records and explanations in, scores with intervals and controls out.
 
 By the records' protocol. Strict: explained from one half of the text, scored on the other; truth is the raw
-activation; units that cannot be scored count as 0 and their shares are shown. Each layer's mean comes with a
+activation; units that cannot be scored count as chance does, and their shares are shown. Each layer's mean comes with a
 bootstrap over documents and units together, and with the score that another unit's explanation would get.
 
 Explanations in words are read by a language model, which is tried on puzzles first: what it made of them stands in
@@ -165,6 +165,8 @@ class _LayerWork:
         pq.write_table(_together(rows), self.out / f"units-{layer}.parquet", compression="zstd")
 
     def _rows(self, layer: int, explainer: Explainer, metric: Metric, scored: Scored) -> pa.Table:
+        if scored.sums is None and (metric.headline or metric.endpoint or metric.unit_intervals):
+            raise InputError(f"the metric {metric.name} is registered with intervals, but gives no sums over excerpts.")
         if metric.unit_intervals:
             ends = scored.unit_intervals(self.config.replicates, self.config.seed)
         else:

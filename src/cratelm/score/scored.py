@@ -30,7 +30,7 @@ class Scored:
     units: np.ndarray
     """(units,): their numbers, ascending."""
     score: np.ndarray
-    """(units,): NaN where nothing can be said; what then counts is the protocol's policy."""
+    """(units,): a number wherever the status is `scored`; elsewhere the protocol's policy counts."""
     shuffled: np.ndarray
     """(units,): the same by the explanation of another unit."""
     status: np.ndarray

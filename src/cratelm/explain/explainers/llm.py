@@ -89,10 +89,10 @@ class LanguageModelExplainer(Explainer):
         half = PROTOCOLS[read_protocol(kept.records)].explained_on
         return Sentences(known, silent, read_units(kept.records, kept.layer, half)["maximum"], kept.reader)
 
-    def units(self, made: Explanations) -> np.ndarray:
+    def units(self, read: Explanations) -> np.ndarray:
         """Those that were asked about."""
-        assert isinstance(made, Sentences)
-        return np.array(list(made.sentence), np.int64)
+        assert isinstance(read, Sentences)
+        return np.array(list(read.sentence), np.int64)
 
     def sentences(self, made: Explanations, units: int, texts: Sequence[str]) -> list[str | None]:
         """None for a unit that was not asked about."""
@@ -102,7 +102,9 @@ class LanguageModelExplainer(Explainer):
 
 def count_failures(explanations: Artifact) -> Counter[str]:
     """How many explanations of the language model failed, by reason."""
-    tables = [pq.read_table(path, columns=["failure"]) for path in explanations.path.glob(f"{LLM.name}-*.parquet")]
+    evidences = sorted({name for protocol in PROTOCOLS.values() for name in protocol.shown})
+    paths = [path for name in evidences for path in explanations.path.glob(f"{LLM.name}-{name}-*.parquet")]
+    tables = [pq.read_table(path, columns=["failure"]) for path in paths]
     reasons = [reason for table in tables for reason in table["failure"].to_pylist() if reason is not None]
     return Counter(reason.split(":")[0] for reason in reasons)
 

@@ -52,10 +52,10 @@ class FullTableExplainer(Explainer):
         """What was written."""
         return TokenTables.read(path, kept.vocabulary)
 
-    def units(self, made: Explanations) -> np.ndarray:
+    def units(self, read: Explanations) -> np.ndarray:
         """Those that have a table."""
-        assert isinstance(made, TokenTables)
-        return np.unique(made.unit)
+        assert isinstance(read, TokenTables)
+        return np.unique(read.unit)
 
 
 FULL_TABLE = FullTableExplainer()

@@ -17,7 +17,6 @@ ANTHROPIC = Metric(
     help="correlation of simulated and true activations over short excerpts of all strengths (Anthropic)",
     compute=_compute,
     order=30,
-    evidence=NAME,
     excerpts=NAME,
     headline=True,
     endpoint=True,

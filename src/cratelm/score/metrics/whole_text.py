@@ -18,10 +18,11 @@ from cratelm.stats import correlation
 
 
 def _compute(inputs: LayerInputs) -> Scored:
-    """Of each unit that the records hold a token table of; the shuffled control is drawn among these."""
+    """Of each explained unit that the records hold a token table of; the shuffled control is drawn among these."""
     records, layer, half = inputs.records, inputs.layer, inputs.protocol.scored_on
     stored, statistics = read_tables(records, layer, half), read_units(records, layer, half)
-    units, counts, means = (stored[name] for name in ("units", "counts", "means"))
+    both, _, row = np.intersect1d(inputs.units, stored["units"], return_indices=True)
+    units, counts, means = both, stored["counts"], stored["means"][row]
     variance = statistics["variance"][units]
     maximum = read_units(records, layer, inputs.protocol.explained_on)["maximum"]
     partner = Shuffled.draw(units, maximum, derive_seed(inputs.seed, "shuffle", layer)).partner
