@@ -13,6 +13,7 @@ import pytest
 
 from cratelm.errors import InputError
 from cratelm.registry import registered
+from cratelm.score.registry import METRICS, metrics_named
 
 TOY = '''
 import numpy as np
@@ -49,6 +50,8 @@ def height(inputs):
 HALVED = Halved()
 HEIGHT = Metric(name="height", help="the mean expected activation", compute=height)
 NOTHING = "no metric"
+SPACED = Metric(name="a name", help="", compute=height)
+PROUD = Metric(name="proud", help="claims intervals", compute=height, endpoint=True)
 '''
 
 
@@ -103,6 +106,7 @@ def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(stud
 @pytest.mark.parametrize(
     ("named", "wrong"),
     [
+        ("height = toy:SPACED", "'a name' is no name for one of cratelm.metrics."),
         ("height = toy:GONE", "toy offers 'height' as cratelm.metrics, but fails to load"),
         ("height = toy:NOTHING", "toy offers 'height' as cratelm.metrics, but it is no instance of Metric"),
     ],
@@ -113,6 +117,28 @@ def test_a_package_that_offers_what_is_none_is_named_in_one_line(study: Path, tm
     assert done.returncode == 2
     assert wrong in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_metric_that_claims_intervals_and_has_none_is_refused(study: Path, tmp_path: Path) -> None:
+    install(tmp_path, "[cratelm.metrics]\nproud = toy:PROUD\n")
+    given = [str(study / "records" / "crate"), "--explanations", str(study / "explanations" / "crate")]
+    done = cratelm(tmp_path, "score", *given, "--metric", "proud", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "the metric proud is registered with intervals, but gives no sums over excerpts." in done.stderr
+
+
+def test_a_name_that_is_reserved_is_refused(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "once").mkdir()
+    (tmp_path / "once" / "__init__.py").touch()
+    (tmp_path / "once" / "one.py").write_text("from tests.test_plugins import Thing\nTHING = Thing('unit')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(registered("once", Thing, "things")) == ["unit"]
+    with pytest.raises(InputError, match="'unit' is no name for one of things"):
+        registered("once", Thing, "things", ("unit",))
+
+
+def test_a_name_that_is_given_twice_counts_once() -> None:
+    assert [metric.name for metric in metrics_named("auroc, random-only,auroc")] == ["auroc", "random-only"]
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path, monkeypatch) -> None:
@@ -136,7 +162,5 @@ class Thing:
 
 
 def test_the_order_of_tables_does_not_depend_on_file_names() -> None:
-    from cratelm.score.registry import METRICS
-
     assert list(METRICS)[:3] == ["top-and-random", "random-only", "anthropic"]
     assert np.all(np.diff([metric.order for metric in METRICS.values()]) > 0)

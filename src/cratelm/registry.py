@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, TypeVar
 
@@ -39,16 +39,16 @@ NAME = r"[a-z0-9-]+"
 T = TypeVar("T", bound=Named)
 
 
-def registered(package: str, kind: type[T], group: str) -> dict[str, T]:
+def registered(package: str, kind: type[T], group: str, reserved: tuple[str, ...] = ()) -> dict[str, T]:
     """By name, the objects of a kind that are bound in the modules of `package` or are entry points of `group`.
 
     A file in the package is enough to add one; so is an installed package with an entry point. Raises InputError for
-    an entry point that cannot be loaded, is of another kind, or takes a name that is taken.
+    an entry point that cannot be loaded, is of another kind, or takes a name that is taken or `reserved`.
     """
     found: dict[str, T] = {}
     for one in sorted([*_own(package, kind), *_offered(kind, group)], key=lambda one: one.order):
-        if not re.fullmatch(NAME, one.name):
-            raise InputError(f"{one.name!r} is no name for one of {group}: letters from a to z, digits and hyphens.")
+        if not re.fullmatch(NAME, one.name) or one.name in reserved:
+            raise InputError(f"{one.name!r} is no name for one of {group}. Take letters a to z, digits and hyphens.")
         if found.setdefault(one.name, one) is not one:
             raise InputError(f"{one.name!r} is registered twice as {group}. Uninstall the package that adds it.")
     return found
@@ -57,6 +57,15 @@ def registered(package: str, kind: type[T], group: str) -> dict[str, T]:
 def listed(found: Iterable[Described]) -> str:
     """Each by its name and its line, for a help text."""
     return " ".join(f"`{one.name}`: {one.help.rstrip('.')}." for one in found)
+
+
+def chosen(names: str, found: Mapping[str, T], what: str) -> list[T]:
+    """Those of some names with commas between them, each once; InputError names one that there is not."""
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
+    if unknown := [name for name in wanted if name not in found]:
+        known = ", ".join(found)
+        raise InputError(f"unknown {what} {unknown[0]!r}: choose from {known}, or install the package that adds it.")
+    return [found[name] for name in wanted]
 
 
 def _own(package: str, kind: type[T]) -> list[T]:

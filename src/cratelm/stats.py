@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm, rankdata, t
 
+# scipy.stats takes 0.8 seconds to import, which no help text should wait for: it is imported where it is needed.
 LEVEL = 0.95
 NEGLIGIBLE = 1e-12
 """A variance below this share of the mean square is rounding error, and counts as no variance."""
@@ -38,6 +38,8 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
     """Spearman's rho of two series (positions,), ties sharing their mean rank; 0 where one does not vary."""
+    from scipy.stats import rankdata
+
     return pearson(rankdata(x), rankdata(y))
 
 
@@ -131,6 +133,8 @@ def two_sided_p(difference: float, replicates: np.ndarray) -> float:
     Counting replicates instead would give none below 1 / (replicates + 1), which a correction for fifty comparisons
     takes beyond any level. 1 where the replicates do not vary.
     """
+    from scipy.stats import norm
+
     spread = np.nanstd(replicates, ddof=1)
     return float(2 * norm.sf(abs(difference) / spread)) if spread > 0 else 1.0
 
@@ -163,6 +167,8 @@ def seed_interval(
     documents, so that it does not shrink with the number of seeds. The degrees of freedom are Satterthwaite's (1946),
     with the text's own taken as infinite. With one seed the interval and the p-value are NaN.
     """
+    from scipy.stats import t
+
     mean, count = float(np.mean(differences)), len(differences)
     if count < 2:
         return mean, float("nan"), float("nan"), float("nan")

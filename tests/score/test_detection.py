@@ -15,6 +15,7 @@ from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain, read_explanations
 from cratelm.explain.explainers.constant import Constant
+from cratelm.explain.explainers.random import RandomNumbers
 from cratelm.protocols import STRICT
 from cratelm.records.excerpts import Excerpts
 from cratelm.records.store import read_excerpts, read_layers
@@ -129,6 +130,21 @@ def test_an_explanation_that_says_nothing_gets_what_chance_gets(records, metric,
     found = scored.score[scored.status == 0]
     assert len(found) >= 5
     np.testing.assert_allclose(found, chance)
+
+
+def test_series_are_those_of_the_evidence_that_is_asked_for(records) -> None:
+    said = {"openai": Constant(), "anthropic": RandomNumbers(300, 0)}
+    inputs = LayerInputs(records, 0, STRICT, said, np.arange(read_layers(records)[0]), seed=0)
+    constant, varying = (inputs.pair("random-only", evidence)[0].simulated for evidence in ("openai", "anthropic"))
+    assert np.ptp(constant) == 0
+    assert np.ptp(varying) > 0.5
+
+
+def test_whole_text_is_of_the_units_that_are_explained(records) -> None:
+    units = np.array([1, 4])
+    said = dict.fromkeys(STRICT.shown, RandomNumbers(300, 0))
+    scored = METRICS["whole-text"].compute(LayerInputs(records, 0, STRICT, said, units, seed=0))
+    assert set(scored.units.tolist()) <= {1, 4} and len(scored.score) == len(scored.units) > 0
 
 
 def test_metrics_that_apply_to_none_of_the_explainers_are_refused(records, tmp_path, quiet) -> None:

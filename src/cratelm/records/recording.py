@@ -1,5 +1,6 @@
 """What every pass over the text needs: the model, its sites, the halves and their shards; the same in each process."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -220,16 +221,16 @@ class Step:
         return tick
 
 
-class Pass(Step):
+class Pass(Step, ABC):
     """A pass over the text, a shard a call."""
 
+    @abstractmethod
     def result(self, number: int) -> Path:
         """The file that is there once a shard is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def __call__(self, number: int) -> None:
         """Work on one shard, unless it is done."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

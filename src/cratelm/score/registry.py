@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from cratelm.errors import InputError
 from cratelm.protocols import ENDPOINT
-from cratelm.registry import registered
+from cratelm.registry import chosen, registered
 from cratelm.score.metric import Metric
 
 METRICS: dict[str, Metric] = registered("cratelm.score.metrics", Metric, "cratelm.metrics")
@@ -13,14 +12,7 @@ METRICS: dict[str, Metric] = registered("cratelm.score.metrics", Metric, "cratel
 
 def metrics_named(names: str) -> list[Metric]:
     """The metrics of some names with commas between them; InputError names one that there is not."""
-    found = []
-    for name in dict.fromkeys(name.strip() for name in names.split(",")):
-        if name not in METRICS:
-            raise InputError(
-                f"unknown metric {name!r}: choose from {', '.join(METRICS)}, or install the package that adds it."
-            )
-        found.append(METRICS[name])
-    return found
+    return chosen(names, METRICS, "metric")
 
 
 def _names(kept: Callable[[Metric], bool]) -> tuple[str, ...]:
