@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from cratelm.cli import run
-from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id, gpt2_tokenizer, make_tokenizer, token_bytes, train_bpe
+from cratelm.corpus.token_text import token_bytes
+from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id, gpt2_tokenizer, make_tokenizer, train_bpe
 from cratelm.errors import InputError
 from tests.conftest import read_documents, sentences
 
@@ -149,9 +150,7 @@ def test_a_tokenizer_that_cannot_be_used_is_named(tmp_path) -> None:
     cases = {
         str(tmp_path / "none"): "no tokenizer at",
         str(tmp_path / "broken.json"): "is no tokenizer",
-        word_level(["a", "b"], tmp_path / "ends.json"): "has no token <|endoftext|>".replace("|", r"\|"),
-        word_level(["日本", END_OF_TEXT], tmp_path / "words.json"): "no byte-level BPE",
-        word_level([END_OF_TEXT, *map(str, range(70_000))], tmp_path / "large.json"): "the id 70000; .* 16 bits",
+        word_level(["a", "b"], tmp_path / "ends.json"): "no special token to mark where a document ends",
     }
     for name, message in cases.items():
         with pytest.raises(InputError, match=message):

@@ -18,7 +18,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from cratelm.cli import run
 from cratelm.corpus.config import CorpusConfig
-from cratelm.corpus.tokenizer import END_OF_TEXT, byte_lengths, count_ids, make_tokenizer, token_texts, train_bpe
+from cratelm.corpus.token_text import byte_lengths, token_texts
+from cratelm.corpus.tokenizer import END_OF_TEXT, count_ids, make_tokenizer, train_bpe
 from cratelm.corpus.tokens import read_side, tokenize
 from cratelm.errors import InputError
 from cratelm.llm.local import LocalModel
@@ -190,12 +191,6 @@ def test_tokens_of_a_vocabulary_with_holes_are_read_back(plain, tmp_path: Path, 
     assert read_side(made, "score").tokens.max() >= 5270
     assert json.loads((made.path / "counts.json").read_text())["tokenizer"]["vocabulary"] == 5300
     assert Recording(RecordConfig(), tmp_path, made).vocabulary == 5300
-
-
-def test_an_id_that_does_not_fit_into_16_bits_is_refused(plain, tmp_path: Path) -> None:
-    path = saved(tmp_path / "large.json", with_ids(plain, 290, 70_000))
-    with pytest.raises(InputError, match="a token with the id 70299; tokens are stored in 16 bits"):
-        make_tokenizer(path, [])
 
 
 def test_an_added_token_that_would_get_another_id_than_its_file_says_is_refused(plain, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from scipy.stats import pearsonr
 
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
-from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain, read_sentences

@@ -9,7 +9,7 @@ import pytest
 
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
-from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.export.neuronpedia import interval_shares
 from cratelm.export.numbers import rounded

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cratelm.artifacts import Artifact, open_artifact
-from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig

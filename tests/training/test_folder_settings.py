@@ -11,7 +11,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from cratelm.cli import run
 from cratelm.corpus.config import CorpusConfig
-from cratelm.corpus.tokenizer import token_bytes, token_texts, train_bpe
+from cratelm.corpus.token_text import token_bytes, token_texts
+from cratelm.corpus.tokenizer import train_bpe
 from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
 from cratelm.llm.local import LocalModel

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cratelm.artifacts import Artifact
-from cratelm.corpus.tokenizer import END_OF_TEXT, byte_lengths
+from cratelm.corpus.token_text import byte_lengths
+from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import RunError
 from cratelm.models.build import build_model

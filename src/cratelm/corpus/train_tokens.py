@@ -8,8 +8,10 @@ import numpy as np
 
 from cratelm.errors import InputError
 
-BYTES = 2
-"""A token is a little-endian 16-bit number."""
+
+def token_type(vocabulary: int) -> np.dtype:
+    """How the tokens of a vocabulary are stored: little-endian, in 16 bits, or in 32 where its ids need more."""
+    return np.dtype("<u2" if vocabulary <= 2**16 else "<u4")
 
 
 class TrainTokens:
@@ -21,11 +23,11 @@ class TrainTokens:
 
     def __init__(self, files: Sequence[Path], counts: Sequence[int], vocabulary: int):
         """`counts` says how many tokens each file holds; InputError names a file that holds something else."""
-        self.files, self.vocabulary = list(files), vocabulary
+        self.files, self.vocabulary, self.type = list(files), vocabulary, token_type(vocabulary)
         self.ends = np.cumsum(counts)
         self._open: list[int] = []
         for file, count in zip(files, counts, strict=True):
-            require_size(file, BYTES * count)
+            require_size(file, self.type.itemsize * count)
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -34,7 +36,7 @@ class TrainTokens:
         return self.__dict__ | {"_open": []}
 
     def __getitem__(self, places: slice) -> np.ndarray:
-        """The tokens at consecutive places: (places,) uint16."""
+        """The tokens at consecutive places: (places,) of `token_type`."""
         start, stop, _ = places.indices(len(self))
         first, last = np.searchsorted(self.ends, [start, stop - 1], side="right")
         parts = [self._read(file, start, stop) for file in range(int(first), int(last) + 1)]
@@ -46,8 +48,9 @@ class TrainTokens:
             self._open = [os.open(path, os.O_RDONLY) for path in self.files]
         before = int(self.ends[file - 1]) if file else 0
         start, stop = max(start, before), min(stop, int(self.ends[file]))
-        data = os.pread(self._open[file], BYTES * (stop - start), BYTES * (start - before))
-        tokens = np.frombuffer(data, dtype="<u2")
+        size = self.type.itemsize
+        data = os.pread(self._open[file], size * (stop - start), size * (start - before))
+        tokens = np.frombuffer(data, dtype=self.type)
         if len(tokens) != stop - start or tokens.max(initial=0) >= self.vocabulary:
             raise InputError(
                 f"{self.files[file]} is damaged at token {start - before}: it holds token {tokens.max(initial=0)} of a "

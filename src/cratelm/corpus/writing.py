@@ -7,12 +7,13 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cratelm.corpus.encoding import encode_all
-from cratelm.corpus.tokenizer import end_of_text_id
+from cratelm.corpus.tokenizer import count_ids, end_of_text_id
+from cratelm.corpus.train_tokens import token_type
 
 
 def write_side(name: Path, texts: Iterable[str], tokenizer: Tokenizer) -> dict[str, int]:
     """Write documents; gives their number, and how many tokens (ends included) and bytes of text they are."""
-    end_of_text = end_of_text_id(tokenizer)
+    end_of_text, kind = end_of_text_id(tokenizer), token_type(count_ids(tokenizer))
     lengths: list[int] = []
     size = 0
 
@@ -24,7 +25,7 @@ def write_side(name: Path, texts: Iterable[str], tokenizer: Tokenizer) -> dict[s
 
     with name.with_suffix(".ds").open("wb") as file:
         for ids in encode_all(tokenizer, measured()):
-            file.write(np.array([*ids, end_of_text], dtype="<u2").tobytes())
+            file.write(np.array([*ids, end_of_text], dtype=kind).tobytes())
             lengths.append(len(ids) + 1)
     np.cumsum(lengths, dtype="<u8").tofile(name.with_suffix(".ds.index"))
     return {"documents": len(lengths), "tokens": sum(lengths), "bytes": size}

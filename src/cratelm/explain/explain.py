@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage
-from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig

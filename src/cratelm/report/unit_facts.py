@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cratelm.artifacts import MANIFEST, STUDY, Artifact, damage_named, open_unhashed, read_json
-from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.output import finite

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
 from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage, write_json
-from cratelm.corpus.tokenizer import token_texts
+from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.explain.explain import explainers_of, read_explanations, require_same_records

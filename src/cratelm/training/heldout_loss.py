@@ -9,7 +9,8 @@ from transformers import PreTrainedModel
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.contexts import Contexts, cut_contexts
-from cratelm.corpus.tokenizer import byte_lengths, end_of_text_id
+from cratelm.corpus.token_text import byte_lengths
+from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer, read_validation_bytes
 from cratelm.errors import InputError
 

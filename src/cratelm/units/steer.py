@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFast
 
+from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.errors import InputError
 from cratelm.greedy import greedy_settings
@@ -47,10 +49,16 @@ class Steered:
     """What it writes with them."""
 
 
+@lru_cache(maxsize=4)
+def _token_texts(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """`token_texts`, read once for a tokenizer: a vocabulary of 262,144 tokens takes seconds."""
+    return token_texts(tokenizer.backend_tokenizer)
+
+
 def token_text(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
-    """A token's text; the vocabulary's own name for it where it is no whole character."""
-    text = str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
-    return text if text and "�" not in text else str(tokenizer.convert_ids_to_tokens(token) or f"<unused {token}>")
+    """A token as a person reads it; an embedding may have more rows than the tokenizer has ids."""
+    texts = _token_texts(tokenizer)
+    return texts[token] if token < len(texts) else f"<unused {token}>"
 
 
 @torch.inference_mode()

@@ -7,7 +7,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cratelm.corpus.packaged import PACKAGED
-from cratelm.corpus.tokenizer import end_of_text_id, gpt2_tokenizer, token_texts
+from cratelm.corpus.token_text import token_texts
+from cratelm.corpus.tokenizer import end_of_text_id, gpt2_tokenizer
 from cratelm.corpus.tokens import Side
 from cratelm.explain.explainer import Explanations
 from cratelm.explain.registry import EXPLAINERS
