@@ -259,7 +259,7 @@ def test_a_site_that_gives_nothing_is_refused(model, tokens):
 def test_a_site_without_a_dimension_of_tokens_is_refused_before_the_training(model, tokens):
     stream = stream_of(model, tokens, buffer=400, seed=0)
     with (
-        at_sites(stream.model, stream.sites[:1], lambda site, x: x.flatten(0, 1)),
+        at_sites(stream.model, stream.sites[:1], lambda site, x: x.flatten(0, 1)[1:]),
         pytest.raises(InputError, match=r"where units are read from outputs \(batch, tokens, units\)"),
     ):
         stream.block(0)

@@ -12,7 +12,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from cratelm.errors import InputError
-from cratelm.units.sites import with_first
+from cratelm.units.places import INPUT
+from cratelm.units.sites import Visit, hook_site
 
 
 class AttachedSae(nn.Module):
@@ -44,21 +45,18 @@ def attach_saes(model: PreTrainedModel, saes: Mapping[str, Any], substitute: boo
     added again, and only what is done to the latents changes the model.
     """
     for site, sae in saes.items():
-        module = model.get_submodule(site)
         attached = AttachedSae(sae, substitute)
-        module.add_module("sae", attached)
-        module.register_forward_hook(_behind(site, attached, sae.cfg.d_in))
+        model.get_submodule(site.removesuffix(INPUT)).add_module("sae", attached)
+        hook_site(model, site, _through(attached, sae.cfg.d_in))
 
 
-def _behind(site: str, attached: AttachedSae, coordinates: int):
-    def hook(module: nn.Module, inputs: object, output: Any) -> Any:
-        first = output if isinstance(output, torch.Tensor) else output[0]
-        if first.shape[-1] != coordinates:
+def _through(attached: AttachedSae, coordinates: int) -> Visit:
+    def visit(site: str, activations: torch.Tensor) -> torch.Tensor:
+        if activations.shape[-1] != coordinates:
             raise InputError(
-                f"the autoencoder reads {coordinates} coordinates, {site} gives {first.shape[-1]}: it was made for "
-                "another model or site."
+                f"the autoencoder reads {coordinates} coordinates, {site} gives {activations.shape[-1]}: it was made "
+                "for another model or site."
             )
-        changed = attached(first)
-        return changed if isinstance(output, torch.Tensor) else with_first(output, changed)
+        return attached(activations)
 
-    return hook
+    return visit

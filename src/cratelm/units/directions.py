@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from cratelm.units.places import INPUT
 from cratelm.units.sites import at_sites
 
 ROWS, TOKENS = 4, 4
@@ -42,7 +43,7 @@ def unit_directions(model: PreTrainedModel, site: str, signed: bool = False) -> 
 
 def _block_of(model: nn.Module, site: str) -> str | None:
     """The block that a site lies in: the first element of a list of modules on its path."""
-    parts = site.split(".")
+    parts = site.removesuffix(INPUT).split(".")
     for end in range(1, len(parts)):
         if isinstance(model.get_submodule(".".join(parts[:end])), nn.ModuleList):
             return ".".join(parts[: end + 1])
@@ -101,7 +102,7 @@ def _trace(model: PreTrainedModel, site: str, block: str) -> Trace | None:
 
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(model.config.get_text_config().vocab_size, (ROWS, TOKENS), generator=generator)
-    cut = [name for name in _norms(model, block) if not f"{site}.".startswith(f"{name}.")]
+    cut = [name for name in _norms(model, block) if not f"{site.removesuffix(INPUT)}.".startswith(f"{name}.")]
     with at_sites(model, cut, lambda _, output: output.detach()), at_sites(model, list(seen), visit):
         model.base_model(input_ids=ids.to(model.device), use_cache=False)
     if any(len(outputs) != 1 for outputs in seen.values()):

@@ -9,6 +9,7 @@ from transformers.pytorch_utils import Conv1D
 from cratelm.models.modeling_crate import CrateSparseCoding
 from cratelm.models.modeling_crate_variant import CompleteSparseCoding, VariantSparseCoding
 from cratelm.models.sparse_activations import PenalisedReLU, TopK
+from cratelm.units.places import INPUT
 from cratelm.units.sites import LATENTS
 
 NEVER_NEGATIVE = (
@@ -55,6 +56,8 @@ CODINGS = (CrateSparseCoding, VariantSparseCoding, CompleteSparseCoding)
 
 def known_sign(model: nn.Module, name: str) -> bool | None:
     """True where a site's outputs can be negative, False where they never are, None where its class does not tell."""
+    if name.endswith(INPUT):
+        return None
     module = model.get_submodule(name)
     if isinstance(module, nn.Identity) and (_is_code(model, name) or fnmatchcase(name, LATENTS)):
         return False

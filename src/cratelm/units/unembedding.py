@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from cratelm.units.places import block_names
 from cratelm.units.sites import at_sites
 
 SIZE = 1000.0
@@ -65,11 +66,8 @@ def find_unembedding(model: PreTrainedModel) -> Unembedding | None:
 
 
 def _last_block(model: PreTrainedModel) -> str | None:
-    """The last element of the longest list of modules that lies in no other, as the experts of a layer do."""
-    lists = {name: len(module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
-    outer = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
-    longest = max(outer, key=lambda name: lists[name], default=None)
-    return None if longest is None else f"{longest}.{lists[longest] - 1}"
+    """The last of the model's blocks."""
+    return next(reversed(block_names(model)), None)
 
 
 def _block_width(model: PreTrainedModel, block: str) -> int:
