@@ -98,7 +98,7 @@ def test_documents_of_one_context_have_the_loss_that_training_reports(tokens: Ar
 def test_a_batch_gives_what_its_documents_give_alone(quiet, monkeypatch) -> None:
     sequences = encode(bytes_tokenizer(), TEXTS, VOCABULARY)
     together = text_losses(random_gpt2(), sequences, CONTEXT, 7, quiet).nats
-    monkeypatch.setattr("cratelm.training.text_losses.LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr("cratelm.training.bounded_logits.LOGITS_AT_ONCE", 1)
     assert text_losses(random_gpt2(), sequences, CONTEXT, 7, quiet).nats == pytest.approx(together, rel=1e-5)
 
 
@@ -202,7 +202,9 @@ def test_a_model_that_does_not_say_how_much_it_can_read_is_named(folder, tmp_pat
     (tmp_path / "a.txt").write_text("the film was long\n")
     BloomForCausalLM(BloomConfig(vocab_size=VOCABULARY, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(folder)
     assert run(["eval", str(folder), "--on", str(tmp_path / "a.txt")]) == 2
-    assert "max_position_embeddings (or n_positions) is missing" in capsys.readouterr().err
+    assert "max_position_embeddings (or n_positions, seq_length, max_seq_len) is missing" in capsys.readouterr().err
+    assert run(["eval", str(folder), "--on", str(tmp_path / "a.txt"), "--context", "12"]) == 0
+    assert "context 12, stride 12" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

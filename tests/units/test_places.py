@@ -126,7 +126,7 @@ def test_a_glob_may_mean_the_inputs_of_modules() -> None:
 
 def test_what_matches_nothing_is_refused_with_the_places_and_the_modules() -> None:
     with pytest.raises(
-        InputError, match="Give mlp.neurons, mlp.out, attention.out, residual, or a glob over .*lm_head"
+        InputError, match=r"Give mlp.neurons, mlp.out, attention.out, residual, or a glob over .*lm_head"
     ):
         find_sites(random_model("llama"), "*.act")
     assert set(PLACES) == {"mlp.neurons", "mlp.out", "attention.out", "residual"}

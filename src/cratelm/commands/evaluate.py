@@ -13,6 +13,7 @@ def evaluate(
     on: str | None = None,
     data: Path | None = None,
     documents: Annotated[int | None, whole(1)] = None,
+    context: Annotated[int | None, whole(1)] = None,
     stride: Annotated[int | None, whole(1)] = None,
     tasks: str | None = None,
     tasks_folder: Path | None = None,
@@ -32,6 +33,8 @@ def evaluate(
         A folder laid out as the named set's repository on the hub, to read instead of the hub.
     documents
         Take the first so many documents; all of them unless said otherwise.
+    context
+        Tokens that the model reads at once; as many as it can unless said otherwise.
     stride
         How many new tokens each window of the model's context predicts; the others are read again before them. The
         whole context unless said otherwise: fast, and the most pessimistic. Smaller is slower and nearer to what
@@ -59,10 +62,10 @@ def evaluate(
         if read is not None:
             last_words = on in EVALUATION_SETS and EVALUATION_SETS[on].last_words
             figures |= {"on": on, "revision": read.revision}
-            figures |= evaluate_texts(network, tokenizer, read.documents, stride, last_words, progress)
+            figures |= evaluate_texts(network, tokenizer, read.documents, stride, last_words, progress, context)
         if tasks is not None:
             names = [name.strip() for name in tasks.split(",") if name.strip()]
-            figures["tasks"] = run_tasks(network, tokenizer, names, tasks_folder, progress)
+            figures["tasks"] = run_tasks(network, tokenizer, names, tasks_folder, progress, context)
     _print(figures, json)
 
 

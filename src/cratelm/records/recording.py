@@ -83,7 +83,7 @@ class Recording:
     @cached_property
     def halves(self) -> dict[str, Half]:
         """Both halves, cut for the model; under the paper's protocol the one text."""
-        context = min(context_length(self.network), self.config.context)
+        context = context_length(self.network, self.config.context)
         sides = {name: read_side(self.tokens, name) for name in HALVES}
         return self.steps.cut_halves(sides, context, self.config)
 

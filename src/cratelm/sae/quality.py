@@ -14,7 +14,8 @@ from cratelm.corpus.tokens import Side
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.stats import ratio_interval
-from cratelm.training.text_losses import context_length, rows_at_once
+from cratelm.training.bounded_logits import rows_at_once
+from cratelm.training.text_losses import context_length
 from cratelm.units.sites import at_sites
 
 DENSITY_EDGES = np.linspace(-6, 0, 25)

@@ -44,14 +44,15 @@ def evaluate_texts(
     stride: int | None,
     last_words: bool,
     progress: Progress,
+    context: int | None = None,
 ) -> dict[str, Any]:
     """Losses of all documents together, as plain numbers and `Estimate`s with 95% bootstrap intervals.
 
-    `stride` is how many new tokens a piece predicts (see `cut_pieces`), by default all of the context's.
-    `last_words` asks for the documents' last words as well. Raises InputError where the stride or the text does not
-    fit.
+    `context` is how many tokens are read at once, by default as many as the model can; `stride` how many new tokens a
+    piece predicts (see `cut_pieces`), by default all of the context's. `last_words` asks for the documents' last words
+    as well. Raises InputError where the stride or the text does not fit.
     """
-    context = context_length(model)
+    context = context_length(model, context)
     stride = context if stride is None else stride
     if not 1 <= stride <= context:
         raise InputError(f"--stride {stride} does not fit: the model reads {context} tokens. Give 1 to {context}.")

@@ -14,7 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from cratelm.corpus.model_tokenizer import start_token
 from cratelm.errors import InputError, first_line
 from cratelm.progress import Progress
-from cratelm.training.text_losses import context_length, rows_at_once
+from cratelm.training.bounded_logits import rows_at_once
+from cratelm.training.text_losses import context_length
 
 REPLICATES = 1000
 """How often the harness draws documents again for the standard errors that have no formula."""
@@ -26,6 +27,7 @@ def run_tasks(
     tasks: list[str],
     folder: Path | None,
     progress: Progress,
+    context: int | None = None,
 ) -> list[dict[str, Any]]:
     """Each task's metrics: rows of `task`, `metric`, `value` and `standard_error`, None where there is none.
 
@@ -39,7 +41,7 @@ def run_tasks(
     except ImportError as error:
         raise InputError("--tasks needs lm-evaluation-harness: pip install 'cratelm[eval]'") from error
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    length = context_length(model)
+    length = context_length(model, context)
     judge = HFLM(
         model,
         tokenizer=tokenizer,

@@ -13,6 +13,7 @@ from cratelm.corpus.token_text import byte_lengths
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer, read_validation_bytes
 from cratelm.errors import InputError
+from cratelm.training.bounded_logits import rows_at_once, token_losses
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def document_losses(
     """
     contexts = cut_contexts(side, model.config.max_position_embeddings)
     by_length = np.argsort(contexts.length, kind="stable")
+    batch = min(batch, rows_at_once(model, int(contexts.length.max())))
     documents = len(side.ends)
     nats, tokens, size = np.zeros(documents), np.zeros(documents, np.int64), np.zeros(documents, np.int64)
     was_training = model.training
@@ -88,9 +90,7 @@ def document_losses(
         rows = by_length[start : start + batch]
         targets = _padded(side, contexts, rows)
         inputs = F.pad(targets.clamp(min=0), (1, 0), value=end_of_text)[:, :-1]
-        logits = model(input_ids=inputs.to(model.device), use_cache=False).logits.float().flatten(0, 1)  # (B T, V)
-        flat = F.cross_entropy(logits, targets.flatten().to(logits.device), reduction="none")  # (B T,), 0 at pads
-        losses = flat.cpu().view_as(targets)  # (B, T)
+        losses, _ = token_losses(model, inputs.to(model.device), targets)  # (B, T), 0 at pads
         np.add.at(nats, contexts.document[rows], losses.double().sum(1).numpy())
         np.add.at(tokens, contexts.document[rows], contexts.length[rows])
         np.add.at(size, contexts.document[rows], np.where(targets >= 0, token_bytes[targets.clamp(min=0)], 0).sum(1))

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.corpus.model_tokenizer import start_token
 from cratelm.errors import InputError
 from cratelm.progress import Progress
+from cratelm.training.bounded_logits import rows_at_once, token_losses
 from cratelm.training.heldout_loss import DocumentLosses
 
-LOGITS_AT_ONCE = 2**27
-"""How many logits a batch may have: half a gigabyte of them."""
+CONTEXTS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
+"""What config.json calls the number of positions; a model that counts distances (ALiBi) may have none of them."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,22 @@ def cut_pieces(length: int, context: int, stride: int, document: int = 0) -> Ite
         start, first = start + stride, end
 
 
-def context_length(model: PreTrainedModel) -> int:
-    """How many tokens the model can read at once; raises InputError where its configuration does not say."""
+def context_length(model: PreTrainedModel, asked: int | None = None) -> int:
+    """How many tokens are read at once: what the model can, and no more than `asked`.
+
+    Raises InputError where neither the model's configuration nor `asked` says it.
+    """
     config = model.config.get_text_config()
-    for name in ("max_position_embeddings", "n_positions"):
-        length = getattr(config, name, None)
-        if isinstance(length, int) and length > 0:
-            return length - _rows_before(model, length)
-    raise InputError(
-        "the model's config.json does not say how many tokens it can read: max_position_embeddings (or n_positions) "
-        "is missing. Add it."
-    )
+    given = (getattr(config, name, None) for name in CONTEXTS)
+    most = next((length for length in given if isinstance(length, int) and length > 0), None)
+    limits = [asked, None if most is None else most - _rows_before(model, most)]
+    known = [limit for limit in limits if limit is not None]
+    if not known:
+        raise InputError(
+            f"the model's config.json does not say how many tokens it can read: {CONTEXTS[0]} (or "
+            f"{', '.join(CONTEXTS[1:])}) is missing. Add it, or give --context where the command takes it."
+        )
+    return min(known)
 
 
 def _rows_before(model: PreTrainedModel, length: int) -> int:
@@ -120,11 +125,6 @@ def _rows_before(model: PreTrainedModel, length: int) -> int:
         table.padding_idx + 1 for table in tables if table.padding_idx is not None and len(table.weight) == length
     ]
     return max(before, default=0)
-
-
-def rows_at_once(model: PreTrainedModel, length: int) -> int:
-    """How many sequences of `length` tokens make a batch whose logits fit in memory."""
-    return max(1, LOGITS_AT_ONCE // (length * model.config.get_text_config().vocab_size))
 
 
 @torch.no_grad()
@@ -150,11 +150,9 @@ def predict(
     with progress.task(what, total=len(pieces)) as bar:
         for batch in _batches(model, pieces):
             inputs, targets = _padded(tokens, [pieces[number] for number in batch])
-            logits = model(input_ids=inputs.to(model.device), use_cache=False).logits.float()
-            targets = targets.to(logits.device)
-            losses = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")  # (B, T), 0 where not asked
-            nats[batch] = losses.double().sum(1).cpu().numpy()
-            right[batch] = ((logits.argmax(-1) == targets) | (targets < 0)).all(1).cpu().numpy()
+            losses, likeliest = token_losses(model, inputs.to(model.device), targets)
+            nats[batch] = losses.double().sum(1).numpy()
+            right[batch] = (likeliest | (targets < 0)).all(1).numpy()
             bar.advance(len(batch))
     return nats, right
 

@@ -17,6 +17,9 @@ from cratelm.training.evaluate_texts import evaluate_texts
 from cratelm.training.text_losses import context_length, encode
 from cratelm.units.clamp import Clamp, clamped
 
+LONGEST = 2**16
+"""Tokens of a prompt and what follows it, at most, where a model has no limit of its own."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -122,7 +125,7 @@ def _read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: st
     (tokens,) = encode(tokenizer, [prompt], model.config.get_text_config().vocab_size).tokens
     if not len(tokens):
         raise InputError("the prompt is empty, and the model has no start token to begin from. Give some text.")
-    context = context_length(model)
+    context = context_length(model, LONGEST)
     if len(tokens) > context:
         raise InputError(f"the prompt has {len(tokens)} tokens, the model reads {context}. Give a shorter one.")
     return torch.from_numpy(tokens)[None].to(model.device)
@@ -141,7 +144,7 @@ def _continue(
     ids: torch.Tensor,
     new_tokens: int,
 ) -> str:
-    new_tokens = min(new_tokens, context_length(model) - ids.shape[1])
+    new_tokens = min(new_tokens, context_length(model, LONGEST) - ids.shape[1])
     if new_tokens < 1:
         return ""
     with clamped(model, sites, clamps):

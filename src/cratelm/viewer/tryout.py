@@ -11,7 +11,7 @@ from cratelm.protocols import LONG
 from cratelm.training.text_losses import context_length, encode
 from cratelm.units.clamp import Clamp
 from cratelm.units.sites import at_sites
-from cratelm.units.steer import steer
+from cratelm.units.steer import LONGEST, steer
 from cratelm.viewer.json_numbers import one, significant
 from cratelm.viewer.network import Network
 from cratelm.viewer.simulated_excerpts import explanations_of
@@ -24,7 +24,7 @@ def read_text(network: Network, text: str) -> np.ndarray:
     """The text's tokens behind the model's start token, (T,); InputError where the model cannot read so many."""
     vocabulary = network.model.config.get_text_config().vocab_size
     (tokens,) = encode(network.tokenizer, [text], vocabulary).tokens
-    context = context_length(network.model)
+    context = context_length(network.model, LONGEST)
     if len(tokens) > context:
         raise InputError(f"the text has {len(tokens)} tokens, the model reads {context}. Give a shorter one.")
     if len(tokens) < 2:
