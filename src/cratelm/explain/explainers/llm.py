@@ -71,11 +71,11 @@ class LanguageModelExplainer(Explainer):
     def write(self, made: Explanations, path: Path) -> None:
         """A row a unit: its explanation, or why there is none."""
         assert isinstance(made, Words)
-        said = list(made.said.values())
+        answers = list(made.said.values())
         columns = {
             "unit": pa.array(made.said, pa.int32()),
-            "explanation": pa.array([None if isinstance(one, Failure) else one for one in said], pa.string()),
-            "failure": pa.array([one.reason if isinstance(one, Failure) else None for one in said], pa.string()),
+            "explanation": pa.array([None if isinstance(said, Failure) else said for said in answers], pa.string()),
+            "failure": pa.array([said.reason if isinstance(said, Failure) else None for said in answers], pa.string()),
         }
         pq.write_table(pa.table(columns), path, compression="zstd")
 
