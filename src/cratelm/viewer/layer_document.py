@@ -62,8 +62,8 @@ def _scores(model: ViewedModel, layer: int, units: int) -> dict[str, Any]:
 
 
 def _unscored(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, list[int]]:
-    found = columns["status"][rows]
-    return {name: columns["unit"][rows[found == name]].tolist() for name in STATUS[1:] if (found == name).any()}
+    statuses = columns["status"][rows]
+    return {name: columns["unit"][rows[statuses == name]].tolist() for name in STATUS[1:] if (statuses == name).any()}
 
 
 def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[str]]:
@@ -85,4 +85,4 @@ def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[s
     unit, token = unit[rank < TOKENS], token[rank < TOKENS]
     used, place = np.unique(token, return_inverse=True)
     cuts = np.searchsorted(unit, np.arange(1, units))
-    return [part.tolist() for part in np.split(place, cuts)], [model.texts[number] for number in used]
+    return [part.tolist() for part in np.split(place, cuts)], [model.texts[token_id] for token_id in used]

@@ -44,7 +44,7 @@ class Tries:
         from cratelm.viewer.heavy_imports import Clamp, steer_text
 
         asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int, without_error=bool)
-        if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(one, str) for one in asked["clamps"]):
+        if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(clamp, str) for clamp in asked["clamps"]):
             raise InputError(f"give 1 to {MOST_CLAMPS} units to turn, such as 1/37=8.")
         if not 0 <= asked["new_tokens"] <= MOST_NEW_TOKENS:
             raise InputError(f"at most {MOST_NEW_TOKENS} tokens are written.")
