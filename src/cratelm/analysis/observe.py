@@ -62,8 +62,8 @@ class LayerSums:
         x, *codes = [part[:, 1:] for part in (*self._path, code)]
         # ISTA begins at 0, that of the d x d dictionary at x itself.
         start = x if x.shape[-1] == code.shape[-1] else torch.zeros_like(codes[-1])
-        found = [lasso(x, step, dictionary, threshold).double().sum().item() for step in (start, *codes)]
-        self.objectives = [a + b for a, b in zip(self.objectives or [0.0] * len(found), found, strict=True)]
+        objectives = [lasso(x, step, dictionary, threshold).double().sum().item() for step in (start, *codes)]
+        self.objectives = [a + b for a, b in zip(self.objectives or [0.0] * len(objectives), objectives, strict=True)]
 
 
 def second_moment(stream: torch.Tensor) -> torch.Tensor:

@@ -109,15 +109,15 @@ def fit(
     done = _resume(trainers, folder, progress)
     names = f"{len(trainers)} sparse autoencoder{'s' if len(trainers) > 1 else ''}"
     with progress.task(f"training {names}", total=blocks, done=done) as bar:
-        for number in range(done, blocks):
-            for batch in stream.batches(number, config.batch):
+        for block in range(done, blocks):
+            for batch in stream.batches(block, config.batch):
                 for site, trainer in trainers.items():
                     loss = trainer.step(batch[site]).loss
                     trainer.n_training_steps += 1
                     if not torch.isfinite(loss):
                         raise RunError(f"the loss of the autoencoder of {site} is not finite: lower --learning-rate.")
-            if (number + 1) % BLOCKS_BETWEEN == 0:
-                _save(trainers, folder, number + 1)
+            if (block + 1) % BLOCKS_BETWEEN == 0:
+                _save(trainers, folder, block + 1)
             bar.advance(tokens=stream.rows * stream.windows.context)
     for trainer in trainers.values():
         factor = trainer.activation_scaler.scaling_factor

@@ -62,7 +62,7 @@ class CommitAtTermination(TrainerCallback):
             if self.asked:
                 signal.raise_signal(signal.SIGTERM)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _ask(self, signal_number: int, frame: FrameType | None) -> None:
         self.asked = True
 
     def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
