@@ -49,12 +49,12 @@ def random_cards(model: Measured, texts: Sequence[str], count: int, seed: int) -
 def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -> Card:
     """The card of one unit, by layer and number."""
     layer, unit = address
-    found = [
+    excerpts = [
         (kind, tokens, activations)
         for kind, count in (("top", 2), ("random", 1))
         for tokens, activations in _excerpts(model, layer, unit, kind, count)
     ]
-    highest = max((float(activations.max()) for _, _, activations in found), default=0.0) or 1.0
+    highest = max((float(activations.max()) for _, _, activations in excerpts), default=0.0) or 1.0
     rows = {metric: int(np.flatnonzero(model.rows(EXPLAINER, metric, layer))[unit]) for metric in HEADLINE_METRICS}
     units = model.units
     return Card(
@@ -73,7 +73,7 @@ def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -
                     for token, value in zip(tokens, activations, strict=True)
                 ],
             )
-            for kind, tokens, activations in found
+            for kind, tokens, activations in excerpts
         ],
     )
 

@@ -32,13 +32,13 @@ def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """
     first, *others = [trained for trained, _ in pairs]
     compared = [(first, rival) for rival in others]
-    for one in others:
-        compared += [(one, rival) for rival in others if rival.saes and rival.model == one.model and not one.saes]
+    for model in others:
+        compared += [(model, rival) for rival in others if rival.saes and rival.model == model.model and not model.saes]
     rows = [
-        _difference(one, rival, *endpoint) | {"primary": number == 0 and endpoint == ENDPOINT}
-        for number, (one, rival) in enumerate(compared)
+        _difference(model, rival, *endpoint) | {"primary": pair_index == 0 and endpoint == ENDPOINT}
+        for pair_index, (model, rival) in enumerate(compared)
         for endpoint in ENDPOINTS
-        if one.has(*endpoint) and rival.has(*endpoint)
+        if model.has(*endpoint) and rival.has(*endpoint)
     ]
     secondary = [row for row in rows if not row["primary"]]
     for row, corrected in zip(secondary, holm([row["p"] for row in secondary]), strict=True):
@@ -47,15 +47,15 @@ def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 
 
 def _difference(first: Measured, rival: Measured, explainer: str, metric: str) -> dict[str, Any]:
-    found = difference(first, rival, explainer, metric)
+    estimate = difference(first, rival, explainer, metric)
     replicates = first.replicates(explainer, metric, None) - rival.replicates(explainer, metric, None)
     return {
         "model": first.name,
         "rival": rival.name,
         "explainer": explainer,
         "metric": metric,
-        "difference": asdict(found),
-        "p": two_sided_p(found.mean, replicates),
+        "difference": asdict(estimate),
+        "p": two_sided_p(estimate.mean, replicates),
         "p_holm": None,
     }
 

@@ -53,10 +53,10 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
         for axis, metric in zip(axes[0], HEADLINE_METRICS, strict=True):
             for (trained, untrained), colour in zip(pairs, colours(), strict=False):
                 layers = list(range(len(trained.layers)))
-                found = [trained.score(EXPLAINER, metric, layer) for layer in layers]
-                means = [estimate.mean for estimate in found]
+                estimates = [trained.score(EXPLAINER, metric, layer) for layer in layers]
+                means = [estimate.mean for estimate in estimates]
                 axis.plot(layers, means, "o-", color=colour, label=trained.name)
-                lows, highs = [estimate.low for estimate in found], [estimate.high for estimate in found]
+                lows, highs = [estimate.low for estimate in estimates], [estimate.high for estimate in estimates]
                 axis.errorbar(
                     layers, means, np.abs(np.array([lows, highs]) - means), color=colour, capsize=3, fmt="none"
                 )
@@ -69,7 +69,7 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
                 title=metric,
                 xlabel="layer",
                 ylabel="mean score",
-                xticks=range(max(len(one.layers) for one, _ in pairs)),
+                xticks=range(max(len(model.layers) for model, _ in pairs)),
                 ylim=(0, 1),
             )
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)

@@ -86,8 +86,8 @@ class Measured:
 
     def rows(self, explainer: str, metric: str, layer: int | None) -> np.ndarray:
         """Which rows of `units` are of this explainer, metric and layer; of all layers with None."""
-        found = (self.units["explainer"] == explainer) & (self.units["metric"] == metric)
-        return found if layer is None else found & (self.units["layer"] == layer)
+        rows = (self.units["explainer"] == explainer) & (self.units["metric"] == metric)
+        return rows if layer is None else rows & (self.units["layer"] == layer)
 
     def has(self, explainer: str, metric: str) -> bool:
         """Whether this was measured."""
@@ -135,8 +135,8 @@ class Measured:
     def statistic(self, name: str, layer: int | None) -> float:
         """The mean of a statistic of the score half over units that have it; NaN where there is none."""
         layers = range(len(self.layers)) if layer is None else [layer]
-        found = np.concatenate([read_units(self.records, at, "score")[name] for at in layers])
-        known = found[~np.isnan(found)]
+        values = np.concatenate([read_units(self.records, at, "score")[name] for at in layers])
+        known = values[~np.isnan(values)]
         return float(known.mean()) if len(known) else float("nan")
 
     @cached_property
@@ -151,8 +151,8 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def difference(one: Measured, other: Measured, explainer: str, metric: str) -> Estimate:
+def difference(first: Measured, second: Measured, explainer: str, metric: str) -> Estimate:
     """How much higher the first model scores, over all layers, documents drawn alike for both."""
-    mean = one.mean(explainer, metric, None) - other.mean(explainer, metric, None)
-    replicates = one.replicates(explainer, metric, None) - other.replicates(explainer, metric, None)
+    mean = first.mean(explainer, metric, None) - second.mean(explainer, metric, None)
+    replicates = first.replicates(explainer, metric, None) - second.replicates(explainer, metric, None)
     return Estimate.of(mean, replicates)

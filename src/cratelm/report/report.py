@@ -130,11 +130,11 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
 
 
 def _figures(pairs: Sequence[Pair]) -> dict[str, str]:
-    found = {"Score by layer": layer_curves(pairs)}
+    figures = {"Score by layer": layer_curves(pairs)}
     if any(trained.saes for trained, _ in pairs):
-        found["Interpretability against loss paid"] = loss_paid(pairs)
+        figures["Interpretability against loss paid"] = loss_paid(pairs)
     models = [pair for pair in pairs if not pair[0].saes]
-    return found | {
+    return figures | {
         "Loss": loss_curves(models),
         "Spread of scores": score_histograms([trained for trained, _ in pairs]),
     }
