@@ -150,8 +150,8 @@ def _measured(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress
 def _along_the_training(measured: Mapping[str, Measured], tokens: Artifact, progress: Progress) -> dict[Key, Value]:
     """The model's numbers at every point of its training."""
     numbers: dict[Key, Value] = {}
-    for share, of in measured.items():
-        numbers |= _stage(of, share, tokens, progress)
+    for share, at_stage in measured.items():
+        numbers |= _stage(at_stage, share, tokens, progress)
     return numbers
 
 
@@ -184,7 +184,7 @@ def _read_off(measured: Measured, source: str, share: str) -> dict[Key, Value]:
     for (explainer, metric), layer in product(_endpoints(), layers):
         keyed |= _score(measured, source, share, explainer, metric, layer)
     for layer in layers:
-        keyed |= {Key(of, source, share, layer=_named(layer)): measured.statistic(of, layer) for of in STATISTICS}
+        keyed |= {Key(name, source, share, layer=_named(layer)): measured.statistic(name, layer) for name in STATISTICS}
     for layer in layers[:-1]:
         keyed[Key("histogram", source, share, layer=_named(layer))] = _histogram(measured, layer)
     return keyed
@@ -195,7 +195,10 @@ def _by_layer(rows: Sequence[Mapping[str, Any]], source: str, share: str) -> dic
     keyed: dict[Key, Value] = {}
     for row in rows:
         inner = {
-            f"{name}.{part}": of for name, value in row.items() if isinstance(value, dict) for part, of in value.items()
+            f"{name}.{part}": part_value
+            for name, value in row.items()
+            if isinstance(value, dict)
+            for part, part_value in value.items()
         }
         for name, value in {**row, **inner}.items():
             if name != "layer" and not isinstance(value, str | dict):
@@ -222,9 +225,9 @@ def _measure_autoencoders(
     cell: Cell, name: str, model: Artifact, tokens: Artifact, work: Path, measuring: Path, progress: Progress
 ) -> dict[Key, Value]:
     """What the autoencoders of a dictionary cost the model, and their latents measured as its units are."""
-    study, of = cell.study(), f"{cell.name}+sae-{name}"
-    saes = train_saes(study.saes.dictionary(name, cell.seed), model, tokens, work / "models" / of, progress)
-    measured = replace(_measured(cell, saes, tokens, measuring / of, progress), model=model, saes=saes)
+    study, sae_name = cell.study(), f"{cell.name}+sae-{name}"
+    saes = train_saes(study.saes.dictionary(name, cell.seed), model, tokens, work / "models" / sae_name, progress)
+    measured = replace(_measured(cell, saes, tokens, measuring / sae_name, progress), model=model, saes=saes)
     return _read_off(measured, name, END) | _by_layer(autoencoder_rows([(measured, measured)]), name, END)
 
 
@@ -254,13 +257,13 @@ def _score(
     measured: Measured, source: str, share: str, explainer: str, metric: str, layer: int | None
 ) -> dict[Key, Value]:
     """A mean over units, its shuffled control, and its interval where there is one."""
-    found = {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
+    values = {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
     if explainer in EXPLAINERS and metric in ENDPOINT_METRICS:
         interval = measured.score(explainer, metric, layer)
-        found |= {"low": interval.low, "high": interval.high}
+        values |= {"low": interval.low, "high": interval.high}
         lacking = ("dead", "silent", "constant")
-        found |= {status: measured.share(explainer, metric, layer, status) for status in lacking}
-    return {Key(name, source, share, explainer, metric, _named(layer)): value for name, value in found.items()}
+        values |= {status: measured.share(explainer, metric, layer, status) for status in lacking}
+    return {Key(name, source, share, explainer, metric, _named(layer)): value for name, value in values.items()}
 
 
 def _named(layer: int | None) -> str:

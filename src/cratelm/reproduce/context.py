@@ -53,21 +53,21 @@ class Design:
 
 def designs(results: Results) -> list[Design]:
     """All that were run."""
-    found = []
+    every_design = []
     for model in results.values("model"):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells:
             numbers = (loss, statistic("token_share"), of_scored("table", "random-only"))
-            found.append(Design(model, *(mean(cells, number) for number in numbers)))
-    return found
+            every_design.append(Design(model, *(mean(cells, number) for number in numbers)))
+    return every_design
 
 
-def on_token_share(found: Sequence[Design]) -> str:
+def on_token_share(every_design: Sequence[Design]) -> str:
     """What of CRATE's lead over GPT-2 the other designs' token shares account for, in words; the pair's windowed forms,
     made to differ in token share, are not among them."""
-    pair = {design.model: design for design in found if design.model in PAIR}
+    pair = {design.model: design for design in every_design if design.model in PAIR}
     kept = {windowed(model, window) for model in PAIR for window in (None, *WINDOWS)}
-    others = [design for design in found if design.model not in kept]
+    others = [design for design in every_design if design.model not in kept]
     if len(others) < NEEDED or len(pair) < len(PAIR):
         return f"It takes {NEEDED} designs beside the pair to say more; {len(others)} have been run."
     shares, losses, scores = (
@@ -212,10 +212,10 @@ def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable
     """
     figure, axes = new_figure(columns=2, height=4.2)
     for panel, (axis, label) in enumerate(zip(axes[0], up, strict=True)):
-        for number, ((model, point), colour) in enumerate(zip(points.items(), colours(), strict=False), 1):
+        for design_number, ((model, point), colour) in enumerate(zip(points.items(), colours(), strict=False), 1):
             at = (point[0], point[1 + panel])
-            axis.plot(*at, "o", color=colour, label=f"{number} {model}")
-            axis.annotate(str(number), at, xytext=(4, 3), textcoords="offset points", fontsize=8)
+            axis.plot(*at, "o", color=colour, label=f"{design_number} {model}")
+            axis.annotate(str(design_number), at, xytext=(4, 3), textcoords="offset points", fontsize=8)
         axis.set(xlabel=across, ylabel=label)
     if points:
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
@@ -224,7 +224,7 @@ def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable
 
 def draw_context(results: Results) -> str:
     """The primary score and the validation loss over the token share, a dot a design."""
-    points = {of.model: (of.token_share, of.score, of.loss) for of in designs(results)}
+    points = {design.model: (design.token_share, design.score, design.loss) for design in designs(results)}
     return _numbered(points, "token share", ("random-only of units scored", "validation loss, nats a token"))
 
 

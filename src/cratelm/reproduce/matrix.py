@@ -219,11 +219,11 @@ def plan_paper() -> list[dict[str, Any]]:
     """A row for each model of the paper: hours to train and to record it, and dollars, by hardware."""
     rows = []
     for cell in paper():
-        found = _planned(cell)
+        planned = _planned(cell)
         points = 2 + len(cell.study().training.snapshot_shares)  # the beginning and the end as well
-        recording = found["forward_flops_per_token"] * RECORDED * (READINGS * points + PAPER_READINGS)
+        recording = planned["forward_flops_per_token"] * RECORDED * (READINGS * points + PAPER_READINGS)
         hours = {
-            name: found["hours"][name] + recording / (speed * share) / 3600
+            name: planned["hours"][name] + recording / (speed * share) / 3600
             for name, (speed, share) in HARDWARE.items()
             if name in PRICES
         }
@@ -232,7 +232,7 @@ def plan_paper() -> list[dict[str, Any]]:
             {
                 "size": f"{cell.layers}L",
                 "model": cell.model,
-                "tokens": found["tokens"],
+                "tokens": planned["tokens"],
                 "hours": hours,
                 "dollars": dollars,
             }

@@ -16,7 +16,7 @@ from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
     LESS,
     PRIMARY,
-    Found,
+    Difference,
     Number,
     Results,
     Table,
@@ -46,7 +46,7 @@ from cratelm.score.registry import HEADLINE_METRICS
 
 SCORES: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in HEADLINE_METRICS}
 SHARE: dict[str, Number] = {"token share": statistic("token_share")}
-BY_EXPLAINER = {of: score(of, "random-only") for of in (*EXPLAINERS, CEILING)} | SHARE
+BY_EXPLAINER = {explainer: score(explainer, "random-only") for explainer in (*EXPLAINERS, CEILING)} | SHARE
 AMOUNTS = ("random-only", WHOLE_TEXT.name)
 """Metrics that take few excerpts of a unit, and all of the text."""
 
@@ -76,9 +76,9 @@ def by_amount_of_text(results: Results) -> Table:
     """Each layer by both metrics, and CRATE minus GPT-2 and its latents, of cells that have both."""
     rows = []
     for corpus, layers, cells in pairs(results):
-        crate, gpt2 = ([cell for cell in of if _has_whole_text(cell, MODEL)] for of in cells)
+        crate, gpt2 = ([cell for cell in model_cells if _has_whole_text(cell, MODEL)] for model_cells in cells)
         if crate and gpt2:
-            shown = [row for model, of in zip(PAIR, (crate, gpt2), strict=True) for row in _by_layer(model, of, layers)]
+            shown = [*_by_layer("crate", crate, layers), *_by_layer("gpt2", gpt2, layers)]
             shown += [*_latents(gpt2), *_differences(crate, gpt2)]
             rows += [[corpus, str(layers), *row] for row in shown]
     return ["corpus", "L", "units of", "layer", "seeds", "firing rate", *AMOUNTS], rows
@@ -87,7 +87,7 @@ def by_amount_of_text(results: Results) -> Table:
 def _by_layer(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]:
     rows = []
     for layer in (*range(layers), "all"):
-        numbers: list[Number] = [statistic("firing_rate", layer), *(score("table", of, layer) for of in AMOUNTS)]
+        numbers = [statistic("firing_rate", layer), *(score("table", metric, layer) for metric in AMOUNTS)]
         rows.append([model, str(layer), str(len(cells)), *means(cells, numbers)])
     return rows
 
@@ -95,25 +95,27 @@ def _by_layer(model: str, cells: Sequence[Result], layers: int) -> list[list[str
 def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
     rows = []
     for name, cells in _with_latents(gpt2).items():
-        numbers = [latents_statistic(name, "firing_rate"), *(latents(name, of) for of in AMOUNTS)]
+        numbers = [latents_statistic(name, "firing_rate"), *(latents(name, metric) for metric in AMOUNTS)]
         rows.append([f"gpt2's latents, {name}", "all", str(len(cells)), *means(cells, numbers)])
     return rows
 
 
 def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
-    named: dict[str, list[Found]] = {LESS: [paired(crate, gpt2, score("table", of)) for of in AMOUNTS]}
-    named[f"{LESS}, of equal token share"] = [paired_matched(crate, gpt2, of, ("token_share",))[0] for of in AMOUNTS]
+    named: dict[str, list[Difference]] = {LESS: [paired(crate, gpt2, score("table", metric)) for metric in AMOUNTS]}
+    named[f"{LESS}, of equal token share"] = [
+        paired_matched(crate, gpt2, metric, ("token_share",))[0] for metric in AMOUNTS
+    ]
     for name, cells in _with_latents(gpt2).items():
         named[f"{LESS}'s latents, {name}"] = [
-            paired_between(crate, score("table", of), cells, latents(name, of)) for of in AMOUNTS
+            paired_between(crate, score("table", metric), cells, latents(name, metric)) for metric in AMOUNTS
         ]
-    return [[name, "all", str(of[0].seeds), "–", *map(with_interval, of)] for name, of in named.items()]
+    return [[name, "all", str(less[0].seeds), "–", *map(with_interval, less)] for name, less in named.items()]
 
 
 def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
     """By dictionary, the cells whose latents were measured on the whole half."""
-    found = {name: [cell for cell in cells if _has_whole_text(cell, name)] for name in dictionaries(cells)}
-    return {name: cells for name, cells in found.items() if cells}
+    by_dictionary = {name: [cell for cell in cells if _has_whole_text(cell, name)] for name in dictionaries(cells)}
+    return {name: cells for name, cells in by_dictionary.items() if cells}
 
 
 def _has_whole_text(cell: Result, source: str) -> bool:
@@ -132,19 +134,19 @@ def reasons(results: Results) -> Table:
     rows = []
     for corpus, layers, cells in pairs(results):
         named = [corpus, str(layers)]
-        rows += [[*named, model, *_with_controls(of)] for model, of in zip(PAIR, cells, strict=True)]
-        for how, of in (("", score), (", above the control", above_control)):
-            less = [with_interval(paired(*cells, of("table", metric))) for metric in BEYOND]
-            rate = with_interval(paired(*cells, statistic("firing_rate"))) if of is score else ""
+        rows += [[*named, model, *_with_controls(model_cells)] for model, model_cells in zip(PAIR, cells, strict=True)]
+        for how, number_of in (("", score), (", above the control", above_control)):
+            less = [with_interval(paired(*cells, number_of("table", metric))) for metric in BEYOND]
+            rate = with_interval(paired(*cells, statistic("firing_rate"))) if number_of is score else ""
             rows.append([*named, f"{LESS}{how}", *less, rate])
     return ["corpus", "L", "model", *BEYOND, "firing rate"], rows
 
 
 def _with_controls(cells: Sequence[Result]) -> list[str]:
     """Means over seeds, in brackets those of another unit's explanation."""
-    of = [(mean(cells, score("table", metric)), mean(cells, shuffled("table", metric))) for metric in BEYOND]
-    found = [f"{decimal(value)} ({decimal(control)})" for value, control in of]
-    return [*found, decimal(mean(cells, statistic("firing_rate")))]
+    with_control = [(mean(cells, score("table", metric)), mean(cells, shuffled("table", metric))) for metric in BEYOND]
+    shown = [f"{decimal(value)} ({decimal(control)})" for value, control in with_control]
+    return [*shown, decimal(mean(cells, statistic("firing_rate")))]
 
 
 def autoencoders(results: Results) -> Table:
@@ -197,8 +199,8 @@ def draw_layers(results: Results) -> str:
                 panel.plot(values, marker="o", color=colour, label=model)
             for dictionary, style in zip(dictionaries(cells), ("--", ":"), strict=False):
                 fitted = [cell for cell in cells if cell.get("autoencoders")]
-                of = [mean(fitted, latents(dictionary, metric, layer)) for layer in range(layers)]
-                panel.plot(of, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
+                of_latents = [mean(fitted, latents(dictionary, metric, layer)) for layer in range(layers)]
+                panel.plot(of_latents, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
         panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers))
     named = {text: line for panel in axes.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     if named:

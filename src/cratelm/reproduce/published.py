@@ -45,8 +45,8 @@ def published() -> dict[str, Any]:
 
 def published_layers(metric: str, model: str, size: str) -> np.ndarray:
     """The scores of all layers, x 100: (layers,), NaN where a value was not published, empty where none was."""
-    found = published()["scores"][metric].get(model, {}).get(size, [])
-    return np.array(found, dtype=np.float64)
+    scores = published()["scores"][metric].get(model, {}).get(size, [])
+    return np.array(scores, dtype=np.float64)
 
 
 def as_printed(metric: str, model: str, size: str) -> tuple[float, float]:
@@ -102,8 +102,8 @@ def _counted(cells: Sequence[Result]) -> list[list[str]]:
     for cell in cells:
         if "ngrams" in cell:
             corpus, tokens = cell["cell"]["corpus"], f"{cell['train_tokens']:,}"
-            named = {"bigram counts": cell["ngrams"]["2"], "trigram counts": cell["ngrams"]["3"]}
-            return [[corpus, "–", of, "–", tokens, "1.00", decimal(nats), "–", "–"] for of, nats in named.items()]
+            losses = {"bigram counts": cell["ngrams"]["2"], "trigram counts": cell["ngrams"]["3"]}
+            return [[corpus, "–", name, "–", tokens, "1.00", decimal(nats), "–", "–"] for name, nats in losses.items()]
     return []
 
 
@@ -115,8 +115,11 @@ def over_layers(results: Results) -> Table:
         if cells:
             ours = [
                 text
-                for of in (score, paper_score)
-                for text in (f"{mean(cells, of('table', metric)):.3f}", decimal(mean(cells, variance(metric, of)), 5))
+                for of_layers in (score, paper_score)
+                for text in (
+                    f"{mean(cells, of_layers('table', metric)):.3f}",
+                    decimal(mean(cells, variance(metric, of_layers)), 5),
+                )
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
     missing = [size for size in LEFT_OUT if not results.main(group="sizes", layers=int(size.rstrip("L")))]
@@ -131,7 +134,7 @@ def _printed(metric: str, model: str, size: str) -> list[str]:
     shown = [f"{value:.2f}" for value in as_printed(metric, model, size)]
     whole = with_every_layer(metric, model, size)
     if size in LEFT_OUT and all(map(math.isfinite, whole)):
-        return [f"{one}; with the last layer {other:.2f}" for one, other in zip(shown, whole, strict=True)]
+        return [f"{value}; with the last layer {with_last:.2f}" for value, with_last in zip(shown, whole, strict=True)]
     return shown
 
 
@@ -140,9 +143,9 @@ def vocabulary(results: Results) -> Table:
     numbers = {"random-only, table": PRIMARY, "loss, nats": loss, "token share": statistic("token_share")}
     rows = []
     for tokenizer in results.values("tokenizer"):
-        found = [results.of(corpus=results.corpus, tokenizer=tokenizer, layers=DESIGNS_AT, model=m) for m in PAIR]
-        if all(found):
-            for model, cells in zip(PAIR, found, strict=True):
+        by_model = [results.of(corpus=results.corpus, tokenizer=tokenizer, layers=DESIGNS_AT, model=m) for m in PAIR]
+        if all(by_model):
+            for model, cells in zip(PAIR, by_model, strict=True):
                 rows.append([tokenizer, model, *means(cells, [*numbers.values()])])
     return ["tokenizer", "model", *numbers], rows
 
