@@ -72,11 +72,11 @@ class StudyConfig(Configuration):
 
 def _require_compared(explainers: str, metrics: str) -> None:
     """Refuse a study without what its report compares, before hours go into it."""
-    missing = set(COMPARED) - {one.name for one in explainers_named(explainers)}
-    missing |= set(HEADLINE_METRICS) - {one.name for one in metrics_named(metrics)}
+    missing = set(COMPARED) - {explainer.name for explainer in explainers_named(explainers)}
+    missing |= set(HEADLINE_METRICS) - {metric.name for metric in metrics_named(metrics)}
     if missing:
         raise InputError(f"a study's report compares by {', '.join(sorted(missing))}: name them among the others.")
-    if any(one.in_words for one in explainers_named(explainers)):
+    if any(explainer.in_words for explainer in explainers_named(explainers)):
         raise InputError("a study is explained in words where --llm names a language model: leave llm out.")
 
 

@@ -55,9 +55,9 @@ def average_ranks(group: np.ndarray, values: np.ndarray) -> np.ndarray:
     begins = np.r_[True, g[1:] != g[:-1]]
     tie = np.cumsum(begins | np.r_[True, v[1:] != v[:-1]]) - 1
     place = places_in_sorted(g) + 1
-    found = np.empty(len(order))
-    found[order] = (np.bincount(tie, place) / np.bincount(tie))[tie]
-    return found
+    ranks = np.empty(len(order))
+    ranks[order] = (np.bincount(tie, place) / np.bincount(tie))[tie]
+    return ranks
 
 
 def places_in_sorted(group: np.ndarray) -> np.ndarray:
@@ -70,9 +70,9 @@ def places_in_sorted(group: np.ndarray) -> np.ndarray:
 def places_in_group(group: np.ndarray) -> np.ndarray:
     """How many rows of the same group precede each row; `group` (rows,) in any order."""
     order = np.argsort(group, kind="stable")
-    found = np.empty(len(group), np.int64)
-    found[order] = places_in_sorted(group[order])
-    return found
+    places = np.empty(len(group), np.int64)
+    places[order] = places_in_sorted(group[order])
+    return places
 
 
 def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -83,10 +83,10 @@ def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray
     if len(items) < 2:
         raise ValueError("a derangement needs two items or more")
     circle = generator.permutation(len(items))
-    found = np.empty_like(items)
+    deranged = np.empty_like(items)
     # A circle moved by one maps nothing to itself.
-    found[circle] = items[np.roll(circle, 1)]
-    return found
+    deranged[circle] = items[np.roll(circle, 1)]
+    return deranged
 
 
 # Bootstrap intervals (Efron 1979, percentile method)
@@ -110,11 +110,11 @@ def _between(ascending: np.ndarray, last: np.ndarray, share: float) -> np.ndarra
     """The value at a share of the way from the first of each row to its last, by a straight line between two."""
     place = share * np.maximum(last, 0)
     below = np.floor(place).astype(np.int64)
-    one, other = (
+    lower, upper = (
         np.take_along_axis(ascending, at[..., None], axis=-1)[..., 0]
         for at in (below, np.minimum(below + 1, np.maximum(last, 0)))
     )
-    return one + (place - below) * (other - one)
+    return lower + (place - below) * (upper - lower)
 
 
 def ratio_interval(numerators: np.ndarray, denominators: np.ndarray, seed: int, replicates: int = 1000) -> list[float]:
