@@ -30,20 +30,20 @@ from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.models.subject import model_folder, open_subject
 from cratelm.progress import Progress
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.report.autoencoders import autoencoder_rows
 from cratelm.report.measured import Measured
-from cratelm.report.rows import CEILING, EXPLAINER
 from cratelm.reproduce.examples import measure_examples
 from cratelm.reproduce.matching import MEASURED_ON, unit_numbers
-from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
-from cratelm.reproduce.store import ALL, END, MODEL, PAPER, Key, Result, Value, read_cell, write_cell
+from cratelm.reproduce.matrix import BEYOND, CEILING, EXPLAINERS, Cell
+from cratelm.reproduce.store import ALL, END, MODEL, PAPER_SOURCE, Key, Result, Value, read_cell, write_cell
 from cratelm.sae.open import load_network
 from cratelm.sae.train import train_saes
 from cratelm.score.config import ScoreConfig
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
-from cratelm.score.registry import ENDPOINT_METRICS, HEADLINE_METRICS
+from cratelm.score.registry import ENDPOINT_METRICS
 from cratelm.score.score import score
 from cratelm.score.scored import DOCUMENTS
 from cratelm.stages import threads
@@ -213,11 +213,11 @@ def _measure_as_the_paper(
     study = cell.study()
     recording = replace(study.records, protocol="paper")
     explaining = replace(study.explain, explainer=",".join(EXPLAINERS))
-    scoring = replace(study.score, metric=",".join(HEADLINE_METRICS))
+    scoring = replace(study.score, metric=",".join(PAPER_METRICS))
     measured = _units(recording, explaining, scoring, model, tokens, out, progress)
     keyed: dict[Key, Value] = {}
-    for asked in product(EXPLAINERS, HEADLINE_METRICS, [*range(len(measured.layers)), None]):
-        keyed |= _score(measured, PAPER, END, *asked)
+    for asked in product(EXPLAINERS, PAPER_METRICS, [*range(len(measured.layers)), None]):
+        keyed |= _score(measured, PAPER_SOURCE, END, *asked)
     return keyed
 
 
@@ -248,9 +248,9 @@ def _units(
 
 
 def _endpoints() -> list[tuple[str, str]]:
-    of_tables = [(explainer, metric) for explainer in EXPLAINERS for metric in (*HEADLINE_METRICS, *BEYOND)]
-    ceiling = [(CEILING, metric) for metric in HEADLINE_METRICS[:2]]
-    return [*of_tables, *ceiling, *((explainer, WHOLE_TEXT.name) for explainer in (EXPLAINER, CEILING))]
+    of_tables = [(explainer, metric) for explainer in EXPLAINERS for metric in (*PAPER_METRICS, *BEYOND)]
+    ceiling = [(CEILING, metric) for metric in PAPER_METRICS[:2]]
+    return [*of_tables, *ceiling, *((explainer, WHOLE_TEXT.name) for explainer in (ENDPOINT.explainer, CEILING))]
 
 
 def _score(
@@ -276,11 +276,11 @@ def _documents_drawn(measured: Measured) -> dict[Key, Value]:
         Key("draws", explainer=explainer, metric=metric, layer=ALL): [
             round(float(value), 6) for value in measured.replicates(explainer, metric, None, DOCUMENTS)[:DRAWN]
         ]
-        for explainer, metric in product(EXPLAINERS, HEADLINE_METRICS)
+        for explainer, metric in product(EXPLAINERS, PAPER_METRICS)
     }
 
 
 def _histogram(measured: Measured, layer: int | None) -> list[float]:
     """How many units have which random-only score by `table`."""
-    scores = measured.units["score"][measured.rows("table", "random-only", layer)]
+    scores = measured.units["score"][measured.rows(*ENDPOINT, layer)]
     return np.histogram(scores, BINS)[0].tolist()

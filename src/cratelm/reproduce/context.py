@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.report.figures import colours, new_figure, svg
 from cratelm.reproduce.matching import paired_matched
 from cratelm.reproduce.matrix import ABLATIONS, DESIGNS_AT, PAIR, WINDOWS, windowed
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
+    ENDPOINT_NAME,
+    ENDPOINT_SCORE,
     LESS,
-    PRIMARY,
     Number,
     Results,
     Table,
@@ -34,7 +36,6 @@ from cratelm.reproduce.results import (
     with_interval,
 )
 from cratelm.reproduce.store import ALL, Result
-from cratelm.score.registry import HEADLINE_METRICS
 
 NEEDED = 5
 """Designs beside the two, below which nothing is fitted."""
@@ -57,7 +58,7 @@ def designs(results: Results) -> list[Design]:
     for model in results.values("model"):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells:
-            numbers = (loss, statistic("token_share"), of_scored("table", "random-only"))
+            numbers = (loss, statistic("token_share"), of_scored(*ENDPOINT))
             every_design.append(Design(model, *(mean(cells, number) for number in numbers)))
     return every_design
 
@@ -84,11 +85,12 @@ leads GPT-2 by {lead:+.3f} in score and by {more:+.3f} in token share: by that l
 and going together is not causing."""
 
 
-NUMBERS: dict[str, Number] = {
-    "token share": statistic("token_share"),
-    "random-only": PRIMARY,
-    **{metric: score("table", metric) for metric in HEADLINE_METRICS if metric != "random-only"},
+SCORES: dict[str, Number] = {
+    ENDPOINT.metric: ENDPOINT_SCORE,
+    **{metric: score(ENDPOINT.explainer, metric) for metric in PAPER_METRICS if metric != ENDPOINT.metric},
 }
+"""The primary one first."""
+NUMBERS: dict[str, Number] = {"token share": statistic("token_share"), **SCORES}
 HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of units of equal token share", "matched"]
 WHOLE = "all before"
 
@@ -140,7 +142,7 @@ def _compared(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]
         return []
     rows = [[model, *_row(cells), "", ""] for model, cells in zip(PAIR, (crate, gpt2), strict=True)]
     more_loss, *less = (with_interval(paired(crate, gpt2, number)) for number in (loss, *NUMBERS.values()))
-    alike, share = paired_matched(crate, gpt2, "random-only", ["token_share"])
+    alike, share = paired_matched(crate, gpt2, ENDPOINT.metric, ["token_share"])
     return [*rows, [LESS, more_loss, "", *less, with_interval(alike), decimal(share, 2)]]
 
 
@@ -154,16 +156,14 @@ def ablations(results: Results) -> Table:
     for model in (*PAIR, *ABLATIONS, *results.values("model")):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells and not any(row[0] == model for row in rows):
-            dead = keyed("dead", ALL, "table", "random-only")
-            numbers = (PRIMARY, score("table", "top-and-random"))
-            numbers += (score("table", "anthropic"), statistic("token_share"))
+            dead = keyed("dead", ALL, *ENDPOINT)
+            numbers = (*SCORES.values(), statistic("token_share"))
             shown = [decimal(mean(cells, number)) for number in numbers]
-            less = [with_interval(paired(cells, gpt2, number)) for number in (loss, PRIMARY)]
+            less = [with_interval(paired(cells, gpt2, number)) for number in (loss, ENDPOINT_SCORE)]
             less = ["", ""] if model == "gpt2" else less
             rows.append([model, *over_seeds(cells, loss), *shown, decimal(mean(cells, dead)), *less])
     rows.sort(key=lambda row: float(row[1].split()[0]))
-    heads = ["random-only", "top-and-random", "anthropic", "token share", "dead"]
-    heads += ["nats minus gpt2's", "random-only minus gpt2's"]
+    heads = [*SCORES, "token share", "dead", "nats minus gpt2's", f"{ENDPOINT.metric} minus gpt2's"]
     return ["model", "nats a token", "seeds", *heads], rows
 
 
@@ -191,13 +191,13 @@ def _paid_and_got(results: Results) -> dict[str, tuple[float, float]]:
     for model in results.values("model"):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells:
-            points[model] = (mean(cells, loss), mean(cells, PRIMARY))
+            points[model] = (mean(cells, loss), mean(cells, ENDPOINT_SCORE))
     return points
 
 
 def draw_frontier(results: Results) -> str:
     """What is paid against what is got: the primary score and the token share over the loss."""
-    points, numbers = {}, {"random-only, table": PRIMARY, "token share": statistic("token_share")}
+    points, numbers = {}, {ENDPOINT_NAME: ENDPOINT_SCORE, "token share": statistic("token_share")}
     for model in results.values("model"):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from cratelm.artifacts import Artifact
 from cratelm.corpus.tokenizer import token_texts
 from cratelm.corpus.tokens import read_tokenizer
+from cratelm.protocols import ENDPOINT
 from cratelm.records.store import read_units
 from cratelm.report.cards import Card, Token, make_card
 from cratelm.report.measured import Measured
@@ -61,7 +62,7 @@ def _drawn(measured: Measured, seed: int) -> list[Unit]:
 
 def _best(measured: Measured) -> list[Unit]:
     units = measured.units
-    rows = np.flatnonzero(measured.rows("table", "random-only", None) & (units["status"] == "scored"))
+    rows = np.flatnonzero(measured.rows(*ENDPOINT, None) & (units["status"] == "scored"))
     order = np.lexsort((units["unit"][rows], units["layer"][rows], -units["score"][rows]))[:BEST]
     return [(int(units["layer"][row]), int(units["unit"][row])) for row in rows[order]]
 

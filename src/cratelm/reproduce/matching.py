@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.records.store import read_units
 from cratelm.report.measured import Measured
 from cratelm.reproduce.page import Comparison
@@ -29,7 +30,6 @@ from cratelm.reproduce.results import (
 )
 from cratelm.reproduce.store import Result, Units, rounded
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
-from cratelm.score.registry import HEADLINE_METRICS
 
 EDGES = {"token_share": np.arange(1, 20) / 20, "firing_rate": 10.0 ** np.arange(-4, 0, 0.5)}
 """Between bins: token shares by twentieths, firing rates by half powers of ten."""
@@ -47,14 +47,14 @@ def unit_numbers(measured: Measured) -> Units:
     columns: Units = {"layer": [layer for layer in layers for _ in range(measured.layers[layer])]}
     for name in EDGES:
         columns[name] = _plain(np.concatenate([read_units(measured.records, at, MEASURED_ON)[name] for at in layers]))
-    for metric in (*HEADLINE_METRICS, WHOLE_TEXT.name):
+    for metric in (*PAPER_METRICS, WHOLE_TEXT.name):
         columns[metric] = _plain(np.concatenate([_scores(measured, metric, at) for at in layers]))
     return columns
 
 
 def _scores(measured: Measured, metric: str, layer: int) -> np.ndarray:
     """A layer's units' scores by `table`, NaN where there is none: (units,)."""
-    rows = np.flatnonzero(measured.rows("table", metric, layer) & (measured.units["status"] == "scored"))
+    rows = np.flatnonzero(measured.rows(ENDPOINT.explainer, metric, layer) & (measured.units["status"] == "scored"))
     scores = np.full(measured.layers[layer], np.nan)
     scores[measured.units["unit"][rows]] = measured.units["score"][rows]
     return scores
@@ -174,7 +174,7 @@ def by_metric(results: Results) -> Table:
     rows = [
         [corpus, str(layers), metric, *_less(*cells, metric)]
         for corpus, layers, cells in pairs(results)
-        for metric in HEADLINE_METRICS
+        for metric in PAPER_METRICS
     ]
     return ["corpus", "L", "metric", *HEAD], [row for row in rows if _any(row)]
 
@@ -186,7 +186,7 @@ def by_model(results: Results) -> Table:
         at = {"corpus": corpus, "layers": layers, "tokenizer": results.tokenizer}
         pair = results.of(model=model, **at), results.of(model="gpt2", **at)
         if model != "gpt2":
-            rows.append([corpus, str(layers), model, *_less(*pair, "random-only")])
+            rows.append([corpus, str(layers), model, *_less(*pair, ENDPOINT.metric)])
     return ["corpus", "L", "model", *HEAD], [row for row in rows if _any(row)]
 
 
@@ -196,16 +196,16 @@ def by_layer(results: Results) -> Table:
     deepest = max((layers for _, layers, _ in pairs(results)), default=1)
     for corpus, layers, (crate, gpt2) in pairs(results):
         for layer in (*range(layers), "all") if layers > 1 else ():
-            numbers = (score("table", "random-only", layer), *(statistic(name, layer) for name in BOTH))
+            numbers = (score(*ENDPOINT, layer), *(statistic(name, layer) for name in BOTH))
             shown = [decimal(mean(gpt2, number)) for number in numbers]
             theirs = of_layer(gpt2, layer)
             matches = [
-                paired_matched(of_layer(crate, at), theirs, "random-only", BOTH[:1]) for at in (*range(layers), "all")
+                paired_matched(of_layer(crate, at), theirs, ENDPOINT.metric, BOTH[:1]) for at in (*range(layers), "all")
             ]
             less = [with_interval(difference) for difference, _ in matches]
             less[-1:-1] = ["–"] * (deepest - layers)
             rows.append([corpus, str(layers), str(layer), *shown, *less, decimal(matches[-1][1], 2)])
-    heads = ["random-only", "token share", "firing rate", *(f"CRATE's layer {at}" for at in range(deepest))]
+    heads = [ENDPOINT.metric, "token share", "firing rate", *(f"CRATE's layer {at}" for at in range(deepest))]
     return ["corpus", "L", "GPT-2's layer", *heads, "all of CRATE's", "matched"], [row for row in rows if _any(row[2:])]
 
 
@@ -217,7 +217,7 @@ def _less(first: Sequence[Result], second: Sequence[Result], metric: str) -> lis
         difference, share = paired_matched(first, second, metric, by)
         shown += [with_interval(difference), decimal(share, 2)]
         shown += [with_interval(paired_adjusted(first, second, metric, by))]
-    return [with_interval(paired(first, second, of_scored("table", metric))), *shown]
+    return [with_interval(paired(first, second, of_scored(ENDPOINT.explainer, metric))), *shown]
 
 
 def _any(row: Sequence[str]) -> bool:

@@ -7,15 +7,16 @@ from itertools import product
 import numpy as np
 from matplotlib.axes import Axes
 
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.report.figures import COLOURS, new_figure, svg
-from cratelm.report.rows import CEILING
 from cratelm.reproduce.cell import BINS
 from cratelm.reproduce.matching import paired_matched
-from cratelm.reproduce.matrix import BEYOND, DESIGNS_AT, EXPLAINERS, PAIR
+from cratelm.reproduce.matrix import BEYOND, CEILING, DESIGNS_AT, EXPLAINERS, PAIR
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
+    ENDPOINT_NAME,
+    ENDPOINT_SCORE,
     LESS,
-    PRIMARY,
     Difference,
     Number,
     Results,
@@ -42,18 +43,24 @@ from cratelm.reproduce.results import (
 )
 from cratelm.reproduce.store import ALL, END, MODEL, Key, Result
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
-from cratelm.score.registry import HEADLINE_METRICS
 
-SCORES: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in HEADLINE_METRICS}
+SCORES: dict[str, Number] = {
+    f"{metric}, {ENDPOINT.explainer}": score(ENDPOINT.explainer, metric) for metric in PAPER_METRICS
+}
 SHARE: dict[str, Number] = {"token share": statistic("token_share")}
-BY_EXPLAINER = {explainer: score(explainer, "random-only") for explainer in (*EXPLAINERS, CEILING)} | SHARE
-AMOUNTS = ("random-only", WHOLE_TEXT.name)
+BY_EXPLAINER = {explainer: score(explainer, ENDPOINT.metric) for explainer in (*EXPLAINERS, CEILING)} | SHARE
+AMOUNTS = (ENDPOINT.metric, WHOLE_TEXT.name)
 """Metrics that take few excerpts of a unit, and all of the text."""
 
 
 def differences(results: Results) -> Table:
     """CRATE minus GPT-2 by each metric, paired by seed, and what may lie behind it."""
-    numbers = SCORES | {"random-only, graph": score("graph", "random-only"), "loss, nats": loss} | SHARE
+    beside = {
+        f"{ENDPOINT.metric}, {explainer}": score(explainer, ENDPOINT.metric)
+        for explainer in EXPLAINERS
+        if explainer != ENDPOINT.explainer
+    }
+    numbers = SCORES | beside | {"loss, nats": loss} | SHARE
     rows = [
         [corpus, str(layers), *(with_interval(paired(*pair, number)) for number in numbers.values())]
         for corpus, layers, pair in pairs(results)
@@ -87,7 +94,7 @@ def by_amount_of_text(results: Results) -> Table:
 def _by_layer(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]:
     rows = []
     for layer in (*range(layers), "all"):
-        numbers = [statistic("firing_rate", layer), *(score("table", metric, layer) for metric in AMOUNTS)]
+        numbers = [statistic("firing_rate", layer), *(score(ENDPOINT.explainer, metric, layer) for metric in AMOUNTS)]
         rows.append([model, str(layer), str(len(cells)), *means(cells, numbers)])
     return rows
 
@@ -101,13 +108,15 @@ def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
 
 
 def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
-    named: dict[str, list[Difference]] = {LESS: [paired(crate, gpt2, score("table", metric)) for metric in AMOUNTS]}
+    named: dict[str, list[Difference]] = {
+        LESS: [paired(crate, gpt2, score(ENDPOINT.explainer, metric)) for metric in AMOUNTS]
+    }
     named[f"{LESS}, of equal token share"] = [
         paired_matched(crate, gpt2, metric, ("token_share",))[0] for metric in AMOUNTS
     ]
     for name, cells in _with_latents(gpt2).items():
         named[f"{LESS}'s latents, {name}"] = [
-            paired_between(crate, score("table", metric), cells, latents(name, metric)) for metric in AMOUNTS
+            paired_between(crate, score(ENDPOINT.explainer, metric), cells, latents(name, metric)) for metric in AMOUNTS
         ]
     return [[name, "all", str(less[0].seeds), "–", *map(with_interval, less)] for name, less in named.items()]
 
@@ -119,7 +128,7 @@ def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def _has_whole_text(cell: Result, source: str) -> bool:
-    return Key("score", source, END, "table", WHOLE_TEXT.name, ALL) in cell["numbers"]
+    return Key("score", source, END, ENDPOINT.explainer, WHOLE_TEXT.name, ALL) in cell["numbers"]
 
 
 def by_explainer(results: Results) -> Table:
@@ -136,7 +145,7 @@ def reasons(results: Results) -> Table:
         named = [corpus, str(layers)]
         rows += [[*named, model, *_with_controls(model_cells)] for model, model_cells in zip(PAIR, cells, strict=True)]
         for how, number_of in (("", score), (", above the control", above_control)):
-            less = [with_interval(paired(*cells, number_of("table", metric))) for metric in BEYOND]
+            less = [with_interval(paired(*cells, number_of(ENDPOINT.explainer, metric))) for metric in BEYOND]
             rate = with_interval(paired(*cells, statistic("firing_rate"))) if number_of is score else ""
             rows.append([*named, f"{LESS}{how}", *less, rate])
     return ["corpus", "L", "model", *BEYOND, "firing rate"], rows
@@ -144,7 +153,10 @@ def reasons(results: Results) -> Table:
 
 def _with_controls(cells: Sequence[Result]) -> list[str]:
     """Means over seeds, in brackets those of another unit's explanation."""
-    with_control = [(mean(cells, score("table", metric)), mean(cells, shuffled("table", metric))) for metric in BEYOND]
+    with_control = [
+        (mean(cells, score(ENDPOINT.explainer, metric)), mean(cells, shuffled(ENDPOINT.explainer, metric)))
+        for metric in BEYOND
+    ]
     shown = [f"{decimal(value)} ({decimal(control)})" for value, control in with_control]
     return [*shown, decimal(mean(cells, statistic("firing_rate")))]
 
@@ -156,12 +168,12 @@ def autoencoders(results: Results) -> Table:
         cells = results.main(group="sizes", layers=layers, model=model)
         fitted = [cell for cell in cells if cell.get("autoencoders")]
         for name in fitted[0]["autoencoders"] if fitted else ():
-            pairs = [(latents(name, metric), score("table", metric)) for metric in HEADLINE_METRICS]
+            pairs = [(latents(name, metric), score(ENDPOINT.explainer, metric)) for metric in PAPER_METRICS]
             pairs.append((latents_statistic(name, "token_share"), statistic("token_share")))
             pair = [(mean(fitted, theirs), mean(fitted, own)) for theirs, own in pairs]
             cost = decimal(mean(fitted, delta_loss(name)), 4)
             rows.append([str(layers), model, name, str(len(fitted)), cost, *(f"{a:.3f} ({b:.3f})" for a, b in pair)])
-    return ["L", "model", "dictionary", "seeds", "nats added", *HEADLINE_METRICS, "token share"], rows
+    return ["L", "model", "dictionary", "seeds", "nats added", *PAPER_METRICS, "token share"], rows
 
 
 def by_layer(results: Results) -> Table:
@@ -170,10 +182,10 @@ def by_layer(results: Results) -> Table:
     for layers, model in product(results.sizes, results.values("model")):
         cells = results.main(group="sizes", layers=layers, model=model)
         for layer in range(layers) if cells else ():
-            numbers = [score("table", metric, layer) for metric in HEADLINE_METRICS]
+            numbers = [score(ENDPOINT.explainer, metric, layer) for metric in PAPER_METRICS]
             numbers += [statistic("token_share", layer), statistic("active_share", layer), statistic("hoyer", layer)]
             rows.append([str(layers), model, str(layer), *means(cells, numbers)])
-    return ["L", "model", "layer", *HEADLINE_METRICS, "token share", "active units", "Hoyer"], rows
+    return ["L", "model", "layer", *PAPER_METRICS, "token share", "active units", "Hoyer"], rows
 
 
 def progress(results: Results) -> Table:
@@ -182,20 +194,20 @@ def progress(results: Results) -> Table:
     for layers, model in product(results.sizes, results.values("model")):
         cells = results.main(group="sizes", layers=layers, model=model)
         for stage in stages(cells[0]) if cells else ():
-            numbers = (loss, PRIMARY, statistic("token_share"))
+            numbers = (loss, ENDPOINT_SCORE, statistic("token_share"))
             rows.append([str(layers), model, stage, *(decimal(mean(cells, number, stage)) for number in numbers)])
-    return ["L", "model", "share of training", "nats a token", "random-only, table", "token share"], rows
+    return ["L", "model", "share of training", "nats a token", ENDPOINT_NAME, "token share"], rows
 
 
 def draw_layers(results: Results) -> str:
     """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds."""
-    figure, axes = new_figure(columns=len(HEADLINE_METRICS), rows=len(results.sizes))
-    for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(HEADLINE_METRICS)):
+    figure, axes = new_figure(columns=len(PAPER_METRICS), rows=len(results.sizes))
+    for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(PAPER_METRICS)):
         panel: Axes = axes[row][column]
         for colour, model in zip(COLOURS, results.values("model"), strict=False):
             cells = results.main(group="sizes", layers=layers, model=model)
             if cells:
-                values = [mean(cells, score("table", metric, layer)) for layer in range(layers)]
+                values = [mean(cells, score(ENDPOINT.explainer, metric, layer)) for layer in range(layers)]
                 panel.plot(values, marker="o", color=colour, label=model)
             for dictionary, style in zip(dictionaries(cells), ("--", ":"), strict=False):
                 fitted = [cell for cell in cells if cell.get("autoencoders")]
@@ -211,7 +223,7 @@ def draw_layers(results: Results) -> str:
 def draw_progress(results: Results) -> str:
     """The primary score against the loss along the training, a line a seed."""
     figure, axes = new_figure(columns=2)
-    for place, (label, number) in enumerate(({"random-only, table": PRIMARY} | SHARE).items()):
+    for place, (label, number) in enumerate(({ENDPOINT_NAME: ENDPOINT_SCORE} | SHARE).items()):
         for colour, model in zip(COLOURS, PAIR, strict=False):
             for cell in results.main(group="sizes", layers=DESIGNS_AT, model=model):
                 points = [(loss(cell, stage), number(cell, stage)) for stage in stages(cell) if stage != "0"]

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from cratelm.models.flops import meta_model
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.report.figures import COLOURS, new_figure, svg
 from cratelm.reproduce.matrix import DESIGNS_AT, PAIR, paper
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
-    PRIMARY,
+    ENDPOINT_NAME,
+    ENDPOINT_SCORE,
     Results,
     Table,
     decimal,
@@ -29,7 +31,6 @@ from cratelm.reproduce.results import (
     variance,
 )
 from cratelm.reproduce.store import Result
-from cratelm.score.registry import HEADLINE_METRICS
 
 SIZES = ("1L", "2L", "3L", "6L", "12L")
 """The paper's models, by their number of layers; it calls the last two S and B."""
@@ -110,20 +111,20 @@ def _counted(cells: Sequence[Result]) -> list[list[str]]:
 def over_layers(results: Results) -> Table:
     """Mean and variance over layers by metric, ours and the paper's."""
     rows = []
-    for layers, model, metric in product(results.sizes, PAIR, HEADLINE_METRICS):
+    for layers, model, metric in product(results.sizes, PAIR, PAPER_METRICS):
         cells = results.main(group="sizes", layers=layers, model=model)
         if cells:
             ours = [
                 text
                 for of_layers in (score, paper_score)
                 for text in (
-                    f"{mean(cells, of_layers('table', metric)):.3f}",
+                    f"{mean(cells, of_layers(ENDPOINT.explainer, metric)):.3f}",
                     decimal(mean(cells, variance(metric, of_layers)), 5),
                 )
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
     missing = [size for size in LEFT_OUT if not results.main(group="sizes", layers=int(size.rstrip("L")))]
-    for size, model, metric in product(missing, PAIR, HEADLINE_METRICS):
+    for size, model, metric in product(missing, PAIR, PAPER_METRICS):
         rows.append([size.rstrip("L"), model, metric, *["–"] * 4, *_printed(metric, model, size)])
     ours = ["strict: mean", "variance", "paper's protocol: mean", "variance"]
     return ["L", "model", "metric", *ours, "published mean, x 100", "published variance, x 100"], rows
@@ -140,7 +141,7 @@ def _printed(metric: str, model: str, size: str) -> list[str]:
 
 def vocabulary(results: Results) -> Table:
     """CRATE minus GPT-2 at GPT-2's vocabulary beside the small one's: token share depends on it."""
-    numbers = {"random-only, table": PRIMARY, "loss, nats": loss, "token share": statistic("token_share")}
+    numbers = {ENDPOINT_NAME: ENDPOINT_SCORE, "loss, nats": loss, "token share": statistic("token_share")}
     rows = []
     for tokenizer in results.values("tokenizer"):
         by_model = [results.of(corpus=results.corpus, tokenizer=tokenizer, layers=DESIGNS_AT, model=m) for m in PAIR]

@@ -10,7 +10,7 @@ import numpy as np
 
 from cratelm.protocols import ENDPOINT
 from cratelm.reproduce.matrix import CORPORA, PAIR, SIZES, TOKENIZER, Cell
-from cratelm.reproduce.store import ALL, END, MODEL, PAPER, Key, Result
+from cratelm.reproduce.store import ALL, END, MODEL, PAPER_SOURCE, Key, Result
 from cratelm.stats import seed_interval
 
 Table = tuple[list[str], list[list[str]]]
@@ -119,7 +119,7 @@ def of_scored(explainer: str, metric: str) -> Number:
 
 def paper_score(explainer: str, metric: str, layer: int | str = ALL) -> Number:
     """A mean score by the paper's protocol, measured at the end of the training; NaN where it was not."""
-    key = Key("score", PAPER, END, explainer, metric, str(layer))
+    key = Key("score", PAPER_SOURCE, END, explainer, metric, str(layer))
     return Number(lambda result, stage: result["numbers"].get(key, float("nan")))
 
 
@@ -130,7 +130,7 @@ def dictionaries(cells: Sequence[Result]) -> list[str]:
 
 def latents(dictionary: str, metric: str, layer: int | str = ALL) -> Number:
     """The mean score by `table` of the latents of autoencoders on the trained model; NaN where none were fitted."""
-    return _of_latents(dictionary, score("table", metric, layer, dictionary))
+    return _of_latents(dictionary, score(ENDPOINT.explainer, metric, layer, dictionary))
 
 
 def latents_statistic(dictionary: str, name: str) -> Number:
@@ -157,8 +157,10 @@ def statistic(name: str, layer: int | str = ALL) -> Number:
 
 loss = keyed("nats_per_token")
 """The validation loss in nats a token."""
-PRIMARY = score(*ENDPOINT)
+ENDPOINT_SCORE = score(*ENDPOINT)
 """The primary endpoint's number."""
+ENDPOINT_NAME = f"{ENDPOINT.metric}, {ENDPOINT.explainer}"
+"""How tables head it."""
 
 
 def variance(metric: str, number_of: Callable[..., Number] = score) -> Number:
@@ -168,7 +170,7 @@ def variance(metric: str, number_of: Callable[..., Number] = score) -> Number:
         layers = range(result["cell"]["layers"])
         if len(layers) == 1:
             return float("nan")
-        return float(np.var([number_of("table", metric, layer)(result, stage) for layer in layers]))
+        return float(np.var([number_of(ENDPOINT.explainer, metric, layer)(result, stage) for layer in layers]))
 
     return Number(number)
 

@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 
 from cratelm.errors import InputError
 from cratelm.files import read_object
+from cratelm.protocols import ENDPOINT
 from cratelm.report.rows import plain
 
 SCHEMA = 5
-MODEL, PAPER = "model", "paper"
+MODEL, PAPER_SOURCE = "model", "paper"
 """Sources of numbers: a model's units by the strict protocol, and by the paper's. Latents have their dictionary's."""
 END = "1"
 """The last stage of a training; a stage is the share of the training that is done, as text."""
@@ -166,7 +167,9 @@ def _main(numbers: Numbers) -> dict[str, Any]:
     """What a person looks for first: scores by `table` and statistics of each layer, in the end."""
     layers: dict[str, dict[str, float | None]] = {}
     for key, value in numbers.items():
-        wanted = key.source == MODEL and key.stage == END and key.explainer in ("", "table") and key.name in MAIN
+        wanted = (
+            key.source == MODEL and key.stage == END and key.explainer in ("", ENDPOINT.explainer) and key.name in MAIN
+        )
         if wanted and not isinstance(value, list):
             layers.setdefault(key.layer, {})[key.metric or key.name] = rounded(value)
     return {"layers": [{"layer": layer, **numbers} for layer, numbers in sorted(layers.items(), key=_depth)]}

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.reproduce.matching import BOTH, paired_matched
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.published import SIGNS, as_printed
 from cratelm.reproduce.results import (
-    PRIMARY,
+    ENDPOINT_SCORE,
     TEXT,
     Difference,
     Number,
@@ -37,9 +38,9 @@ from cratelm.stats import benjamini_hochberg, holm
 
 SAE = "gpt2+sae16x"
 """The paper's autoencoders on GPT-2."""
-METRICS = ("random-only", "top-and-random", "anthropic")
+METRICS = (ENDPOINT.metric, *(metric for metric in PAPER_METRICS if metric != ENDPOINT.metric))
 """The primary one first."""
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 MARGIN = 0.02
 """A difference in mean score that is too small to matter."""
 
@@ -67,20 +68,29 @@ class Claim:
 def claims(fitted: Sequence[str]) -> list[Claim]:
     """The paper's own, and what it says of autoencoders, for each dictionary that was fitted."""
     every_claim = [
-        Claim(f"higher {metric}", _of(score("table", metric)), printed=_mean(metric), primary=metric == METRICS[0])
+        Claim(
+            f"higher {metric}",
+            _of(_own(metric)),
+            printed=_mean(metric),
+            primary=metric == ENDPOINT.metric,
+        )
         for metric in METRICS
     ]
     every_claim += [
-        Claim(f"higher {metric}, by the paper's protocol", _of(paper_score("table", metric)), printed=_mean(metric))
+        Claim(
+            f"higher {metric}, by the paper's protocol",
+            _of(paper_score(ENDPOINT.explainer, metric)),
+            printed=_mean(metric),
+        )
         for metric in METRICS
     ]
-    every_claim.append(Claim("higher random-only at equal loss", _at_loss(PRIMARY)))
-    every_claim.append(Claim("higher random-only at equal token share", _alike("random-only", ["token_share"])))
+    every_claim.append(Claim("higher random-only at equal loss", _at_loss(ENDPOINT_SCORE)))
+    every_claim.append(Claim("higher random-only at equal token share", _alike(ENDPOINT.metric, ["token_share"])))
     every_claim += [
         Claim(f"higher {metric} at equal token share and firing rate", _alike(metric, BOTH)) for metric in METRICS
     ]
     every_claim += [
-        Claim(f"units that fire more {how} ({metric}{above})", _of(number_of("table", metric)))
+        Claim(f"units that fire more {how} ({metric}{above})", _of(number_of(ENDPOINT.explainer, metric)))
         for how, metric in (("consistently", "consistency"), ("distinctively", "specificity"))
         for above, number_of in (("", score), (", above its control", above_control))
     ]
@@ -98,7 +108,7 @@ def claims(fitted: Sequence[str]) -> list[Claim]:
     for name in fitted:
         every_claim += [
             Claim(f"{side} {metric} than GPT-2's latents, {name}", _over(name, metric), higher, _mean(metric, SAE))
-            for side, higher, metric in (("higher", True, "random-only"), ("lower", False, "anthropic"))
+            for side, higher, metric in (("higher", True, ENDPOINT.metric), ("lower", False, "anthropic"))
         ]
     return every_claim
 
@@ -142,7 +152,7 @@ def verdict(claim: Claim, difference: Difference, p: float) -> str:
     agrees = (difference.mean > 0) == claim.higher
     if difference.seeds == 1:
         return "as claimed" if agrees else "against it"
-    if p < LEVEL:
+    if p < SIGNIFICANCE:
         return "**holds**" if agrees else "**the opposite holds**"
     within = claim.margin is not None and max(abs(difference.low), abs(difference.high)) <= claim.margin
     return "absent" if within else "undecided"
@@ -172,6 +182,10 @@ def _sign(value: float) -> str:
     return "0" if value == 0 else "+" if value > 0 else "−"
 
 
+def _own(metric: str) -> Number:
+    return score(ENDPOINT.explainer, metric)
+
+
 def _of(number: Number) -> Callable[[Sequence[Result], Sequence[Result]], Difference]:
     return lambda first, second: paired(first, second, number)
 
@@ -187,7 +201,9 @@ def _alike(metric: str, by: Sequence[str]) -> Callable[[Sequence[Result], Sequen
 
 def _over(dictionary: str, metric: str) -> Callable[[Sequence[Result], Sequence[Result]], Difference]:
     """A model's own units against the latents of the dictionary on the other."""
-    return lambda first, second: paired_between(first, score("table", metric), second, latents(dictionary, metric))
+    return lambda first, second: paired_between(
+        first, score(ENDPOINT.explainer, metric), second, latents(dictionary, metric)
+    )
 
 
 def _mean(metric: str, rival: str = "gpt2") -> Callable[[str], float]:
