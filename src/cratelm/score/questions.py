@@ -23,8 +23,11 @@ from cratelm.stats import places_in_sorted
 
 DRAWS = (Draw(SHORT, "interval", range(2)), Draw(SHORT, "random", range(20)), Draw(SHORT, "other", range(30)))
 """Excerpts that fire come from the first, silent ones from the other two."""
-SILENT = 24
+MOST_SILENT = 24
 """Silent excerpts of a unit at most: as many as fire, with two of each of 12 intervals."""
+NOTE = (
+    "excerpts have 9 tokens, and the explanation's simulation decides by a threshold that is fixed on the explain half"
+)
 OTHERS = 4
 """Excerpts that fire, beside an intruder."""
 TRIALS = 10
@@ -57,10 +60,10 @@ def marked_tokens(inputs: LayerInputs, half: str) -> Asked:
 
 
 def silent_only(excerpts: Excerpts) -> Excerpts:
-    """The first SILENT excerpts of each unit in which it fires nowhere."""
+    """The first MOST_SILENT excerpts of each unit in which it fires nowhere."""
     excerpts = excerpts.where(excerpts.activations.max(1, initial=0) <= 0)
     order = np.argsort(excerpts.unit, kind="stable")
-    return excerpts.where(order[places_in_sorted(excerpts.unit[order]) < SILENT])
+    return excerpts.where(order[places_in_sorted(excerpts.unit[order]) < MOST_SILENT])
 
 
 def fuzzed(excerpts: Excerpts, noise: np.ndarray) -> Asked:

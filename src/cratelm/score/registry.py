@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from cratelm.protocols import ENDPOINT
 from cratelm.registry import chosen, registered
 from cratelm.score.metric import Metric
 
@@ -25,4 +24,3 @@ HEADLINE_METRICS = _names(lambda metric: metric.headline)
 """The metrics of the main tables and figures: the paper's three correlations."""
 ENDPOINT_METRICS = _names(lambda metric: metric.endpoint)
 """The metrics that models are compared by."""
-PRIMARY_EXPLAINER, PRIMARY_METRIC = ENDPOINT

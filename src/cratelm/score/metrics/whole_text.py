@@ -58,6 +58,7 @@ WHOLE_TEXT = Metric(
     name="whole-text",
     help="random-only over all tokens of the score half, of the units that have a token table",
     compute=_compute,
+    beside="random-only",
     order=35,
     roles=("explainer", "ceiling"),
     of_tokens=True,
