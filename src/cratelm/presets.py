@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cratelm.corpus.config import CorpusConfig
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
-from cratelm.explain.registry import explainers_named
+from cratelm.explain.registry import COMPARED, explainers_named
 from cratelm.llm.config import JudgeConfig
 from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.protocols import STRICT
@@ -19,11 +19,8 @@ from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
 from cratelm.sae.config import SaeConfig, StudySaeConfig
 from cratelm.score.config import ScoreConfig
-from cratelm.score.registry import HEADLINE_METRICS, metrics_named
+from cratelm.score.registry import DEFAULT_METRICS, HEADLINE_METRICS, metrics_named
 from cratelm.training.config import TrainConfig, TrainingConfig
-
-COMPARED = ("table", "graph")
-"""The explainers that stand side by side in a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +70,7 @@ class StudyConfig(Configuration):
 def _require_compared(explainers: str, metrics: str) -> None:
     """Refuse a study without what its report compares, before hours go into it."""
     missing = set(COMPARED) - {explainer.name for explainer in explainers_named(explainers)}
-    missing |= set(HEADLINE_METRICS) - {metric.name for metric in metrics_named(metrics)}
+    missing |= set(HEADLINE_METRICS).intersection(DEFAULT_METRICS) - {metric.name for metric in metrics_named(metrics)}
     if missing:
         raise InputError(f"a study's report compares by {', '.join(sorted(missing))}: name them among the others.")
     if any(explainer.in_words for explainer in explainers_named(explainers)):

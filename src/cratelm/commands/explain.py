@@ -84,11 +84,11 @@ def _print(made: "Artifact", layers: int) -> None:
 def _usable_sentences(made: "Artifact", layers: int, explainer: str) -> list[tuple[str, str]]:
     """Each explained unit as layer/unit, and what is said of it."""
     from cratelm.explain.explain import read_sentences
-    from cratelm.explain.explainers.llm import FAILED
+    from cratelm.explain.explainers.llm import FAILURE_PREFIX
 
     return [
         (f"{layer}/{unit}", sentence)
         for layer in range(layers)
         for unit, sentence in enumerate(read_sentences(made, layer, explainer))
-        if sentence is not None and not sentence.startswith(FAILED)
+        if sentence is not None and not sentence.startswith(FAILURE_PREFIX)
     ]

@@ -18,7 +18,7 @@ from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import LanguageModel
 from cratelm.llm.planned_requests import Plan, Planned
 from cratelm.progress import Progress
-from cratelm.protocols import PROTOCOLS, Protocol
+from cratelm.protocols import ENDPOINT, PROTOCOLS, Protocol
 from cratelm.records.store import read_layers, read_protocol
 
 EXPLANATIONS = Stage("explanations", files=("*-[0-9]*.parquet",))
@@ -123,7 +123,7 @@ def read_explanations(
     return by.read(explanations.path / (by.file(evidence, layer) or ""), kept)
 
 
-def read_sentences(explanations: Artifact, layer: int, explainer: str = "table") -> list[str]:
+def read_sentences(explanations: Artifact, layer: int, explainer: str = ENDPOINT.explainer) -> list[str]:
     """One layer's explanations as sentences, a unit each; None for a unit that is not explained."""
     return pq.read_table(explanations.path / f"sentences-{layer}.parquet")[explainer].to_pylist()
 

@@ -12,7 +12,7 @@ from cratelm.judges.simulators import Question, simulate
 from cratelm.llm.model import Failure, LanguageModel
 from cratelm.progress import Bar
 
-SILENT = "never fires on the text it was shown"
+NEVER_FIRES = "never fires on the text it was shown"
 AT_ONCE = 1024
 """Questions handed to the judge together."""
 
@@ -108,4 +108,4 @@ class Sentences:
 
     def describe(self, unit: int, texts: Sequence[str]) -> str:
         """One unit's explanation."""
-        return SILENT if unit in self.silent else self.sentence.get(unit) or "an explanation that failed"
+        return NEVER_FIRES if unit in self.silent else self.sentence.get(unit) or "an explanation that failed"

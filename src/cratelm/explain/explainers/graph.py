@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from cratelm.explain.explainer import Explainer, Explanations, Kept
 from cratelm.explain.explainers.table import quoted
 from cratelm.explain.reading import read_columns
+from cratelm.judges.sentences import NEVER_FIRES
 from cratelm.records.excerpts import Excerpts
 
 PLACE = -1
@@ -101,7 +102,7 @@ class PatternGraphs:
         mine = np.flatnonzero((self.unit == unit) & (self.mean > 0))
         rules = mine[self.pattern[mine] > 0]
         if not len(rules):
-            return "never fires on the text it was shown"
+            return NEVER_FIRES
         order = rules[np.lexsort((self.key[rules], -self.mean[rules]))]
         highest = self.mean[order[0]]
         named = ", ".join(f"{self._named(entry, texts)} {self.mean[entry] / highest:.2f}" for entry in order[:words])
@@ -232,6 +233,7 @@ class GraphExplainer(Explainer):
     name = "graph"
     help = "a unit's mean activation on patterns of up to three tokens, or at places in the context"
     order = 20
+    recovers = 9
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> PatternGraphs:
         """The graphs of the units of some excerpts."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from cratelm.explain.explainer import Explainer, Explanations, Kept
 from cratelm.explain.reading import read_columns
+from cratelm.judges.sentences import NEVER_FIRES
 from cratelm.records.excerpts import Excerpts
 
 OTHER = -1
@@ -102,7 +103,7 @@ class TokenTables:
         mine = (self.unit == unit) & (self.mean > 0)
         tokens, means = self.token[mine & (self.token != OTHER)], self.mean[mine & (self.token != OTHER)]
         if not len(tokens):
-            return "never fires on the text it was shown"
+            return NEVER_FIRES
         strongest = np.lexsort((tokens, -means))[:words]
         named = ", ".join(f"{quoted(texts[tokens[k]])} {means[k] / means.max():.2f}" for k in strongest)
         other = float(self.mean[mine & (self.token == OTHER)].sum() / means.max())
@@ -118,6 +119,7 @@ class TableExplainer(Explainer):
     help = "a unit's mean activation on each token that it was shown"
     order = 10
     of_tokens = True
+    recovers = 4
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> TokenTables:
         """The tables of the units of some excerpts."""
