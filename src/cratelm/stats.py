@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 # scipy.stats takes 0.8 seconds to import, which no help text should wait for: it is imported where it is needed.
-LEVEL = 0.95
+CONFIDENCE = 0.95
 NEGLIGIBLE = 1e-12
 """A variance below this share of the mean square is rounding error, and counts as no variance."""
 
@@ -102,7 +102,7 @@ def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndar
     """The ends of the 95% percentile interval of replicates along `axis`; replicates that are NaN are left out."""
     ascending = np.sort(np.moveaxis(replicates, axis, -1), axis=-1)  # NaN is last
     last = (~np.isnan(ascending)).sum(-1) - 1
-    low, high = (_between(ascending, last, share) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = (_between(ascending, last, share) for share in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return low, high
 
 
@@ -159,7 +159,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
 
 def seed_interval(
-    differences: Sequence[float], text_variance: float = 0.0, level: float = LEVEL
+    differences: Sequence[float], text_variance: float = 0.0, level: float = CONFIDENCE
 ) -> tuple[float, float, float, float]:
     """The mean of differences over training seeds, its t interval, and its two-sided p-value: (mean, low, high, p).
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cratelm.explain.explain import read_sentences
+from cratelm.protocols import ENDPOINT
 from cratelm.records.store import read_excerpts
 from cratelm.report.measured import Measured
-from cratelm.report.rows import EXPLAINER
+from cratelm.report.rows import shown_metrics
 from cratelm.report.text import visible
-from cratelm.score.registry import HEADLINE_METRICS
 from cratelm.seeds import derive_seed
 
 
@@ -55,11 +55,12 @@ def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -
         for tokens, activations in _excerpts(model, layer, unit, kind, count)
     ]
     highest = max((float(activations.max()) for _, _, activations in excerpts), default=0.0) or 1.0
-    rows = {metric: int(np.flatnonzero(model.rows(EXPLAINER, metric, layer))[unit]) for metric in HEADLINE_METRICS}
+    metrics = shown_metrics([model])
+    rows = {metric: int(np.flatnonzero(model.rows(ENDPOINT.explainer, metric, layer))[unit]) for metric in metrics}
     units = model.units
     return Card(
         address=f"{model.name}/{layer}/{unit}",
-        explanation=read_sentences(model.explanations, layer)[unit],
+        explanation=read_sentences(model.explanations, layer, ENDPOINT.explainer)[unit],
         scores={
             metric: f"{units['score'][row]:.2f}" + _interval(units["low"][row], units["high"][row])
             for metric, row in rows.items()

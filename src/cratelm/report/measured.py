@@ -10,7 +10,7 @@ from scipy.stats import norm
 from cratelm.artifacts import Artifact, read_json
 from cratelm.records.store import read_layers, read_units
 from cratelm.score.score import read_replicates, read_scores, replicates_key
-from cratelm.stats import LEVEL
+from cratelm.stats import CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Estimate:
         """
         if np.isnan(replicates).all():  # nothing could be scored
             return cls(float(mean), float("nan"), float("nan"))
-        half = float(norm.ppf((1 + LEVEL) / 2) * np.nanstd(replicates, ddof=1))
+        half = float(norm.ppf((1 + CONFIDENCE) / 2) * np.nanstd(replicates, ddof=1))
         return cls(float(mean), float(mean) - half, float(mean) + half)
 
 
