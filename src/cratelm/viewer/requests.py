@@ -7,7 +7,7 @@ from typing import Any
 from cratelm.errors import InputError
 from cratelm.viewer.judging import Judge
 from cratelm.viewer.networks import Networks, require_running
-from cratelm.viewer.user_explanation import Words, score_explanation
+from cratelm.viewer.user_explanation import OwnWords, score_explanation
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
 LONGEST_TEXT = 8_000
@@ -57,7 +57,7 @@ class Tries:
         asked = _fields(body, model=str, layer=int, unit=int, words=str)
         model = self._model(asked["model"])
         layer, unit = _unit(model, asked["layer"], asked["unit"])
-        words = Words.parse(_text(asked["words"]), model.texts)
+        words = OwnWords.parse(_text(asked["words"]), model.texts)
         return {
             "explanation": words.describe(unit, model.texts),
             "scores": score_explanation(model, layer, unit, words),

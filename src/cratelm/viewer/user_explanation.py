@@ -19,7 +19,7 @@ MOST = 100
 
 
 @dataclass(frozen=True)
-class Words:
+class OwnWords:
     """Expects a strength on every token that is a part of one of the words, and nothing elsewhere."""
 
     strengths: dict[str, float]
@@ -50,6 +50,7 @@ class Words:
         text = "".join(pieces)
         for word, strength in self.strengths.items():
             for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text):
+                # By characters: a word may begin or end within a token, and lie across several.
                 first, last = np.searchsorted(ends, [match.start(), match.end() - 1], side="right")
                 expected[first : last + 1] = np.maximum(expected[first : last + 1], strength)
         return expected.tolist()
