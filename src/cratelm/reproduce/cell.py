@@ -78,6 +78,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> Result:
     numbers |= _in_the_end(cell, trained, tokens, work, measuring, progress)
     tables = {"numbers": numbers, "units": unit_numbers(measured[END])}
     write_cell(out, cell.name, _summary(cell, trained, tokens, began) | {"examples": examples} | tables)
+    # Not before the result is whole: a run that was stopped goes on from what is there.
     shutil.rmtree(measuring)
     return read_cell(out, cell.name)
 
@@ -227,6 +228,7 @@ def _measure_autoencoders(
     """What the autoencoders of a dictionary cost the model, and their latents measured as its units are."""
     study, sae_name = cell.study(), f"{cell.name}+sae-{name}"
     saes = train_saes(study.saes.dictionary(name, cell.seed), model, tokens, work / "models" / sae_name, progress)
+    # Its units are the autoencoders' latents; its loss and its training are the model's.
     measured = replace(_measured(cell, saes, tokens, measuring / sae_name, progress), model=model, saes=saes)
     return _read_off(measured, name, END) | _by_layer(autoencoder_rows([(measured, measured)]), name, END)
 
@@ -249,6 +251,7 @@ def _units(
 
 def _endpoints() -> list[tuple[str, str]]:
     of_tables = [(explainer, metric) for explainer in EXPLAINERS for metric in (*PAPER_METRICS, *BEYOND)]
+    # Anthropic's metric takes no ceiling.
     ceiling = [(CEILING, metric) for metric in PAPER_METRICS[:2]]
     return [*of_tables, *ceiling, *((explainer, WHOLE_TEXT.name) for explainer in (ENDPOINT.explainer, CEILING))]
 

@@ -30,8 +30,8 @@ from cratelm.reproduce.results import (
     mean,
     of_scored,
     over_seeds,
+    own_score,
     paired,
-    score,
     statistic,
     with_interval,
 )
@@ -87,7 +87,7 @@ and going together is not causing."""
 
 SCORES: dict[str, Number] = {
     ENDPOINT.metric: ENDPOINT_SCORE,
-    **{metric: score(ENDPOINT.explainer, metric) for metric in PAPER_METRICS if metric != ENDPOINT.metric},
+    **{metric: own_score(metric) for metric in PAPER_METRICS if metric != ENDPOINT.metric},
 }
 """The primary one first."""
 NUMBERS: dict[str, Number] = {"token share": statistic("token_share"), **SCORES}
@@ -162,6 +162,7 @@ def ablations(results: Results) -> Table:
             less = [with_interval(paired(cells, gpt2, number)) for number in (loss, ENDPOINT_SCORE)]
             less = ["", ""] if model == "gpt2" else less
             rows.append([model, *over_seeds(cells, loss), *shown, decimal(mean(cells, dead)), *less])
+    # By the loss: what stands behind it is its range over seeds.
     rows.sort(key=lambda row: float(row[1].split()[0]))
     heads = [*SCORES, "token share", "dead", "nats minus gpt2's", f"{ENDPOINT.metric} minus gpt2's"]
     return ["model", "nats a token", "seeds", *heads], rows
@@ -173,6 +174,7 @@ def on_the_edge(results: Results) -> list[str]:
     return [
         model
         for model, (paid, got) in points.items()
+        # A design does not beat itself.
         if not any(other != (paid, got) and other[0] <= paid and other[1] >= got for other in points.values())
     ]
 

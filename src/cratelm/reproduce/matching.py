@@ -96,6 +96,7 @@ def adjusted(first: Units, second: Units, metric: str, by: Sequence[str]) -> flo
         np.log10(np.maximum(values, RAREST)) if name == "firing_rate" else values
         for name, values in zip(by, known, strict=True)
     ]
+    # A column a layer, and no constant beside them: it would be their sum.
     layers = (layer[:, None] == np.unique(layer)).astype(float)
     fitted = np.linalg.lstsq(np.column_stack([model, *known, layers]), score, rcond=None)[0]
     return float(fitted[0])
@@ -148,6 +149,7 @@ def _way(cell: Result) -> str:
 def _scored(units: Units, metric: str, by: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The bins of units that have everything, units x names, and their scores."""
     _, *known, scores = _known(units, metric, by).T
+    # A value that lies on an edge is in the bin above it.
     bins = [np.searchsorted(EDGES[name], values, "right") for name, values in zip(by, known, strict=True)]
     return np.stack(bins, axis=1), scores
 

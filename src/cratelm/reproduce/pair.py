@@ -30,6 +30,7 @@ from cratelm.reproduce.results import (
     loss,
     mean,
     means,
+    own_score,
     paired,
     paired_at_loss,
     paired_between,
@@ -44,9 +45,7 @@ from cratelm.reproduce.results import (
 from cratelm.reproduce.store import ALL, END, MODEL, Key, Result
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
 
-SCORES: dict[str, Number] = {
-    f"{metric}, {ENDPOINT.explainer}": score(ENDPOINT.explainer, metric) for metric in PAPER_METRICS
-}
+SCORES: dict[str, Number] = {f"{metric}, {ENDPOINT.explainer}": own_score(metric) for metric in PAPER_METRICS}
 SHARE: dict[str, Number] = {"token share": statistic("token_share")}
 BY_EXPLAINER = {explainer: score(explainer, ENDPOINT.metric) for explainer in (*EXPLAINERS, CEILING)} | SHARE
 AMOUNTS = (ENDPOINT.metric, WHOLE_TEXT.name)
@@ -94,7 +93,7 @@ def by_amount_of_text(results: Results) -> Table:
 def _by_layer(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]:
     rows = []
     for layer in (*range(layers), "all"):
-        numbers = [statistic("firing_rate", layer), *(score(ENDPOINT.explainer, metric, layer) for metric in AMOUNTS)]
+        numbers = [statistic("firing_rate", layer), *(own_score(metric, layer) for metric in AMOUNTS)]
         rows.append([model, str(layer), str(len(cells)), *means(cells, numbers)])
     return rows
 
@@ -108,15 +107,13 @@ def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
 
 
 def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
-    named: dict[str, list[Difference]] = {
-        LESS: [paired(crate, gpt2, score(ENDPOINT.explainer, metric)) for metric in AMOUNTS]
-    }
+    named: dict[str, list[Difference]] = {LESS: [paired(crate, gpt2, own_score(metric)) for metric in AMOUNTS]}
     named[f"{LESS}, of equal token share"] = [
         paired_matched(crate, gpt2, metric, ("token_share",))[0] for metric in AMOUNTS
     ]
     for name, cells in _with_latents(gpt2).items():
         named[f"{LESS}'s latents, {name}"] = [
-            paired_between(crate, score(ENDPOINT.explainer, metric), cells, latents(name, metric)) for metric in AMOUNTS
+            paired_between(crate, own_score(metric), cells, latents(name, metric)) for metric in AMOUNTS
         ]
     return [[name, "all", str(less[0].seeds), "–", *map(with_interval, less)] for name, less in named.items()]
 
@@ -154,8 +151,7 @@ def reasons(results: Results) -> Table:
 def _with_controls(cells: Sequence[Result]) -> list[str]:
     """Means over seeds, in brackets those of another unit's explanation."""
     with_control = [
-        (mean(cells, score(ENDPOINT.explainer, metric)), mean(cells, shuffled(ENDPOINT.explainer, metric)))
-        for metric in BEYOND
+        (mean(cells, own_score(metric)), mean(cells, shuffled(ENDPOINT.explainer, metric))) for metric in BEYOND
     ]
     shown = [f"{decimal(value)} ({decimal(control)})" for value, control in with_control]
     return [*shown, decimal(mean(cells, statistic("firing_rate")))]
@@ -168,7 +164,7 @@ def autoencoders(results: Results) -> Table:
         cells = results.main(group="sizes", layers=layers, model=model)
         fitted = [cell for cell in cells if cell.get("autoencoders")]
         for name in fitted[0]["autoencoders"] if fitted else ():
-            pairs = [(latents(name, metric), score(ENDPOINT.explainer, metric)) for metric in PAPER_METRICS]
+            pairs = [(latents(name, metric), own_score(metric)) for metric in PAPER_METRICS]
             pairs.append((latents_statistic(name, "token_share"), statistic("token_share")))
             pair = [(mean(fitted, theirs), mean(fitted, own)) for theirs, own in pairs]
             cost = decimal(mean(fitted, delta_loss(name)), 4)
@@ -182,7 +178,7 @@ def by_layer(results: Results) -> Table:
     for layers, model in product(results.sizes, results.values("model")):
         cells = results.main(group="sizes", layers=layers, model=model)
         for layer in range(layers) if cells else ():
-            numbers = [score(ENDPOINT.explainer, metric, layer) for metric in PAPER_METRICS]
+            numbers = [own_score(metric, layer) for metric in PAPER_METRICS]
             numbers += [statistic("token_share", layer), statistic("active_share", layer), statistic("hoyer", layer)]
             rows.append([str(layers), model, str(layer), *means(cells, numbers)])
     return ["L", "model", "layer", *PAPER_METRICS, "token share", "active units", "Hoyer"], rows
@@ -207,7 +203,7 @@ def draw_layers(results: Results) -> str:
         for colour, model in zip(COLOURS, results.values("model"), strict=False):
             cells = results.main(group="sizes", layers=layers, model=model)
             if cells:
-                values = [mean(cells, score(ENDPOINT.explainer, metric, layer)) for layer in range(layers)]
+                values = [mean(cells, own_score(metric, layer)) for layer in range(layers)]
                 panel.plot(values, marker="o", color=colour, label=model)
             for dictionary, style in zip(dictionaries(cells), ("--", ":"), strict=False):
                 fitted = [cell for cell in cells if cell.get("autoencoders")]

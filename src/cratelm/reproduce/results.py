@@ -91,6 +91,11 @@ def score(explainer: str, metric: str, layer: int | str = ALL, source: str = MOD
     return Number(keyed("score", layer, explainer, metric, source).value, replicates)
 
 
+def own_score(metric: str, layer: int | str = ALL) -> Number:
+    """A mean score over units, by the endpoint's explainer."""
+    return score(ENDPOINT.explainer, metric, layer)
+
+
 def shuffled(explainer: str, metric: str) -> Number:
     """Its control: the same of each unit with another unit's explanation; NaN where a cell has none."""
     return keyed("shuffled", ALL, explainer, metric)
@@ -217,6 +222,7 @@ def paired_by(
         return Difference(float("nan"), float("nan"), float("nan"), 0)
     drawn = [less_drawn(a, b) for a, b in both]
     known = [replicates for replicates in drawn if replicates is not None]
+    # With some seeds' draws alone, how their mean varies with the text is not known.
     of_text = len(known) == len(both)
     text_variance = float(np.var(np.mean(known, axis=0), ddof=1)) if of_text else 0.0
     mean, low, high, p = seed_interval([less(a, b) for a, b in both], text_variance)
@@ -228,6 +234,7 @@ def at_loss(result: Result, wanted: float, number: Number) -> float:
 
     Between two points that were measured it is interpolated along the loss; NaN outside them.
     """
+    # np.interp wants ascending losses, and training goes the other way.
     points = sorted((loss(result, stage), number(result, stage)) for stage in stages(result))
     losses, numbers = zip(*points, strict=True)
     return float(np.interp(wanted, losses, numbers, left=np.nan, right=np.nan))

@@ -67,6 +67,7 @@ def _run_side_by_side(cells: Sequence[Cell], out: Path, progress: Progress, engi
     require_engine(engine)
     log = out / "work" / "log"
     shutil.rmtree(log, ignore_errors=True)  # what is done is known by its result
+    # Cells share their text: made first, it is made once.
     for cell in {cell.text: cell for cell in cells}.values():
         text_of(cell, out / "work", progress)
     run_shards(_Worker(cells, out, engine.workers), len(cells), engine, log)

@@ -25,6 +25,7 @@ from cratelm.reproduce.results import (
     above_control,
     dictionaries,
     latents,
+    own_score,
     paired,
     paired_at_loss,
     paired_between,
@@ -68,12 +69,7 @@ class Claim:
 def claims(fitted: Sequence[str]) -> list[Claim]:
     """The paper's own, and what it says of autoencoders, for each dictionary that was fitted."""
     every_claim = [
-        Claim(
-            f"higher {metric}",
-            _of(_own(metric)),
-            printed=_mean(metric),
-            primary=metric == ENDPOINT.metric,
-        )
+        Claim(f"higher {metric}", _of(own_score(metric)), printed=_mean(metric), primary=metric == ENDPOINT.metric)
         for metric in METRICS
     ]
     every_claim += [
@@ -133,6 +129,7 @@ def judged(results: Results) -> Table:
 def corrected(asked: Sequence[Claim], differences: Sequence[Sequence[Difference]]) -> list[list[float]]:
     """The p-value of each claim at each corpus and size, corrected for their number; NaN where there is none."""
     p_values = [[difference.p for difference in row] for row in differences]
+    # One seed has no p-value, and does not count among the tests that are corrected for.
     for primary, correct in ((True, holm), (False, benjamini_hochberg)):
         places = [
             (row, column)
@@ -182,10 +179,6 @@ def _sign(value: float) -> str:
     return "0" if value == 0 else "+" if value > 0 else "−"
 
 
-def _own(metric: str) -> Number:
-    return score(ENDPOINT.explainer, metric)
-
-
 def _of(number: Number) -> Callable[[Sequence[Result], Sequence[Result]], Difference]:
     return lambda first, second: paired(first, second, number)
 
@@ -201,9 +194,7 @@ def _alike(metric: str, by: Sequence[str]) -> Callable[[Sequence[Result], Sequen
 
 def _over(dictionary: str, metric: str) -> Callable[[Sequence[Result], Sequence[Result]], Difference]:
     """A model's own units against the latents of the dictionary on the other."""
-    return lambda first, second: paired_between(
-        first, score(ENDPOINT.explainer, metric), second, latents(dictionary, metric)
-    )
+    return lambda first, second: paired_between(first, own_score(metric), second, latents(dictionary, metric))
 
 
 def _mean(metric: str, rival: str = "gpt2") -> Callable[[str], float]:
