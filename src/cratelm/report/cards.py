@@ -54,6 +54,7 @@ def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -
         for kind, count in (("top", 2), ("random", 1))
         for tokens, activations in _excerpts(model, layer, unit, kind, count)
     ]
+    # 1 for a unit that fires nowhere on its card: nothing is divided by 0.
     highest = max((float(activations.max()) for _, _, activations in excerpts), default=0.0) or 1.0
     metrics = shown_metrics([model])
     rows = {metric: int(np.flatnonzero(model.rows(ENDPOINT.explainer, metric, layer))[unit]) for metric in metrics}

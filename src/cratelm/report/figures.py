@@ -16,7 +16,9 @@ from cratelm.training.curve import read_curve
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
 STYLE = {
+    # Without it the names of clip paths are random, and no two runs give the same bytes.
     "svg.hashsalt": "cratelm",
+    # Text stays text, which can be searched and is smaller than outlines.
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "axes.spines.top": False,
@@ -37,6 +39,7 @@ def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
+    # Inside an HTML page there is no place for an XML declaration.
     return text[text.index("<svg") :]
 
 

@@ -31,6 +31,7 @@ def trials(judged: Sequence[Pair]) -> list[dict[str, Any]]:
     by_judge: dict[tuple, dict[str, Any]] = {}
     for trial in (_trial(model) for pair in judged for model in pair):
         known = by_judge.setdefault((trial["judge"], trial["simulator"]), trial | {"answers": 0, "failures": {}})
+        # One judge reads several models: its failures are those of all of them.
         known["answers"] += trial["answers"]
         for reason, count in trial["failures"].items():
             known["failures"][reason] = known["failures"].get(reason, 0) + count

@@ -100,11 +100,13 @@ class Measured:
     def replicates(self, explainer: str, metric: str, layer: int | None, name: str = "own") -> np.ndarray:
         """Bootstrap replicates of a layer's mean score, or of the mean over all layers."""
         layers = range(len(self.layers)) if layer is None else [layer]
+        # All layers draw the same documents in one replicate, so their means belong together.
         return np.mean([self._replicates[replicates_key(at, explainer, metric, name)] for at in layers], axis=0)
 
     def mean(self, explainer: str, metric: str, layer: int | None, column: str = "score") -> float:
         """The mean of a column over a layer's units that have it, or the mean over all layers of that."""
         layers = range(len(self.layers)) if layer is None else [layer]
+        # A layer counts once, however many units it has.
         return float(np.mean([_mean(self.units[column][self.rows(explainer, metric, at)]) for at in layers]))
 
     def score(self, explainer: str, metric: str, layer: int | None) -> Estimate:

@@ -95,6 +95,7 @@ def _report(
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     flat = [_flatten(row) for row in rows]
     with path.open("w", newline="", encoding="utf-8") as file:
+        # Otherwise csv ends lines as Windows does.
         writer = csv.DictWriter(file, flat[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
@@ -168,4 +169,5 @@ def p_value(value: float | None) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number as text; a dash where there is none."""
+    # z: what rounds to 0 has no minus sign.
     return "–" if value is None else f"{value:z.{digits}f}"

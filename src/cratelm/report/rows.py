@@ -110,6 +110,7 @@ def detail_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 def _detail(pair: Pair, explainer: str, metric: Metric, column: str, layer: int | None) -> dict[str, Any]:
     trained, untrained = pair
     where = explainer, metric.name, layer
+    # A metric that is no sum over excerpts has no replicates.
     estimated = column == "score" and trained.has_replicates(explainer, metric.name)
     return {
         "model": trained.name,

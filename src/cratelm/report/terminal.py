@@ -26,7 +26,8 @@ def print_table(report: Artifact, as_json: bool) -> None:
         return
     table = read_json(path)
     # A pipe has no width of its own: give the tables the room they need.
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    room = 100 + sum(len(name) + 1 for name in _beside(table)[1:])
+    console = Console(width=None if sys.stdout.isatty() else room, highlight=False)
     autoencoders = [_autoencoders(table)] if table["autoencoders"] else []
     metrics = list(dict.fromkeys(row["metric"] for row in table["rows"]))
     console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in metrics), sep="\n")
