@@ -47,6 +47,7 @@ def _column(scores: dict[str, np.ndarray], name: tuple[str, str], layer: int) ->
 def _compared(
     scores: dict[int, float], rival_scores: dict[int, float], name: tuple[str, str], rival: tuple[str, str], layer: int
 ) -> list[dict[str, Any]]:
+    # A judge scores a sample of units alone, and none that it failed on.
     units = [unit for unit in scores if unit in rival_scores and not np.isnan([scores[unit], rival_scores[unit]]).any()]
     if len(units) < 3:
         return []

@@ -103,6 +103,7 @@ class Series:
         def reduce(sums: np.ndarray) -> np.ndarray:
             both = (sums[..., 0] > 0) & (sums[..., 2] > 0)
             with np.errstate(invalid="ignore", divide="ignore"):
+                # Each of the two means is the area by itself: their sum counts it twice.
                 replicate_area = sums[..., 1] / sums[..., 0] + sums[..., 3] / sums[..., 2] - area
             return np.where(sums[..., 0] + sums[..., 2] > 0, np.where(both, replicate_area, CHANCE), np.nan)
 

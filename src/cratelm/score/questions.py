@@ -102,10 +102,12 @@ def best_thresholds(unit: np.ndarray, value: np.ndarray, fires: np.ndarray, unit
     """
     order = np.lexsort((-value, unit))
     unit, value, fires = unit[order], value[order], fires[order]
+    # Cut to the rows: without any, np.r_ would still hold its True.
     begins = np.flatnonzero(np.r_[True, unit[1:] != unit[:-1]][: len(unit)])
     unit_place = np.repeat(np.arange(len(begins)), np.diff(np.r_[begins, len(unit)]))
     gain = _running_share(fires, begins, unit_place) - _running_share(~fires, begins, unit_place)
     ends = np.r_[unit[1:] != unit[:-1], True][: len(unit)]
+    # The 0 is never used: the last row is the end of a unit.
     below = np.where(ends, -np.inf, np.r_[value[1:], 0])
     gain = np.where(below < value, gain, -np.inf)  # a threshold lies between two values, or below all
     best = np.maximum.reduceat(gain, begins) if len(begins) else gain

@@ -18,6 +18,7 @@ def _names(kept: Callable[[Metric], bool]) -> tuple[str, ...]:
     return tuple(metric.name for metric in METRICS.values() if kept(metric))
 
 
+# By the function: the class is ours whoever makes an instance of it.
 DEFAULT_METRICS = _names(lambda metric: metric.compute.__module__.startswith("cratelm."))
 """What is measured where nothing is said: not those of other packages, so that installing one changes no study."""
 HEADLINE_METRICS = _names(lambda metric: metric.headline)

@@ -193,6 +193,7 @@ class _LayerWork:
             evidence: read_explanations(self.explanations, self.records, explainer.name, evidence, layer, self.reader)
             for evidence in self.protocol.shown
         }
+        # Which units are explained does not depend on the evidence: those of the first are those of all.
         units = next(explained for explained in map(explainer.units, said.values()))
         if units is None:
             units = np.arange(read_layers(self.records)[layer])
