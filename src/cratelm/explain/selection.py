@@ -35,6 +35,7 @@ def select(
 def _among(excerpts: Excerpts, taken: np.ndarray) -> np.ndarray:
     """Which excerpts, by unit and start, stand among pairs (2, pairs)."""
     pairs = np.concatenate([taken, [excerpts.unit, excerpts.start]], axis=1)
+    # Equal pairs get one number each, which isin can compare.
     _, pair_id = np.unique(pairs, axis=1, return_inverse=True)
     return np.isin(pair_id.ravel()[taken.shape[1] :], pair_id.ravel()[: taken.shape[1]])
 

@@ -177,8 +177,10 @@ class _Shown:
         rest = kept[~self.covered[kept]]
         count = np.bincount(group[rest], minlength=group.max(initial=-1) + 2)
         total = np.bincount(group[rest], self.value[rest], minlength=len(count))
+        # Over the positions that are left; a group of which none is left keeps the mean of all of it.
         own = np.where(count[group] > 0, total[group] / np.maximum(count[group], 1), mean)
         if PATTERNS[pattern_index]:
+            # NaN: the pattern was seen in one excerpt alone, and may be chance. The plain mean covers nothing.
             self.covered[kept[~np.isnan(others[kept])]] = True
         _, first = np.unique(group[kept], return_index=True)
         first = kept[np.sort(first)]

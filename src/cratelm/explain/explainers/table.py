@@ -85,6 +85,7 @@ class TokenTables:
         0 for a unit without a table, which was shown nothing because it never fired.
         """
         units = np.broadcast_to(unit[:, None], tokens.shape)
+        # A token that was not shown is expected to be like all that was: the unit's overall mean.
         known = self._look_up(units, tokens)
         other = self._look_up(unit, np.full(len(unit), OTHER))
         return np.nan_to_num(np.where(np.isnan(known), other[:, None], known), nan=0.0)
@@ -93,6 +94,7 @@ class TokenTables:
         """The entries of pairs of unit and token, NaN where there is none."""
         if not len(self.unit):
             return np.full(token.shape, np.nan)
+        # OTHER is -1: with one added, no token of one unit has the key of another's.
         width = self.vocabulary + 1
         keys, wanted = self.unit * width + self.token + 1, unit * width + token + 1
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
