@@ -70,6 +70,7 @@ class StudyConfig(Configuration):
 def _require_compared(explainers: str, metrics: str) -> None:
     """Refuse a study without what its report compares, before hours go into it."""
     missing = set(COMPARED) - {explainer.name for explainer in explainers_named(explainers)}
+    # A headline metric of another package is shown where it was measured, and asked for nowhere.
     missing |= set(HEADLINE_METRICS).intersection(DEFAULT_METRICS) - {metric.name for metric in metrics_named(metrics)}
     if missing:
         raise InputError(f"a study's report compares by {', '.join(sorted(missing))}: name them among the others.")

@@ -93,6 +93,7 @@ STRICT = Protocol(
         ),
     },
     once=True,
+    # As in Towards Monosemanticity; OpenAI's metrics are Pearson's r.
     ranked=("anthropic",),
     missing="chance",
     metrics=None,

@@ -51,6 +51,7 @@ def registered(package: str, kind: type[T], group: str, reserved: tuple[str, ...
             raise InputError(
                 f"{candidate.name!r} is no name for one of {group}. Take letters a to z, digits and hyphens."
             )
+        # One object may be bound in several modules, where one of them imports it from another.
         if by_name.setdefault(candidate.name, candidate) is not candidate:
             raise InputError(f"{candidate.name!r} is registered twice as {group}. Uninstall the package that adds it.")
     return by_name

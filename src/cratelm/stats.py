@@ -95,6 +95,7 @@ def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray
 def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
     """How often each of so many things is drawn in each replicate: (replicates, things) float64 counts."""
     generator = np.random.default_rng(seed)
+    # Counts, not places: a replicate is then one product of weights and sums.
     return generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
 
 

@@ -72,6 +72,7 @@ def _ista(sums: LayerSums) -> dict[str, Any]:
 def _code_of(coding: Any, x: torch.Tensor) -> torch.Tensor:
     """The code that a sparse block finds for inputs (tokens, d)."""
     codes: list[torch.Tensor] = []
+    # The block gives its output alone: the code is seen on its way.
     hook = coding.code.register_forward_hook(lambda module, inputs, output: codes.append(output))
     try:
         coding(x)

@@ -47,10 +47,12 @@ class LayerSums:
 
     def add_code(self, code: torch.Tensor) -> None:
         """See the units (B, T, h)."""
+        # Without the start token, which is no text.
         measured = code[:, 1:].flatten(0, 1)  # (tokens, h)
         self.tokens += len(measured)
         self.active += (measured != 0).sum().item()
         sparsity = hoyer(measured.double())
+        # A code of zeros has no sparsity.
         self.silent += int(sparsity.isnan().sum())
         self.hoyer += sparsity.nan_to_num(0).sum().item()
         if self.parts.coding is not None:

@@ -88,6 +88,7 @@ def _require_simulating(explainer: str) -> None:
     from cratelm.errors import InputError
     from cratelm.explain.registry import EXPLAINERS
 
+    # Planted units and puzzles have excerpts, and no table of a whole half.
     able = [name for name, known in EXPLAINERS.items() if known.sees != "tables" and not known.in_words]
     if explainer not in able:
         raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(able)}.")

@@ -45,6 +45,7 @@ def _token_by_token(model: LanguageModel, questions: Sequence[Question]) -> Iter
     by_question: list[dict[int, list[float] | None]] = [{} for _ in questions]
     for row, answer in model.digits([prompt for *_, prompt, _ in asked], [at for *_, at in asked]):
         question_index, place = asked[row][:2]
+        # Answers come in any order: a question is answered when all of its places are.
         by_place = by_question[question_index]
         by_place[place] = answer[0]
         if len(by_place) == len(questions[question_index].tokens):

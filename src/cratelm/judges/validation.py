@@ -41,6 +41,7 @@ def questions_of(puzzles: Sequence[Puzzle]) -> list[Question]:
 
 def _explanations(puzzles: Sequence[Puzzle], puzzle_index: int) -> list[str]:
     puzzle = puzzles[puzzle_index]
+    # Before the first stands the last, so that each has another's.
     return [puzzle.explanation, *puzzle.false_explanations, puzzles[puzzle_index - 1].explanation]
 
 

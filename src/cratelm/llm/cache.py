@@ -100,6 +100,7 @@ class Cached:
         for prompt_index, key in enumerate(keys):
             answer = self.answers.get(*key)
             if answer is None:
+                # As text: a key may hold a list of places, which has no hash.
                 missing.setdefault(tuple(map(str, key)), []).append(prompt_index)
             else:
                 yield prompt_index, answer

@@ -128,6 +128,7 @@ class LocalModel:
     def _digit_shares(self, hidden: torch.Tensor) -> torch.Tensor:
         """The probabilities among DIGITS, (..., 10), behind hidden states (..., width)."""
         scores = hidden @ self.network.get_output_embeddings().weight[self._digit_ids].T
+        # Gemma's head caps its logits. The head is not run here, since ten of its rows are enough.
         cap = getattr(self.network.config, "final_logit_softcapping", None)
         scores = cap * torch.tanh(scores / cap) if cap else scores
         return scores.double().softmax(-1)

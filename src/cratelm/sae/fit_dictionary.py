@@ -120,6 +120,7 @@ def fit(
                 _save(trainers, folder, block + 1)
             bar.advance(tokens=stream.rows * stream.windows.context)
     for trainer in trainers.values():
+        # Into the weights, so that whoever loads them needs not know the scale that they were trained at.
         factor = trainer.activation_scaler.scaling_factor
         if factor is not None:
             trainer.sae.fold_activation_norm_scaling_factor(factor)
@@ -130,6 +131,7 @@ def _save(trainers: dict[str, Any], folder: Path, blocks: int) -> None:
     checkpoint = folder / f"checkpoint-{blocks}"
     for place, trainer in enumerate(trainers.values()):
         trainer.save_checkpoint(str(place), base_path=checkpoint)
+    # The older ones go when the new one is whole, so that there is one at any time.
     commit(checkpoint, name_of_run(folder.parent))
     for older in folder.glob("checkpoint-*"):
         if older != checkpoint:

@@ -130,6 +130,7 @@ def rows_at_once(model: PreTrainedModel, length: int) -> int:
 @torch.no_grad()
 def require_causal(model: PreTrainedModel) -> None:
     """Raise InputError for a model that sees the tokens it has to predict, such as a BERT that is no decoder."""
+    # Two texts that differ in the last token alone: a causal model says the same of both at the first.
     pair = torch.tensor([[0, 0], [0, 1]], device=model.device)
     first, second = model(input_ids=pair, use_cache=False).logits[:, 0].float()
     if not torch.allclose(first, second, rtol=1e-4, atol=1e-4, equal_nan=True):
@@ -172,6 +173,7 @@ def _batches(model: PreTrainedModel, pieces: Sequence[Piece]) -> Iterator[np.nda
 def _padded(tokens: Sequence[np.ndarray], pieces: Sequence[Piece]) -> tuple[torch.Tensor, torch.Tensor]:
     """What a batch reads, padded on the right where no prediction looks, and predicts, -100 elsewhere: (B, T) each."""
     longest = max(piece.end - piece.start for piece in pieces) - 1
+    # -100 is what cross_entropy leaves out.
     inputs, targets = torch.zeros(len(pieces), longest, dtype=torch.long), torch.full((len(pieces), longest), -100)
     for row, piece in enumerate(pieces):
         read = torch.from_numpy(tokens[piece.document][piece.start : piece.end])

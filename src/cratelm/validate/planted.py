@@ -126,5 +126,6 @@ def _recovery(rule_index: int, made: list[Explanations], scored: list[Excerpts])
         for explanations in (made[rule_index], made[rule_index - 1])
     )
     r = pearson(truth, own)
+    # A truth that does not vary has no correlation: what is expected has to be near it everywhere.
     recovered = r >= RECOVERED if np.ptp(truth) else bool(np.abs(own - truth).max(initial=0) < 0.1)
     return Recovery(name, r, pearson(truth, control), recovered)

@@ -40,6 +40,7 @@ def solve_puzzles(explainer: str, puzzles: Sequence[Puzzle]) -> list[Recovery]:
                 vocabulary.setdefault(token, len(vocabulary))
     recoveries = []
     for puzzle_index, puzzle in enumerate(puzzles):
+        # Before the first stands the last, so that each has another's.
         other = explain_sentences(explainer, puzzles[puzzle_index - 1].sentences, vocabulary)
         truth, own, control = [], [], []
         for held_out, sentence in enumerate(puzzle.sentences):
