@@ -84,8 +84,8 @@ def open_unhashed(path: Path, stage: str) -> Artifact:
         raise InputError(f"{path} holds no finished {stage} ({MANIFEST} is missing). Make it first.")
     manifest = read_object(path / MANIFEST)
     if manifest.get("schema") != SCHEMA or manifest.get("stage") != stage:
-        found = f"stage {manifest.get('stage')!r}, schema {manifest.get('schema')!r}"
-        raise InputError(f"{path} holds {found}; needed is stage {stage!r}, schema {SCHEMA}.")
+        held = f"stage {manifest.get('stage')!r}, schema {manifest.get('schema')!r}"
+        raise InputError(f"{path} holds {held}; needed is stage {stage!r}, schema {SCHEMA}.")
     read_object(path / MANIFEST, config=dict, inputs=dict, outputs=dict)
     return Artifact(path, manifest)
 
@@ -159,8 +159,8 @@ def _is_begun_study(out: Path) -> bool:
     """Whether a folder is empty, or holds only the tokens with which a study begins (see `claim_study`)."""
     tokens = out / "tokens"
     own = [tokens, partial_of(tokens), out / f"{STUDY}.new"]
-    found = list(out.iterdir()) if out.is_dir() else [out]
-    return all(path in own for path in found) and all(is_ours(path, "tokens") for path in found if path in own[:2])
+    entries = list(out.iterdir()) if out.is_dir() else [out]
+    return all(path in own for path in entries) and all(is_ours(path, "tokens") for path in entries if path in own[:2])
 
 
 def claim_study(out: Path, config: Any) -> None:

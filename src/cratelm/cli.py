@@ -81,7 +81,7 @@ class Terminated(BaseException):
     """Somebody asked the process to end."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 

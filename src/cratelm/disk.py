@@ -54,7 +54,7 @@ def write_fault(folder: Path, error: Exception) -> str | None:
     """Why nothing can be written to the folder, or None where the error is another one."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.strerror if error.errno in DISK_FAULTS else None
-    said = [os.strerror(number) for number in DISK_FAULTS if os.strerror(number) in str(error)]
+    said = [os.strerror(error_number) for error_number in DISK_FAULTS if os.strerror(error_number) in str(error)]
     if said:
         return said[0]
     # torch and safetensors do not always say why; tokenizers raises Exception itself.

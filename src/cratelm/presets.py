@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cratelm.corpus.config import CorpusConfig
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
-from cratelm.explain.registry import explainers_named
+from cratelm.explain.registry import COMPARED, explainers_named
 from cratelm.llm.config import JudgeConfig
 from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.protocols import STRICT
@@ -19,11 +19,8 @@ from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
 from cratelm.sae.config import SaeConfig, StudySaeConfig
 from cratelm.score.config import ScoreConfig
-from cratelm.score.registry import HEADLINE_METRICS, metrics_named
+from cratelm.score.registry import DEFAULT_METRICS, HEADLINE_METRICS, metrics_named
 from cratelm.training.config import TrainConfig, TrainingConfig
-
-COMPARED = ("table", "graph")
-"""The explainers that stand side by side in a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +69,12 @@ class StudyConfig(Configuration):
 
 def _require_compared(explainers: str, metrics: str) -> None:
     """Refuse a study without what its report compares, before hours go into it."""
-    missing = set(COMPARED) - {one.name for one in explainers_named(explainers)}
-    missing |= set(HEADLINE_METRICS) - {one.name for one in metrics_named(metrics)}
+    missing = set(COMPARED) - {explainer.name for explainer in explainers_named(explainers)}
+    # A headline metric of another package is shown where it was measured, and asked for nowhere.
+    missing |= set(HEADLINE_METRICS).intersection(DEFAULT_METRICS) - {metric.name for metric in metrics_named(metrics)}
     if missing:
         raise InputError(f"a study's report compares by {', '.join(sorted(missing))}: name them among the others.")
-    if any(one.in_words for one in explainers_named(explainers)):
+    if any(explainer.in_words for explainer in explainers_named(explainers)):
         raise InputError("a study is explained in words where --llm names a language model: leave llm out.")
 
 

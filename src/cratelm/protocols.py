@@ -5,8 +5,10 @@ The numbers are those of OpenAI's *Language models can explain neurons in langua
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+PAPER_METRICS = ("top-and-random", "random-only", "anthropic")
+"""The correlations that the paper reports, in the order of its tables."""
 LONG, SHORT = 64, 9
 """Tokens in an excerpt of OpenAI's metrics, and of Anthropic's (strict)."""
 
@@ -91,6 +93,7 @@ STRICT = Protocol(
         ),
     },
     once=True,
+    # As in Towards Monosemanticity; OpenAI's metrics are Pearson's r.
     ranked=("anthropic",),
     missing="chance",
     metrics=None,
@@ -123,12 +126,21 @@ PAPER = Protocol(
     once=False,
     ranked=(),
     missing="left out",
-    metrics=("top-and-random", "random-only", "anthropic"),
+    metrics=PAPER_METRICS,
     tables=False,
     intervals_of_maximum=False,
     last_layer_left_out=(6, 12),
     caution="different text, size and judge than published; compare signs only",
 )
 PROTOCOLS = {protocol.name: protocol for protocol in (STRICT, PAPER)}
-ENDPOINT = ("table", "random-only")
+
+
+class Endpoint(NamedTuple):
+    """An explainer and a metric, by which models are compared."""
+
+    explainer: str
+    metric: str
+
+
+ENDPOINT = Endpoint("table", "random-only")
 """The explainer and the metric of the endpoint that was named before any study was run: their mean over all layers."""

@@ -128,8 +128,8 @@ def unwrapped(hint: Any) -> tuple[Any, Range | None]:
     if get_origin(hint) is not Annotated:
         return hint, None
     plain, *notes = get_args(hint)
-    found = [check for note in notes if isinstance(note, Parameter) for check in _validators(note)]
-    return plain, next((check for check in found if isinstance(check, Range)), None)
+    checks = [check for note in notes if isinstance(note, Parameter) for check in _validators(note)]
+    return plain, next((check for check in checks if isinstance(check, Range)), None)
 
 
 def shown(value: Any) -> str:
@@ -142,8 +142,8 @@ def shown(value: Any) -> str:
 
 
 def _validators(parameter: Parameter) -> Sequence[Any]:
-    found = parameter.validator
-    return found if isinstance(found, tuple) else (found,)
+    validator = parameter.validator
+    return validator if isinstance(validator, tuple) else (validator,)
 
 
 def _fits(hint: Any, value: Any) -> bool:

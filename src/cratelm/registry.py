@@ -45,27 +45,30 @@ def registered(package: str, kind: type[T], group: str, reserved: tuple[str, ...
     A file in the package is enough to add one; so is an installed package with an entry point. Raises InputError for
     an entry point that cannot be loaded, is of another kind, or takes a name that is taken or `reserved`.
     """
-    found: dict[str, T] = {}
-    for one in sorted([*_own(package, kind), *_offered(kind, group)], key=lambda one: one.order):
-        if not re.fullmatch(NAME, one.name) or one.name in reserved:
-            raise InputError(f"{one.name!r} is no name for one of {group}. Take letters a to z, digits and hyphens.")
-        if found.setdefault(one.name, one) is not one:
-            raise InputError(f"{one.name!r} is registered twice as {group}. Uninstall the package that adds it.")
-    return found
+    by_name: dict[str, T] = {}
+    for candidate in sorted([*_own(package, kind), *_offered(kind, group)], key=lambda candidate: candidate.order):
+        if not re.fullmatch(NAME, candidate.name) or candidate.name in reserved:
+            raise InputError(
+                f"{candidate.name!r} is no name for one of {group}. Take letters a to z, digits and hyphens."
+            )
+        # One object may be bound in several modules, where one of them imports it from another.
+        if by_name.setdefault(candidate.name, candidate) is not candidate:
+            raise InputError(f"{candidate.name!r} is registered twice as {group}. Uninstall the package that adds it.")
+    return by_name
 
 
-def listed(found: Iterable[Described]) -> str:
+def listed(members: Iterable[Described]) -> str:
     """Each by its name and its line, for a help text."""
-    return " ".join(f"`{one.name}`: {one.help.rstrip('.')}." for one in found)
+    return " ".join(f"`{member.name}`: {member.help.rstrip('.')}." for member in members)
 
 
-def chosen(names: str, found: Mapping[str, T], what: str) -> list[T]:
+def chosen(names: str, members: Mapping[str, T], what: str) -> list[T]:
     """Those of some names with commas between them, each once; InputError names one that there is not."""
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
-    if unknown := [name for name in wanted if name not in found]:
-        known = ", ".join(found)
+    if unknown := [name for name in wanted if name not in members]:
+        known = ", ".join(members)
         raise InputError(f"unknown {what} {unknown[0]!r}: choose from {known}, or install the package that adds it.")
-    return [found[name] for name in wanted]
+    return [members[name] for name in wanted]
 
 
 def _own(package: str, kind: type[T]) -> list[T]:
@@ -81,9 +84,9 @@ def _offered(kind: type[T], group: str) -> list[T]:
 def _loaded(point: EntryPoint, kind: type[T], group: str) -> T:
     package = point.dist.name if point.dist else point.value
     try:
-        found = point.load()
+        loaded = point.load()
     except Exception as error:  # whatever another project's module raises
         raise InputError(f"{package} offers {point.name!r} as {group}, but fails to load: {error}.") from error
-    if not isinstance(found, kind):
+    if not isinstance(loaded, kind):
         raise InputError(f"{package} offers {point.name!r} as {group}, but it is no instance of {kind.__name__}.")
-    return found
+    return loaded

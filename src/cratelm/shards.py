@@ -86,10 +86,10 @@ def _run_here(work: Callable[[int], None], shards: int, done: Path) -> None:
     What is done is marked as datatrove marks it, so that any engine can go on.
     """
     done.mkdir(parents=True, exist_ok=True)
-    for number in range(shards):
-        mark = done / f"{number:05d}"
+    for shard in range(shards):
+        mark = done / f"{shard:05d}"
         if not mark.is_file():
-            work(number)
+            work(shard)
             mark.touch()
 
 

@@ -151,10 +151,10 @@ def threads() -> int | None:
 
 def is_ours(folder: Path, stage: str) -> bool:
     """Whether a folder is a stage's work, finished or not."""
-    found = [folder / name for name in (IDENTITY, MANIFEST) if (folder / name).is_file()]
-    if folder.is_symlink() or not found:
+    claims = [folder / name for name in (IDENTITY, MANIFEST) if (folder / name).is_file()]
+    if folder.is_symlink() or not claims:
         return False
-    claim = read_object(found[0])
+    claim = read_object(claims[0])
     return claim.get("schema") == SCHEMA and claim.get("stage") == stage
 
 
@@ -256,7 +256,7 @@ def _require_continued(theirs: Mapping[str, Any], identity: Mapping[str, Any], p
 
 def _listed(folder: Path) -> list[str]:
     """The files and links in a partial folder, without logs and what says whose it is."""
-    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    names = sorted(path.relative_to(folder).as_posix() for path in found)
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = sorted(path.relative_to(folder).as_posix() for path in paths)
     own = (LOCK, IDENTITY, f"{IDENTITY}.new", MANIFEST, f"{MANIFEST}.new")
     return [name for name in names if name not in own and not name.startswith("log/")]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 # scipy.stats takes 0.8 seconds to import, which no help text should wait for: it is imported where it is needed.
-LEVEL = 0.95
+CONFIDENCE = 0.95
 NEGLIGIBLE = 1e-12
 """A variance below this share of the mean square is rounding error, and counts as no variance."""
 
@@ -55,9 +55,9 @@ def average_ranks(group: np.ndarray, values: np.ndarray) -> np.ndarray:
     begins = np.r_[True, g[1:] != g[:-1]]
     tie = np.cumsum(begins | np.r_[True, v[1:] != v[:-1]]) - 1
     place = places_in_sorted(g) + 1
-    found = np.empty(len(order))
-    found[order] = (np.bincount(tie, place) / np.bincount(tie))[tie]
-    return found
+    ranks = np.empty(len(order))
+    ranks[order] = (np.bincount(tie, place) / np.bincount(tie))[tie]
+    return ranks
 
 
 def places_in_sorted(group: np.ndarray) -> np.ndarray:
@@ -70,9 +70,9 @@ def places_in_sorted(group: np.ndarray) -> np.ndarray:
 def places_in_group(group: np.ndarray) -> np.ndarray:
     """How many rows of the same group precede each row; `group` (rows,) in any order."""
     order = np.argsort(group, kind="stable")
-    found = np.empty(len(group), np.int64)
-    found[order] = places_in_sorted(group[order])
-    return found
+    places = np.empty(len(group), np.int64)
+    places[order] = places_in_sorted(group[order])
+    return places
 
 
 def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -83,10 +83,10 @@ def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray
     if len(items) < 2:
         raise ValueError("a derangement needs two items or more")
     circle = generator.permutation(len(items))
-    found = np.empty_like(items)
+    deranged = np.empty_like(items)
     # A circle moved by one maps nothing to itself.
-    found[circle] = items[np.roll(circle, 1)]
-    return found
+    deranged[circle] = items[np.roll(circle, 1)]
+    return deranged
 
 
 # Bootstrap intervals (Efron 1979, percentile method)
@@ -95,6 +95,7 @@ def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray
 def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
     """How often each of so many things is drawn in each replicate: (replicates, things) float64 counts."""
     generator = np.random.default_rng(seed)
+    # Counts, not places: a replicate is then one product of weights and sums.
     return generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
 
 
@@ -102,7 +103,7 @@ def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndar
     """The ends of the 95% percentile interval of replicates along `axis`; replicates that are NaN are left out."""
     ascending = np.sort(np.moveaxis(replicates, axis, -1), axis=-1)  # NaN is last
     last = (~np.isnan(ascending)).sum(-1) - 1
-    low, high = (_between(ascending, last, share) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = (_between(ascending, last, share) for share in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return low, high
 
 
@@ -110,11 +111,11 @@ def _between(ascending: np.ndarray, last: np.ndarray, share: float) -> np.ndarra
     """The value at a share of the way from the first of each row to its last, by a straight line between two."""
     place = share * np.maximum(last, 0)
     below = np.floor(place).astype(np.int64)
-    one, other = (
+    lower, upper = (
         np.take_along_axis(ascending, at[..., None], axis=-1)[..., 0]
         for at in (below, np.minimum(below + 1, np.maximum(last, 0)))
     )
-    return one + (place - below) * (other - one)
+    return lower + (place - below) * (upper - lower)
 
 
 def ratio_interval(numerators: np.ndarray, denominators: np.ndarray, seed: int, replicates: int = 1000) -> list[float]:
@@ -159,7 +160,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
 
 def seed_interval(
-    differences: Sequence[float], text_variance: float = 0.0, level: float = LEVEL
+    differences: Sequence[float], text_variance: float = 0.0, level: float = CONFIDENCE
 ) -> tuple[float, float, float, float]:
     """The mean of differences over training seeds, its t interval, and its two-sided p-value: (mean, low, high, p).
 

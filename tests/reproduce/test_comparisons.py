@@ -22,7 +22,7 @@ from cratelm.reproduce.context import (
 from cratelm.reproduce.matching import FEWEST, adjusted, comparable, matched, paired_matched
 from cratelm.reproduce.pair import by_amount_of_text, by_explainer, reasons
 from cratelm.reproduce.results import (
-    Found,
+    Difference,
     Results,
     at_loss,
     of_scored,
@@ -92,17 +92,17 @@ def test_an_interval_over_seeds_contains_the_documents_that_all_seeds_share() ->
     ],
 )
 def test_a_claim_is_judged_by_its_corrected_p_value_and_by_a_margin(higher, found, p, expected) -> None:
-    assert verdict(Claim("", paired, higher), Found(*found), p) == expected
+    assert verdict(Claim("", paired, higher), Difference(*found), p) == expected
 
 
 def test_where_no_margin_was_named_nothing_is_called_absent() -> None:
-    assert verdict(Claim("", paired, margin=None), Found(0.0, -0.001, 0.001, 3), 1.0) == "undecided"
+    assert verdict(Claim("", paired, margin=None), Difference(0.0, -0.001, 0.001, 3), 1.0) == "undecided"
 
 
 def test_primary_claims_are_corrected_by_holm_and_the_rest_by_benjamini_and_hochberg() -> None:
     asked = [Claim("", paired, primary=True), Claim("", paired), Claim("", paired)]
     p_values = [[0.01, 0.03], [0.04, math.nan], [0.02, 0.5]]
-    found = [[Found(0.1, 0.0, 0.2, 3, p) for p in row] for row in p_values]
+    found = [[Difference(0.1, 0.0, 0.2, 3, p) for p in row] for row in p_values]
     expected = [[0.02, 0.03], [0.06, math.nan], [0.06, 0.5]]
     for row, wanted in zip(corrected(asked, found), expected, strict=True):
         assert row == pytest.approx(wanted, nan_ok=True)

@@ -18,7 +18,7 @@ from cratelm.errors import InputError
 from cratelm.models.build import build_config
 from cratelm.presets import StudyConfig, preset, train_preset
 from cratelm.reproduce import examples, matrix
-from cratelm.reproduce.matrix import ABLATIONS, POINT, Cell, plan_laptop, plan_paper
+from cratelm.reproduce.matrix import ABLATIONS, POINT_SECONDS, Cell, plan_laptop, plan_paper
 from cratelm.reproduce.page import comparisons, write_page
 from cratelm.reproduce.published import configurations
 from cratelm.reproduce.results import (
@@ -344,7 +344,7 @@ def test_a_plan_costs_what_its_operations_cost() -> None:
     assert rows["12L", "crate"]["dollars"]["A100"] == pytest.approx(2 * rows["12L", "crate"]["hours"]["A100"])
     laptop = {row["group"]: row for row in plan_laptop(matrix.laptop())}
     assert sum(row["cells"] for row in laptop.values()) == len(matrix.laptop())
-    assert laptop["ablations"]["measuring"] == pytest.approx(3 * len(ABLATIONS) * 2 * POINT / 2 / 3600)
+    assert laptop["ablations"]["measuring"] == pytest.approx(3 * len(ABLATIONS) * 2 * POINT_SECONDS / 2 / 3600)
     asked = [
         c for c in matrix.laptop() if c.group in ("sizes", "vocabulary") or (c.group == "ablations" and c.seed < 2)
     ]

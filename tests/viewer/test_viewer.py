@@ -24,7 +24,7 @@ from cratelm.units.unembedding import token_effects
 from cratelm.viewer.api import Viewer
 from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.judging import Judge
-from cratelm.viewer.user_explanation import Words
+from cratelm.viewer.user_explanation import OwnWords
 from cratelm.viewer.viewed_study import Study, without_address
 from tests.llm_server import StandIn
 from tests.rule_judge import ByRule
@@ -214,7 +214,7 @@ def test_a_sentence_that_is_none_or_too_long_is_refused(client, sentence):
 
 
 def test_words_mark_the_tokens_that_spell_them_and_no_other():
-    words = Words.parse("not good=0.5\nFilm", texts := ["a", " fi", "lm", "s", " not", " good", " ", "film"])
+    words = OwnWords.parse("not good=0.5\nFilm", texts := ["a", " fi", "lm", "s", " not", " good", " ", "film"])
     tokens = np.array([[0, 1, 2, 6, 4, 5, 6, 7], [7, 3, 6, 5, 6, 1, 2, 3]])
     assert words.simulate(np.zeros(2), tokens, np.zeros(2)).tolist() == [
         [0, 1, 1, 0, 0.5, 0.5, 0, 1],

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from cratelm.cli import run
 from cratelm.units.sites import at_sites
-from cratelm.viewer.connections import CONNECTIONS
+from cratelm.viewer.connections import CONNECTIONS, OWING
 from cratelm.viewer.networks import Networks
 from cratelm.viewer.safety import LONGEST_BODY, WAITING
 from cratelm.viewer.viewed_study import Study
@@ -248,6 +248,18 @@ def test_connections_that_send_nothing_lock_nobody_out_and_are_closed(study):
         assert again.getresponse().read()
         again.sock.sendall(b"GET /api")  # headers that never end, on a connection that was answered before
         assert again.sock.recv(1) == b""
+
+
+@pytest.mark.processes
+def test_silent_connections_stay_open_while_there_is_room_for_them(study):
+    with viewer(study) as address:
+        host, port = address.removeprefix("http://").split(":")
+        silent = [socket.create_connection((host, int(port)), timeout=60) for _ in range(OWING - 2)]
+        assert httpx.get(f"{address}/api/study", timeout=30).status_code == 200
+        closed = select_sockets(silent, [], [], 1)[0]
+        for client in silent:
+            client.close()
+        assert not closed
 
 
 @pytest.mark.processes

@@ -61,7 +61,7 @@ function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Jud
           <option value="">all units</option>{["scored", "dead", "silent", "constant", "failed", "one-sided"].map((name) => <option key={name}>{name}</option>)}</select></label>
         <output>{units.length.toLocaleString("en")} of {layer.units.toLocaleString("en")} units</output>
       </form>
-      {asked.explainer === "llm" && judge && <p class="faint">{judge.told}</p>}
+      {judge && asked.explainer === judge.explainer && <p class="faint">{judge.told}</p>}
       <div class="table" role="table" aria-label={`Units of ${layer.model}, layer ${layer.layer}`} aria-rowcount={units.length + 1}>
         <div class="head" role="row">
           {heading("unit", "unit")}{heading("score", "score")}<span role="columnheader" />{heading("fires", "fires")}{heading("maximum", "max")}{heading("token", "token share")}

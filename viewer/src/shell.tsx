@@ -8,7 +8,7 @@ export const Problem = ({ message }: { message: string }) => (
 );
 
 /** An explainer's name, with the mark of a language model that failed its puzzles. */
-export const said = (explainer: string, judge: Judge | null): string => (explainer === "llm" && judge ? explainer + judge.mark : explainer);
+export const said = (explainer: string, judge: Judge | null): string => (judge && explainer === judge.explainer ? explainer + judge.mark : explainer);
 
 /** Calls what belongs to a key, unless somebody is typing. */
 export function useKeys(keys: Record<string, () => unknown>): void {

@@ -5,6 +5,7 @@ import { address, Link } from "./route";
 import type { Estimate, Row, Study } from "./types";
 
 const range = (value: Estimate) => <>{number(value.mean)} <small>[{number(value.low)}, {number(value.high)}]</small></>;
+const scoreBy = (row: Row, explainer: string) => (row as unknown as Record<string, Estimate | undefined>)[explainer];
 const units = (row: Row, layer: number, metric: string) => `${address(row.model, layer)}?metric=${metric}`;
 
 export function StudyPage({ study }: { study: Study }) {
@@ -12,6 +13,8 @@ export function StudyPage({ study }: { study: Study }) {
   const names = models.map((one) => one.model);
   const primary = differences.filter((one) => one.primary);
   const first = study.models[0];
+  // The scores of other explainers stand in a row under the explainers' names.
+  const beside = first.explainers.filter((name) => name !== study.primary.explainer && rows.length > 0 && name in rows[0]);
   const metrics = [...new Set(rows.map((row) => row.metric))];
   return (
     <main class="study">
@@ -48,13 +51,13 @@ export function StudyPage({ study }: { study: Study }) {
       <div class="scroll">
         <table>
           <caption>Mean scores; a layer’s number leads to its units</caption>
-          <thead><tr><th>metric</th><th>model</th><th>layer</th><th class="n">table [95%]</th><th class="n">graph</th><th class="n">shuffled</th><th class="n">random weights</th><th class="n">ceiling</th><th class="n">token share</th><th class="n">fires</th><th class="n">dead</th></tr></thead>
+          <thead><tr><th>metric</th><th>model</th><th>layer</th><th class="n">{study.primary.explainer} [95%]</th>{beside.map((name) => <th key={name} class="n">{name}</th>)}<th class="n">shuffled</th><th class="n">random weights</th><th class="n">ceiling</th><th class="n">token share</th><th class="n">fires</th><th class="n">dead</th></tr></thead>
           <tbody>
             {rows.map((row, at) => (
               <tr key={at} class={row.layer === "all" ? "all" : ""}>
                 <td title={study.metrics[row.metric]}>{row.metric}</td><td>{row.model}</td>
                 <td>{row.layer === "all" ? "all" : <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link>}</td>
-                <td class="n">{range(row.score)}</td><td class="n">{number(row.graph?.mean)}</td><td class="n">{number(row.shuffled?.mean)}</td>
+                <td class="n">{range(row.score)}</td>{beside.map((name) => <td key={name} class="n">{number(scoreBy(row, name)?.mean)}</td>)}<td class="n">{number(row.shuffled?.mean)}</td>
                 <td class="n">{number(row.random_weights?.mean)}</td><td class="n">{number(row.ceiling)}</td><td class="n">{number(row.token_share)}</td>
                 <td class="n">{percent(row.firing_rate)}</td><td class="n">{percent(row.dead)}</td>
               </tr>

@@ -34,7 +34,7 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
           {seen && <Seen fire={seen} model={model.name} />}
           <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
           {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} />}
-          {chosen && <Sentence key={`sentence ${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} reader={study.reader} />}
+          {chosen && <Sentence key={`sentence ${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} reader={study.reader} metric={study.primary.metric} />}
         </div>
         <aside>
           <h2>Fire most <small>share of each unit’s own maximum</small></h2>
@@ -143,7 +143,7 @@ function Own({ model, layer, unit }: { model: string; layer: number; unit: numbe
   );
 }
 
-function Sentence({ model, layer, unit, reader }: { model: string; layer: number; unit: number; reader: string | null }) {
+function Sentence({ model, layer, unit, reader, metric }: { model: string; layer: number; unit: number; reader: string | null; metric: string }) {
   const [sentence, setSentence] = useState("");
   const [asked, ask] = useState<{ sentence: string } | null>(null);
   const [times, count] = useState(0); // so that a sentence that got no answer in time can be asked again
@@ -159,7 +159,7 @@ function Sentence({ model, layer, unit, reader }: { model: string; layer: number
           <button type="submit">Let it read</button>
         </form>
       ) : <p class="faint">Run <code>cratelm view STUDY --llm URL|PATH</code>, with a server’s address or a model’s path, to have sentences read.</p>}
-      {reader && <p class="faint">It reads the unit’s 5 random scored excerpts (random-only) and no others: in this process that is about a second each. What the judge is worth, <code>cratelm validate</code> says; it was not tried on puzzles here.</p>}
+      {reader && <p class="faint">It reads the unit’s 5 random scored excerpts ({metric}) and no others: in this process that is about a second each. What the judge is worth, <code>cratelm validate</code> says; it was not tried on puzzles here.</p>}
       {asked !== null && !error && value?.asked !== asked && <p class="faint" aria-busy="true">The judge reads …</p>}
       {error && <p class="error" role="alert">{error}</p>}
       {value && !error && value.asked === asked && (

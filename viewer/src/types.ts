@@ -1,10 +1,10 @@
 // The documents that the server gives; src/cratelm/viewer/ says what stands in them.
 export interface Estimate { mean: number; low: number; high: number }
 /** What a language model is worth that explained some of the units; `mark` stands beside its name. */
-export interface Judge { mark: string; told: string }
+export interface Judge { explainer: string; mark: string; told: string }
 export interface Model { name: string; control: boolean; protocol: string; explainers: string[]; judge: Judge | null; latents: boolean; layers: { site: string; units: number }[] }
 export interface Row {
-  model: string; layer: number | "all"; metric: string; score: Estimate; graph: Estimate; shuffled: Estimate;
+  model: string; layer: number | "all"; metric: string; score: Estimate; shuffled: Estimate;
   random_weights: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
 }
 export interface Study {

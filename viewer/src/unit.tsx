@@ -56,7 +56,7 @@ function tryIt(unit: Unit): string {
 const Explanations = ({ unit, judge }: { unit: Unit; judge: Judge | null }) => (
   <section class="explanations">
     {Object.entries(unit.explanations).map(([name, text]) => <p key={name}><b>{said(name, judge)}</b> {text}</p>)}
-    {unit.explanations.llm && judge && <p class="faint">{judge.told}</p>}
+    {judge && unit.explanations[judge.explainer] && <p class="faint">{judge.told}</p>}
   </section>
 );
 

@@ -16,12 +16,12 @@ def layer_numbers(layers: list[LayerSums], final: torch.Tensor, heads: int, conf
     """A row for each layer; see docs/analysis.md for the columns."""
     after = [*(sums.second_moments["before"] for sums in layers[1:]), final]
     return [
-        {"layer": number}
+        {"layer": layer}
         | _rates(sums, behind, heads, config.epsilon)
         | _sparsity(sums)
         | coherence(sums.parts.atoms.detach())
         | _ista(sums)
-        for number, (sums, behind) in enumerate(zip(layers, after, strict=True))
+        for layer, (sums, behind) in enumerate(zip(layers, after, strict=True))
     ]
 
 
@@ -71,10 +71,11 @@ def _ista(sums: LayerSums) -> dict[str, Any]:
 @torch.no_grad()
 def _code_of(coding: Any, x: torch.Tensor) -> torch.Tensor:
     """The code that a sparse block finds for inputs (tokens, d)."""
-    found: list[torch.Tensor] = []
-    hook = coding.code.register_forward_hook(lambda module, inputs, output: found.append(output))
+    codes: list[torch.Tensor] = []
+    # The block gives its output alone: the code is seen on its way.
+    hook = coding.code.register_forward_hook(lambda module, inputs, output: codes.append(output))
     try:
         coding(x)
     finally:
         hook.remove()
-    return found[0]
+    return codes[0]

@@ -47,10 +47,12 @@ class LayerSums:
 
     def add_code(self, code: torch.Tensor) -> None:
         """See the units (B, T, h)."""
+        # Without the start token, which is no text.
         measured = code[:, 1:].flatten(0, 1)  # (tokens, h)
         self.tokens += len(measured)
         self.active += (measured != 0).sum().item()
         sparsity = hoyer(measured.double())
+        # A code of zeros has no sparsity.
         self.silent += int(sparsity.isnan().sum())
         self.hoyer += sparsity.nan_to_num(0).sum().item()
         if self.parts.coding is not None:
@@ -62,8 +64,8 @@ class LayerSums:
         x, *codes = [part[:, 1:] for part in (*self._path, code)]
         # ISTA begins at 0, that of the d x d dictionary at x itself.
         start = x if x.shape[-1] == code.shape[-1] else torch.zeros_like(codes[-1])
-        found = [lasso(x, step, dictionary, threshold).double().sum().item() for step in (start, *codes)]
-        self.objectives = [a + b for a, b in zip(self.objectives or [0.0] * len(found), found, strict=True)]
+        objectives = [lasso(x, step, dictionary, threshold).double().sum().item() for step in (start, *codes)]
+        self.objectives = [a + b for a, b in zip(self.objectives or [0.0] * len(objectives), objectives, strict=True)]
 
 
 def second_moment(stream: torch.Tensor) -> torch.Tensor:

@@ -27,20 +27,20 @@ def _of(rows: list[dict[str, Any]], weights: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["weights"] == weights]
 
 
-def _along(axes: Axes, rows: list[dict[str, Any]], number: str, label: str) -> None:
+def _along(axes: Axes, rows: list[dict[str, Any]], quantity: str, label: str) -> None:
     """One line a layer, from before it to behind it."""
     for weights, line in LINES.items():
         for row in _of(rows, weights):
             places = [row["layer"] + half / 2 for half in range(3)]
-            values = [row[f"{number}_{place}"] for place in PLACES]
+            values = [row[f"{quantity}_{place}"] for place in PLACES]
             axes.plot(places, values, line, marker="o", color=COLOURS[row["layer"] % len(COLOURS)])
     axes.set(xlabel="layer; halves lie between its half-blocks", ylabel=label)
 
 
 def _by_layer(axes: Axes, rows: list[dict[str, Any]], numbers: dict[str, str]) -> None:
     for weights, line in LINES.items():
-        for colour, (number, label) in zip(COLOURS, numbers.items(), strict=False):
-            values = [row[number] for row in _of(rows, weights)]
+        for colour, (column, label) in zip(COLOURS, numbers.items(), strict=False):
+            values = [row[column] for row in _of(rows, weights)]
             axes.plot(values, line, marker="o", color=colour, label=label if weights == "trained" else None)
     axes.set(xlabel="layer", xticks=range(len(_of(rows, "trained"))), ylim=(0, 1))
     axes.legend()

@@ -1,13 +1,16 @@
 """`cratelm explain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cratelm.explain.config import ExplainConfig
 from cratelm.llm.config import AskingConfig, JudgeConfig
 from cratelm.ranges import number
+
+if TYPE_CHECKING:
+    from cratelm.artifacts import Artifact
 
 
 def explain(
@@ -37,17 +40,13 @@ def explain(
     price
         The price of a million tokens, for the plan.
     """
-    from rich.console import Console
-
     from cratelm.artifacts import open_artifact
     from cratelm.explain.explain import explain as explain_records
-    from cratelm.explain.explain import plan_explain, read_sentences
-    from cratelm.explain.explainers.llm import FAILED, count_failures
+    from cratelm.explain.explain import plan_explain
     from cratelm.explain.registry import explainers_named
     from cratelm.llm.config import open_judge
     from cratelm.progress import Progress
     from cratelm.records.store import read_layers, require_protocol
-    from cratelm.report.text import visible
 
     with Progress() as progress:
         opened = open_artifact(records, "records")
@@ -57,20 +56,39 @@ def explain(
 
             print_plan(plan_explain(settings, opened, price, judge), json=False)
             return
-        explainers = explainers_named(settings.explainer)
-        in_words = any(explainer.in_words for explainer in explainers)
+        in_words = any(explainer.in_words for explainer in explainers_named(settings.explainer))
         model = open_judge(judge, asking) if in_words else None
         made = explain_records(settings, opened, out, progress, judge, model)
-    layers = range(len(read_layers(opened)))
+    _print(made, layers=len(read_layers(opened)))
+
+
+def _print(made: "Artifact", layers: int) -> None:
+    """Say how many units each explainer explained, with an example, and why explanations could not be used."""
+    from rich.console import Console
+
+    from cratelm.explain.explain import explainers_of
+    from cratelm.explain.explainers.llm import count_failures
+    from cratelm.report.text import visible
+
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for explainer in (one.name for one in explainers if one.speaks):
-        said = [
-            (f"{layer}/{unit}", sentence)
-            for layer in layers
-            for unit, sentence in enumerate(read_sentences(made, layer, explainer))
-            if sentence is not None and not sentence.startswith(FAILED)
-        ]
-        example = f", such as unit {said[0][0]}: {visible(said[0][1])}" if said else "."
-        console.print(f"{len(said):,} units explained by {explainer}{example}")
+    for explainer in explainers_of(made):
+        if explainer.speaks:
+            sentences = _usable_sentences(made, layers, explainer.name)
+            address, sentence = sentences[0] if sentences else ("", "")
+            example = f", such as unit {address}: {visible(sentence)}" if sentences else "."
+            console.print(f"{len(sentences):,} units explained by {explainer.name}{example}")
     for reason, count in count_failures(made).most_common():
         console.print(f"{count:,} explanations could not be used: {visible(reason)}")
+
+
+def _usable_sentences(made: "Artifact", layers: int, explainer: str) -> list[tuple[str, str]]:
+    """Each explained unit as layer/unit, and what is said of it."""
+    from cratelm.explain.explain import read_sentences
+    from cratelm.explain.explainers.llm import FAILURE_PREFIX
+
+    return [
+        (f"{layer}/{unit}", sentence)
+        for layer in range(layers)
+        for unit, sentence in enumerate(read_sentences(made, layer, explainer))
+        if sentence is not None and not sentence.startswith(FAILURE_PREFIX)
+    ]

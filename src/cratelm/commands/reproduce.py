@@ -103,6 +103,6 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in row.items():
         flat |= (
-            {f"{name}, {key}": number for name, number in value.items()} if isinstance(value, dict) else {key: value}
+            {f"{name}, {key}": amount for name, amount in value.items()} if isinstance(value, dict) else {key: value}
         )
     return flat

@@ -1,9 +1,13 @@
 """`cratelm steer`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cratelm.ranges import whole
+
+if TYPE_CHECKING:
+    from cratelm.progress import Progress
+    from cratelm.units.clamp import Clamp
 
 
 def steer(
@@ -50,36 +54,62 @@ def steer(
     json
         Print the result as JSON on stdout.
     """
-    import dataclasses
-
-    from cratelm.corpus.evaluation_sets import read_evaluation_set
     from cratelm.errors import InputError
     from cratelm.output import print_json
     from cratelm.progress import Progress
-    from cratelm.sae.open import open_with_latents
     from cratelm.units.clamp import Clamp
-    from cratelm.units.sites import find_sites
-    from cratelm.units.steer import steer as steer_prompt
-    from cratelm.units.steer import steering_damage
 
     clamps = [Clamp.parse(unit) for unit in units]
     if not clamps or (prompt is None and on is None):
         raise InputError("nothing to do: give a unit and --prompt TEXT, such as 1/37=8 --prompt 'The film was'.")
-    numbers = _numbers(strengths)
+    multiples = _numbers(strengths)
+    result: dict[str, Any] = {"model": str(model), "units": list(units)}
     with Progress() as progress:
-        network, tokenizer = open_with_latents(model, without_error)
-        found = find_sites(network, sites)
-        result: dict[str, Any] = {"model": str(model), "units": list(units)}
+        subject = _open(model, without_error, sites)
         if prompt is not None:
-            steered = steer_prompt(network, tokenizer, found, clamps, prompt, count, new_tokens)
-            result["steered"] = dataclasses.asdict(steered)
+            result["steered"] = _steered(subject, clamps, prompt, count, new_tokens)
         if on is not None:
-            texts = read_evaluation_set(on, None, documents).documents
-            result["damage"] = steering_damage(network, tokenizer, found, clamps, texts, numbers, progress)
+            result["damage"] = _damage_on(on, documents, subject, clamps, multiples, progress)
     if json:
         print_json(result)
     else:
         _print(result)
+
+
+def _open(model: Path, without_error: bool, sites: str | None) -> tuple[Any, Any, Any]:
+    """The network, its tokenizer, and the sites that layers are numbered by."""
+    from cratelm.sae.open import open_with_latents
+    from cratelm.units.sites import find_sites
+
+    network, tokenizer = open_with_latents(model, without_error)
+    return network, tokenizer, find_sites(network, sites)
+
+
+def _steered(
+    subject: tuple[Any, Any, Any], clamps: "list[Clamp]", prompt: str, count: int, new_tokens: int
+) -> dict[str, Any]:
+    """What the model says behind the prompt, with the clamps and without."""
+    import dataclasses
+
+    from cratelm.units.steer import steer as steer_prompt
+
+    return dataclasses.asdict(steer_prompt(*subject, clamps, prompt, count, new_tokens))
+
+
+def _damage_on(
+    evaluation_set: str,
+    documents: int | None,
+    subject: tuple[Any, Any, Any],
+    clamps: "list[Clamp]",
+    strengths: list[float],
+    progress: "Progress",
+) -> list[dict[str, Any]]:
+    """The loss on a set of documents, unsteered and at each strength."""
+    from cratelm.corpus.evaluation_sets import read_evaluation_set
+    from cratelm.units.steer import steering_damage
+
+    texts = read_evaluation_set(evaluation_set, None, documents).documents
+    return steering_damage(*subject, clamps, texts, strengths, progress)
 
 
 def _numbers(text: str) -> list[float]:
@@ -105,7 +135,7 @@ def _print(result: dict[str, Any]) -> None:
     if "steered" in result:
         _print_steered(console, result["steered"])
     if "damage" in result:
-        console.print(_damage(result["damage"]))
+        console.print(_damage_table(result["damage"]))
 
 
 def _print_steered(console: Any, steered: dict[str, Any]) -> None:
@@ -139,7 +169,7 @@ def _changes(steered: dict[str, Any]) -> Any:
     return table
 
 
-def _damage(rows: list[dict[str, Any]]) -> Any:
+def _damage_table(rows: list[dict[str, Any]]) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

@@ -1,12 +1,17 @@
 """`cratelm validate`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cratelm.llm.config import AskingConfig, JudgeConfig
 from cratelm.ranges import Seed, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cratelm.validate.puzzles import Recovery
 
 
 def validate(
@@ -39,42 +44,57 @@ def validate(
     price
         The price of a million tokens, for the plan.
     """
+    from cratelm.judges.puzzles import read_puzzles
+
+    if plan:
+        from cratelm.commands.validate_judge import plan_judge
+
+        plan_judge(explainer, read_puzzles(puzzles), judge, price, json)
+    elif judge.llm is not None:
+        from cratelm.commands.validate_judge import validate_judge
+
+        validate_judge(explainer, read_puzzles(puzzles), judge, asking, json)
+    else:
+        _validate_explainer(explainer, puzzles, seed, json)
+
+
+def _validate_explainer(explainer: str, puzzles: Path | None, seed: int, as_json: bool) -> None:
+    """Try an explainer that simulates without a language model."""
     import dataclasses
 
-    from cratelm.errors import InputError
-    from cratelm.explain.registry import EXPLAINERS
     from cratelm.judges.puzzles import read_puzzles
     from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.validate.planted import find_planted
     from cratelm.validate.puzzles import solve_puzzles
 
-    if judge.llm is not None or plan:
-        from cratelm.commands.validate_judge import plan_judge, validate_judge
-
-        if plan:
-            plan_judge(explainer, read_puzzles(puzzles), judge, price, json)
-        else:
-            validate_judge(explainer, read_puzzles(puzzles), judge, asking, json)
-        return
-    able = [name for name, one in EXPLAINERS.items() if one.sees != "tables" and not one.in_words]
-    if explainer not in able:
-        raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(able)}.")
+    _require_simulating(explainer)
     with Progress() as progress, progress.task(f"validating {explainer}"):
         solved = solve_puzzles(explainer, read_puzzles(puzzles))
         planted = find_planted(explainer, seed)
-    if json:
+    if as_json:
         rows = {
-            name: [dataclasses.asdict(row) for row in found]
-            for name, found in (("planted", planted), ("puzzles", solved))
+            "planted": [dataclasses.asdict(recovery) for recovery in planted],
+            "puzzles": [dataclasses.asdict(recovery) for recovery in solved],
         }
         print_json({"explainer": explainer} | rows)
-        return
-    for title, found in (("Planted units, on held-out text", planted), ("Puzzles, leaving a sentence out", solved)):
-        _print(f"{title}: {explainer}", found)
+    else:
+        _print(f"Planted units, on held-out text: {explainer}", planted)
+        _print(f"Puzzles, leaving a sentence out: {explainer}", solved)
 
 
-def _print(title: str, found: list[Any]) -> None:
+def _require_simulating(explainer: str) -> None:
+    """Refuse an explainer that excerpts alone are not enough for, or whose explanations a language model reads."""
+    from cratelm.errors import InputError
+    from cratelm.explain.registry import EXPLAINERS
+
+    # Planted units and puzzles have excerpts, and no table of a whole half.
+    able = [name for name, known in EXPLAINERS.items() if known.sees != "tables" and not known.in_words]
+    if explainer not in able:
+        raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(able)}.")
+
+
+def _print(title: str, recoveries: "Sequence[Recovery]") -> None:
     import sys
 
     from rich.box import SIMPLE_HEAD
@@ -84,9 +104,9 @@ def _print(title: str, found: list[Any]) -> None:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("unit", "recovered", "correlation", "control"):
         table.add_column(name, justify="left" if name == "unit" else "right")
-    for row in found:
-        table.add_row(row.name, "yes" if row.recovered else "no", f"{row.correlation:z.2f}", f"{row.control:z.2f}")
-    count = sum(row.recovered for row in found)
+    for unit in recoveries:
+        table.add_row(unit.name, "yes" if unit.recovered else "no", f"{unit.correlation:z.2f}", f"{unit.control:z.2f}")
+    count = sum(unit.recovered for unit in recoveries)
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     console.print(table)
-    console.print(f"{count} of {len(found)} recovered (r of 0.7 or more).")
+    console.print(f"{count} of {len(recoveries)} recovered (r of 0.7 or more).")

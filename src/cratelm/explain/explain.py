@@ -18,7 +18,7 @@ from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import LanguageModel
 from cratelm.llm.planned_requests import Plan, Planned
 from cratelm.progress import Progress
-from cratelm.protocols import PROTOCOLS, Protocol
+from cratelm.protocols import ENDPOINT, PROTOCOLS, Protocol
 from cratelm.records.store import read_layers, read_protocol
 
 EXPLANATIONS = Stage("explanations", files=("*-[0-9]*.parquet",))
@@ -74,15 +74,15 @@ def _explain(work: _Work, folder: Path, progress: Progress) -> None:
 
 def _explain_layer(work: _Work, folder: Path, layer: int, units: int) -> None:
     sentences: dict[str, pa.Array] = {"unit": pa.array(range(units), pa.int32())}
-    for number, name in enumerate(work.protocol.shown):
+    for evidence_index, name in enumerate(work.protocol.shown):
         evidence = work.evidence(name, layer, units)
         for explainer in explainers_named(work.config.explainer):
             file = explainer.file(name, layer)
-            if file is None or (explainer.sees == "tables" and (number or not work.protocol.tables)):
+            if file is None or (explainer.sees == "tables" and (evidence_index or not work.protocol.tables)):
                 continue  # the tables of a half are one evidence, and not every protocol keeps them
             made = explainer.explain(evidence)
             explainer.write(made, folder / file)
-            if explainer.speaks and not number:
+            if explainer.speaks and not evidence_index:
                 sentences[explainer.name] = pa.array(explainer.sentences(made, units, work.texts), pa.string())
     whole = folder / f"sentences-{layer}.parquet"
     beside = whole.with_name(whole.name + ".new")  # the file says that the layer is done: never half of it
@@ -94,7 +94,7 @@ def plan_explain(config: ExplainConfig, records: Artifact, price: float, judge: 
     """What explaining in words would send to `judge`."""
     planned = Planned(judge.llm_max_tokens)
     work = _Work(config, records, token_texts(read_tokenizer(records)), planned)
-    for explainer in (one for one in explainers_named(config.explainer) if one.in_words):
+    for explainer in (explainer for explainer in explainers_named(config.explainer) if explainer.in_words):
         for layer, units in enumerate(read_layers(records)):
             for name in work.protocol.shown:
                 explainer.explain(work.evidence(name, layer, units))
@@ -123,7 +123,7 @@ def read_explanations(
     return by.read(explanations.path / (by.file(evidence, layer) or ""), kept)
 
 
-def read_sentences(explanations: Artifact, layer: int, explainer: str = "table") -> list[str]:
+def read_sentences(explanations: Artifact, layer: int, explainer: str = ENDPOINT.explainer) -> list[str]:
     """One layer's explanations as sentences, a unit each; None for a unit that is not explained."""
     return pq.read_table(explanations.path / f"sentences-{layer}.parquet")[explainer].to_pylist()
 

@@ -93,6 +93,8 @@ class Explainer(ABC):
     in_words: bool = False
     """Whether a language model writes its explanations, and has to read them before they can be scored: `read` then
     gives Sentences (judges/sentences.py)."""
+    recovers: int | None = None
+    """How many of the planted units of `cratelm validate` it recovers with seed 0; reports say so. None: untried."""
     speaks: bool = True
     """Whether its explanations are kept as sentences."""
 

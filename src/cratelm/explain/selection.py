@@ -20,7 +20,7 @@ def select(
     Where too few are left of a unit, or of an interval of it, there are fewer.
     """
     taken = np.empty((2, 0), np.int64)
-    found = []
+    selected = []
     for draw in draws:
         excerpts = read_excerpts(records, layer, half, draw.kind, units, draw.length)
         if once:
@@ -28,15 +28,16 @@ def select(
             taken = np.concatenate([taken, [excerpts.unit, excerpts.start]], axis=1)
         else:
             excerpts = excerpts.where(np.isin(excerpts.rank, list(draw.ranks)))
-        found.append(_cropped(excerpts, draw.crop))
-    return found
+        selected.append(_cropped(excerpts, draw.crop))
+    return selected
 
 
 def _among(excerpts: Excerpts, taken: np.ndarray) -> np.ndarray:
     """Which excerpts, by unit and start, stand among pairs (2, pairs)."""
     pairs = np.concatenate([taken, [excerpts.unit, excerpts.start]], axis=1)
-    _, number = np.unique(pairs, axis=1, return_inverse=True)
-    return np.isin(number.ravel()[taken.shape[1] :], number.ravel()[: taken.shape[1]])
+    # Equal pairs get one number each, which isin can compare.
+    _, pair_id = np.unique(pairs, axis=1, return_inverse=True)
+    return np.isin(pair_id.ravel()[taken.shape[1] :], pair_id.ravel()[: taken.shape[1]])
 
 
 def _first(excerpts: Excerpts, count: int) -> Excerpts:
@@ -64,8 +65,8 @@ def slots(parts: Sequence[Excerpts]) -> list[np.ndarray]:
     """A number for each excerpt that is its own within its unit, counted on from part to part: (rows,) each."""
     units = 1 + max((int(part.unit.max(initial=-1)) for part in parts), default=-1)
     used = np.zeros(units, np.int64)
-    found = []
+    slots_by_part = []
     for part in parts:
-        found.append(used[part.unit] + places_in_group(part.unit))
+        slots_by_part.append(used[part.unit] + places_in_group(part.unit))
         used += np.bincount(part.unit, minlength=units)
-    return found
+    return slots_by_part

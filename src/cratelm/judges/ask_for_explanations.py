@@ -21,8 +21,8 @@ def explain_units(
     """Each unit with its explanation, as they come; a unit that never fires on what is shown is not asked about."""
     firing = [unit for unit in units if shown.activations[shown.unit == unit].max(initial=0) > 0]
     asked = [prompts.explanation(_strongest_first(shown.where(shown.unit == unit), texts)) for unit in firing]
-    for number, said in model.texts(asked, LIMIT):
-        yield firing[number], said if isinstance(said, Failure) else parse_explanation(said)
+    for prompt_index, said in model.texts(asked, LIMIT):
+        yield firing[prompt_index], said if isinstance(said, Failure) else parse_explanation(said)
 
 
 def _strongest_first(excerpts: Excerpts, texts: Sequence[str]) -> list[tuple[list[str], list[float]]]:

@@ -15,11 +15,11 @@ def choose(model: LanguageModel, prompts: Sequence[str], options: str) -> Iterat
     Raises InputError where the model gives neither log-probabilities nor text.
     """
     if "next" not in model.cannot:
-        for number, (shares,) in model.digits(prompts, [[len(prompt)] for prompt in prompts]):
-            yield number, _likeliest(shares, options)
+        for prompt_index, (shares,) in model.digits(prompts, [[len(prompt)] for prompt in prompts]):
+            yield prompt_index, _likeliest(shares, options)
     elif "text" not in model.cannot:
-        for number, said in model.texts(prompts, LONGEST):
-            yield number, said if isinstance(said, Failure) else _written(said, options)
+        for prompt_index, said in model.texts(prompts, LONGEST):
+            yield prompt_index, said if isinstance(said, Failure) else _written(said, options)
     else:
         raise InputError(f"{model.name} gives neither log-probabilities nor text: {model.cannot['text']}.")
 

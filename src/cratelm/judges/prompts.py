@@ -87,7 +87,7 @@ def all_at_once(explanation: str, tokens: Sequence[str]) -> tuple[str, list[int]
     head, unknown = f"{RULES}\n{_examples()}{_shown(explanation)}{BEGIN}\n", f"{UNKNOWN}\n"
     named = [f"{line}\t" for line in map(on_a_line, tokens)]
     ends = accumulate(map(len, named))  # of names, without the unknowns between them
-    places = [len(head) + end + number * len(unknown) for number, end in enumerate(ends)]
+    places = [len(head) + end + token_index * len(unknown) for token_index, end in enumerate(ends)]
     return head + "".join(name + unknown for name in named), places
 
 

@@ -12,7 +12,7 @@ from cratelm.judges.simulators import Question, simulate
 from cratelm.llm.model import Failure, LanguageModel
 from cratelm.progress import Bar
 
-SILENT = "never fires on the text it was shown"
+NEVER_FIRES = "never fires on the text it was shown"
 AT_ONCE = 1024
 """Questions handed to the judge together."""
 
@@ -32,11 +32,11 @@ class Reader:
 
     def choose(self, asked: Sequence[str], options: str) -> np.ndarray:
         """The digit chosen behind each prompt, NaN where the answer failed: (prompts,)."""
-        found = np.full(len(asked), np.nan)
-        for number, answer in choose(self.model, asked, options):
+        digits = np.full(len(asked), np.nan)
+        for prompt_index, answer in choose(self.model, asked, options):
             self._count(answer)
-            found[number] = np.nan if isinstance(answer, Failure) else answer
-        return found
+            digits[prompt_index] = np.nan if isinstance(answer, Failure) else answer
+        return digits
 
     def _count(self, answer: object) -> None:
         if isinstance(answer, Failure):
@@ -46,12 +46,12 @@ class Reader:
 
     def read(self, questions: Sequence[Question]) -> dict[int, list[float] | None]:
         """The simulation of each question by its number; None where it failed."""
-        found: dict[int, list[float] | None] = {}
+        simulations: dict[int, list[float] | None] = {}
         for begin in range(0, len(questions), AT_ONCE):
-            for number, answer in simulate(self.simulator, self.model, questions[begin : begin + AT_ONCE]):
+            for question_index, answer in simulate(self.simulator, self.model, questions[begin : begin + AT_ONCE]):
                 self._count(answer)
-                found[begin + number] = None if isinstance(answer, Failure) else answer
-        return found
+                simulations[begin + question_index] = None if isinstance(answer, Failure) else answer
+        return simulations
 
 
 @dataclass(frozen=True)
@@ -70,25 +70,25 @@ class Sentences:
         """The activations expected of units (rows,) on tokens (rows, T): (rows, T); NaN in a row that failed."""
         simulated = np.full(tokens.shape, np.nan)
         simulated[np.isin(unit, list(self.silent))] = 0
-        asked = [row for row, number in enumerate(unit.tolist()) if self.sentence.get(number) is not None]
+        asked = [row for row, unit_id in enumerate(unit.tolist()) if self.sentence.get(unit_id) is not None]
         questions = [Question(str(self.sentence[int(unit[row])]), self._text(tokens[row])) for row in asked]
-        for number, answer in self.reader.read(questions).items():
+        for question_index, answer in self.reader.read(questions).items():
             if answer is not None:
-                row = asked[number]
+                row = asked[question_index]
                 simulated[row] = np.array(answer) / 9 * self.highest[unit[row]]
         return simulated
 
     def verdicts(self, unit: np.ndarray, tokens: np.ndarray, marked: np.ndarray) -> np.ndarray:
         """Whether units (rows,) fire on the marked tokens of texts (rows, T): 1 or 0, NaN where that failed. (rows,)"""
-        found = np.full(len(unit), np.nan)
-        found[np.isin(unit, list(self.silent))] = 0
-        asked = [row for row, number in enumerate(unit.tolist()) if self.sentence.get(number) is not None]
+        fires = np.full(len(unit), np.nan)
+        fires[np.isin(unit, list(self.silent))] = 0
+        asked = [row for row, unit_id in enumerate(unit.tolist()) if self.sentence.get(unit_id) is not None]
         questions = [
             prompts.detection(str(self.sentence[int(unit[row])]), self._text(tokens[row]), marked[row].tolist())
             for row in asked
         ]
-        found[asked] = self.reader.choose(questions, "01")
-        return found
+        fires[asked] = self.reader.choose(questions, "01")
+        return fires
 
     def intruders(self, tokens: np.ndarray) -> np.ndarray:
         """Whether the first of each line-up (trials, texts, T) is found among the others: 1 or 0, NaN where it failed.
@@ -108,4 +108,4 @@ class Sentences:
 
     def describe(self, unit: int, texts: Sequence[str]) -> str:
         """One unit's explanation."""
-        return SILENT if unit in self.silent else self.sentence.get(unit) or "an explanation that failed"
+        return NEVER_FIRES if unit in self.silent else self.sentence.get(unit) or "an explanation that failed"

@@ -32,37 +32,39 @@ Simulated = list[float] | Failure
 
 def _all_at_once(model: LanguageModel, questions: Sequence[Question]) -> Iterator[tuple[int, Simulated]]:
     asked = [prompts.all_at_once(question.explanation, question.tokens) for question in questions]
-    for number, found in model.digits([prompt for prompt, _ in asked], [places for _, places in asked]):
-        yield number, _expected(found)
+    for question_index, by_place in model.digits([prompt for prompt, _ in asked], [places for _, places in asked]):
+        yield question_index, _expected(by_place)
 
 
 def _token_by_token(model: LanguageModel, questions: Sequence[Question]) -> Iterator[tuple[int, Simulated]]:
     asked = [
-        (number, place, prompt, at)
-        for number, question in enumerate(questions)
+        (question_index, place, prompt, at)
+        for question_index, question in enumerate(questions)
         for place, (prompt, at) in enumerate(prompts.token_by_token(question.explanation, question.tokens))
     ]
-    found: list[dict[int, list[float] | None]] = [{} for _ in questions]
+    by_question: list[dict[int, list[float] | None]] = [{} for _ in questions]
     for row, answer in model.digits([prompt for *_, prompt, _ in asked], [at for *_, at in asked]):
-        number, place = asked[row][:2]
-        found[number][place] = answer[0]
-        if len(found[number]) == len(questions[number].tokens):
-            yield number, _expected([found[number][place] for place in range(len(found[number]))])
+        question_index, place = asked[row][:2]
+        # Answers come in any order: a question is answered when all of its places are.
+        by_place = by_question[question_index]
+        by_place[place] = answer[0]
+        if len(by_place) == len(questions[question_index].tokens):
+            yield question_index, _expected([by_place[place] for place in range(len(by_place))])
 
 
-def _expected(found: Sequence[list[float] | None]) -> Simulated:
-    missing = list(found).count(None)
+def _expected(by_place: Sequence[list[float] | None]) -> Simulated:
+    missing = list(by_place).count(None)
     if missing:
-        return Failure(f"no digit among the likely tokens at {missing} of {len(found)} places")
-    shares = np.array(found, dtype=np.float64).reshape(len(found), len(DIGITS))  # (places, 10)
+        return Failure(f"no digit among the likely tokens at {missing} of {len(by_place)} places")
+    shares = np.array(by_place, dtype=np.float64).reshape(len(by_place), len(DIGITS))  # (places, 10)
     return (shares @ np.arange(len(DIGITS))).tolist()
 
 
 def _log_probability_free(model: LanguageModel, questions: Sequence[Question]) -> Iterator[tuple[int, Simulated]]:
     asked = [prompts.log_probability_free(question.explanation, question.tokens) for question in questions]
     longest = max((len(question.tokens) for question in questions), default=0)
-    for number, said in model.texts(asked, TOKENS_A_LINE * longest + TOKENS_A_LINE):
-        yield number, said if isinstance(said, Failure) else parse_table(said, questions[number].tokens)
+    for question_index, said in model.texts(asked, TOKENS_A_LINE * longest + TOKENS_A_LINE):
+        yield question_index, said if isinstance(said, Failure) else parse_table(said, questions[question_index].tokens)
 
 
 def parse_table(said: str, tokens: Sequence[str]) -> Simulated:
@@ -81,8 +83,9 @@ def parse_table(said: str, tokens: Sequence[str]) -> Simulated:
 
 def _listing(model: LanguageModel, questions: Sequence[Question]) -> Iterator[tuple[int, Simulated]]:
     asked = [prompts.listing(question.explanation, question.tokens) for question in questions]
-    for number, said in model.texts(asked, 48):
-        yield number, said if isinstance(said, Failure) else parse_listing(said, questions[number].tokens)
+    for question_index, said in model.texts(asked, 48):
+        tokens = questions[question_index].tokens
+        yield question_index, said if isinstance(said, Failure) else parse_listing(said, tokens)
 
 
 def parse_listing(said: str, tokens: Sequence[str]) -> Simulated:

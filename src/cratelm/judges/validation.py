@@ -33,15 +33,16 @@ def questions_of(puzzles: Sequence[Puzzle]) -> list[Question]:
     """Of each puzzle: the true explanation, the false ones, another's; each on all sentences."""
     return [
         Question(explanation, tuple(sentence.tokens))
-        for number, puzzle in enumerate(puzzles)
-        for explanation in _explanations(puzzles, number)
+        for puzzle_index, puzzle in enumerate(puzzles)
+        for explanation in _explanations(puzzles, puzzle_index)
         for sentence in puzzle.sentences
     ]
 
 
-def _explanations(puzzles: Sequence[Puzzle], number: int) -> list[str]:
-    puzzle = puzzles[number]
-    return [puzzle.explanation, *puzzle.false_explanations, puzzles[number - 1].explanation]
+def _explanations(puzzles: Sequence[Puzzle], puzzle_index: int) -> list[str]:
+    puzzle = puzzles[puzzle_index]
+    # Before the first stands the last, so that each has another's.
+    return [puzzle.explanation, *puzzle.false_explanations, puzzles[puzzle_index - 1].explanation]
 
 
 def judge_puzzles(
@@ -50,13 +51,13 @@ def judge_puzzles(
     """Each puzzle as judged, and how often each reason made an answer useless."""
     questions = questions_of(puzzles)
     answers: dict[int, Simulated] = {}
-    for number, answer in simulate(simulator, model, questions):
-        answers[number] = answer
+    for question_index, answer in simulate(simulator, model, questions):
+        answers[question_index] = answer
         bar.advance(note="puzzles")
     reasons = Counter(answer.reason.split(":")[0] for answer in answers.values() if isinstance(answer, Failure))
     judged, first = [], 0
-    for number, puzzle in enumerate(puzzles):
-        count = len(_explanations(puzzles, number)) * len(puzzle.sentences)
+    for question_index, puzzle in enumerate(puzzles):
+        count = len(_explanations(puzzles, question_index)) * len(puzzle.sentences)
         judged.append(_judged(puzzle, [answers[k] for k in range(first, first + count)]))
         first += count
     return judged, reasons

@@ -63,7 +63,7 @@ def _key(parts: Sequence[Any]) -> bytes:
 
 def _written(answers: Iterator[tuple[int, str | Failure]]) -> Iterator[tuple[int, Any]]:
     """Answers in text as the file keeps them. A failure is an answer too: the same question would fail again."""
-    return ((number, vars(answer) if isinstance(answer, Failure) else answer) for number, answer in answers)
+    return ((prompt_index, vars(answer) if isinstance(answer, Failure) else answer) for prompt_index, answer in answers)
 
 
 def _heard(kept: Any) -> str | Failure:
@@ -83,8 +83,8 @@ class Cached:
         """As LanguageModel.texts."""
         limit = self.max_tokens or limit
         keys = [("text", self.name, prompt, limit) for prompt in prompts]
-        found = self._each(keys, lambda missing: _written(self.model.texts([prompts[k] for k in missing], limit)))
-        return ((number, _heard(answer)) for number, answer in found)
+        answers = self._each(keys, lambda missing: _written(self.model.texts([prompts[k] for k in missing], limit)))
+        return ((prompt_index, _heard(answer)) for prompt_index, answer in answers)
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
         """As LanguageModel.digits."""
@@ -97,14 +97,15 @@ class Cached:
         self, keys: Sequence[tuple], ask: Callable[[list[int]], Iterator[tuple[int, Any]]]
     ) -> Iterator[tuple[int, Any]]:
         missing: dict[tuple, list[int]] = {}
-        for number, key in enumerate(keys):
+        for prompt_index, key in enumerate(keys):
             answer = self.answers.get(*key)
             if answer is None:
-                missing.setdefault(tuple(map(str, key)), []).append(number)
+                # As text: a key may hold a list of places, which has no hash.
+                missing.setdefault(tuple(map(str, key)), []).append(prompt_index)
             else:
-                yield number, answer
+                yield prompt_index, answer
         same = list(missing.values())  # one question asked twice is sent once
         for place, answer in ask([numbers[0] for numbers in same]) if same else ():
             self.answers.put(answer, *keys[same[place][0]])
-            for number in same[place]:
-                yield number, answer
+            for prompt_index in same[place]:
+                yield prompt_index, answer

@@ -125,12 +125,12 @@ _FOR_RETRIES = ("Retry-After", "Retry-After-Ms", "X-Should-Retry")
 
 def _require_json(data: bytes, request: httpx2.Request) -> None:
     try:
-        found = json.loads(data)
+        answer = json.loads(data)
     except ValueError as error:
         raise httpx2.DecodingError(f"an answer that is no JSON ({error})", request=request) from error
-    if not isinstance(found, dict):
+    if not isinstance(answer, dict):
         raise httpx2.DecodingError("an answer that is no object of JSON", request=request)
-    if found.get("error"):  # some gateways report the failure of the server behind them with status 200
+    if answer.get("error"):  # some gateways report the failure of the server behind them with status 200
         raise httpx2.DecodingError("an error with the status of a success", request=request)
 
 

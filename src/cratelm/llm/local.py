@@ -56,8 +56,8 @@ class LocalModel:
         self._require_room(max(map(len, ids), default=0) + limit)
         shared = self._keep_prefix(ids, [[len(row) - 1] for row in ids])
         # Prompts of one length go together: filling others up would put them elsewhere than a model expects.
-        order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
-        for _, same in groupby(order, key=lambda number: len(ids[number])):
+        order = sorted(range(len(ids)), key=lambda prompt_index: len(ids[prompt_index]))
+        for _, same in groupby(order, key=lambda prompt_index: len(ids[prompt_index])):
             numbers = list(same)
             for begin in range(0, len(numbers), BATCH):
                 batch = numbers[begin : begin + BATCH]
@@ -82,18 +82,18 @@ class LocalModel:
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
         """As LanguageModel.digits."""
         encoded = [self.tokenizer(prompt, return_offsets_mapping=True) for prompt in prompts]
-        ids = [list(one["input_ids"]) for one in encoded]
+        ids = [list(encoding["input_ids"]) for encoding in encoded]
         self._require_room(max(map(len, ids), default=0))
         reads = [
-            [token_before(one["offset_mapping"], place, len(prompt)) for place in at]
-            for one, prompt, at in zip(encoded, prompts, places, strict=True)
+            [token_before(encoding["offset_mapping"], place, len(prompt)) for place in at]
+            for encoding, prompt, at in zip(encoded, prompts, places, strict=True)
         ]
         shared = self._keep_prefix(ids, reads)
-        order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
+        order = sorted(range(len(ids)), key=lambda prompt_index: len(ids[prompt_index]))
         for begin in range(0, len(order), BATCH):
             numbers = order[begin : begin + BATCH]
-            found = self._batch([ids[k][shared:] for k in numbers], [[r - shared for r in reads[k]] for k in numbers])
-            yield from zip(numbers, found, strict=True)
+            shares = self._batch([ids[k][shared:] for k in numbers], [[r - shared for r in reads[k]] for k in numbers])
+            yield from zip(numbers, shares, strict=True)
 
     def _require_room(self, tokens: int) -> None:
         room = getattr(self.network.config, "max_position_embeddings", None)
@@ -128,6 +128,7 @@ class LocalModel:
     def _digit_shares(self, hidden: torch.Tensor) -> torch.Tensor:
         """The probabilities among DIGITS, (..., 10), behind hidden states (..., width)."""
         scores = hidden @ self.network.get_output_embeddings().weight[self._digit_ids].T
+        # Gemma's head caps its logits. The head is not run here, since ten of its rows are enough.
         cap = getattr(self.network.config, "final_logit_softcapping", None)
         scores = cap * torch.tanh(scores / cap) if cap else scores
         return scores.double().softmax(-1)
@@ -152,19 +153,19 @@ _SPLIT = "its tokenizer does not keep the digits 0 to 9 as single tokens behind 
 
 def _fingerprint(network: torch.nn.Module) -> str:
     """Tells two models of one file name apart: a hash of a piece of every weight."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, weight in network.named_parameters():
-        found.update(f"{name} {tuple(weight.shape)}".encode() + weight.detach().flatten()[:64].cpu().numpy().tobytes())
-    return found.hexdigest()[:16]
+        digest.update(f"{name} {tuple(weight.shape)}".encode() + weight.detach().flatten()[:64].cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def token_before(offsets: Sequence[tuple[int, int]], place: int, length: int) -> int:
     """The number of the token behind which the character at `place` follows; -1 where a token lies across it."""
     if place == length:
         return len(offsets) - 1
-    for number, (begin, end) in enumerate(offsets):
+    for token_index, (begin, end) in enumerate(offsets):
         if begin == place and end > begin:
-            return number - 1
+            return token_index - 1
     return -1
 
 

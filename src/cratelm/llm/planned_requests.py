@@ -34,15 +34,15 @@ class Planned:
 
     def texts(self, prompts: Sequence[str], limit: int) -> Iterator[tuple[int, str]]:
         """Count, as LanguageModel.texts is asked."""
-        for number, prompt in enumerate(prompts):
+        for prompt_index, prompt in enumerate(prompts):
             self._asked[prompt, limit] = len(prompt) // CHARACTERS + (self._max_tokens or limit)
-            yield number, ""
+            yield prompt_index, ""
 
     def digits(self, prompts: Sequence[str], places: Sequence[Sequence[int]]) -> Iterator[tuple[int, Shares]]:
         """Count, as LanguageModel.digits is asked."""
-        for number, (prompt, at) in enumerate(zip(prompts, places, strict=True)):
+        for prompt_index, (prompt, at) in enumerate(zip(prompts, places, strict=True)):
             self._asked[prompt, tuple(at)] = len(prompt) // CHARACTERS + (list(at) == [len(prompt)])
-            yield number, [None] * len(at)
+            yield prompt_index, [None] * len(at)
 
     def plan(self, price: float) -> Plan:
         """What was asked so far, each question once; `price` is that of a million tokens."""

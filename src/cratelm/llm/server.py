@@ -234,10 +234,10 @@ def _choice(answer: Any) -> dict[str, Any]:
 
 
 def _logprobs(answer: Any) -> Any:
-    found = _choice(answer).get("logprobs")
-    if not found or not found["top_logprobs"]:
+    logprobs = _choice(answer).get("logprobs")
+    if not logprobs or not logprobs["top_logprobs"]:
         raise KeyError("log-probabilities")
-    return found
+    return logprobs
 
 
 def _at(answer: Any, places: Sequence[int]) -> Shares:

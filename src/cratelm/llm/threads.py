@@ -27,10 +27,10 @@ def side_by_side(
         Thread(target=_work, args=(ask, waiting, done, stopped), daemon=True).start()
     try:
         for _ in questions:
-            number, answer, error = done.get()
+            question_index, answer, error = done.get()
             if error is not None:
                 raise error
-            yield number, answer  # type: ignore[misc]
+            yield question_index, answer  # type: ignore[misc]
     finally:
         stopped.set()
 
@@ -43,10 +43,10 @@ def _work(
 ) -> None:
     while not stopped.is_set():
         try:
-            number, question = waiting.get_nowait()
+            question_index, question = waiting.get_nowait()
         except Empty:
             return
         try:
-            done.put((number, ask(question), None))
+            done.put((question_index, ask(question), None))
         except BaseException as error:  # which the caller's thread raises
-            done.put((number, None, error))
+            done.put((question_index, None, error))

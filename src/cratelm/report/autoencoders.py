@@ -8,10 +8,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from cratelm.protocols import ENDPOINT
 from cratelm.report.figures import STYLE, colours, new_figure, svg
 from cratelm.report.measured import Estimate, Measured
-from cratelm.report.rows import EXPLAINER, Pair, plain
-from cratelm.score.registry import HEADLINE_METRICS
+from cratelm.report.rows import Pair, plain, shown_metrics
 
 FIGURES = ("l0", "explained_variance", "dead_share", "delta_loss", "loss_recovered")
 """Of each site; together there is `delta_loss` alone."""
@@ -47,44 +47,46 @@ class Frontier:
         low, high = self.delta_loss[right - 1 : right + 1]
         share = (delta_loss - low) / (high - low)
         left, after = self.dictionaries[right - 1 : right + 1]
-        mean = (1 - share) * left.mean(EXPLAINER, metric, None) + share * after.mean(EXPLAINER, metric, None)
-        replicates = [one.replicates(EXPLAINER, metric, None) for one in (left, after)]
+        mean = (1 - share) * left.mean(ENDPOINT.explainer, metric, None) + share * after.mean(
+            ENDPOINT.explainer, metric, None
+        )
+        replicates = [dictionary.replicates(ENDPOINT.explainer, metric, None) for dictionary in (left, after)]
         return mean, (1 - share) * replicates[0] + share * replicates[1]
 
 
 def frontiers(pairs: Sequence[Pair]) -> list[Frontier]:
     """A frontier for each model that has autoencoders."""
     models = dict.fromkeys(trained.model.path.name for trained, _ in pairs if trained.saes)
-    found = []
+    every_frontier = []
     for model in models:
         mine = [trained for trained, _ in pairs if trained.saes and trained.model.path.name == model]
         mine.sort(key=_delta_loss)
-        found.append(Frontier(model, [_delta_loss(one) for one in mine], mine))
-    return found
+        every_frontier.append(Frontier(model, [_delta_loss(dictionary) for dictionary in mine], mine))
+    return every_frontier
 
 
-def _delta_loss(one: Measured) -> float:
-    return one.quality["together"]["delta_loss"]["mean"]
+def _delta_loss(dictionary: Measured) -> float:
+    return dictionary.quality["together"]["delta_loss"]["mean"]
 
 
 def equal_delta_loss(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The latents' scores on two models at the same delta loss, where the costs of their dictionaries overlap.
 
-    At the middle of the overlap, by the explainer `table`, mean over layers. Empty where nothing overlaps.
+    At the middle of the overlap, by the endpoint's explainer, mean over layers. Empty where nothing overlaps.
     """
-    rows = []
-    for one, other in combinations([frontier for frontier in frontiers(pairs) if len(frontier.delta_loss) > 1], 2):
-        low = max(one.delta_loss[0], other.delta_loss[0])
-        high = min(one.delta_loss[-1], other.delta_loss[-1])
+    rows, metrics = [], shown_metrics(trained for trained, _ in pairs)
+    for own, rival in combinations([frontier for frontier in frontiers(pairs) if len(frontier.delta_loss) > 1], 2):
+        low = max(own.delta_loss[0], rival.delta_loss[0])
+        high = min(own.delta_loss[-1], rival.delta_loss[-1])
         if low > high:
             continue
         at = (low + high) / 2
-        for metric in HEADLINE_METRICS:
-            (first, drawn), (second, drawn_again) = (frontier.at(at, metric) for frontier in (one, other))
+        for metric in metrics:
+            (first, drawn), (second, drawn_again) = (frontier.at(at, metric) for frontier in (own, rival))
             rows.append(
                 {
-                    "model": f"{one.model}+sae",
-                    "rival": f"{other.model}+sae",
+                    "model": f"{own.model}+sae",
+                    "rival": f"{rival.model}+sae",
                     "metric": metric,
                     "delta_loss": at,
                     "score": asdict(Estimate.of(first, drawn)),
@@ -98,10 +100,11 @@ def equal_delta_loss(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 def loss_paid(pairs: Sequence[Pair]) -> str:
     """The mean score against validation loss: each model, and along a line the dictionaries on it."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = new_figure(len(HEADLINE_METRICS))
+        metrics = shown_metrics(trained for trained, _ in pairs)
+        figure, axes = new_figure(len(metrics))
         models = [trained for trained, _ in pairs if trained.saes is None]
         by_model = {frontier.model: frontier for frontier in frontiers(pairs)}
-        for axis, metric in zip(axes[0], HEADLINE_METRICS, strict=True):
+        for axis, metric in zip(axes[0], metrics, strict=True):
             for model, colour in zip(models, colours(), strict=False):
                 _points(axis, [model], metric, colour, "s", model.name)
                 _points(axis, by_model[model.name].dictionaries, metric, colour, "o--", f"{model.name}+sae")
@@ -110,15 +113,15 @@ def loss_paid(pairs: Sequence[Pair]) -> str:
         return svg(figure)
 
 
-def _points(axis: Any, found: Sequence[Measured], metric: str, colour: str, style: str, label: str) -> None:
+def _points(axis: Any, models: Sequence[Measured], metric: str, colour: str, style: str, label: str) -> None:
     """Scores with their intervals, by loss."""
-    scores = [one.score(EXPLAINER, metric, None) for one in found]
+    scores = [model.score(ENDPOINT.explainer, metric, None) for model in models]
     means = np.array([score.mean for score in scores])
     reach = np.abs(np.array([[score.low for score in scores], [score.high for score in scores]]) - means)
-    losses = [one.loss for one in found]
+    losses = [model.loss for model in models]
     axis.plot(losses, means, style, color=colour, label=label)
     axis.errorbar(losses, means, reach, color=colour, capsize=3, fmt="none")
-    for one, loss, mean in zip(found, losses, means, strict=True):
-        if one.saes:
-            size = one.name.partition("+sae-")[2]
+    for model, loss, mean in zip(models, losses, means, strict=True):
+        if model.saes:
+            size = model.name.partition("+sae-")[2]
             axis.annotate(size, (loss, mean), xytext=(5, 3), textcoords="offset points", fontsize=6)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cratelm.explain.explain import read_sentences
+from cratelm.protocols import ENDPOINT
 from cratelm.records.store import read_excerpts
 from cratelm.report.measured import Measured
-from cratelm.report.rows import EXPLAINER
+from cratelm.report.rows import shown_metrics
 from cratelm.report.text import visible
-from cratelm.score.registry import HEADLINE_METRICS
 from cratelm.seeds import derive_seed
 
 
@@ -49,17 +49,19 @@ def random_cards(model: Measured, texts: Sequence[str], count: int, seed: int) -
 def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -> Card:
     """The card of one unit, by layer and number."""
     layer, unit = address
-    found = [
+    excerpts = [
         (kind, tokens, activations)
         for kind, count in (("top", 2), ("random", 1))
         for tokens, activations in _excerpts(model, layer, unit, kind, count)
     ]
-    highest = max((float(activations.max()) for _, _, activations in found), default=0.0) or 1.0
-    rows = {metric: int(np.flatnonzero(model.rows(EXPLAINER, metric, layer))[unit]) for metric in HEADLINE_METRICS}
+    # 1 for a unit that fires nowhere on its card: nothing is divided by 0.
+    highest = max((float(activations.max()) for _, _, activations in excerpts), default=0.0) or 1.0
+    metrics = shown_metrics([model])
+    rows = {metric: int(np.flatnonzero(model.rows(ENDPOINT.explainer, metric, layer))[unit]) for metric in metrics}
     units = model.units
     return Card(
         address=f"{model.name}/{layer}/{unit}",
-        explanation=read_sentences(model.explanations, layer)[unit],
+        explanation=read_sentences(model.explanations, layer, ENDPOINT.explainer)[unit],
         scores={
             metric: f"{units['score'][row]:.2f}" + _interval(units["low"][row], units["high"][row])
             for metric, row in rows.items()
@@ -73,7 +75,7 @@ def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -
                     for token, value in zip(tokens, activations, strict=True)
                 ],
             )
-            for kind, tokens, activations in found
+            for kind, tokens, activations in excerpts
         ],
     )
 

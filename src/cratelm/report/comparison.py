@@ -10,8 +10,8 @@ import numpy as np
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.protocols import ENDPOINT
 from cratelm.report.measured import Estimate, Measured, difference
-from cratelm.report.rows import EXPLAINER, Pair, plain
-from cratelm.score.registry import ENDPOINT_METRICS, HEADLINE_METRICS
+from cratelm.report.rows import Pair, plain, shown_metrics
+from cratelm.score.registry import ENDPOINT_METRICS
 from cratelm.stats import holm, two_sided_p
 
 RATES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -32,13 +32,13 @@ def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """
     first, *others = [trained for trained, _ in pairs]
     compared = [(first, rival) for rival in others]
-    for one in others:
-        compared += [(one, rival) for rival in others if rival.saes and rival.model == one.model and not one.saes]
+    for model in others:
+        compared += [(model, rival) for rival in others if rival.saes and rival.model == model.model and not model.saes]
     rows = [
-        _difference(one, rival, *endpoint) | {"primary": number == 0 and endpoint == ENDPOINT}
-        for number, (one, rival) in enumerate(compared)
+        _difference(model, rival, *endpoint) | {"primary": pair_index == 0 and endpoint == ENDPOINT}
+        for pair_index, (model, rival) in enumerate(compared)
         for endpoint in ENDPOINTS
-        if one.has(*endpoint) and rival.has(*endpoint)
+        if model.has(*endpoint) and rival.has(*endpoint)
     ]
     secondary = [row for row in rows if not row["primary"]]
     for row, corrected in zip(secondary, holm([row["p"] for row in secondary]), strict=True):
@@ -47,26 +47,26 @@ def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 
 
 def _difference(first: Measured, rival: Measured, explainer: str, metric: str) -> dict[str, Any]:
-    found = difference(first, rival, explainer, metric)
+    estimate = difference(first, rival, explainer, metric)
     replicates = first.replicates(explainer, metric, None) - rival.replicates(explainer, metric, None)
     return {
         "model": first.name,
         "rival": rival.name,
         "explainer": explainer,
         "metric": metric,
-        "difference": asdict(found),
-        "p": two_sided_p(found.mean, replicates),
+        "difference": asdict(estimate),
+        "p": two_sided_p(estimate.mean, replicates),
         "p_holm": None,
     }
 
 
 def rate_bins(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The mean score of units that fire equally often, by model: the correlations favour units that fire often."""
-    rows = []
+    rows, metrics = [], shown_metrics((trained for trained, _ in pairs), ENDPOINT_METRICS)
     for trained, _ in pairs:
         rates = np.concatenate(trained.firing_rates)
-        for metric in ENDPOINT_METRICS:
-            scores = trained.units["score"][trained.rows(EXPLAINER, metric, None)]
+        for metric in metrics:
+            scores = trained.units["score"][trained.rows(ENDPOINT.explainer, metric, None)]
             for low, high in pairwise(RATES):
                 inside = (rates > low) & (rates <= high)
                 mean = float(scores[inside].mean()) if inside.any() else float("nan")
@@ -79,12 +79,12 @@ def rate_bins(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 
 def steadiness(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The (population) variance over layers of the layers' mean scores, with its interval; the paper's measure."""
-    rows = []
+    rows, metrics = [], shown_metrics(trained for trained, _ in pairs)
     for trained, _ in pairs:
-        for metric in HEADLINE_METRICS:
+        for metric in metrics:
             layers = range(len(trained.layers))
-            means = [trained.mean(EXPLAINER, metric, layer) for layer in layers]
-            replicates = np.var([trained.replicates(EXPLAINER, metric, layer) for layer in layers], axis=0)
+            means = [trained.mean(ENDPOINT.explainer, metric, layer) for layer in layers]
+            replicates = np.var([trained.replicates(ENDPOINT.explainer, metric, layer) for layer in layers], axis=0)
             low, high = np.nanquantile(replicates, [0.025, 0.975])
             variance = Estimate(float(np.var(means)), float(low), float(high))
             named = {"model": trained.name, "metric": metric}

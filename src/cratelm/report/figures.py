@@ -8,15 +8,17 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from cratelm.protocols import ENDPOINT
 from cratelm.report.measured import Measured
-from cratelm.report.rows import CEILING, EXPLAINER, Pair
-from cratelm.score.registry import HEADLINE_METRICS
+from cratelm.report.rows import CEILING, Pair, shown_metrics
 from cratelm.training.curve import read_curve
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
 STYLE = {
+    # Without it the names of clip paths are random, and no two runs give the same bytes.
     "svg.hashsalt": "cratelm",
+    # Text stays text, which can be searched and is smaller than outlines.
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "axes.spines.top": False,
@@ -37,6 +39,7 @@ def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
+    # Inside an HTML page there is no place for an XML declaration.
     return text[text.index("<svg") :]
 
 
@@ -49,18 +52,19 @@ def new_figure(columns: int, rows: int = 1, height: float = 3.2) -> tuple[Figure
 def layer_curves(pairs: Sequence[Pair]) -> str:
     """The mean score by layer and metric with its interval; dashed: before training; dotted: the ceiling."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = new_figure(len(HEADLINE_METRICS))
-        for axis, metric in zip(axes[0], HEADLINE_METRICS, strict=True):
+        metrics = shown_metrics(trained for trained, _ in pairs)
+        figure, axes = new_figure(len(metrics))
+        for axis, metric in zip(axes[0], metrics, strict=True):
             for (trained, untrained), colour in zip(pairs, colours(), strict=False):
                 layers = list(range(len(trained.layers)))
-                found = [trained.score(EXPLAINER, metric, layer) for layer in layers]
-                means = [estimate.mean for estimate in found]
+                estimates = [trained.score(ENDPOINT.explainer, metric, layer) for layer in layers]
+                means = [estimate.mean for estimate in estimates]
                 axis.plot(layers, means, "o-", color=colour, label=trained.name)
-                lows, highs = [estimate.low for estimate in found], [estimate.high for estimate in found]
+                lows, highs = [estimate.low for estimate in estimates], [estimate.high for estimate in estimates]
                 axis.errorbar(
                     layers, means, np.abs(np.array([lows, highs]) - means), color=colour, capsize=3, fmt="none"
                 )
-                before = [untrained.mean(EXPLAINER, metric, layer) for layer in layers]
+                before = [untrained.mean(ENDPOINT.explainer, metric, layer) for layer in layers]
                 axis.plot(layers, before, "x--", color=colour, alpha=0.6, label=f"{trained.name}, random weights")
                 if trained.has(CEILING, metric):
                     most = [trained.mean(CEILING, metric, layer) for layer in layers]
@@ -69,7 +73,7 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
                 title=metric,
                 xlabel="layer",
                 ylabel="mean score",
-                xticks=range(max(len(one.layers) for one, _ in pairs)),
+                xticks=range(max(len(model.layers) for model, _ in pairs)),
                 ylim=(0, 1),
             )
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
@@ -97,13 +101,14 @@ def score_histograms(models: Sequence[Measured]) -> str:
     """How the scores of a model's units are spread, by layer and metric."""
     with matplotlib.rc_context(STYLE):
         layers = max(len(model.layers) for model in models)
-        figure, axes = new_figure(layers, len(HEADLINE_METRICS), height=2.4)
+        metrics = shown_metrics(models)
+        figure, axes = new_figure(layers, len(metrics), height=2.4)
         bins = np.linspace(-1, 1, 41)
-        for row, metric in zip(axes, HEADLINE_METRICS, strict=True):
+        for row, metric in zip(axes, metrics, strict=True):
             for layer, axis in enumerate(row):
                 for model, colour in zip(models, colours(), strict=False):
                     if layer < len(model.layers):
-                        scores = model.units["score"][model.rows(EXPLAINER, metric, layer)]
+                        scores = model.units["score"][model.rows(ENDPOINT.explainer, metric, layer)]
                         axis.hist(scores, bins, histtype="stepfilled", color=colour, alpha=0.45, label=model.name)
                 axis.set(title=f"{metric}, layer {layer}", xlabel="score", ylabel="units")
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)

@@ -28,13 +28,14 @@ def told(trial: dict[str, Any]) -> str:
 
 def trials(judged: Sequence[Pair]) -> list[dict[str, Any]]:
     """What is known of the judges, each once; failed answers of all models together."""
-    found: dict[tuple, dict[str, Any]] = {}
+    by_judge: dict[tuple, dict[str, Any]] = {}
     for trial in (_trial(model) for pair in judged for model in pair):
-        known = found.setdefault((trial["judge"], trial["simulator"]), trial | {"answers": 0, "failures": {}})
+        known = by_judge.setdefault((trial["judge"], trial["simulator"]), trial | {"answers": 0, "failures": {}})
+        # One judge reads several models: its failures are those of all of them.
         known["answers"] += trial["answers"]
         for reason, count in trial["failures"].items():
             known["failures"][reason] = known["failures"].get(reason, 0) + count
-    return list(found.values())
+    return list(by_judge.values())
 
 
 def _trial(model: Measured) -> dict[str, Any]:

@@ -44,9 +44,9 @@ def mean_rows(scores: Artifact, records: Artifact) -> list[dict[str, Any]]:
 
 def _measured(units: dict[str, np.ndarray]) -> list[tuple[str, str]]:
     """The explainers and metrics that there are scores of, in the order of their registries."""
-    found = set(zip(units["explainer"].tolist(), units["metric"].tolist(), strict=True))
-    known = [(explainer, metric) for explainer in EXPLAINERS for metric in METRICS if (explainer, metric) in found]
-    return [*known, *sorted(found.difference(known))]
+    measured = set(zip(units["explainer"].tolist(), units["metric"].tolist(), strict=True))
+    known = [(explainer, metric) for explainer in EXPLAINERS for metric in METRICS if (explainer, metric) in measured]
+    return [*known, *sorted(measured.difference(known))]
 
 
 def _row(

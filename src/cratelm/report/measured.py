@@ -10,7 +10,7 @@ from scipy.stats import norm
 from cratelm.artifacts import Artifact, read_json
 from cratelm.records.store import read_layers, read_units
 from cratelm.score.score import read_replicates, read_scores, replicates_key
-from cratelm.stats import LEVEL
+from cratelm.stats import CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Estimate:
         """
         if np.isnan(replicates).all():  # nothing could be scored
             return cls(float(mean), float("nan"), float("nan"))
-        half = float(norm.ppf((1 + LEVEL) / 2) * np.nanstd(replicates, ddof=1))
+        half = float(norm.ppf((1 + CONFIDENCE) / 2) * np.nanstd(replicates, ddof=1))
         return cls(float(mean), float(mean) - half, float(mean) + half)
 
 
@@ -86,8 +86,8 @@ class Measured:
 
     def rows(self, explainer: str, metric: str, layer: int | None) -> np.ndarray:
         """Which rows of `units` are of this explainer, metric and layer; of all layers with None."""
-        found = (self.units["explainer"] == explainer) & (self.units["metric"] == metric)
-        return found if layer is None else found & (self.units["layer"] == layer)
+        rows = (self.units["explainer"] == explainer) & (self.units["metric"] == metric)
+        return rows if layer is None else rows & (self.units["layer"] == layer)
 
     def has(self, explainer: str, metric: str) -> bool:
         """Whether this was measured."""
@@ -100,11 +100,13 @@ class Measured:
     def replicates(self, explainer: str, metric: str, layer: int | None, name: str = "own") -> np.ndarray:
         """Bootstrap replicates of a layer's mean score, or of the mean over all layers."""
         layers = range(len(self.layers)) if layer is None else [layer]
+        # All layers draw the same documents in one replicate, so their means belong together.
         return np.mean([self._replicates[replicates_key(at, explainer, metric, name)] for at in layers], axis=0)
 
     def mean(self, explainer: str, metric: str, layer: int | None, column: str = "score") -> float:
         """The mean of a column over a layer's units that have it, or the mean over all layers of that."""
         layers = range(len(self.layers)) if layer is None else [layer]
+        # A layer counts once, however many units it has.
         return float(np.mean([_mean(self.units[column][self.rows(explainer, metric, at)]) for at in layers]))
 
     def score(self, explainer: str, metric: str, layer: int | None) -> Estimate:
@@ -135,8 +137,8 @@ class Measured:
     def statistic(self, name: str, layer: int | None) -> float:
         """The mean of a statistic of the score half over units that have it; NaN where there is none."""
         layers = range(len(self.layers)) if layer is None else [layer]
-        found = np.concatenate([read_units(self.records, at, "score")[name] for at in layers])
-        known = found[~np.isnan(found)]
+        values = np.concatenate([read_units(self.records, at, "score")[name] for at in layers])
+        known = values[~np.isnan(values)]
         return float(known.mean()) if len(known) else float("nan")
 
     @cached_property
@@ -151,8 +153,8 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def difference(one: Measured, other: Measured, explainer: str, metric: str) -> Estimate:
+def difference(first: Measured, second: Measured, explainer: str, metric: str) -> Estimate:
     """How much higher the first model scores, over all layers, documents drawn alike for both."""
-    mean = one.mean(explainer, metric, None) - other.mean(explainer, metric, None)
-    replicates = one.replicates(explainer, metric, None) - other.replicates(explainer, metric, None)
+    mean = first.mean(explainer, metric, None) - second.mean(explainer, metric, None)
+    replicates = first.replicates(explainer, metric, None) - second.replicates(explainer, metric, None)
     return Estimate.of(mean, replicates)

@@ -14,22 +14,24 @@ from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.progress import Progress
+from cratelm.protocols import ENDPOINT
 from cratelm.report.autoencoders import autoencoder_rows, equal_delta_loss, loss_paid
 from cratelm.report.cards import random_cards
 from cratelm.report.comparison import differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
 from cratelm.report.judged import judged_rows, told, trials
-from cratelm.report.rows import Pair, detail_rows, model_rows, table_rows
+from cratelm.report.rows import Pair, detail_rows, explainers_beside, model_rows, table_rows
 from cratelm.score.registry import METRICS
 from cratelm.validate.planted import FOUND_BY, PLANTED
 
 ONE_SEED = (
     "One training seed: the intervals include the choice of text and of units, and not the variance between seeds."
 )
+_OTHERS = "".join(f", {name} {count}" for name, count in FOUND_BY.items() if name != ENDPOINT.explainer)
 PROVED = (
-    f"† table recovers {FOUND_BY['table']} of {len(PLANTED)} planted units, graph {FOUND_BY['graph']} (cratelm "
-    "validate): what takes more than the unit's own token, table cannot say."
+    f"† {ENDPOINT.explainer} recovers {FOUND_BY[ENDPOINT.explainer]} of {len(PLANTED)} planted units{_OTHERS} (cratelm "
+    f"validate): what takes more than the unit's own token, {ENDPOINT.explainer} cannot say."
 )
 """An explainer that does not find units whose rule is known is marked wherever its numbers stand."""
 
@@ -93,6 +95,7 @@ def _report(
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     flat = [_flatten(row) for row in rows]
     with path.open("w", newline="", encoding="utf-8") as file:
+        # Otherwise csv ends lines as Windows does.
         writer = csv.DictWriter(file, flat[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
@@ -118,7 +121,10 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     template = environment.from_string(files("cratelm.report").joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
         table=table,
+        endpoint=ENDPOINT,
+        beside=explainers_beside(pairs),
         metrics=METRICS.values(),
+        notes=_notes(),
         explainers=EXPLAINERS.values(),
         corpus=tokens.config,
         counts=read_json(tokens.path / "counts.json"),
@@ -129,12 +135,21 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     )
 
 
+def _notes() -> dict[str, str]:
+    """What a reader of metrics has to know beside their help, with the names of those that it is of: a, b and c."""
+    named: dict[str, list[str]] = {}
+    for metric in METRICS.values():
+        if metric.note:
+            named.setdefault(metric.note, []).append(metric.name)
+    return {note: " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) for note, names in named.items()}
+
+
 def _figures(pairs: Sequence[Pair]) -> dict[str, str]:
-    found = {"Score by layer": layer_curves(pairs)}
+    figures = {"Score by layer": layer_curves(pairs)}
     if any(trained.saes for trained, _ in pairs):
-        found["Interpretability against loss paid"] = loss_paid(pairs)
+        figures["Interpretability against loss paid"] = loss_paid(pairs)
     models = [pair for pair in pairs if not pair[0].saes]
-    return found | {
+    return figures | {
         "Loss": loss_curves(models),
         "Spread of scores": score_histograms([trained for trained, _ in pairs]),
     }
@@ -154,4 +169,5 @@ def p_value(value: float | None) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number as text; a dash where there is none."""
+    # z: what rounds to 0 has no minus sign.
     return "–" if value is None else f"{value:z.{digits}f}"

@@ -1,56 +1,87 @@
 """The comparison as rows: one for each model, metric and layer, and one for the mean over a model's layers."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from cratelm.explain.registry import EXPLAINERS
-from cratelm.protocols import STRICT
+from cratelm.protocols import ENDPOINT, STRICT
 from cratelm.report.measured import Estimate, Measured
 from cratelm.score.metric import Metric
-from cratelm.score.metrics.whole_text import WHOLE_TEXT
-from cratelm.score.registry import HEADLINE_METRICS, METRICS, PRIMARY_EXPLAINER, PRIMARY_METRIC
+from cratelm.score.registry import HEADLINE_METRICS, METRICS
 
-EXPLAINER = PRIMARY_EXPLAINER
 CEILING = next(name for name, explainer in EXPLAINERS.items() if explainer.role == "ceiling")
+METRICS_BESIDE = [
+    (metric.name, metric.beside, metric.name.replace("-", "_")) for metric in METRICS.values() if metric.beside
+]
+"""Metrics that are columns of a headline metric's table: their name, the headline metric's, and the column's."""
 Pair = tuple[Measured, Measured]
 """A trained model, and the same network before training."""
 
 
+def shown_metrics(models: Iterable[Measured], names: Sequence[str] = HEADLINE_METRICS) -> list[str]:
+    """Those of some metrics by which all models' units were scored, with the endpoint's explainer."""
+    every_model = list(models)
+    return [name for name in names if all(model.has(ENDPOINT.explainer, name) for model in every_model)]
+
+
+def explainers_beside(pairs: Sequence[Pair]) -> list[str]:
+    """The explainers, other than the endpoint's, that stand beside it in the main table: those that units have."""
+    return [
+        name
+        for name, explainer in EXPLAINERS.items()
+        if explainer.role == "explainer" and not explainer.in_words and name != ENDPOINT.explainer
+        if any(trained.has(name, metric) for trained, _ in pairs for metric in HEADLINE_METRICS)
+    ]
+
+
 def table_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The rows of the table; what cannot be said is None."""
+    metrics, beside = shown_metrics(trained for trained, _ in pairs), explainers_beside(pairs)
     return [
-        plain(_row(trained, untrained, metric, layer))
+        plain(_row(trained, untrained, metric, layer, beside))
         for trained, untrained in pairs
-        for metric in HEADLINE_METRICS
+        for metric in metrics
         for layer in [*range(len(trained.layers)), None]
     ]
 
 
-def _row(trained: Measured, untrained: Measured, metric: str, layer: int | None) -> dict[str, Any]:
-    where = (EXPLAINER, metric, layer)
+def _row(
+    trained: Measured, untrained: Measured, metric: str, layer: int | None, beside: Sequence[str]
+) -> dict[str, Any]:
+    where = (ENDPOINT.explainer, metric, layer)
     return {
         "model": trained.name,
         "layer": "all" if layer is None else layer,
         "metric": metric,
         "protocol": STRICT.name,
-        "explainer": EXPLAINER,
+        "explainer": ENDPOINT.explainer,
         "units": sum(trained.layers) if layer is None else trained.layers[layer],
         "score": asdict(trained.score(*where)),
         "score_of_scored": trained.mean_of_scored(*where),
-        "graph": asdict(trained.score("graph", metric, layer)),
+        # By its own name, which is why the names of columns are reserved (explain/registry.py).
+        **{name: asdict(_score_if_measured(trained, name, metric, layer)) for name in beside},
         "shuffled": asdict(trained.shuffled(*where)),
         "above_shuffled": asdict(trained.above_shuffled(*where)),
         "random_weights": asdict(untrained.score(*where)),
         "ceiling": trained.mean(CEILING, metric, layer) if trained.has(CEILING, metric) else None,
-        "whole_text": trained.mean(EXPLAINER, WHOLE_TEXT.name, layer) if metric == PRIMARY_METRIC else None,
+        **{
+            column: trained.mean(ENDPOINT.explainer, name, layer) if headline == metric else None
+            for name, headline, column in METRICS_BESIDE
+        },
         "token_share": trained.statistic("token_share", layer),
         "token_share_random_weights": untrained.statistic("token_share", layer),
         "position_share": trained.statistic("position_share", layer),
         "firing_rate": trained.statistic("firing_rate", layer),
         **{status: trained.share(*where, status) for status in ("dead", "silent", "constant")},
     }
+
+
+def _score_if_measured(trained: Measured, explainer: str, metric: str, layer: int | None) -> Estimate:
+    if not trained.has(explainer, metric):
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    return trained.score(explainer, metric, layer)
 
 
 def details() -> Iterator[tuple[str, Metric, str]]:
@@ -79,6 +110,7 @@ def detail_rows(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 def _detail(pair: Pair, explainer: str, metric: Metric, column: str, layer: int | None) -> dict[str, Any]:
     trained, untrained = pair
     where = explainer, metric.name, layer
+    # A metric that is no sum over excerpts has no replicates.
     estimated = column == "score" and trained.has_replicates(explainer, metric.name)
     return {
         "model": trained.name,

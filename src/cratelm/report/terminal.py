@@ -10,10 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cratelm.artifacts import Artifact, read_json
+from cratelm.explain.registry import EXPLAINERS
 from cratelm.output import print_json
+from cratelm.protocols import ENDPOINT, STRICT
 from cratelm.report.report import estimate, number, p_value
-from cratelm.report.rows import EXPLAINER
-from cratelm.score.registry import HEADLINE_METRICS, PRIMARY_METRIC
+from cratelm.report.rows import METRICS_BESIDE
+from cratelm.score.registry import METRICS
 
 
 def print_table(report: Artifact, as_json: bool) -> None:
@@ -24,15 +26,14 @@ def print_table(report: Artifact, as_json: bool) -> None:
         return
     table = read_json(path)
     # A pipe has no width of its own: give the tables the room they need.
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    room = 100 + sum(len(name) + 1 for name in _beside(table)[1:])
+    console = Console(width=None if sys.stdout.isatty() else room, highlight=False)
     autoencoders = [_autoencoders(table)] if table["autoencoders"] else []
-    console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in HEADLINE_METRICS), sep="\n")
-    console.print(
-        "Correlations by the explainer `table` † (and `graph` beside it), strict protocol: Pearson's, Spearman's for "
-        "anthropic; `all` is the mean over layers. Whole text: over all tokens instead of five excerpts."
-    )
+    metrics = list(dict.fromkeys(row["metric"] for row in table["rows"]))
+    console.print(_models(table), *autoencoders, *(_scores(table, metric) for metric in metrics), sep="\n")
+    console.print(_how_to_read(table))
     for row in table["differences"]:
-        if row["explainer"] == EXPLAINER and row["metric"] in HEADLINE_METRICS:
+        if row["explainer"] == ENDPOINT.explainer and row["metric"] in metrics:
             said = "primary endpoint" if row["primary"] else f"secondary, {p_value(row['p_holm'])} by Holm"
             console.print(
                 f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {estimate(row['difference'])} ({said})"
@@ -40,6 +41,21 @@ def print_table(report: Artifact, as_json: bool) -> None:
     if table["judged"]:
         console.print(_judged(table), *map(Text, table["judge"]), sep="\n")
     console.print(table["note"])
+
+
+def _beside(table: dict[str, Any]) -> list[str]:
+    """The explainers that have a column of their own."""
+    return [name for name in EXPLAINERS if name != ENDPOINT.explainer and isinstance(table["rows"][0].get(name), dict)]
+
+
+def _how_to_read(table: dict[str, Any]) -> str:
+    beside = ", ".join(f"`{name}`" for name in _beside(table))
+    others = f" (and {beside} beside it)" if beside else ""
+    text = (
+        f"Correlations by the explainer `{ENDPOINT.explainer}` †{others}, {STRICT.name} protocol: Pearson's, "
+        f"Spearman's for {', '.join(STRICT.ranked)}; `all` is the mean over layers."
+    )
+    return " ".join([text, *(f"{name}: {METRICS[name].help}." for name, *_ in METRICS_BESIDE)])
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
@@ -69,20 +85,21 @@ def _autoencoders(table: dict[str, Any]) -> Table:
 
 
 def _scores(table: dict[str, Any], metric: str) -> Table:
-    columns = ["model", "layer", "mean [95%]", "graph", "shuffled", "random\nweights", "ceiling", "token\nshare"]
-    columns += ["whole\ntext"] * (metric == PRIMARY_METRIC)
-    shown = _table(f"Scores, {metric}, by table †", (*columns, "dead/silent/\nconstant, %"))
+    explainers = _beside(table)
+    beside = {name.replace("-", "\n"): column for name, headline, column in METRICS_BESIDE if headline == metric}
+    columns = ["model", "layer", "mean [95%]", *explainers, "shuffled", "random\nweights", "ceiling", "token\nshare"]
+    shown = _table(f"Scores, {metric}, by {ENDPOINT.explainer} †", (*columns, *beside, "dead/silent/\nconstant, %"))
     for row in (row for row in table["rows"] if row["metric"] == metric):
         shown.add_row(
             row["model"],
             str(row["layer"]),
             estimate(row["score"]),
-            number(row["graph"]["mean"]),
+            *(number(row[name]["mean"]) for name in explainers),
             number(row["shuffled"]["mean"]),
             number(row["random_weights"]["mean"]),
             number(row["ceiling"]),
             number(row["token_share"]),
-            *[number(row["whole_text"])] * (metric == PRIMARY_METRIC),
+            *(number(row[column]) for column in beside.values()),
             "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant")),
             style="bold" if row["layer"] == "all" else None,
         )

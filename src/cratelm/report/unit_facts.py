@@ -75,9 +75,9 @@ def _rows(path: Path, unit: int) -> list[dict[str, Any]]:
     return read_table(path, filters=[("unit", "=", unit)]).to_pylist()
 
 
-def _logits(found: dict[str, list] | None, texts: Sequence[str]) -> dict[str, list] | None:
+def _logits(logits: dict[str, list] | None, texts: Sequence[str]) -> dict[str, list] | None:
     """The tokens that it raises and lowers, as text, and by how much; None where they were not kept."""
-    return found and found | {side: [texts[token] for token in found[side]] for side in SIDES}
+    return logits and logits | {side: [texts[token] for token in logits[side]] for side in SIDES}
 
 
 def _excerpts(groups: Sequence[Group], texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -85,14 +85,14 @@ def _excerpts(groups: Sequence[Group], texts: Sequence[str]) -> list[dict[str, A
         {
             "half": group.half,
             "kind": group.kind,
-            "interval": int(found.interval[row]) if found.interval[row] >= 0 else None,
-            "rank": int(found.rank[row]),
-            "document": int(found.document[row]),
-            "start": int(found.start[row]),
-            "tokens": [texts[token] for token in found.tokens[row]],
-            "activations": found.activations[row].tolist(),
+            "interval": int(excerpts.interval[row]) if excerpts.interval[row] >= 0 else None,
+            "rank": int(excerpts.rank[row]),
+            "document": int(excerpts.document[row]),
+            "start": int(excerpts.start[row]),
+            "tokens": [texts[token] for token in excerpts.tokens[row]],
+            "activations": excerpts.activations[row].tolist(),
         }
         for group in groups
-        for found in [group.excerpts]
-        for row in range(len(found.rank))
+        for excerpts in [group.excerpts]
+        for row in range(len(excerpts.rank))
     ]

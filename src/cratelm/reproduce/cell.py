@@ -30,20 +30,20 @@ from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.models.subject import model_folder, open_subject
 from cratelm.progress import Progress
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.report.autoencoders import autoencoder_rows
 from cratelm.report.measured import Measured
-from cratelm.report.rows import CEILING, EXPLAINER
 from cratelm.reproduce.examples import measure_examples
 from cratelm.reproduce.matching import MEASURED_ON, unit_numbers
-from cratelm.reproduce.matrix import BEYOND, EXPLAINERS, Cell
-from cratelm.reproduce.store import ALL, END, MODEL, PAPER, Key, Result, Value, read_cell, write_cell
+from cratelm.reproduce.matrix import BEYOND, CEILING, EXPLAINERS, Cell
+from cratelm.reproduce.store import ALL, END, MODEL, PAPER_SOURCE, Key, Result, Value, read_cell, write_cell
 from cratelm.sae.open import load_network
 from cratelm.sae.train import train_saes
 from cratelm.score.config import ScoreConfig
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
-from cratelm.score.registry import ENDPOINT_METRICS, HEADLINE_METRICS
+from cratelm.score.registry import ENDPOINT_METRICS
 from cratelm.score.score import score
 from cratelm.score.scored import DOCUMENTS
 from cratelm.stages import threads
@@ -78,6 +78,7 @@ def run_cell(cell: Cell, out: Path, work: Path, progress: Progress) -> Result:
     numbers |= _in_the_end(cell, trained, tokens, work, measuring, progress)
     tables = {"numbers": numbers, "units": unit_numbers(measured[END])}
     write_cell(out, cell.name, _summary(cell, trained, tokens, began) | {"examples": examples} | tables)
+    # Not before the result is whole: a run that was stopped goes on from what is there.
     shutil.rmtree(measuring)
     return read_cell(out, cell.name)
 
@@ -150,8 +151,8 @@ def _measured(cell: Cell, model: Artifact, tokens: Artifact, out: Path, progress
 def _along_the_training(measured: Mapping[str, Measured], tokens: Artifact, progress: Progress) -> dict[Key, Value]:
     """The model's numbers at every point of its training."""
     numbers: dict[Key, Value] = {}
-    for share, of in measured.items():
-        numbers |= _stage(of, share, tokens, progress)
+    for share, at_stage in measured.items():
+        numbers |= _stage(at_stage, share, tokens, progress)
     return numbers
 
 
@@ -184,7 +185,7 @@ def _read_off(measured: Measured, source: str, share: str) -> dict[Key, Value]:
     for (explainer, metric), layer in product(_endpoints(), layers):
         keyed |= _score(measured, source, share, explainer, metric, layer)
     for layer in layers:
-        keyed |= {Key(of, source, share, layer=_named(layer)): measured.statistic(of, layer) for of in STATISTICS}
+        keyed |= {Key(name, source, share, layer=_named(layer)): measured.statistic(name, layer) for name in STATISTICS}
     for layer in layers[:-1]:
         keyed[Key("histogram", source, share, layer=_named(layer))] = _histogram(measured, layer)
     return keyed
@@ -195,7 +196,10 @@ def _by_layer(rows: Sequence[Mapping[str, Any]], source: str, share: str) -> dic
     keyed: dict[Key, Value] = {}
     for row in rows:
         inner = {
-            f"{name}.{part}": of for name, value in row.items() if isinstance(value, dict) for part, of in value.items()
+            f"{name}.{part}": part_value
+            for name, value in row.items()
+            if isinstance(value, dict)
+            for part, part_value in value.items()
         }
         for name, value in {**row, **inner}.items():
             if name != "layer" and not isinstance(value, str | dict):
@@ -210,11 +214,11 @@ def _measure_as_the_paper(
     study = cell.study()
     recording = replace(study.records, protocol="paper")
     explaining = replace(study.explain, explainer=",".join(EXPLAINERS))
-    scoring = replace(study.score, metric=",".join(HEADLINE_METRICS))
+    scoring = replace(study.score, metric=",".join(PAPER_METRICS))
     measured = _units(recording, explaining, scoring, model, tokens, out, progress)
     keyed: dict[Key, Value] = {}
-    for asked in product(EXPLAINERS, HEADLINE_METRICS, [*range(len(measured.layers)), None]):
-        keyed |= _score(measured, PAPER, END, *asked)
+    for asked in product(EXPLAINERS, PAPER_METRICS, [*range(len(measured.layers)), None]):
+        keyed |= _score(measured, PAPER_SOURCE, END, *asked)
     return keyed
 
 
@@ -222,9 +226,10 @@ def _measure_autoencoders(
     cell: Cell, name: str, model: Artifact, tokens: Artifact, work: Path, measuring: Path, progress: Progress
 ) -> dict[Key, Value]:
     """What the autoencoders of a dictionary cost the model, and their latents measured as its units are."""
-    study, of = cell.study(), f"{cell.name}+sae-{name}"
-    saes = train_saes(study.saes.dictionary(name, cell.seed), model, tokens, work / "models" / of, progress)
-    measured = replace(_measured(cell, saes, tokens, measuring / of, progress), model=model, saes=saes)
+    study, sae_name = cell.study(), f"{cell.name}+sae-{name}"
+    saes = train_saes(study.saes.dictionary(name, cell.seed), model, tokens, work / "models" / sae_name, progress)
+    # Its units are the autoencoders' latents; its loss and its training are the model's.
+    measured = replace(_measured(cell, saes, tokens, measuring / sae_name, progress), model=model, saes=saes)
     return _read_off(measured, name, END) | _by_layer(autoencoder_rows([(measured, measured)]), name, END)
 
 
@@ -245,22 +250,23 @@ def _units(
 
 
 def _endpoints() -> list[tuple[str, str]]:
-    of_tables = [(explainer, metric) for explainer in EXPLAINERS for metric in (*HEADLINE_METRICS, *BEYOND)]
-    ceiling = [(CEILING, metric) for metric in HEADLINE_METRICS[:2]]
-    return [*of_tables, *ceiling, *((explainer, WHOLE_TEXT.name) for explainer in (EXPLAINER, CEILING))]
+    of_tables = [(explainer, metric) for explainer in EXPLAINERS for metric in (*PAPER_METRICS, *BEYOND)]
+    # Anthropic's metric takes no ceiling.
+    ceiling = [(CEILING, metric) for metric in PAPER_METRICS[:2]]
+    return [*of_tables, *ceiling, *((explainer, WHOLE_TEXT.name) for explainer in (ENDPOINT.explainer, CEILING))]
 
 
 def _score(
     measured: Measured, source: str, share: str, explainer: str, metric: str, layer: int | None
 ) -> dict[Key, Value]:
     """A mean over units, its shuffled control, and its interval where there is one."""
-    found = {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
+    values = {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
     if explainer in EXPLAINERS and metric in ENDPOINT_METRICS:
         interval = measured.score(explainer, metric, layer)
-        found |= {"low": interval.low, "high": interval.high}
+        values |= {"low": interval.low, "high": interval.high}
         lacking = ("dead", "silent", "constant")
-        found |= {status: measured.share(explainer, metric, layer, status) for status in lacking}
-    return {Key(name, source, share, explainer, metric, _named(layer)): value for name, value in found.items()}
+        values |= {status: measured.share(explainer, metric, layer, status) for status in lacking}
+    return {Key(name, source, share, explainer, metric, _named(layer)): value for name, value in values.items()}
 
 
 def _named(layer: int | None) -> str:
@@ -273,11 +279,11 @@ def _documents_drawn(measured: Measured) -> dict[Key, Value]:
         Key("draws", explainer=explainer, metric=metric, layer=ALL): [
             round(float(value), 6) for value in measured.replicates(explainer, metric, None, DOCUMENTS)[:DRAWN]
         ]
-        for explainer, metric in product(EXPLAINERS, HEADLINE_METRICS)
+        for explainer, metric in product(EXPLAINERS, PAPER_METRICS)
     }
 
 
 def _histogram(measured: Measured, layer: int | None) -> list[float]:
     """How many units have which random-only score by `table`."""
-    scores = measured.units["score"][measured.rows("table", "random-only", layer)]
+    scores = measured.units["score"][measured.rows(*ENDPOINT, layer)]
     return np.histogram(scores, BINS)[0].tolist()

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.report.figures import colours, new_figure, svg
 from cratelm.reproduce.matching import paired_matched
 from cratelm.reproduce.matrix import ABLATIONS, DESIGNS_AT, PAIR, WINDOWS, windowed
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
+    ENDPOINT_NAME,
+    ENDPOINT_SCORE,
     LESS,
-    PRIMARY,
     Number,
     Results,
     Table,
@@ -28,13 +30,12 @@ from cratelm.reproduce.results import (
     mean,
     of_scored,
     over_seeds,
+    own_score,
     paired,
-    score,
     statistic,
     with_interval,
 )
 from cratelm.reproduce.store import ALL, Result
-from cratelm.score.registry import HEADLINE_METRICS
 
 NEEDED = 5
 """Designs beside the two, below which nothing is fitted."""
@@ -53,21 +54,21 @@ class Design:
 
 def designs(results: Results) -> list[Design]:
     """All that were run."""
-    found = []
+    every_design = []
     for model in results.values("model"):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells:
-            numbers = (loss, statistic("token_share"), of_scored("table", "random-only"))
-            found.append(Design(model, *(mean(cells, number) for number in numbers)))
-    return found
+            numbers = (loss, statistic("token_share"), of_scored(*ENDPOINT))
+            every_design.append(Design(model, *(mean(cells, number) for number in numbers)))
+    return every_design
 
 
-def on_token_share(found: Sequence[Design]) -> str:
+def on_token_share(every_design: Sequence[Design]) -> str:
     """What of CRATE's lead over GPT-2 the other designs' token shares account for, in words; the pair's windowed forms,
     made to differ in token share, are not among them."""
-    pair = {design.model: design for design in found if design.model in PAIR}
+    pair = {design.model: design for design in every_design if design.model in PAIR}
     kept = {windowed(model, window) for model in PAIR for window in (None, *WINDOWS)}
-    others = [design for design in found if design.model not in kept]
+    others = [design for design in every_design if design.model not in kept]
     if len(others) < NEEDED or len(pair) < len(PAIR):
         return f"It takes {NEEDED} designs beside the pair to say more; {len(others)} have been run."
     shares, losses, scores = (
@@ -84,11 +85,12 @@ leads GPT-2 by {lead:+.3f} in score and by {more:+.3f} in token share: by that l
 and going together is not causing."""
 
 
-NUMBERS: dict[str, Number] = {
-    "token share": statistic("token_share"),
-    "random-only": PRIMARY,
-    **{metric: score("table", metric) for metric in HEADLINE_METRICS if metric != "random-only"},
+SCORES: dict[str, Number] = {
+    ENDPOINT.metric: ENDPOINT_SCORE,
+    **{metric: own_score(metric) for metric in PAPER_METRICS if metric != ENDPOINT.metric},
 }
+"""The primary one first."""
+NUMBERS: dict[str, Number] = {"token share": statistic("token_share"), **SCORES}
 HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of units of equal token share", "matched"]
 WHOLE = "all before"
 
@@ -140,7 +142,7 @@ def _compared(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]
         return []
     rows = [[model, *_row(cells), "", ""] for model, cells in zip(PAIR, (crate, gpt2), strict=True)]
     more_loss, *less = (with_interval(paired(crate, gpt2, number)) for number in (loss, *NUMBERS.values()))
-    alike, share = paired_matched(crate, gpt2, "random-only", ["token_share"])
+    alike, share = paired_matched(crate, gpt2, ENDPOINT.metric, ["token_share"])
     return [*rows, [LESS, more_loss, "", *less, with_interval(alike), decimal(share, 2)]]
 
 
@@ -154,16 +156,15 @@ def ablations(results: Results) -> Table:
     for model in (*PAIR, *ABLATIONS, *results.values("model")):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells and not any(row[0] == model for row in rows):
-            dead = keyed("dead", ALL, "table", "random-only")
-            numbers = (PRIMARY, score("table", "top-and-random"))
-            numbers += (score("table", "anthropic"), statistic("token_share"))
+            dead = keyed("dead", ALL, *ENDPOINT)
+            numbers = (*SCORES.values(), statistic("token_share"))
             shown = [decimal(mean(cells, number)) for number in numbers]
-            less = [with_interval(paired(cells, gpt2, number)) for number in (loss, PRIMARY)]
+            less = [with_interval(paired(cells, gpt2, number)) for number in (loss, ENDPOINT_SCORE)]
             less = ["", ""] if model == "gpt2" else less
             rows.append([model, *over_seeds(cells, loss), *shown, decimal(mean(cells, dead)), *less])
+    # By the loss: what stands behind it is its range over seeds.
     rows.sort(key=lambda row: float(row[1].split()[0]))
-    heads = ["random-only", "top-and-random", "anthropic", "token share", "dead"]
-    heads += ["nats minus gpt2's", "random-only minus gpt2's"]
+    heads = [*SCORES, "token share", "dead", "nats minus gpt2's", f"{ENDPOINT.metric} minus gpt2's"]
     return ["model", "nats a token", "seeds", *heads], rows
 
 
@@ -173,6 +174,7 @@ def on_the_edge(results: Results) -> list[str]:
     return [
         model
         for model, (paid, got) in points.items()
+        # A design does not beat itself.
         if not any(other != (paid, got) and other[0] <= paid and other[1] >= got for other in points.values())
     ]
 
@@ -191,13 +193,13 @@ def _paid_and_got(results: Results) -> dict[str, tuple[float, float]]:
     for model in results.values("model"):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells:
-            points[model] = (mean(cells, loss), mean(cells, PRIMARY))
+            points[model] = (mean(cells, loss), mean(cells, ENDPOINT_SCORE))
     return points
 
 
 def draw_frontier(results: Results) -> str:
     """What is paid against what is got: the primary score and the token share over the loss."""
-    points, numbers = {}, {"random-only, table": PRIMARY, "token share": statistic("token_share")}
+    points, numbers = {}, {ENDPOINT_NAME: ENDPOINT_SCORE, "token share": statistic("token_share")}
     for model in results.values("model"):
         cells = results.main(layers=DESIGNS_AT, model=model)
         if cells:
@@ -212,10 +214,10 @@ def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable
     """
     figure, axes = new_figure(columns=2, height=4.2)
     for panel, (axis, label) in enumerate(zip(axes[0], up, strict=True)):
-        for number, ((model, point), colour) in enumerate(zip(points.items(), colours(), strict=False), 1):
+        for design_number, ((model, point), colour) in enumerate(zip(points.items(), colours(), strict=False), 1):
             at = (point[0], point[1 + panel])
-            axis.plot(*at, "o", color=colour, label=f"{number} {model}")
-            axis.annotate(str(number), at, xytext=(4, 3), textcoords="offset points", fontsize=8)
+            axis.plot(*at, "o", color=colour, label=f"{design_number} {model}")
+            axis.annotate(str(design_number), at, xytext=(4, 3), textcoords="offset points", fontsize=8)
         axis.set(xlabel=across, ylabel=label)
     if points:
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
@@ -224,7 +226,7 @@ def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable
 
 def draw_context(results: Results) -> str:
     """The primary score and the validation loss over the token share, a dot a design."""
-    points = {of.model: (of.token_share, of.score, of.loss) for of in designs(results)}
+    points = {design.model: (design.token_share, design.score, design.loss) for design in designs(results)}
     return _numbered(points, "token share", ("random-only of units scored", "validation loss, nats a token"))
 
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from cratelm.artifacts import Artifact
 from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
+from cratelm.protocols import ENDPOINT
 from cratelm.records.store import read_units
 from cratelm.report.cards import Card, Token, make_card
 from cratelm.report.measured import Measured
@@ -61,14 +62,14 @@ def _drawn(measured: Measured, seed: int) -> list[Unit]:
 
 def _best(measured: Measured) -> list[Unit]:
     units = measured.units
-    rows = np.flatnonzero(measured.rows("table", "random-only", None) & (units["status"] == "scored"))
+    rows = np.flatnonzero(measured.rows(*ENDPOINT, None) & (units["status"] == "scored"))
     order = np.lexsort((units["unit"][rows], units["layer"][rows], -units["score"][rows]))[:BEST]
     return [(int(units["layer"][row]), int(units["unit"][row])) for row in rows[order]]
 
 
 def _card(card: Card) -> dict[str, Any]:
     """A card as plain data, its excerpts in a line each."""
-    return asdict(card) | {"excerpts": [{"kind": kind, "text": _marked(found)} for kind, found in card.excerpts]}
+    return asdict(card) | {"excerpts": [{"kind": kind, "text": _marked(tokens)} for kind, tokens in card.excerpts]}
 
 
 def _marked(excerpt: list[Token]) -> str:
@@ -88,7 +89,7 @@ def _turned(
     """Each unit held at multiples of its maximum: the next words that it raises, and what that costs elsewhere."""
     sites = find_sites(network)
     unsteered = validation.losses(network, DOCUMENTS).nats_per_token
-    found = []
+    rows = []
     for layer, unit in units:
         highest = float(read_units(measured.records, layer, "explain")["maximum"][unit])
         for strength in STRENGTHS:
@@ -98,8 +99,8 @@ def _turned(
                 damage = validation.losses(network, DOCUMENTS).nats_per_token - unsteered
             raised = [(change.token, change.before, change.after) for change in said.raised]
             row = {"layer": layer, "unit": unit, "strength": strength, "value": strength * highest, "raised": raised}
-            found.append(row | {"damage": damage, "continuation": said.steered_continuation})
-    return found
+            rows.append(row | {"damage": damage, "continuation": said.steered_continuation})
+    return rows
 
 
 CHOSEN = {"drawn": "Drawn at random from all layers", "best": "The best by random-only: chosen, and far above the mean"}
@@ -107,8 +108,8 @@ CHOSEN = {"drawn": "Drawn at random from all layers", "best": "The best by rando
 
 def shown_cells(results: Results) -> list[Result]:
     """The first seed of each of the two models, at DESIGNS_AT layers."""
-    found = [results.main(layers=DESIGNS_AT, model=model) for model in PAIR]
-    return [cells[0] for cells in found if cells]
+    by_model = [results.main(layers=DESIGNS_AT, model=model) for model in PAIR]
+    return [cells[0] for cells in by_model if cells]
 
 
 def cards(results: Results) -> str:
@@ -127,7 +128,7 @@ def cards(results: Results) -> str:
 def _card_lines(card: dict[str, Any]) -> list[str]:
     scores = ", ".join(f"{metric} {score}" for metric, score in card["scores"].items())
     head = f"- {as_code(card['address'])} ({card['status']}; {scores}): {as_code(card['explanation'])}"
-    return [head, *(f"  - {one['kind']}: {as_code(one['text'])}" for one in card["excerpts"])]
+    return [head, *(f"  - {excerpt['kind']}: {as_code(excerpt['text'])}" for excerpt in card["excerpts"])]
 
 
 def word_table(results: Results) -> Table:

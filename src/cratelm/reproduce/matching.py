@@ -10,11 +10,12 @@ from itertools import product
 
 import numpy as np
 
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.records.store import read_units
 from cratelm.report.measured import Measured
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
-    Found,
+    Difference,
     Results,
     Table,
     decimal,
@@ -29,7 +30,6 @@ from cratelm.reproduce.results import (
 )
 from cratelm.reproduce.store import Result, Units, rounded
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
-from cratelm.score.registry import HEADLINE_METRICS
 
 EDGES = {"token_share": np.arange(1, 20) / 20, "firing_rate": 10.0 ** np.arange(-4, 0, 0.5)}
 """Between bins: token shares by twentieths, firing rates by half powers of ten."""
@@ -47,55 +47,56 @@ def unit_numbers(measured: Measured) -> Units:
     columns: Units = {"layer": [layer for layer in layers for _ in range(measured.layers[layer])]}
     for name in EDGES:
         columns[name] = _plain(np.concatenate([read_units(measured.records, at, MEASURED_ON)[name] for at in layers]))
-    for metric in (*HEADLINE_METRICS, WHOLE_TEXT.name):
+    for metric in (*PAPER_METRICS, WHOLE_TEXT.name):
         columns[metric] = _plain(np.concatenate([_scores(measured, metric, at) for at in layers]))
     return columns
 
 
 def _scores(measured: Measured, metric: str, layer: int) -> np.ndarray:
     """A layer's units' scores by `table`, NaN where there is none: (units,)."""
-    rows = np.flatnonzero(measured.rows("table", metric, layer) & (measured.units["status"] == "scored"))
-    found = np.full(measured.layers[layer], np.nan)
-    found[measured.units["unit"][rows]] = measured.units["score"][rows]
-    return found
+    rows = np.flatnonzero(measured.rows(ENDPOINT.explainer, metric, layer) & (measured.units["status"] == "scored"))
+    scores = np.full(measured.layers[layer], np.nan)
+    scores[measured.units["unit"][rows]] = measured.units["score"][rows]
+    return scores
 
 
-def matched(one: Units, other: Units, metric: str, by: Sequence[str]) -> tuple[float, float]:
+def matched(first: Units, second: Units, metric: str, by: Sequence[str]) -> tuple[float, float]:
     """The mean difference in score between units in the same bins of `by`, and the share of units that have a match.
 
     A bin weighs as much as the smaller of the two models' shares of units in it; these weights sum up to the share.
     Units without a score or a statistic are left out. NaN where fewer than 20 units of either are in common bins.
     """
-    (bins, scores), (other_bins, other_scores) = (_scored(units, metric, by) for units in (one, other))
+    (bins, scores), (other_bins, other_scores) = (_scored(units, metric, by) for units in (first, second))
     distinct, bin_of = np.unique(np.concatenate([bins, other_bins]), axis=0, return_inverse=True)
     mine, others = np.split(bin_of.ravel(), [len(bins)])
-    counts = np.array([np.bincount(found, minlength=len(distinct)) for found in (mine, others)])  # 2 x bins
+    counts = np.array([np.bincount(bin_index, minlength=len(distinct)) for bin_index in (mine, others)])  # 2 x bins
     common = counts.all(axis=0)
     if counts[:, common].sum(axis=1).min() < FEWEST:
         return float("nan"), float("nan")
     means, other_means = (
-        np.bincount(found, of, len(distinct))[common] / count[common]
-        for found, of, count in zip((mine, others), (scores, other_scores), counts, strict=True)
+        np.bincount(bin_index, unit_scores, len(distinct))[common] / count[common]
+        for bin_index, unit_scores, count in zip((mine, others), (scores, other_scores), counts, strict=True)
     )
     weights = (counts / counts.sum(axis=1, keepdims=True))[:, common].min(axis=0)
     return float(np.average(means - other_means, weights=weights)), float(weights.sum())
 
 
-def adjusted(one: Units, other: Units, metric: str, by: Sequence[str]) -> float:
+def adjusted(first: Units, second: Units, metric: str, by: Sequence[str]) -> float:
     """The difference in score between the models where `by` is equal, by least squares over all units with a score.
 
     The score is a number of the layer, one of the model, and one for each of `by`: firing rates by their logarithm.
     NaN where fewer than 20 units of either have a score.
     """
-    numbers = [_known(units, metric, by) for units in (one, other)]
-    if min(len(of) for of in numbers) < FEWEST:
+    numbers = [_known(units, metric, by) for units in (first, second)]
+    if min(len(known_units) for known_units in numbers) < FEWEST:
         return float("nan")
     layer, *known, score = np.concatenate(numbers).T
-    model = np.repeat([1.0, 0.0], [len(of) for of in numbers])
+    model = np.repeat([1.0, 0.0], [len(known_units) for known_units in numbers])
     known = [
         np.log10(np.maximum(values, RAREST)) if name == "firing_rate" else values
         for name, values in zip(by, known, strict=True)
     ]
+    # A column a layer, and no constant beside them: it would be their sum.
     layers = (layer[:, None] == np.unique(layer)).astype(float)
     fitted = np.linalg.lstsq(np.column_stack([model, *known, layers]), score, rcond=None)[0]
     return float(fitted[0])
@@ -108,36 +109,37 @@ def with_units(cells: Sequence[Result]) -> list[Result]:
 
 def of_layer(cells: Sequence[Result], layer: int | str) -> list[Result]:
     """The results that hold their units' numbers, with those of one layer, or of "all"."""
-    found = []
+    of_one_layer = []
     for cell in with_units(cells):
         rows = [row for row, at in enumerate(cell["units"]["layer"]) if layer in (at, "all")]
-        found.append(cell | {"units": {name: [column[row] for row in rows] for name, column in cell["units"].items()}})
-    return found
+        units = {name: [column[row] for row in rows] for name, column in cell["units"].items()}
+        of_one_layer.append(cell | {"units": units})
+    return of_one_layer
 
 
 def paired_matched(
-    one: Sequence[Result], other: Sequence[Result], metric: str, by: Sequence[str]
-) -> tuple[Found, float]:
+    first: Sequence[Result], second: Sequence[Result], metric: str, by: Sequence[str]
+) -> tuple[Difference, float]:
     """The difference within bins, and the mean share, over the seeds of which both models' units are known."""
-    one, other = comparable(one, other)
+    first, second = comparable(first, second)
 
-    def over_seeds(place: int) -> Found:
-        return paired_by(one, other, lambda a, b: matched(a["units"], b["units"], metric, by)[place])
+    def over_seeds(place: int) -> Difference:
+        return paired_by(first, second, lambda a, b: matched(a["units"], b["units"], metric, by)[place])
 
     return over_seeds(0), over_seeds(1).mean
 
 
-def paired_adjusted(one: Sequence[Result], other: Sequence[Result], metric: str, by: Sequence[str]) -> Found:
+def paired_adjusted(first: Sequence[Result], second: Sequence[Result], metric: str, by: Sequence[str]) -> Difference:
     """The difference by regression, over the same seeds."""
-    return paired_by(*comparable(one, other), lambda a, b: adjusted(a["units"], b["units"], metric, by))
+    return paired_by(*comparable(first, second), lambda a, b: adjusted(a["units"], b["units"], metric, by))
 
 
-def comparable(one: Sequence[Result], other: Sequence[Result]) -> tuple[list[Result], list[Result]]:
+def comparable(first: Sequence[Result], second: Sequence[Result]) -> tuple[list[Result], list[Result]]:
     """The results of both that hold units' statistics of the same half, seed by seed; of the explain half if any do."""
-    of = [{cell["cell"]["seed"]: cell for cell in with_units(cells)} for cells in (one, other)]
-    seeds = [seed for seed, cell in of[0].items() if seed in of[1] and _way(cell) == _way(of[1][seed])]
-    newest = [seed for seed in seeds if _way(of[0][seed]) == MEASURED_ON] or seeds
-    return [of[0][seed] for seed in newest], [of[1][seed] for seed in newest]
+    by_seed = [{cell["cell"]["seed"]: cell for cell in with_units(cells)} for cells in (first, second)]
+    seeds = [seed for seed, cell in by_seed[0].items() if seed in by_seed[1] and _way(cell) == _way(by_seed[1][seed])]
+    newest = [seed for seed in seeds if _way(by_seed[0][seed]) == MEASURED_ON] or seeds
+    return [by_seed[0][seed] for seed in newest], [by_seed[1][seed] for seed in newest]
 
 
 def _way(cell: Result) -> str:
@@ -147,6 +149,7 @@ def _way(cell: Result) -> str:
 def _scored(units: Units, metric: str, by: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The bins of units that have everything, units x names, and their scores."""
     _, *known, scores = _known(units, metric, by).T
+    # A value that lies on an edge is in the bin above it.
     bins = [np.searchsorted(EDGES[name], values, "right") for name, values in zip(by, known, strict=True)]
     return np.stack(bins, axis=1), scores
 
@@ -173,7 +176,7 @@ def by_metric(results: Results) -> Table:
     rows = [
         [corpus, str(layers), metric, *_less(*cells, metric)]
         for corpus, layers, cells in pairs(results)
-        for metric in HEADLINE_METRICS
+        for metric in PAPER_METRICS
     ]
     return ["corpus", "L", "metric", *HEAD], [row for row in rows if _any(row)]
 
@@ -185,7 +188,7 @@ def by_model(results: Results) -> Table:
         at = {"corpus": corpus, "layers": layers, "tokenizer": results.tokenizer}
         pair = results.of(model=model, **at), results.of(model="gpt2", **at)
         if model != "gpt2":
-            rows.append([corpus, str(layers), model, *_less(*pair, "random-only")])
+            rows.append([corpus, str(layers), model, *_less(*pair, ENDPOINT.metric)])
     return ["corpus", "L", "model", *HEAD], [row for row in rows if _any(row)]
 
 
@@ -195,28 +198,28 @@ def by_layer(results: Results) -> Table:
     deepest = max((layers for _, layers, _ in pairs(results)), default=1)
     for corpus, layers, (crate, gpt2) in pairs(results):
         for layer in (*range(layers), "all") if layers > 1 else ():
-            numbers = (score("table", "random-only", layer), *(statistic(name, layer) for name in BOTH))
+            numbers = (score(*ENDPOINT, layer), *(statistic(name, layer) for name in BOTH))
             shown = [decimal(mean(gpt2, number)) for number in numbers]
             theirs = of_layer(gpt2, layer)
-            found = [
-                paired_matched(of_layer(crate, at), theirs, "random-only", BOTH[:1]) for at in (*range(layers), "all")
+            matches = [
+                paired_matched(of_layer(crate, at), theirs, ENDPOINT.metric, BOTH[:1]) for at in (*range(layers), "all")
             ]
-            less = [with_interval(difference) for difference, _ in found]
+            less = [with_interval(difference) for difference, _ in matches]
             less[-1:-1] = ["–"] * (deepest - layers)
-            rows.append([corpus, str(layers), str(layer), *shown, *less, decimal(found[-1][1], 2)])
-    heads = ["random-only", "token share", "firing rate", *(f"CRATE's layer {at}" for at in range(deepest))]
+            rows.append([corpus, str(layers), str(layer), *shown, *less, decimal(matches[-1][1], 2)])
+    heads = [ENDPOINT.metric, "token share", "firing rate", *(f"CRATE's layer {at}" for at in range(deepest))]
     return ["corpus", "L", "GPT-2's layer", *heads, "all of CRATE's", "matched"], [row for row in rows if _any(row[2:])]
 
 
-def _less(one: Sequence[Result], other: Sequence[Result], metric: str) -> list[str]:
+def _less(first: Sequence[Result], second: Sequence[Result], metric: str) -> list[str]:
     """A difference and, of each kind, one within bins, the share of units that it is of, and one by regression."""
-    one, other = comparable(one, other)
+    first, second = comparable(first, second)
     shown = []
     for by in BY.values():
-        difference, share = paired_matched(one, other, metric, by)
+        difference, share = paired_matched(first, second, metric, by)
         shown += [with_interval(difference), decimal(share, 2)]
-        shown += [with_interval(paired_adjusted(one, other, metric, by))]
-    return [with_interval(paired(one, other, of_scored("table", metric))), *shown]
+        shown += [with_interval(paired_adjusted(first, second, metric, by))]
+    return [with_interval(paired(first, second, of_scored(ENDPOINT.explainer, metric))), *shown]
 
 
 def _any(row: Sequence[str]) -> bool:

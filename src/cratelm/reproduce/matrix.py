@@ -10,8 +10,8 @@ from typing import Any
 
 from cratelm.corpus.config import CorpusConfig
 from cratelm.presets import StudyConfig, preset, train_preset
+from cratelm.protocols import PAPER_METRICS
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
-from cratelm.score.registry import HEADLINE_METRICS
 from cratelm.training.config import TrainConfig
 from cratelm.training.cost import HARDWARE, plan
 
@@ -53,7 +53,8 @@ token and its position alone, at 2 on three tokens. As much of CRATE's lead as i
 since neither model has any. On the second corpus at 1 alone."""
 LONGER = 24_000_000
 """Tokens of the pair, and of CRATE without context, where they are trained for three times as long, at DESIGNS_AT."""
-EXPLAINERS = ("table", "graph")
+EXPLAINERS, CEILING = ("table", "graph"), "table-full"
+"""By name, as the metrics are: what cells hold does not depend on the packages that offer more."""
 BEYOND = ("auroc", "consistency", "specificity")
 """Metrics in addition to the paper's three correlations."""
 PAPER_SIZES = (1, 2, 3, 6, 12)
@@ -72,7 +73,7 @@ PAPER_CORPUS = CorpusConfig(
 VOCABULARY = {TOKENIZER: 4096, "gpt2": 50257}
 SPEED = 83e9
 """Operations a second of one core that trains a laptop model: 13,000 tokens for GPT-2 at L = 2 (docs/log.md)."""
-POINT, PAPER, DICTIONARY = 27, 53, 150
+POINT_SECONDS, PAPER_SECONDS, DICTIONARY_SECONDS = 27, 53, 150
 """A core's seconds for each layer of a laptop model: to record, explain, score and analyse its units at one point of
 its training; to do so by the paper's protocol; to fit and to measure one dictionary on it. See docs/log.md."""
 PRICES = {"A100": 2.0, "H100": 3.0, "8 x H100": 24.0}
@@ -125,8 +126,8 @@ class Cell:
         return replace(
             self._of_the_paper(base) if self.corpus == PILE else self._of_the_laptop(base),
             models=self.model,
-            explain=replace(base.explain, explainer=",".join((*EXPLAINERS, "table-full"))),
-            score=replace(base.score, metric=",".join((*HEADLINE_METRICS, *BEYOND, WHOLE_TEXT.name))),
+            explain=replace(base.explain, explainer=",".join((*EXPLAINERS, CEILING))),
+            score=replace(base.score, metric=",".join((*PAPER_METRICS, *BEYOND, WHOLE_TEXT.name))),
             seed=self.seed,
         )
 
@@ -219,11 +220,11 @@ def plan_paper() -> list[dict[str, Any]]:
     """A row for each model of the paper: hours to train and to record it, and dollars, by hardware."""
     rows = []
     for cell in paper():
-        found = _planned(cell)
+        planned = _planned(cell)
         points = 2 + len(cell.study().training.snapshot_shares)  # the beginning and the end as well
-        recording = found["forward_flops_per_token"] * RECORDED * (READINGS * points + PAPER_READINGS)
+        recording = planned["forward_flops_per_token"] * RECORDED * (READINGS * points + PAPER_READINGS)
         hours = {
-            name: found["hours"][name] + recording / (speed * share) / 3600
+            name: planned["hours"][name] + recording / (speed * share) / 3600
             for name, (speed, share) in HARDWARE.items()
             if name in PRICES
         }
@@ -232,7 +233,7 @@ def plan_paper() -> list[dict[str, Any]]:
             {
                 "size": f"{cell.layers}L",
                 "model": cell.model,
-                "tokens": found["tokens"],
+                "tokens": planned["tokens"],
                 "hours": hours,
                 "dollars": dollars,
             }
@@ -245,8 +246,8 @@ def _measuring(cell: Cell) -> float:
     points, more = 1, 0.0
     if cell.in_full:
         points = 2 + len(SNAPSHOTS.split(","))  # the beginning and the end as well
-        more = PAPER + len(cell.study().saes.names) * DICTIONARY
-    return cell.layers * (points * POINT + more)
+        more = PAPER_SECONDS + len(cell.study().saes.names) * DICTIONARY_SECONDS
+    return cell.layers * (points * POINT_SECONDS + more)
 
 
 def _planned(cell: Cell) -> dict[str, Any]:

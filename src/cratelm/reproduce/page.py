@@ -61,7 +61,7 @@ def write_page(results: Results) -> str:
 def draw_figures(results: Results) -> dict[str, str]:
     """The figures as SVG, by name."""
     with matplotlib.rc_context(STYLE):
-        return {of.name: of.figure(results) for of in comparisons() if of.figure}
+        return {comparison.name: comparison.figure(results) for comparison in comparisons() if comparison.figure}
 
 
 def _part(comparison: Comparison, results: Results) -> str:
@@ -79,17 +79,18 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 def what_was_run(results: Results) -> Table:
     """By question, corpus and machine: how many cells, of which seeds, and when."""
     by_origin: dict[tuple[str, ...], list[Result]] = {}
-    for one in results.cells:
-        run, cell = one["run"], one["cell"]
-        origin = (cell["group"], cell["corpus"], run["machine"], run["torch"], one["training"]["precision"])
-        by_origin.setdefault(origin, []).append(one)
+    for result in results.cells:
+        run, cell = result["run"], result["cell"]
+        origin = (cell["group"], cell["corpus"], run["machine"], run["torch"], result["training"]["precision"])
+        by_origin.setdefault(origin, []).append(result)
     rows = []
     for (group, corpus, *where), cells in sorted(by_origin.items()):
         wanted = sum((cell.group, cell.corpus) == (group, corpus) for cell in results.asked)
-        seeds, dates = (sorted({one[of][name] for one in cells}) for of, name in (("cell", "seed"), ("run", "date")))
-        hours = sum(one["run"]["processor_seconds"] for one in cells) / 3600
-        found = [f"{len(cells)} of {wanted}", ", ".join(map(str, seeds)), *where, ", ".join(dates)]
-        rows.append([group, corpus, *found, f"{hours:.1f}"])
+        seeds = sorted({result["cell"]["seed"] for result in cells})
+        dates = sorted({result["run"]["date"] for result in cells})
+        hours = sum(result["run"]["processor_seconds"] for result in cells) / 3600
+        counted = [f"{len(cells)} of {wanted}", ", ".join(map(str, seeds)), *where, ", ".join(dates)]
+        rows.append([group, corpus, *counted, f"{hours:.1f}"])
     return ["for", "corpus", "cells", "seeds", "machine", "torch", "trained in", "dates", "processor hours"], rows
 
 
@@ -112,7 +113,7 @@ def demanded(package: str) -> str:
 
 
 def _origin(results: Results) -> str:
-    versions = torch_versions([one["run"]["torch"] for one in results.cells])
+    versions = torch_versions([result["run"]["torch"] for result in results.cells])
     return f"{versions} The hours leave out what a cell had done before it was stopped, if it was.".strip()
 
 

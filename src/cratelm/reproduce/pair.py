@@ -7,16 +7,17 @@ from itertools import product
 import numpy as np
 from matplotlib.axes import Axes
 
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.report.figures import COLOURS, new_figure, svg
-from cratelm.report.rows import CEILING
 from cratelm.reproduce.cell import BINS
 from cratelm.reproduce.matching import paired_matched
-from cratelm.reproduce.matrix import BEYOND, DESIGNS_AT, EXPLAINERS, PAIR
+from cratelm.reproduce.matrix import BEYOND, CEILING, DESIGNS_AT, EXPLAINERS, PAIR
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
+    ENDPOINT_NAME,
+    ENDPOINT_SCORE,
     LESS,
-    PRIMARY,
-    Found,
+    Difference,
     Number,
     Results,
     Table,
@@ -29,6 +30,7 @@ from cratelm.reproduce.results import (
     loss,
     mean,
     means,
+    own_score,
     paired,
     paired_at_loss,
     paired_between,
@@ -42,18 +44,22 @@ from cratelm.reproduce.results import (
 )
 from cratelm.reproduce.store import ALL, END, MODEL, Key, Result
 from cratelm.score.metrics.whole_text import WHOLE_TEXT
-from cratelm.score.registry import HEADLINE_METRICS
 
-SCORES: dict[str, Number] = {f"{metric}, table": score("table", metric) for metric in HEADLINE_METRICS}
+SCORES: dict[str, Number] = {f"{metric}, {ENDPOINT.explainer}": own_score(metric) for metric in PAPER_METRICS}
 SHARE: dict[str, Number] = {"token share": statistic("token_share")}
-BY_EXPLAINER = {of: score(of, "random-only") for of in (*EXPLAINERS, CEILING)} | SHARE
-AMOUNTS = ("random-only", WHOLE_TEXT.name)
+BY_EXPLAINER = {explainer: score(explainer, ENDPOINT.metric) for explainer in (*EXPLAINERS, CEILING)} | SHARE
+AMOUNTS = (ENDPOINT.metric, WHOLE_TEXT.name)
 """Metrics that take few excerpts of a unit, and all of the text."""
 
 
 def differences(results: Results) -> Table:
     """CRATE minus GPT-2 by each metric, paired by seed, and what may lie behind it."""
-    numbers = SCORES | {"random-only, graph": score("graph", "random-only"), "loss, nats": loss} | SHARE
+    beside = {
+        f"{ENDPOINT.metric}, {explainer}": score(explainer, ENDPOINT.metric)
+        for explainer in EXPLAINERS
+        if explainer != ENDPOINT.explainer
+    }
+    numbers = SCORES | beside | {"loss, nats": loss} | SHARE
     rows = [
         [corpus, str(layers), *(with_interval(paired(*pair, number)) for number in numbers.values())]
         for corpus, layers, pair in pairs(results)
@@ -76,9 +82,9 @@ def by_amount_of_text(results: Results) -> Table:
     """Each layer by both metrics, and CRATE minus GPT-2 and its latents, of cells that have both."""
     rows = []
     for corpus, layers, cells in pairs(results):
-        crate, gpt2 = ([cell for cell in of if _has_whole_text(cell, MODEL)] for of in cells)
+        crate, gpt2 = ([cell for cell in model_cells if _has_whole_text(cell, MODEL)] for model_cells in cells)
         if crate and gpt2:
-            shown = [row for model, of in zip(PAIR, (crate, gpt2), strict=True) for row in _by_layer(model, of, layers)]
+            shown = [*_by_layer("crate", crate, layers), *_by_layer("gpt2", gpt2, layers)]
             shown += [*_latents(gpt2), *_differences(crate, gpt2)]
             rows += [[corpus, str(layers), *row] for row in shown]
     return ["corpus", "L", "units of", "layer", "seeds", "firing rate", *AMOUNTS], rows
@@ -87,7 +93,7 @@ def by_amount_of_text(results: Results) -> Table:
 def _by_layer(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]:
     rows = []
     for layer in (*range(layers), "all"):
-        numbers: list[Number] = [statistic("firing_rate", layer), *(score("table", of, layer) for of in AMOUNTS)]
+        numbers = [statistic("firing_rate", layer), *(own_score(metric, layer) for metric in AMOUNTS)]
         rows.append([model, str(layer), str(len(cells)), *means(cells, numbers)])
     return rows
 
@@ -95,29 +101,31 @@ def _by_layer(model: str, cells: Sequence[Result], layers: int) -> list[list[str
 def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
     rows = []
     for name, cells in _with_latents(gpt2).items():
-        numbers = [latents_statistic(name, "firing_rate"), *(latents(name, of) for of in AMOUNTS)]
+        numbers = [latents_statistic(name, "firing_rate"), *(latents(name, metric) for metric in AMOUNTS)]
         rows.append([f"gpt2's latents, {name}", "all", str(len(cells)), *means(cells, numbers)])
     return rows
 
 
 def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
-    named: dict[str, list[Found]] = {LESS: [paired(crate, gpt2, score("table", of)) for of in AMOUNTS]}
-    named[f"{LESS}, of equal token share"] = [paired_matched(crate, gpt2, of, ("token_share",))[0] for of in AMOUNTS]
+    named: dict[str, list[Difference]] = {LESS: [paired(crate, gpt2, own_score(metric)) for metric in AMOUNTS]}
+    named[f"{LESS}, of equal token share"] = [
+        paired_matched(crate, gpt2, metric, ("token_share",))[0] for metric in AMOUNTS
+    ]
     for name, cells in _with_latents(gpt2).items():
         named[f"{LESS}'s latents, {name}"] = [
-            paired_between(crate, score("table", of), cells, latents(name, of)) for of in AMOUNTS
+            paired_between(crate, own_score(metric), cells, latents(name, metric)) for metric in AMOUNTS
         ]
-    return [[name, "all", str(of[0].seeds), "–", *map(with_interval, of)] for name, of in named.items()]
+    return [[name, "all", str(less[0].seeds), "–", *map(with_interval, less)] for name, less in named.items()]
 
 
 def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
     """By dictionary, the cells whose latents were measured on the whole half."""
-    found = {name: [cell for cell in cells if _has_whole_text(cell, name)] for name in dictionaries(cells)}
-    return {name: cells for name, cells in found.items() if cells}
+    by_dictionary = {name: [cell for cell in cells if _has_whole_text(cell, name)] for name in dictionaries(cells)}
+    return {name: cells for name, cells in by_dictionary.items() if cells}
 
 
 def _has_whole_text(cell: Result, source: str) -> bool:
-    return Key("score", source, END, "table", WHOLE_TEXT.name, ALL) in cell["numbers"]
+    return Key("score", source, END, ENDPOINT.explainer, WHOLE_TEXT.name, ALL) in cell["numbers"]
 
 
 def by_explainer(results: Results) -> Table:
@@ -132,19 +140,21 @@ def reasons(results: Results) -> Table:
     rows = []
     for corpus, layers, cells in pairs(results):
         named = [corpus, str(layers)]
-        rows += [[*named, model, *_with_controls(of)] for model, of in zip(PAIR, cells, strict=True)]
-        for how, of in (("", score), (", above the control", above_control)):
-            less = [with_interval(paired(*cells, of("table", metric))) for metric in BEYOND]
-            rate = with_interval(paired(*cells, statistic("firing_rate"))) if of is score else ""
+        rows += [[*named, model, *_with_controls(model_cells)] for model, model_cells in zip(PAIR, cells, strict=True)]
+        for how, number_of in (("", score), (", above the control", above_control)):
+            less = [with_interval(paired(*cells, number_of(ENDPOINT.explainer, metric))) for metric in BEYOND]
+            rate = with_interval(paired(*cells, statistic("firing_rate"))) if number_of is score else ""
             rows.append([*named, f"{LESS}{how}", *less, rate])
     return ["corpus", "L", "model", *BEYOND, "firing rate"], rows
 
 
 def _with_controls(cells: Sequence[Result]) -> list[str]:
     """Means over seeds, in brackets those of another unit's explanation."""
-    of = [(mean(cells, score("table", metric)), mean(cells, shuffled("table", metric))) for metric in BEYOND]
-    found = [f"{decimal(value)} ({decimal(control)})" for value, control in of]
-    return [*found, decimal(mean(cells, statistic("firing_rate")))]
+    with_control = [
+        (mean(cells, own_score(metric)), mean(cells, shuffled(ENDPOINT.explainer, metric))) for metric in BEYOND
+    ]
+    shown = [f"{decimal(value)} ({decimal(control)})" for value, control in with_control]
+    return [*shown, decimal(mean(cells, statistic("firing_rate")))]
 
 
 def autoencoders(results: Results) -> Table:
@@ -154,12 +164,12 @@ def autoencoders(results: Results) -> Table:
         cells = results.main(group="sizes", layers=layers, model=model)
         fitted = [cell for cell in cells if cell.get("autoencoders")]
         for name in fitted[0]["autoencoders"] if fitted else ():
-            pairs = [(latents(name, metric), score("table", metric)) for metric in HEADLINE_METRICS]
+            pairs = [(latents(name, metric), own_score(metric)) for metric in PAPER_METRICS]
             pairs.append((latents_statistic(name, "token_share"), statistic("token_share")))
             pair = [(mean(fitted, theirs), mean(fitted, own)) for theirs, own in pairs]
             cost = decimal(mean(fitted, delta_loss(name)), 4)
             rows.append([str(layers), model, name, str(len(fitted)), cost, *(f"{a:.3f} ({b:.3f})" for a, b in pair)])
-    return ["L", "model", "dictionary", "seeds", "nats added", *HEADLINE_METRICS, "token share"], rows
+    return ["L", "model", "dictionary", "seeds", "nats added", *PAPER_METRICS, "token share"], rows
 
 
 def by_layer(results: Results) -> Table:
@@ -168,10 +178,10 @@ def by_layer(results: Results) -> Table:
     for layers, model in product(results.sizes, results.values("model")):
         cells = results.main(group="sizes", layers=layers, model=model)
         for layer in range(layers) if cells else ():
-            numbers = [score("table", metric, layer) for metric in HEADLINE_METRICS]
+            numbers = [own_score(metric, layer) for metric in PAPER_METRICS]
             numbers += [statistic("token_share", layer), statistic("active_share", layer), statistic("hoyer", layer)]
             rows.append([str(layers), model, str(layer), *means(cells, numbers)])
-    return ["L", "model", "layer", *HEADLINE_METRICS, "token share", "active units", "Hoyer"], rows
+    return ["L", "model", "layer", *PAPER_METRICS, "token share", "active units", "Hoyer"], rows
 
 
 def progress(results: Results) -> Table:
@@ -180,25 +190,25 @@ def progress(results: Results) -> Table:
     for layers, model in product(results.sizes, results.values("model")):
         cells = results.main(group="sizes", layers=layers, model=model)
         for stage in stages(cells[0]) if cells else ():
-            numbers = (loss, PRIMARY, statistic("token_share"))
+            numbers = (loss, ENDPOINT_SCORE, statistic("token_share"))
             rows.append([str(layers), model, stage, *(decimal(mean(cells, number, stage)) for number in numbers)])
-    return ["L", "model", "share of training", "nats a token", "random-only, table", "token share"], rows
+    return ["L", "model", "share of training", "nats a token", ENDPOINT_NAME, "token share"], rows
 
 
 def draw_layers(results: Results) -> str:
     """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds."""
-    figure, axes = new_figure(columns=len(HEADLINE_METRICS), rows=len(results.sizes))
-    for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(HEADLINE_METRICS)):
+    figure, axes = new_figure(columns=len(PAPER_METRICS), rows=len(results.sizes))
+    for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(PAPER_METRICS)):
         panel: Axes = axes[row][column]
         for colour, model in zip(COLOURS, results.values("model"), strict=False):
             cells = results.main(group="sizes", layers=layers, model=model)
             if cells:
-                values = [mean(cells, score("table", metric, layer)) for layer in range(layers)]
+                values = [mean(cells, own_score(metric, layer)) for layer in range(layers)]
                 panel.plot(values, marker="o", color=colour, label=model)
             for dictionary, style in zip(dictionaries(cells), ("--", ":"), strict=False):
                 fitted = [cell for cell in cells if cell.get("autoencoders")]
-                of = [mean(fitted, latents(dictionary, metric, layer)) for layer in range(layers)]
-                panel.plot(of, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
+                of_latents = [mean(fitted, latents(dictionary, metric, layer)) for layer in range(layers)]
+                panel.plot(of_latents, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
         panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers))
     named = {text: line for panel in axes.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     if named:
@@ -209,7 +219,7 @@ def draw_layers(results: Results) -> str:
 def draw_progress(results: Results) -> str:
     """The primary score against the loss along the training, a line a seed."""
     figure, axes = new_figure(columns=2)
-    for place, (label, number) in enumerate(({"random-only, table": PRIMARY} | SHARE).items()):
+    for place, (label, number) in enumerate(({ENDPOINT_NAME: ENDPOINT_SCORE} | SHARE).items()):
         for colour, model in zip(COLOURS, PAIR, strict=False):
             for cell in results.main(group="sizes", layers=DESIGNS_AT, model=model):
                 points = [(loss(cell, stage), number(cell, stage)) for stage in stages(cell) if stage != "0"]

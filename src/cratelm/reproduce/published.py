@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from cratelm.models.flops import meta_model
+from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.report.figures import COLOURS, new_figure, svg
 from cratelm.reproduce.matrix import DESIGNS_AT, PAIR, paper
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
-    PRIMARY,
+    ENDPOINT_NAME,
+    ENDPOINT_SCORE,
     Results,
     Table,
     decimal,
@@ -29,7 +31,6 @@ from cratelm.reproduce.results import (
     variance,
 )
 from cratelm.reproduce.store import Result
-from cratelm.score.registry import HEADLINE_METRICS
 
 SIZES = ("1L", "2L", "3L", "6L", "12L")
 """The paper's models, by their number of layers; it calls the last two S and B."""
@@ -45,8 +46,8 @@ def published() -> dict[str, Any]:
 
 def published_layers(metric: str, model: str, size: str) -> np.ndarray:
     """The scores of all layers, x 100: (layers,), NaN where a value was not published, empty where none was."""
-    found = published()["scores"][metric].get(model, {}).get(size, [])
-    return np.array(found, dtype=np.float64)
+    scores = published()["scores"][metric].get(model, {}).get(size, [])
+    return np.array(scores, dtype=np.float64)
 
 
 def as_printed(metric: str, model: str, size: str) -> tuple[float, float]:
@@ -102,25 +103,28 @@ def _counted(cells: Sequence[Result]) -> list[list[str]]:
     for cell in cells:
         if "ngrams" in cell:
             corpus, tokens = cell["cell"]["corpus"], f"{cell['train_tokens']:,}"
-            named = {"bigram counts": cell["ngrams"]["2"], "trigram counts": cell["ngrams"]["3"]}
-            return [[corpus, "–", of, "–", tokens, "1.00", decimal(nats), "–", "–"] for of, nats in named.items()]
+            losses = {"bigram counts": cell["ngrams"]["2"], "trigram counts": cell["ngrams"]["3"]}
+            return [[corpus, "–", name, "–", tokens, "1.00", decimal(nats), "–", "–"] for name, nats in losses.items()]
     return []
 
 
 def over_layers(results: Results) -> Table:
     """Mean and variance over layers by metric, ours and the paper's."""
     rows = []
-    for layers, model, metric in product(results.sizes, PAIR, HEADLINE_METRICS):
+    for layers, model, metric in product(results.sizes, PAIR, PAPER_METRICS):
         cells = results.main(group="sizes", layers=layers, model=model)
         if cells:
             ours = [
                 text
-                for of in (score, paper_score)
-                for text in (f"{mean(cells, of('table', metric)):.3f}", decimal(mean(cells, variance(metric, of)), 5))
+                for of_layers in (score, paper_score)
+                for text in (
+                    f"{mean(cells, of_layers(ENDPOINT.explainer, metric)):.3f}",
+                    decimal(mean(cells, variance(metric, of_layers)), 5),
+                )
             ]
             rows.append([str(layers), model, metric, *ours, *_printed(metric, model, f"{layers}L")])
     missing = [size for size in LEFT_OUT if not results.main(group="sizes", layers=int(size.rstrip("L")))]
-    for size, model, metric in product(missing, PAIR, HEADLINE_METRICS):
+    for size, model, metric in product(missing, PAIR, PAPER_METRICS):
         rows.append([size.rstrip("L"), model, metric, *["–"] * 4, *_printed(metric, model, size)])
     ours = ["strict: mean", "variance", "paper's protocol: mean", "variance"]
     return ["L", "model", "metric", *ours, "published mean, x 100", "published variance, x 100"], rows
@@ -131,18 +135,18 @@ def _printed(metric: str, model: str, size: str) -> list[str]:
     shown = [f"{value:.2f}" for value in as_printed(metric, model, size)]
     whole = with_every_layer(metric, model, size)
     if size in LEFT_OUT and all(map(math.isfinite, whole)):
-        return [f"{one}; with the last layer {other:.2f}" for one, other in zip(shown, whole, strict=True)]
+        return [f"{value}; with the last layer {with_last:.2f}" for value, with_last in zip(shown, whole, strict=True)]
     return shown
 
 
 def vocabulary(results: Results) -> Table:
     """CRATE minus GPT-2 at GPT-2's vocabulary beside the small one's: token share depends on it."""
-    numbers = {"random-only, table": PRIMARY, "loss, nats": loss, "token share": statistic("token_share")}
+    numbers = {ENDPOINT_NAME: ENDPOINT_SCORE, "loss, nats": loss, "token share": statistic("token_share")}
     rows = []
     for tokenizer in results.values("tokenizer"):
-        found = [results.of(corpus=results.corpus, tokenizer=tokenizer, layers=DESIGNS_AT, model=m) for m in PAIR]
-        if all(found):
-            for model, cells in zip(PAIR, found, strict=True):
+        by_model = [results.of(corpus=results.corpus, tokenizer=tokenizer, layers=DESIGNS_AT, model=m) for m in PAIR]
+        if all(by_model):
+            for model, cells in zip(PAIR, by_model, strict=True):
                 rows.append([tokenizer, model, *means(cells, [*numbers.values()])])
     return ["tokenizer", "model", *numbers], rows
 

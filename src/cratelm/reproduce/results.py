@@ -10,7 +10,7 @@ import numpy as np
 
 from cratelm.protocols import ENDPOINT
 from cratelm.reproduce.matrix import CORPORA, PAIR, SIZES, TOKENIZER, Cell
-from cratelm.reproduce.store import ALL, END, MODEL, PAPER, Key, Result
+from cratelm.reproduce.store import ALL, END, MODEL, PAPER_SOURCE, Key, Result
 from cratelm.stats import seed_interval
 
 Table = tuple[list[str], list[list[str]]]
@@ -34,7 +34,7 @@ class Number:
         return self.value(result, stage)
 
 
-class Found(NamedTuple):
+class Difference(NamedTuple):
     """A mean difference over training seeds."""
 
     mean: float
@@ -63,9 +63,9 @@ class Results:
     def of(self, **wanted: Any) -> list[Result]:
         """Those whose cell says so, by seed; those that were trained for longer where that group is asked for alone."""
         longer = wanted.get("group") == "longer"
-        kept = [one for one in self.cells if (one["cell"]["group"] == "longer") == longer]
-        found = [one for one in kept if all(one["cell"][key] == value for key, value in wanted.items())]
-        return sorted(found, key=lambda one: one["cell"]["seed"])
+        kept = [result for result in self.cells if (result["cell"]["group"] == "longer") == longer]
+        matching = [result for result in kept if all(result["cell"][key] == value for key, value in wanted.items())]
+        return sorted(matching, key=lambda result: result["cell"]["seed"])
 
     def main(self, **wanted: Any) -> list[Result]:
         """Those of the primary corpus and tokenizer."""
@@ -73,7 +73,7 @@ class Results:
 
     def values(self, name: str) -> list[Any]:
         """The different values of one field of the cells, in the order in which they come."""
-        return list(dict.fromkeys(one["cell"][name] for one in self.cells))
+        return list(dict.fromkeys(result["cell"][name] for result in self.cells))
 
 
 def keyed(name: str, layer: int | str = "", explainer: str = "", metric: str = "", source: str = MODEL) -> Number:
@@ -91,6 +91,11 @@ def score(explainer: str, metric: str, layer: int | str = ALL, source: str = MOD
     return Number(keyed("score", layer, explainer, metric, source).value, replicates)
 
 
+def own_score(metric: str, layer: int | str = ALL) -> Number:
+    """A mean score over units, by the endpoint's explainer."""
+    return score(ENDPOINT.explainer, metric, layer)
+
+
 def shuffled(explainer: str, metric: str) -> Number:
     """Its control: the same of each unit with another unit's explanation; NaN where a cell has none."""
     return keyed("shuffled", ALL, explainer, metric)
@@ -98,8 +103,8 @@ def shuffled(explainer: str, metric: str) -> Number:
 
 def above_control(explainer: str, metric: str) -> Number:
     """A mean score over units less its shuffled control."""
-    of, control = score(explainer, metric), shuffled(explainer, metric)
-    return Number(lambda result, stage: of(result, stage) - control(result, stage))
+    own, control = score(explainer, metric), shuffled(explainer, metric)
+    return Number(lambda result, stage: own(result, stage) - control(result, stage))
 
 
 def of_scored(explainer: str, metric: str) -> Number:
@@ -111,26 +116,26 @@ def of_scored(explainer: str, metric: str) -> Number:
         return mean, 1 - lacking[0] - lacking[1] - lacking[2]
 
     def value(result: Result, stage: str) -> float:
-        found = [of_layer(result, stage, layer) for layer in range(result["cell"]["layers"])]
-        return float(np.mean([mean / share for mean, share in found if share]))
+        layers = [of_layer(result, stage, layer) for layer in range(result["cell"]["layers"])]
+        return float(np.mean([mean / share for mean, share in layers if share]))
 
     return Number(value)
 
 
 def paper_score(explainer: str, metric: str, layer: int | str = ALL) -> Number:
     """A mean score by the paper's protocol, measured at the end of the training; NaN where it was not."""
-    key = Key("score", PAPER, END, explainer, metric, str(layer))
+    key = Key("score", PAPER_SOURCE, END, explainer, metric, str(layer))
     return Number(lambda result, stage: result["numbers"].get(key, float("nan")))
 
 
 def dictionaries(cells: Sequence[Result]) -> list[str]:
     """The names of the dictionaries that were fitted to any of the models."""
-    return list(dict.fromkeys(name for one in cells for name in one.get("autoencoders", ())))
+    return list(dict.fromkeys(name for cell in cells for name in cell.get("autoencoders", ())))
 
 
 def latents(dictionary: str, metric: str, layer: int | str = ALL) -> Number:
     """The mean score by `table` of the latents of autoencoders on the trained model; NaN where none were fitted."""
-    return _of_latents(dictionary, score("table", metric, layer, dictionary))
+    return _of_latents(dictionary, score(ENDPOINT.explainer, metric, layer, dictionary))
 
 
 def latents_statistic(dictionary: str, name: str) -> Number:
@@ -138,9 +143,9 @@ def latents_statistic(dictionary: str, name: str) -> Number:
     return _of_latents(dictionary, keyed(name, ALL, source=dictionary))
 
 
-def _of_latents(dictionary: str, of: Number) -> Number:
+def _of_latents(dictionary: str, number: Number) -> Number:
     def value(result: Result, stage: str) -> float:
-        return of(result, END) if dictionary in result.get("autoencoders", ()) else float("nan")
+        return number(result, END) if dictionary in result.get("autoencoders", ()) else float("nan")
 
     return Number(value)
 
@@ -157,18 +162,20 @@ def statistic(name: str, layer: int | str = ALL) -> Number:
 
 loss = keyed("nats_per_token")
 """The validation loss in nats a token."""
-PRIMARY = score(*ENDPOINT)
+ENDPOINT_SCORE = score(*ENDPOINT)
 """The primary endpoint's number."""
+ENDPOINT_NAME = f"{ENDPOINT.metric}, {ENDPOINT.explainer}"
+"""How tables head it."""
 
 
-def variance(metric: str, of: Callable[..., Number] = score) -> Number:
+def variance(metric: str, number_of: Callable[..., Number] = score) -> Number:
     """The population variance over layers of their mean scores by `table`, the paper's measure; NaN of one layer."""
 
     def number(result: Result, stage: str) -> float:
         layers = range(result["cell"]["layers"])
         if len(layers) == 1:
             return float("nan")
-        return float(np.var([of("table", metric, layer)(result, stage) for layer in layers]))
+        return float(np.var([number_of(ENDPOINT.explainer, metric, layer)(result, stage) for layer in layers]))
 
     return Number(number)
 
@@ -178,47 +185,48 @@ def mean(cells: Sequence[Result], number: Number, stage: str = END) -> float:
     return float(np.mean([number(cell, stage) for cell in cells]))
 
 
-def paired(one: Sequence[Result], other: Sequence[Result], number: Number) -> Found:
+def paired(first: Sequence[Result], second: Sequence[Result], number: Number) -> Difference:
     """The mean difference over the seeds that both have."""
-    return paired_between(one, number, other, number)
+    return paired_between(first, number, second, number)
 
 
-def paired_between(one: Sequence[Result], number: Number, other: Sequence[Result], rival: Number) -> Found:
-    """A number of the one less another number of the other."""
+def paired_between(first: Sequence[Result], number: Number, second: Sequence[Result], rival: Number) -> Difference:
+    """A number of the first less another number of the second."""
 
     def less(a: Result, b: Result) -> np.ndarray | None:
         drawn = number.replicates(a), rival.replicates(b)
         return None if drawn[0] is None or drawn[1] is None else drawn[0] - drawn[1]
 
-    return paired_by(one, other, lambda a, b: number(a, END) - rival(b, END), less)
+    return paired_by(first, second, lambda a, b: number(a, END) - rival(b, END), less)
 
 
-def paired_at_loss(one: Sequence[Result], other: Sequence[Result], number: Number) -> Found:
-    """The same number, the other's at the point of its training where it loses as much as the one in the end."""
-    return paired_by(one, other, lambda a, b: number(a, END) - at_loss(b, loss(a, END), number))
+def paired_at_loss(first: Sequence[Result], second: Sequence[Result], number: Number) -> Difference:
+    """The same number, the second's at the point of its training where it loses as much as the first in the end."""
+    return paired_by(first, second, lambda a, b: number(a, END) - at_loss(b, loss(a, END), number))
 
 
 def paired_by(
-    one: Sequence[Result],
-    other: Sequence[Result],
+    first: Sequence[Result],
+    second: Sequence[Result],
     less: Callable[[Result, Result], float],
     less_drawn: Callable[[Result, Result], np.ndarray | None] = lambda a, b: None,
-) -> Found:
-    """The mean over the seeds that both have of what the one has more than the other; NaN without any.
+) -> Difference:
+    """The mean over the seeds that both have of what the first has more than the second; NaN without any.
 
     `less_drawn` gives the same with the held-out documents drawn again, (replicates,). All seeds are measured on the
     same documents, drawn alike, so the mean over seeds has a spread of its own that more seeds do not lower.
     """
-    by_seed = {result["cell"]["seed"]: result for result in other}
-    both = [(a, by_seed[a["cell"]["seed"]]) for a in one if a["cell"]["seed"] in by_seed]
+    by_seed = {result["cell"]["seed"]: result for result in second}
+    both = [(a, by_seed[a["cell"]["seed"]]) for a in first if a["cell"]["seed"] in by_seed]
     if not both:
-        return Found(float("nan"), float("nan"), float("nan"), 0)
+        return Difference(float("nan"), float("nan"), float("nan"), 0)
     drawn = [less_drawn(a, b) for a, b in both]
-    known = [of for of in drawn if of is not None]
+    known = [replicates for replicates in drawn if replicates is not None]
+    # With some seeds' draws alone, how their mean varies with the text is not known.
     of_text = len(known) == len(both)
     text_variance = float(np.var(np.mean(known, axis=0), ddof=1)) if of_text else 0.0
     mean, low, high, p = seed_interval([less(a, b) for a, b in both], text_variance)
-    return Found(mean, low, high, len(both), p, of_text)
+    return Difference(mean, low, high, len(both), p, of_text)
 
 
 def at_loss(result: Result, wanted: float, number: Number) -> float:
@@ -226,6 +234,7 @@ def at_loss(result: Result, wanted: float, number: Number) -> float:
 
     Between two points that were measured it is interpolated along the loss; NaN outside them.
     """
+    # np.interp wants ascending losses, and training goes the other way.
     points = sorted((loss(result, stage), number(result, stage)) for stage in stages(result))
     losses, numbers = zip(*points, strict=True)
     return float(np.interp(wanted, losses, numbers, left=np.nan, right=np.nan))
@@ -238,28 +247,28 @@ def stages(result: Result) -> list[str]:
 
 def pairs(results: Results) -> list[tuple[str, int, tuple[list[Result], list[Result]]]]:
     """CRATE's and GPT-2's cells of each corpus and size that has both."""
-    found = []
+    every_pair = []
     for corpus, layers in product(results.values("corpus"), results.sizes):
         crate, gpt2 = (results.of(group="sizes", corpus=corpus, layers=layers, model=model) for model in PAIR)
         if crate and gpt2:
-            found.append((corpus, layers, (crate, gpt2)))
-    return found
+            every_pair.append((corpus, layers, (crate, gpt2)))
+    return every_pair
 
 
 def over_seeds(cells: Sequence[Result], number: Number) -> list[str]:
     """The mean with the least and the greatest, and how many there are."""
-    found = [number(cell, END) for cell in cells]
-    spread = f" [{min(found):.3f}, {max(found):.3f}]" if len(found) > 1 else ""
-    return [f"{sum(found) / len(found):.3f}{spread}", str(len(found))]
+    values = [number(cell, END) for cell in cells]
+    spread = f" [{min(values):.3f}, {max(values):.3f}]" if len(values) > 1 else ""
+    return [f"{sum(values) / len(values):.3f}{spread}", str(len(values))]
 
 
-def with_interval(found: Found) -> str:
+def with_interval(difference: Difference) -> str:
     """A mean difference with its interval, which has TEXT where it contains the choice of text; one seed has none."""
-    if not math.isfinite(found.mean):
+    if not math.isfinite(difference.mean):
         return "–"
-    if found.seeds == 1:
-        return f"{found.mean:.3f} (one seed)"
-    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]" + TEXT * found.of_text
+    if difference.seeds == 1:
+        return f"{difference.mean:.3f} (one seed)"
+    return f"{difference.mean:.3f} [{difference.low:.3f}, {difference.high:.3f}]" + TEXT * difference.of_text
 
 
 def decimal(value: float | None, digits: int = 3) -> str:
@@ -268,7 +277,7 @@ def decimal(value: float | None, digits: int = 3) -> str:
 
 def versus(named: Sequence[str], cells: Sequence[Sequence[Result]], numbers: Sequence[Number]) -> list[list[str]]:
     """A row a model of the pair, and CRATE minus GPT-2."""
-    rows = [[*named, model, *means(of, numbers)] for model, of in zip(PAIR, cells, strict=True)]
+    rows = [[*named, model, *means(model_cells, numbers)] for model, model_cells in zip(PAIR, cells, strict=True)]
     crate, gpt2 = cells
     return [*rows, [*named, LESS, *(with_interval(paired(crate, gpt2, number)) for number in numbers)]]
 

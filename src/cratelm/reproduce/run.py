@@ -67,6 +67,7 @@ def _run_side_by_side(cells: Sequence[Cell], out: Path, progress: Progress, engi
     require_engine(engine)
     log = out / "work" / "log"
     shutil.rmtree(log, ignore_errors=True)  # what is done is known by its result
+    # Cells share their text: made first, it is made once.
     for cell in {cell.text: cell for cell in cells}.values():
         text_of(cell, out / "work", progress)
     run_shards(_Worker(cells, out, engine.workers), len(cells), engine, log)
@@ -105,8 +106,8 @@ class _Worker:
     out: Path
     workers: int
 
-    def __call__(self, number: int) -> None:
-        cell = self.cells[number]
+    def __call__(self, cell_index: int) -> None:
+        cell = self.cells[cell_index]
         torch.set_num_threads(threads_of(self.workers))
         run_cell(cell, self.out / "cells", self.out / "work", Progress(Console(quiet=True)))
         sys.stderr.write(f"{cell.name} is done\n")
@@ -117,9 +118,9 @@ def write_results(cells: Sequence[Cell], out: Path) -> Path:
     _require_own(out)
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
-    found = [(folder / f"{cell.name}.json", cell) for cell in cells]
+    files = [(folder / f"{cell.name}.json", cell) for cell in cells]
     sizes = sorted({cell.layers for cell in cells if cell.group == "sizes"})
-    there = [_read(path, cell) for path, cell in found if path.is_file()]
+    there = [_read(path, cell) for path, cell in files if path.is_file()]
     results = Results(there, corpus=cells[0].corpus, tokenizer=cells[0].tokenizer, sizes=sizes, asked=cells)
     for name, figure in draw_figures(results).items():
         (out / f"{name}.svg").write_text(figure, encoding="utf-8")

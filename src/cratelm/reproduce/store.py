@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 
 from cratelm.errors import InputError
 from cratelm.files import read_object
+from cratelm.protocols import ENDPOINT
 from cratelm.report.rows import plain
 
 SCHEMA = 5
-MODEL, PAPER = "model", "paper"
+MODEL, PAPER_SOURCE = "model", "paper"
 """Sources of numbers: a model's units by the strict protocol, and by the paper's. Latents have their dictionary's."""
 END = "1"
 """The last stage of a training; a stage is the share of the training that is done, as text."""
@@ -91,26 +92,26 @@ def _table(kind: str, folder: Path, name: str) -> Path:
 
 
 def _numbers_table(numbers: Numbers) -> pa.Table:
-    rows = [(*key, place, value) for key, found in numbers.items() for place, value in _placed(found)]
+    rows = [(*key, place, value) for key, value_or_list in numbers.items() for place, value in _placed(value_or_list)]
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), NUMBERS, strict=True)]
     return pa.Table.from_arrays(columns, schema=NUMBERS)
 
 
-def _placed(found: Value) -> list[tuple[int | None, float | None]]:
+def _placed(value_or_list: Value) -> list[tuple[int | None, float | None]]:
     """A number without a place, or a list's with theirs; NaN is null."""
-    pairs = enumerate(found) if isinstance(found, list) else [(None, found)]
+    pairs = enumerate(value_or_list) if isinstance(value_or_list, list) else [(None, value_or_list)]
     return [(place, None if math.isnan(value) else float(value)) for place, value in pairs]
 
 
 def _read_numbers(path: Path) -> dict[Key, Value]:
-    found: dict[Key, Any] = {}
+    numbers: dict[Key, Any] = {}
     for *key, place, value in zip(*_columns(path, NUMBERS.names).values(), strict=True):
-        number = float("nan") if value is None else value
+        known = float("nan") if value is None else value
         if place is None:
-            found[Key(*key)] = number
+            numbers[Key(*key)] = known
         else:
-            found.setdefault(Key(*key), []).append(number)
-    return found
+            numbers.setdefault(Key(*key), []).append(known)
+    return numbers
 
 
 def _columns(path: Path, names: Sequence[str] | None = None) -> dict[str, list[Any]]:
@@ -166,10 +167,12 @@ def _main(numbers: Numbers) -> dict[str, Any]:
     """What a person looks for first: scores by `table` and statistics of each layer, in the end."""
     layers: dict[str, dict[str, float | None]] = {}
     for key, value in numbers.items():
-        wanted = key.source == MODEL and key.stage == END and key.explainer in ("", "table") and key.name in MAIN
+        wanted = (
+            key.source == MODEL and key.stage == END and key.explainer in ("", ENDPOINT.explainer) and key.name in MAIN
+        )
         if wanted and not isinstance(value, list):
             layers.setdefault(key.layer, {})[key.metric or key.name] = rounded(value)
-    return {"layers": [{"layer": layer, **found} for layer, found in sorted(layers.items(), key=_depth)]}
+    return {"layers": [{"layer": layer, **numbers} for layer, numbers in sorted(layers.items(), key=_depth)]}
 
 
 def _depth(row: tuple[str, dict]) -> tuple[bool, int, str]:
@@ -181,10 +184,10 @@ def _readable(value: Any, depth: int = DEPTH, indent: str = "") -> str:
     """JSON with a line for each entry of an object or list of objects down to `depth`; the rest on one line."""
     inner = indent + "  "
     if depth and value and isinstance(value, dict):
-        entries = [f"{json.dumps(key)}: {_readable(of, depth - 1, inner)}" for key, of in value.items()]
+        entries = [f"{json.dumps(key)}: {_readable(entry, depth - 1, inner)}" for key, entry in value.items()]
         return _block("{}", entries, indent)
     if depth and value and isinstance(value, list) and isinstance(value[0], dict):
-        return _block("[]", [_readable(of, depth - 1, inner) for of in value], indent)
+        return _block("[]", [_readable(entry, depth - 1, inner) for entry in value], indent)
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 

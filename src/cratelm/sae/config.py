@@ -63,10 +63,10 @@ class SaeConfig(SaeTraining):
     @property
     def times(self) -> int:
         """The N of `Nx`."""
-        found = re.fullmatch(r"([0-9]{1,4})x", self.width)
-        if found is None:
+        match = re.fullmatch(r"([0-9]{1,4})x", self.width)
+        if match is None:
             raise InputError(f"--width {shown(self.width)}: give a whole number of times, such as 1x, 4x or 16x.")
-        return int(found[1])
+        return int(match[1])
 
     def latents(self, coordinates: int) -> int:
         """How many latents a site of so many coordinates gets; InputError where k is more."""
@@ -104,8 +104,8 @@ class StudySaeConfig(SaeTraining):
 
     def dictionary(self, name: str, seed: int) -> SaeConfig:
         """What trains the dictionary of that name; InputError where it is none."""
-        found = re.fullmatch(r"([0-9]{1,4}x)-k([0-9]{1,7})", name)
-        if found is None:
+        match = re.fullmatch(r"([0-9]{1,4}x)-k([0-9]{1,7})", name)
+        if match is None:
             raise InputError(f"saes: there is no dictionary {name!r}: write WIDTH-kK, such as 1x-k32 or 4x-k64.")
         shared = {key: value for key, value in asdict(self).items() if key != "dictionaries"}
-        return SaeConfig(width=found[1], k=int(found[2]), seed=seed, **shared)
+        return SaeConfig(width=match[1], k=int(match[2]), seed=seed, **shared)

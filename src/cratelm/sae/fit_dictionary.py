@@ -109,17 +109,18 @@ def fit(
     done = _resume(trainers, folder, progress)
     names = f"{len(trainers)} sparse autoencoder{'s' if len(trainers) > 1 else ''}"
     with progress.task(f"training {names}", total=blocks, done=done) as bar:
-        for number in range(done, blocks):
-            for batch in stream.batches(number, config.batch):
+        for block in range(done, blocks):
+            for batch in stream.batches(block, config.batch):
                 for site, trainer in trainers.items():
                     loss = trainer.step(batch[site]).loss
                     trainer.n_training_steps += 1
                     if not torch.isfinite(loss):
                         raise RunError(f"the loss of the autoencoder of {site} is not finite: lower --learning-rate.")
-            if (number + 1) % BLOCKS_BETWEEN == 0:
-                _save(trainers, folder, number + 1)
+            if (block + 1) % BLOCKS_BETWEEN == 0:
+                _save(trainers, folder, block + 1)
             bar.advance(tokens=stream.rows * stream.windows.context)
     for trainer in trainers.values():
+        # Into the weights, so that whoever loads them needs not know the scale that they were trained at.
         factor = trainer.activation_scaler.scaling_factor
         if factor is not None:
             trainer.sae.fold_activation_norm_scaling_factor(factor)
@@ -130,6 +131,7 @@ def _save(trainers: dict[str, Any], folder: Path, blocks: int) -> None:
     checkpoint = folder / f"checkpoint-{blocks}"
     for place, trainer in enumerate(trainers.values()):
         trainer.save_checkpoint(str(place), base_path=checkpoint)
+    # The older ones go when the new one is whole, so that there is one at any time.
     commit(checkpoint, name_of_run(folder.parent))
     for older in folder.glob("checkpoint-*"):
         if older != checkpoint:

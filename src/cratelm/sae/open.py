@@ -73,4 +73,7 @@ def read_saes(folder: Path, device: str) -> dict[str, Any]:
     """The autoencoders in a folder, by site, in the order of the model's sites."""
     lens = require_sae_lens()
     sites = read_json(folder / SAES)["sites"]
-    return {site: lens.SAE.load_from_disk(folder / str(number)).eval().to(device) for number, site in enumerate(sites)}
+    return {
+        site: lens.SAE.load_from_disk(folder / str(site_index)).eval().to(device)
+        for site_index, site in enumerate(sites)
+    }

@@ -104,7 +104,7 @@ class SparseTopKTrainingSAE(TopKTrainingSAE):
         norms = rows.norm(dim=-1)
         hidden = ((x - self.b_dec) @ self.W_enc[:, dead] + self.b_enc[dead]) * norms  # (N, dead)
         every = torch.ones(len(dead), dtype=torch.bool)
-        found = calculate_topk_aux_acts(min(most, len(dead)), hidden, every)
-        guess = (found / norms) @ rows
+        activations = calculate_topk_aux_acts(min(most, len(dead)), hidden, every)
+        guess = (activations / norms) @ rows
         scale = self.cfg.aux_loss_coefficient * min(len(dead) / most, 1.0)
         return scale * (guess - residual).square().sum(dim=-1).mean()

@@ -39,28 +39,28 @@ class ActivationStream:
         return max(1, self.buffer // self.windows.context)
 
     @torch.inference_mode()
-    def block(self, number: int) -> Activations:
+    def block(self, block_index: int) -> Activations:
         """All activations of a block, in the order of its windows."""
         parts: dict[str, list[torch.Tensor]] = {site: [] for site in self.sites}
         at_once = max(1, TOKENS_AT_ONCE // self.windows.context)
-        last = (number + 1) * self.rows
+        last = (block_index + 1) * self.rows
 
         def visit(site: str, output: torch.Tensor) -> None:
             require_units(site, output)
             parts[site].append(output.flatten(0, -2).float())  # (rows, tokens, d) to (rows * tokens, d)
 
         with at_sites(self.model, self.sites, visit):
-            for first in range(number * self.rows, last, at_once):
+            for first in range(block_index * self.rows, last, at_once):
                 rows = [self.windows[row]["input_ids"] for row in range(first, min(first + at_once, last))]
                 self.model.base_model(input_ids=torch.stack(rows).to(self.model.device), use_cache=False)
         tokens = self.rows * self.windows.context
-        return {site: _joined(site, found, tokens) for site, found in parts.items()}
+        return {site: _joined(site, site_parts, tokens) for site, site_parts in parts.items()}
 
-    def batches(self, number: int, size: int) -> Iterator[Activations]:
+    def batches(self, block_index: int, size: int) -> Iterator[Activations]:
         """A block's activations in batches of mixed tokens; what fills no batch is left out."""
-        block = self.block(number)
+        block = self.block(block_index)
         count = min(len(activations) for activations in block.values())
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "sae mixing", number))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "sae mixing", block_index))
         order = torch.randperm(count, generator=generator).to(self.model.device)
         for first in range(0, count - size + 1, size):
             rows = order[first : first + size]

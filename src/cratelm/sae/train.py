@@ -62,10 +62,10 @@ def _train(config: SaeConfig, model: Artifact, tokens: Artifact, folder: Path, p
         checkpoints.mkdir(exist_ok=True)
         trainers = make_trainers(config, stream, steps, model.path.name)
         fit(config, stream, trainers, blocks, checkpoints, progress)
-        for number, trainer in enumerate(trainers.values()):
-            trainer.sae.save_inference_model(folder / str(number))
+        for site_index, trainer in enumerate(trainers.values()):
+            trainer.sae.save_inference_model(folder / str(site_index))
             # SAELens writes its keys in the order of a set, which differs from process to process.
-            write_json(folder / str(number) / "cfg.json", read_json(folder / str(number) / "cfg.json"))
+            write_json(folder / str(site_index) / "cfg.json", read_json(folder / str(site_index) / "cfg.json"))
         shutil.copyfile(tokenizer_file(model), folder / "tokenizer.json")
         write_json(folder / SAES, {"model": os.path.relpath(model.path, folder.parent), "sites": sites})
     saes = read_saes(folder, str(network.device))

@@ -14,15 +14,17 @@ REPLICATES = 1000
 KINDS = ("explainer", "metric")
 
 
-def agreements(one: Artifact, other: Artifact) -> list[dict[str, Any]]:
-    """Spearman's rho over the units of each layer, for each explainer and metric of `one` against those of `other`.
+def agreements(scores: Artifact, rival_scores: Artifact) -> list[dict[str, Any]]:
+    """Spearman's rho over the units of each layer, for each explainer and metric of `scores` against each rival.
 
     Where both hold the same metrics, each is compared with itself; otherwise every one with every one. Raises
     InputError where the two are of different records.
     """
-    if one.manifest["inputs"]["records"] != other.manifest["inputs"]["records"]:
-        raise InputError(f"{one.path} and {other.path} are scores of different records: their units are not the same.")
-    first, second = read_scores(one), read_scores(other)
+    if scores.manifest["inputs"]["records"] != rival_scores.manifest["inputs"]["records"]:
+        raise InputError(
+            f"{scores.path} and {rival_scores.path} are scores of different records: their units are not the same."
+        )
+    first, second = read_scores(scores), read_scores(rival_scores)
     names, others = _names(first), _names(second)
     shared = [name for name in names if name in others]
     pairs = [(name, name) for name in shared] if shared else [(name, mine) for name in names for mine in others]
@@ -43,12 +45,13 @@ def _column(scores: dict[str, np.ndarray], name: tuple[str, str], layer: int) ->
 
 
 def _compared(
-    one: dict[int, float], other: dict[int, float], name: tuple[str, str], rival: tuple[str, str], layer: int
+    scores: dict[int, float], rival_scores: dict[int, float], name: tuple[str, str], rival: tuple[str, str], layer: int
 ) -> list[dict[str, Any]]:
-    units = [unit for unit in one if unit in other and not np.isnan([one[unit], other[unit]]).any()]
+    # A judge scores a sample of units alone, and none that it failed on.
+    units = [unit for unit in scores if unit in rival_scores and not np.isnan([scores[unit], rival_scores[unit]]).any()]
     if len(units) < 3:
         return []
-    x, y = (np.array([scores[unit] for unit in units]) for scores in (one, other))
+    x, y = (np.array([by_unit[unit] for unit in units]) for by_unit in (scores, rival_scores))
     generator = np.random.default_rng(derive_seed(0, "agreement", *name, *rival, layer))
     drawn = generator.integers(0, len(units), (REPLICATES, len(units)))
     low, high = interval(np.array([spearman(x[places], y[places]) for places in drawn]))

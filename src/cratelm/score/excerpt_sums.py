@@ -103,8 +103,9 @@ class Series:
         def reduce(sums: np.ndarray) -> np.ndarray:
             both = (sums[..., 0] > 0) & (sums[..., 2] > 0)
             with np.errstate(invalid="ignore", divide="ignore"):
-                found = sums[..., 1] / sums[..., 0] + sums[..., 3] / sums[..., 2] - area
-            return np.where(sums[..., 0] + sums[..., 2] > 0, np.where(both, found, CHANCE), np.nan)
+                # Each of the two means is the area by itself: their sum counts it twice.
+                replicate_area = sums[..., 1] / sums[..., 0] + sums[..., 3] / sums[..., 2] - area
+            return np.where(sums[..., 0] + sums[..., 2] > 0, np.where(both, replicate_area, CHANCE), np.nan)
 
         return ExcerptSums(self.document, sums, reduce)
 
@@ -128,5 +129,5 @@ class Series:
 def ratio(sums: np.ndarray) -> np.ndarray:
     """The first of sums (..., 3) over the second, 0 where that is 0; NaN where the third, a count, is."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], 0.0)
-    return np.where(sums[..., 2] > 0, found, np.nan)
+        shares = np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], 0.0)
+    return np.where(sums[..., 2] > 0, shares, np.nan)

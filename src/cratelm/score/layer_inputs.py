@@ -81,6 +81,7 @@ class LayerInputs:
             row = self.row(part)
             document[row, slot] = part.document
             simulated = self.simulate(explanation, part, shuffled)
+            # An answer of a judge that failed is NaN throughout: its excerpt has no part in any sum.
             known = ~np.isnan(simulated).any(1)
             failed += np.bincount(row[~known], minlength=len(failed))
             width = part.tokens.shape[1]
@@ -109,6 +110,7 @@ class LayerInputs:
         np.minimum.at(lowest, series.unit, series.simulated)
         np.maximum.at(highest, series.unit, series.simulated)
         lost = _lost(series) if series.failed is not None and series.failed.any() else np.False_
+        # The first that holds counts: a dead unit is silent, and often constant, as well.
         reasons = [self.dead, lost, ~fires, lowest >= highest]
         return np.select(reasons, [DEAD, FAILED, SILENT, CONSTANT], 0)
 

@@ -33,7 +33,11 @@ class Metric:
     """Whether it takes explanations that depend on the token alone, and no others."""
     headline: bool = False
     """Whether it stands in the main tables and figures; the others stand in a table of their own. It needs intervals,
-    and so sums over excerpts; so do the next two."""
+    and so sums over excerpts; so do those with `endpoint` or `unit_intervals`."""
+    beside: str | None = None
+    """The headline metric in whose table it is a column, if it is one."""
+    note: str = ""
+    """What else a reader of its numbers has to know: goes on from "In NAME, "."""
     endpoint: bool = False
     """Whether models are compared by it, with p-values."""
     unit_intervals: bool = False

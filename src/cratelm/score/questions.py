@@ -23,8 +23,11 @@ from cratelm.stats import places_in_sorted
 
 DRAWS = (Draw(SHORT, "interval", range(2)), Draw(SHORT, "random", range(20)), Draw(SHORT, "other", range(30)))
 """Excerpts that fire come from the first, silent ones from the other two."""
-SILENT = 24
+MOST_SILENT = 24
 """Silent excerpts of a unit at most: as many as fire, with two of each of 12 intervals."""
+NOTE = (
+    "excerpts have 9 tokens, and the explanation's simulation decides by a threshold that is fixed on the explain half"
+)
 OTHERS = 4
 """Excerpts that fire, beside an intruder."""
 TRIALS = 10
@@ -57,10 +60,10 @@ def marked_tokens(inputs: LayerInputs, half: str) -> Asked:
 
 
 def silent_only(excerpts: Excerpts) -> Excerpts:
-    """The first SILENT excerpts of each unit in which it fires nowhere."""
+    """The first MOST_SILENT excerpts of each unit in which it fires nowhere."""
     excerpts = excerpts.where(excerpts.activations.max(1, initial=0) <= 0)
     order = np.argsort(excerpts.unit, kind="stable")
-    return excerpts.where(order[places_in_sorted(excerpts.unit[order]) < SILENT])
+    return excerpts.where(order[places_in_sorted(excerpts.unit[order]) < MOST_SILENT])
 
 
 def fuzzed(excerpts: Excerpts, noise: np.ndarray) -> Asked:
@@ -99,28 +102,30 @@ def best_thresholds(unit: np.ndarray, value: np.ndarray, fires: np.ndarray, unit
     """
     order = np.lexsort((-value, unit))
     unit, value, fires = unit[order], value[order], fires[order]
+    # Cut to the rows: without any, np.r_ would still hold its True.
     begins = np.flatnonzero(np.r_[True, unit[1:] != unit[:-1]][: len(unit)])
-    number = np.repeat(np.arange(len(begins)), np.diff(np.r_[begins, len(unit)]))
-    gain = _running_share(fires, begins, number) - _running_share(~fires, begins, number)
+    unit_place = np.repeat(np.arange(len(begins)), np.diff(np.r_[begins, len(unit)]))
+    gain = _running_share(fires, begins, unit_place) - _running_share(~fires, begins, unit_place)
     ends = np.r_[unit[1:] != unit[:-1], True][: len(unit)]
+    # The 0 is never used: the last row is the end of a unit.
     below = np.where(ends, -np.inf, np.r_[value[1:], 0])
     gain = np.where(below < value, gain, -np.inf)  # a threshold lies between two values, or below all
     best = np.maximum.reduceat(gain, begins) if len(begins) else gain
-    first = np.flatnonzero(gain == best[number])
-    first = first[np.unique(number[first], return_index=True)[1]]
-    found = np.full(units, np.nan)
+    first = np.flatnonzero(gain == best[unit_place])
+    first = first[np.unique(unit_place[first], return_index=True)[1]]
+    thresholds = np.full(units, np.nan)
     with np.errstate(invalid="ignore"):
         middle = np.where(np.isinf(below[first]), -np.inf, (value[first] + below[first]) / 2)
-    found[unit[first]] = np.where(best[number[first]] > 0, middle, np.inf)  # to call none is as good as chance
-    return found
+    thresholds[unit[first]] = np.where(best[unit_place[first]] > 0, middle, np.inf)  # to call none is as good as chance
+    return thresholds
 
 
-def _running_share(kind: np.ndarray, begins: np.ndarray, number: np.ndarray) -> np.ndarray:
+def _running_share(kind: np.ndarray, begins: np.ndarray, unit_place: np.ndarray) -> np.ndarray:
     """The share of each unit's rows of a kind that lie at or before each of its rows; NaN where it has none."""
     total = np.cumsum(kind)
-    before = (total[begins] - kind[begins])[number]
+    before = (total[begins] - kind[begins])[unit_place]
     with np.errstate(invalid="ignore"):
-        return (total - before) / np.bincount(number, kind)[number]
+        return (total - before) / np.bincount(unit_place, kind)[unit_place]
 
 
 def balanced(sums: np.ndarray) -> np.ndarray:
@@ -159,10 +164,10 @@ def line_ups(unit: np.ndarray, fires: np.ndarray, generator: np.random.Generator
     A unit with fewer than OTHERS excerpts that fire has none.
     """
     rows, slots, chosen = [], [], []
-    for number in np.unique(unit):
-        firing, silent = np.flatnonzero((unit == number) & fires), np.flatnonzero((unit == number) & ~fires)
+    for unit_row in np.unique(unit):
+        firing, silent = np.flatnonzero((unit == unit_row) & fires), np.flatnonzero((unit == unit_row) & ~fires)
         for slot, intruder in enumerate(silent[:TRIALS] if len(firing) >= OTHERS else []):
-            rows.append(number)
+            rows.append(unit_row)
             slots.append(slot)
             chosen.append([intruder, *generator.choice(firing, OTHERS, replace=False)])
     return Trials(np.array(rows, int), np.array(slots, int), np.array(chosen, int).reshape(-1, 1 + OTHERS))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from cratelm.protocols import ENDPOINT
 from cratelm.registry import chosen, registered
 from cratelm.score.metric import Metric
 
@@ -19,10 +18,10 @@ def _names(kept: Callable[[Metric], bool]) -> tuple[str, ...]:
     return tuple(metric.name for metric in METRICS.values() if kept(metric))
 
 
+# By the function: the class is ours whoever makes an instance of it.
 DEFAULT_METRICS = _names(lambda metric: metric.compute.__module__.startswith("cratelm."))
 """What is measured where nothing is said: not those of other packages, so that installing one changes no study."""
 HEADLINE_METRICS = _names(lambda metric: metric.headline)
 """The metrics of the main tables and figures: the paper's three correlations."""
 ENDPOINT_METRICS = _names(lambda metric: metric.endpoint)
 """The metrics that models are compared by."""
-PRIMARY_EXPLAINER, PRIMARY_METRIC = ENDPOINT

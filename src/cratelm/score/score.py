@@ -88,9 +88,9 @@ def _in_words(explanations: Artifact) -> bool:
 
 def _require_applicable(config: ScoreConfig, records: Artifact, explanations: Artifact) -> None:
     by, protocol = explainers_of(explanations), PROTOCOLS[read_protocol(records)]
-    if not any(metric.applies(one, protocol) for metric in metrics_named(config.metric) for one in by):
+    if not any(metric.applies(explainer, protocol) for metric in metrics_named(config.metric) for explainer in by):
         raise InputError(
-            f"{config.metric} applies to none of {', '.join(one.name for one in by)} under the protocol "
+            f"{config.metric} applies to none of {', '.join(explainer.name for explainer in by)} under the protocol "
             f"{protocol.name}. Name another --metric, or explain by another explainer."
         )
 
@@ -124,7 +124,7 @@ def plan_score(
         reader = _reader(config, records, planned, bar)
         try_on_puzzles(reader, config.puzzles)
         work = _LayerWork(config, records, explanations, Path(), reader)
-        for explainer in (one for one in explainers_of(explanations) if one.in_words):
+        for explainer in (explainer for explainer in explainers_of(explanations) if explainer.in_words):
             for layer in range(len(read_layers(records))):
                 inputs = work.open(layer, explainer)
                 for metric in work.metrics(explainer):
@@ -158,9 +158,9 @@ class _LayerWork:
                 scored = metric.compute(inputs)
                 rows.append(self._rows(layer, explainer, metric, scored))
                 if scored.sums is not None:
-                    found = scored.replicates(metric.missing(self.protocol), drawn, unit_weights)
-                    names = {replicates_key(layer, explainer.name, metric.name, name): name for name in found}
-                    replicates |= {key: found[name] for key, name in names.items()}
+                    layer_means = scored.replicates(metric.missing(self.protocol), drawn, unit_weights)
+                    names = {replicates_key(layer, explainer.name, metric.name, name): name for name in layer_means}
+                    replicates |= {key: layer_means[name] for key, name in names.items()}
         save_file(replicates, self.out / f"replicates-{layer}.safetensors")
         pq.write_table(_together(rows), self.out / f"units-{layer}.parquet", compression="zstd")
 
@@ -193,7 +193,8 @@ class _LayerWork:
             evidence: read_explanations(self.explanations, self.records, explainer.name, evidence, layer, self.reader)
             for evidence in self.protocol.shown
         }
-        units = next(found for found in map(explainer.units, said.values()))
+        # Which units are explained does not depend on the evidence: those of the first are those of all.
+        units = next(explained for explained in map(explainer.units, said.values()))
         if units is None:
             units = np.arange(read_layers(self.records)[layer])
         return LayerInputs(self.records, layer, self.protocol, said, units, self.config.seed, selected)
@@ -229,7 +230,7 @@ def _column(column: pa.ChunkedArray) -> np.ndarray:
 
 def read_replicates(scores: Artifact) -> dict[str, np.ndarray]:
     """The replicates of all layers' means, by `replicates_key`."""
-    found: dict[str, Any] = {}
+    replicates: dict[str, Any] = {}
     for path in sorted(scores.path.glob("replicates-*.safetensors")):
-        found |= load_file(path)
-    return found
+        replicates |= load_file(path)
+    return replicates

@@ -57,6 +57,7 @@ class Scored:
     def rows(self, layer: int, explainer: str, metric: str, policy: float, ends: tuple[np.ndarray, np.ndarray]):
         """A row a unit; `ends` are those of its interval over excerpts, NaN where it has none."""
         count, usable = len(self.units), self.status == 0
+        # Shuffled scores follow the unit's own status, so that both means are over the same units.
         own, other = (np.where(usable, score, self.missing(policy)) for score in (self.score, self.shuffled))
         values = {"score": own, "low": ends[0], "high": ends[1], "shuffled": other}
         values |= {name: np.where(usable, column, np.nan) for name, column in self.columns.items()}

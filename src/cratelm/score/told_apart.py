@@ -63,7 +63,7 @@ def intruders(inputs: LayerInputs) -> Scored:
         other = np.full(len(own), 1 / trials.excerpt.shape[1])
     else:
         own, other = (found_lowest(_strength(inputs, asked, shuffled)[trials.excerpt]) for shuffled in (False, True))
-    sums = [_trial_sums(inputs, asked, trials, found) for found in (own, other)]
+    sums = [_trial_sums(inputs, asked, trials, answers) for answers in (own, other)]
     return _scored(inputs, sums, trials.row, own)
 
 
@@ -88,11 +88,11 @@ def _strength(inputs: LayerInputs, asked: Asked, shuffled: bool) -> np.ndarray:
     return strengths(inputs.simulate(_explanations(inputs), asked.excerpts, shuffled), asked.marked)
 
 
-def _trial_sums(inputs: LayerInputs, asked: Asked, trials: Trials, found: np.ndarray) -> ExcerptSums:
+def _trial_sums(inputs: LayerInputs, asked: Asked, trials: Trials, answers: np.ndarray) -> ExcerptSums:
     width = 1 + int(trials.slot.max(initial=0))
     document = np.zeros((len(inputs.units), width), np.int64)
     sums = np.zeros((len(inputs.units), width, 3))
     document[trials.row, trials.slot] = asked.excerpts.document[trials.excerpt[:, 0]]
-    known = ~np.isnan(found)
-    sums[trials.row, trials.slot] = np.stack([np.nan_to_num(found), known, known], axis=1)
+    known = ~np.isnan(answers)
+    sums[trials.row, trials.slot] = np.stack([np.nan_to_num(answers), known, known], axis=1)
     return ExcerptSums(document, sums, ratio)

@@ -60,9 +60,10 @@ class CommitAtTermination(TrainerCallback):
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self.before)
             if self.asked:
+                # Saved: now for whoever else was to hear of it.
                 signal.raise_signal(signal.SIGTERM)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _ask(self, signal_number: int, frame: FrameType | None) -> None:
         self.asked = True
 
     def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:

@@ -82,8 +82,8 @@ def tensors_alone(resumed: Path | None) -> Iterator[None]:
 
 def newest_committed(folder: Path, run: str, progress: Progress) -> Path | None:
     """The run's newest whole checkpoint in `folder`; the others found on the way are renamed aside and said."""
-    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal()]
-    for checkpoint in sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-"))):
+    checkpoints = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal()]
+    for checkpoint in sorted(checkpoints, key=lambda path: -int(path.name.removeprefix("checkpoint-"))):
         wrong = damage(checkpoint, run)
         if wrong is None:
             return checkpoint

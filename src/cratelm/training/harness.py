@@ -55,10 +55,10 @@ def run_tasks(
         unknown = [name for name in tasks if name not in manager.task_index]
         if unknown:
             raise InputError(f"no task {', '.join(unknown)}. `lm-eval ls tasks` lists the harness's own.")
-        found = lm_eval.simple_evaluate(
+        evaluation = lm_eval.simple_evaluate(
             judge, tasks=tasks, task_manager=manager, log_samples=False, bootstrap_iters=REPLICATES
         )
-    return [row for task, values in found["results"].items() for row in _rows(task, values)]
+    return [row for task, values in evaluation["results"].items() for row in _rows(task, values)]
 
 
 @contextmanager

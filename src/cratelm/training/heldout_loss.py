@@ -66,8 +66,8 @@ class Validation:
     def losses(self, model: PreTrainedModel, documents: int | None = None) -> DocumentLosses:
         """Losses on the first `documents` documents, or on all."""
         ends = self.side.ends[:documents]
-        found = document_losses(model, Side(self.side.tokens[: ends[-1]], ends), self.end_of_text, self.token_bytes)
-        return replace(found, bytes=self.document_bytes[: len(ends)])
+        losses = document_losses(model, Side(self.side.tokens[: ends[-1]], ends), self.end_of_text, self.token_bytes)
+        return replace(losses, bytes=self.document_bytes[: len(ends)])
 
 
 @torch.no_grad()

@@ -130,9 +130,10 @@ def _rows_before(model: PreTrainedModel, length: int) -> int:
 @torch.no_grad()
 def require_causal(model: PreTrainedModel) -> None:
     """Raise InputError for a model that sees the tokens it has to predict, such as a BERT that is no decoder."""
+    # Two texts that differ in the last token alone: a causal model says the same of both at the first.
     pair = torch.tensor([[0, 0], [0, 1]], device=model.device)
-    one, other = model(input_ids=pair, use_cache=False).logits[:, 0].float()
-    if not torch.allclose(one, other, rtol=1e-4, atol=1e-4, equal_nan=True):
+    first, second = model(input_ids=pair, use_cache=False).logits[:, 0].float()
+    if not torch.allclose(first, second, rtol=1e-4, atol=1e-4, equal_nan=True):
         raise InputError(
             f"a {model.config.model_type} model as configured here sees later tokens: it is no causal language model."
         )
@@ -149,7 +150,7 @@ def predict(
     nats, right = np.zeros(len(pieces)), np.zeros(len(pieces), bool)
     with progress.task(what, total=len(pieces)) as bar:
         for batch in _batches(model, pieces):
-            inputs, targets = _padded(tokens, [pieces[number] for number in batch])
+            inputs, targets = _padded(tokens, [pieces[piece_index] for piece_index in batch])
             losses, likeliest = token_losses(model, inputs.to(model.device), targets)
             nats[batch] = losses.double().sum(1).numpy()
             right[batch] = (likeliest | (targets < 0)).all(1).numpy()
@@ -170,6 +171,7 @@ def _batches(model: PreTrainedModel, pieces: Sequence[Piece]) -> Iterator[np.nda
 def _padded(tokens: Sequence[np.ndarray], pieces: Sequence[Piece]) -> tuple[torch.Tensor, torch.Tensor]:
     """What a batch reads, padded on the right where no prediction looks, and predicts, -100 elsewhere: (B, T) each."""
     longest = max(piece.end - piece.start for piece in pieces) - 1
+    # -100 is what cross_entropy leaves out.
     inputs, targets = torch.zeros(len(pieces), longest, dtype=torch.long), torch.full((len(pieces), longest), -100)
     for row, piece in enumerate(pieces):
         read = torch.from_numpy(tokens[piece.document][piece.start : piece.end])
@@ -187,16 +189,19 @@ def text_losses(
     """
     documents = len(sequences.tokens)
     lengths = [len(sequence) for sequence in sequences.tokens]
-    pieces = [piece for number, length in enumerate(lengths) for piece in cut_pieces(length, context, stride, number)]
+    pieces = [
+        piece for document, length in enumerate(lengths) for piece in cut_pieces(length, context, stride, document)
+    ]
     if not pieces:
         raise InputError("the text has no token to predict. Give more text.")
     nats, _ = predict(model, sequences.tokens, pieces, progress, "measuring the loss")
     if not np.isfinite(nats).all():
         raise InputError("the model's loss is not a finite number: its weights are damaged, or do not fit float32.")
-    of = [piece.document for piece in pieces]
+    document_of_piece = [piece.document for piece in pieces]
+    predicted = [piece.end - piece.first for piece in pieces]
     return DocumentLosses(
-        np.bincount(of, weights=nats, minlength=documents),
-        np.bincount(of, weights=[piece.end - piece.first for piece in pieces], minlength=documents).astype(np.int64),
+        np.bincount(document_of_piece, weights=nats, minlength=documents),
+        np.bincount(document_of_piece, weights=predicted, minlength=documents).astype(np.int64),
         sequences.bytes,
     )
 
@@ -206,10 +211,10 @@ def last_words_right(model: PreTrainedModel, sequences: Sequences, context: int,
 
     A document longer than `context` loses its beginning. One without a token to predict counts as wrong.
     """
-    places = [(number, len(tokens)) for number, tokens in enumerate(sequences.tokens) if len(tokens) > 1]
+    places = [(document, len(tokens)) for document, tokens in enumerate(sequences.tokens) if len(tokens) > 1]
     pieces = [
-        Piece(number, start := max(0, end - 1 - context), max(start + 1, int(sequences.last_word[number])), end)
-        for number, end in places
+        Piece(document, start := max(0, end - 1 - context), max(start + 1, int(sequences.last_word[document])), end)
+        for document, end in places
     ]
     right = np.zeros(len(sequences.tokens), bool)
     right[[piece.document for piece in pieces]] = predict(

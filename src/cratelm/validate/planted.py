@@ -17,7 +17,7 @@ from cratelm.records.excerpts import Excerpts
 from cratelm.records.tiling import Tiling, cut_half
 from cratelm.seeds import derive_seed
 from cratelm.stats import pearson
-from cratelm.validate.puzzles import RECOVERED, Found
+from cratelm.validate.puzzles import RECOVERED, Recovery
 
 DOCUMENTS = 3000
 """Film reviews that the units are planted in: every second one is shown, the others are held out."""
@@ -41,9 +41,9 @@ def _after(first: Rule, then: Rule | None = None) -> Rule:
     """Where `first` holds one token earlier, and `then` at the token itself."""
 
     def fires(tokens: np.ndarray, place: np.ndarray, texts: list[str]) -> np.ndarray:
-        found = np.zeros(tokens.shape, bool)
-        found[:, 1:] = first(tokens, place, texts)[:, :-1]
-        return found if then is None else found & then(tokens, place, texts)
+        holds = np.zeros(tokens.shape, bool)
+        holds[:, 1:] = first(tokens, place, texts)[:, :-1]
+        return holds if then is None else holds & then(tokens, place, texts)
 
     return fires
 
@@ -62,11 +62,11 @@ PLANTED: dict[str, Rule] = {
 }
 
 
-FOUND_BY = {"table": 4, "graph": 9}
-"""How many of PLANTED these explainers recover, with seed 0."""
+FOUND_BY = {name: explainer.recovers for name, explainer in EXPLAINERS.items() if explainer.recovers is not None}
+"""How many of PLANTED explainers recover, with seed 0, by name."""
 
 
-def find_planted(explainer: str, seed: int = 0) -> list[Found]:
+def find_planted(explainer: str, seed: int = 0) -> list[Recovery]:
     """Plant each unit, explain it from its top excerpts, and simulate it on held-out text.
 
     "everything" counts as recovered where something is expected everywhere, "nothing" where nothing is.
@@ -78,7 +78,7 @@ def find_planted(explainer: str, seed: int = 0) -> list[Found]:
     rules = list(PLANTED.values())
     made = [_explained(explainer, rule, shown, texts) for rule in rules]
     scored = [_excerpts(rule, held_out, texts, seed) for rule in rules]
-    return [_found(number, made, scored) for number in range(len(rules))]
+    return [_recovery(rule_index, made, scored) for rule_index in range(len(rules))]
 
 
 def _tiling(documents: list[str], tokenizer: Tokenizer) -> Tiling:
@@ -119,12 +119,14 @@ def _explained(explainer: str, rule: Rule, shown: Tiling, texts: list[str]) -> E
     return EXPLAINERS[explainer].of_excerpts(_excerpts(rule, shown, texts, None), len(texts), seed=0)
 
 
-def _found(number: int, made: list[Explanations], scored: list[Excerpts]) -> Found:
-    name, excerpts = list(PLANTED)[number], scored[number]
+def _recovery(rule_index: int, made: list[Explanations], scored: list[Excerpts]) -> Recovery:
+    name, excerpts = list(PLANTED)[rule_index], scored[rule_index]
     truth = excerpts.activations.ravel()
     own, control = (
-        made[which].simulate(excerpts.unit, excerpts.tokens, excerpts.place).ravel() for which in (number, number - 1)
+        explanations.simulate(excerpts.unit, excerpts.tokens, excerpts.place).ravel()
+        for explanations in (made[rule_index], made[rule_index - 1])
     )
     r = pearson(truth, own)
+    # A truth that does not vary has no correlation: what is expected has to be near it everywhere.
     recovered = r >= RECOVERED if np.ptp(truth) else bool(np.abs(own - truth).max(initial=0) < 0.1)
-    return Found(name, r, pearson(truth, control), recovered)
+    return Recovery(name, r, pearson(truth, control), recovered)

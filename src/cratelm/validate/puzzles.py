@@ -16,7 +16,7 @@ BREAK = "\n"
 
 
 @dataclass(frozen=True)
-class Found:
+class Recovery:
     """What an explainer made of one unit."""
 
     name: str
@@ -31,16 +31,17 @@ RECOVERED = 0.7
 """The correlation from which a unit counts as recovered."""
 
 
-def solve_puzzles(explainer: str, puzzles: Sequence[Puzzle]) -> list[Found]:
+def solve_puzzles(explainer: str, puzzles: Sequence[Puzzle]) -> list[Recovery]:
     """Explain each puzzle from all of its sentences but one, and simulate that one, in turn."""
     vocabulary = {BREAK: 0}
     for puzzle in puzzles:
         for sentence in puzzle.sentences:
             for token in sentence.tokens:
                 vocabulary.setdefault(token, len(vocabulary))
-    found = []
-    for number, puzzle in enumerate(puzzles):
-        other = explain_sentences(explainer, puzzles[number - 1].sentences, vocabulary)
+    recoveries = []
+    for puzzle_index, puzzle in enumerate(puzzles):
+        # Before the first stands the last, so that each has another's.
+        other = explain_sentences(explainer, puzzles[puzzle_index - 1].sentences, vocabulary)
         truth, own, control = [], [], []
         for held_out, sentence in enumerate(puzzle.sentences):
             shown = [other for place, other in enumerate(puzzle.sentences) if place != held_out]
@@ -49,8 +50,8 @@ def solve_puzzles(explainer: str, puzzles: Sequence[Puzzle]) -> list[Found]:
             own += _simulate(made, sentence, vocabulary)
             control += _simulate(other, sentence, vocabulary)
         r = pearson(truth, own)
-        found.append(Found(puzzle.name, r, pearson(truth, control), r >= RECOVERED))
-    return found
+        recoveries.append(Recovery(puzzle.name, r, pearson(truth, control), r >= RECOVERED))
+    return recoveries
 
 
 def explain_sentences(explainer: str, sentences: Sequence[Sentence], vocabulary: dict[str, int]) -> Explanations:

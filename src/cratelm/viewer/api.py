@@ -30,14 +30,14 @@ TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg":
 
 def static_files() -> dict[str, bytes]:
     """The built page, by file name; raises RunError where it is missing."""
-    found = {
+    contents = {
         file.name: file.read_bytes()
         for file in files("cratelm.viewer").joinpath("static").iterdir()
         if file.name.rpartition(".")[2] in TYPES
     }
-    if "index.html" not in found:
+    if "index.html" not in contents:
         raise RunError("the viewer's page is missing from this installation. Install cratelm again.")
-    return found
+    return contents
 
 
 def as_json(document: Any) -> bytes:

@@ -49,12 +49,14 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(transport)
         self._wait()
         self._expect_reading(0)
-        owing = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.owes and one.is_open]
-        owing.sort(key=lambda one: one.began)
-        of_address = [one for one in owing if one.address == self.address]
+        bounded = [connection for connection in self.connections if isinstance(connection, BoundedProtocol)]
+        owing = [connection for connection in bounded if connection.owes and connection.is_open]
+        owing.sort(key=lambda connection: connection.began)
+        of_address = [connection for connection in owing if connection.address == self.address]
         local = self.address in ("127.0.0.1", "::1")
-        for one in [*owing[: len(owing) - OWING], *of_address[: 0 if local else len(of_address) - OWING_AN_ADDRESS]]:
-            one.transport.abort()  # close() would wait until its client has read what was answered
+        surplus = [] if local else _oldest_beyond(of_address, OWING_AN_ADDRESS)
+        for connection in [*_oldest_beyond(owing, OWING), *surplus]:
+            connection.transport.abort()  # close() would wait until its client has read what was answered
 
     @property
     def is_open(self) -> bool:
@@ -94,3 +96,8 @@ class BoundedProtocol(H11Protocol):
             if clock is not None:
                 clock.cancel()
         super().connection_lost(exc)
+
+
+def _oldest_beyond(connections: list[BoundedProtocol], most: int) -> list[BoundedProtocol]:
+    """Those, the oldest first, that are more than `most`."""
+    return connections[: max(0, len(connections) - most)]

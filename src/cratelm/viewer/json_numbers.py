@@ -27,6 +27,6 @@ def _without_nan(values: np.ndarray) -> list[Any]:
     return marked.tolist()
 
 
-def one(value: float, digits: int = 3) -> float | None:
+def significant_number(value: float, digits: int = 3) -> float | None:
     """One value, likewise."""
     return significant(np.array([value]), digits)[0]

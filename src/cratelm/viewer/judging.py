@@ -15,13 +15,10 @@ from cratelm.judges.simulators import simulate
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.config import AskingConfig, JudgeConfig, open_judge
 from cratelm.progress import Progress
+from cratelm.protocols import ENDPOINT
 from cratelm.score.config import ScoreConfig
-from cratelm.score.registry import PRIMARY_METRIC
 from cratelm.viewer.user_explanation import score_explanation
 from cratelm.viewer.viewed_study import ViewedModel, without_address
-
-METRIC = PRIMARY_METRIC
-"""What a sentence is scored by."""
 
 
 class Judge:
@@ -51,7 +48,7 @@ class Judge:
             reader = Reader(self._simulator, cached, model.texts, bar)
             highest = model.statistics(layer, model.protocol.explained_on)["maximum"]
             said = _Once(Sentences({unit: sentence}, frozenset(), highest, reader), self._tell)
-            scores = score_explanation(model, layer, unit, said, METRIC)
+            scores = score_explanation(model, layer, unit, said, ENDPOINT.metric)
         return {
             "judge": self.name,
             "explanation": sentence,

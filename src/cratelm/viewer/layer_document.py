@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cratelm.explain.explainers.table import OTHER, TABLE
+from cratelm.protocols import ENDPOINT
 from cratelm.score.metric import OPENAI
-from cratelm.score.registry import PRIMARY_METRIC
 from cratelm.score.scored import STATUS
 from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.viewed_study import ViewedModel
@@ -31,7 +31,7 @@ def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
         "site": site.name,
         "units": site.units,
         "protocol": model.protocol_name,
-        "primary": PRIMARY_METRIC,
+        "primary": ENDPOINT.metric,
         "firing": significant(scored_on["firing_rate"]),
         "maximum": significant(shown["maximum"]),
         "token_share": significant(scored_on["token_share"]),
@@ -62,8 +62,8 @@ def _scores(model: ViewedModel, layer: int, units: int) -> dict[str, Any]:
 
 
 def _unscored(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, list[int]]:
-    found = columns["status"][rows]
-    return {name: columns["unit"][rows[found == name]].tolist() for name in STATUS[1:] if (found == name).any()}
+    statuses = columns["status"][rows]
+    return {name: columns["unit"][rows[statuses == name]].tolist() for name in STATUS[1:] if (statuses == name).any()}
 
 
 def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[str]]:
@@ -81,8 +81,9 @@ def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[s
     unit, token, mean = unit[kept], token[kept], mean[kept]
     order = np.lexsort((token, -mean, unit))
     unit, token = unit[order], token[order]
+    # The units are sorted, so searchsorted gives where each begins.
     rank = np.arange(len(unit)) - np.searchsorted(unit, unit)
     unit, token = unit[rank < TOKENS], token[rank < TOKENS]
     used, place = np.unique(token, return_inverse=True)
     cuts = np.searchsorted(unit, np.arange(1, units))
-    return [part.tolist() for part in np.split(place, cuts)], [model.texts[number] for number in used]
+    return [part.tolist() for part in np.split(place, cuts)], [model.texts[token_id] for token_id in used]

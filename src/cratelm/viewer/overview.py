@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from cratelm.explain.explainers.llm import LLM
+from cratelm.protocols import ENDPOINT
 from cratelm.report.judged import FAILS, told
-from cratelm.report.rows import EXPLAINER
-from cratelm.score.registry import METRICS, PRIMARY_METRIC
+from cratelm.score.registry import METRICS
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
 SUFFIX = "-untrained"
@@ -30,7 +31,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
             }
             for model in study.models.values()
         ],
-        "primary": {"explainer": EXPLAINER, "metric": PRIMARY_METRIC},
+        "primary": ENDPOINT._asdict(),
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
         "report": {name: study.table[name] for name in ("note", "models", "rows", "differences")},
     }
@@ -41,4 +42,4 @@ def _judge(model: ViewedModel) -> dict[str, Any] | None:
     if model.judged is None:
         return None
     trial = model.judged.trial
-    return {"mark": "" if trial["passes"] else FAILS, "told": told(trial)}
+    return {"explainer": LLM.name, "mark": "" if trial["passes"] else FAILS, "told": told(trial)}

@@ -7,7 +7,7 @@ from typing import Any
 from cratelm.errors import InputError
 from cratelm.viewer.judging import Judge
 from cratelm.viewer.networks import Networks, require_running
-from cratelm.viewer.user_explanation import Words, score_explanation
+from cratelm.viewer.user_explanation import OwnWords, score_explanation
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
 LONGEST_TEXT = 8_000
@@ -44,7 +44,7 @@ class Tries:
         from cratelm.viewer.heavy_imports import Clamp, steer_text
 
         asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int, without_error=bool)
-        if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(one, str) for one in asked["clamps"]):
+        if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(clamp, str) for clamp in asked["clamps"]):
             raise InputError(f"give 1 to {MOST_CLAMPS} units to turn, such as 1/37=8.")
         if not 0 <= asked["new_tokens"] <= MOST_NEW_TOKENS:
             raise InputError(f"at most {MOST_NEW_TOKENS} tokens are written.")
@@ -57,7 +57,7 @@ class Tries:
         asked = _fields(body, model=str, layer=int, unit=int, words=str)
         model = self._model(asked["model"])
         layer, unit = _unit(model, asked["layer"], asked["unit"])
-        words = Words.parse(_text(asked["words"]), model.texts)
+        words = OwnWords.parse(_text(asked["words"]), model.texts)
         return {
             "explanation": words.describe(unit, model.texts),
             "scores": score_explanation(model, layer, unit, words),

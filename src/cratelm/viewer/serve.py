@@ -39,13 +39,13 @@ def serve(
     study = Study(folder)
     judge = None if open_judge is None else open_judge()
     with _bound(host, port) as listening:
-        number = listening.getsockname()[1]
+        bound_port = listening.getsockname()[1]
         if host not in NAMES:
             progress.say(
-                f"{host} is not this machine alone: whoever reaches port {number} can read the study and run its "
+                f"{host} is not this machine alone: whoever reaches port {bound_port} can read the study and run its "
                 "models. There is no password. Leave out --host to keep it to yourself."
             )
-        progress.say(f"Viewing {study.folder} at http://{host}:{number} (Ctrl-C ends it)")
+        progress.say(f"Viewing {study.folder} at http://{host}:{bound_port} (Ctrl-C ends it)")
         app = Viewer(study, judge).application(sorted({*NAMES, host}))
         config = uvicorn.Config(
             app,

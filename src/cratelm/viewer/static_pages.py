@@ -44,9 +44,9 @@ def export_study(folder: Path, out: Path, progress: Progress) -> None:
     _put(partial / "data" / "study.js", "/api/study", study_document(study, None))
     units = sum(site.units for model in study.models.values() for site in model.sites)
     with progress.task("exporting", total=units) as bar:
-        for number, model in enumerate(study.models.values()):
+        for model_index, model in enumerate(study.models.values()):
             with Networks().open(model) as network:
-                _put_model(partial / "data" / str(number), model, network, bar.advance)
+                _put_model(partial / "data" / str(model_index), model, network, bar.advance)
     partial.rename(out)
     (out / MARK).unlink()
 

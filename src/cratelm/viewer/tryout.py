@@ -12,7 +12,7 @@ from cratelm.training.text_losses import context_length, encode
 from cratelm.units.clamp import Clamp
 from cratelm.units.sites import at_sites
 from cratelm.units.steer import LONGEST, steer
-from cratelm.viewer.json_numbers import one, significant
+from cratelm.viewer.json_numbers import significant, significant_number
 from cratelm.viewer.network import Network
 from cratelm.viewer.simulated_excerpts import explanations_of
 
@@ -35,18 +35,18 @@ def read_text(network: Network, text: str) -> np.ndarray:
 @torch.inference_mode()
 def activations(network: Network, tokens: np.ndarray) -> list[np.ndarray]:
     """The units of each layer on tokens (T,), the start token's left out: (T - 1, units) each, as they are recorded."""
-    found: dict[str, np.ndarray] = {}
+    by_site: dict[str, np.ndarray] = {}
     signed = {site.name: site.signed for site in network.viewed.sites}
 
     def see(name: str, output: torch.Tensor) -> None:
         values = output[0, 1:].float()
         values = torch.cat([values.relu(), (-values).relu()], dim=-1) if signed[name] else values
-        found[name] = values.cpu().numpy()
+        by_site[name] = values.cpu().numpy()
 
     with at_sites(network.model, network.site_names, see):
         ids = torch.from_numpy(tokens)[None].to(network.model.device)
         network.model.base_model(input_ids=ids, use_cache=False)
-    return [found[name] for name in network.site_names]
+    return [by_site[name] for name in network.site_names]
 
 
 def fire(network: Network, text: str, chosen: tuple[int, int] | None) -> dict[str, Any]:
@@ -75,8 +75,8 @@ def _strongest(network: Network, layer: int, values: np.ndarray) -> list[dict[st
         {
             "layer": layer,
             "unit": int(unit),
-            "maximum": one(float(peak[unit])),
-            "share": one(float(share[unit])),
+            "maximum": significant_number(float(peak[unit])),
+            "share": significant_number(float(share[unit])),
             "place": int(values[:, unit].argmax()),
             "count": int((values[:, unit] > 0).sum()),
         }
@@ -97,7 +97,7 @@ def _one(network: Network, tokens: np.ndarray, chosen: tuple[int, int], by_layer
     return {
         "layer": layer,
         "unit": unit,
-        "maximum": one(float(recorded)),
+        "maximum": significant_number(float(recorded)),
         "activations": significant(by_layer[layer][:, unit]),
         "simulated": {name: significant(values) for name, values in expected.items()},
     }

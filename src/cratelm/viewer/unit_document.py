@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cratelm.records.one_unit import Group, read_groups
-from cratelm.viewer.json_numbers import one, significant
+from cratelm.viewer.json_numbers import significant, significant_number
 from cratelm.viewer.simulated_excerpts import correlations, explanations_of, simulated
 from cratelm.viewer.viewed_study import ViewedModel
 
@@ -60,12 +60,12 @@ def _rows(model: ViewedModel, layer: int, group: Group, used: dict[int, int]) ->
 
 def _statistics(model: ViewedModel, layer: int, unit: int) -> dict[str, dict[str, Any]]:
     """By half."""
-    found = {}
+    by_half = {}
     for half in dict.fromkeys((model.protocol.explained_on, model.protocol.scored_on)):
         columns = model.statistics(layer, half)
-        numbers: dict[str, Any] = {name: one(float(columns[name][unit])) for name in STATISTICS}
-        found[half] = numbers | {"histogram": np.asarray(columns["histogram"][unit]).tolist()}
-    return found
+        numbers: dict[str, Any] = {name: significant_number(float(columns[name][unit])) for name in STATISTICS}
+        by_half[half] = numbers | {"histogram": np.asarray(columns["histogram"][unit]).tolist()}
+    return by_half
 
 
 def _scores(model: ViewedModel, layer: int, unit: int) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def _scores(model: ViewedModel, layer: int, unit: int) -> list[dict[str, Any]]:
             "explainer": columns["explainer"][row],
             "metric": columns["metric"][row],
             "status": columns["status"][row],
-            **{name: one(float(columns[name][row])) for name in names},
+            **{name: significant_number(float(columns[name][row])) for name in names},
         }
         for row in np.flatnonzero(columns["unit"] == unit)
     ]

@@ -11,7 +11,7 @@ from cratelm.errors import InputError
 from cratelm.explain.explainer import Explanations
 from cratelm.score.layer_inputs import LayerInputs
 from cratelm.score.registry import metrics_named
-from cratelm.viewer.json_numbers import one
+from cratelm.viewer.json_numbers import significant_number
 from cratelm.viewer.viewed_study import ViewedModel
 
 MOST = 100
@@ -19,7 +19,7 @@ MOST = 100
 
 
 @dataclass(frozen=True)
-class Words:
+class OwnWords:
     """Expects a strength on every token that is a part of one of the words, and nothing elsewhere."""
 
     strengths: dict[str, float]
@@ -46,13 +46,14 @@ class Words:
     def _on(self, tokens: list[int]) -> list[float]:
         pieces = [self.texts[token].lower() for token in tokens]
         ends = np.cumsum([len(piece) for piece in pieces])
-        found = np.zeros(len(tokens))
+        expected = np.zeros(len(tokens))
         text = "".join(pieces)
         for word, strength in self.strengths.items():
             for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text):
+                # By characters: a word may begin or end within a token, and lie across several.
                 first, last = np.searchsorted(ends, [match.start(), match.end() - 1], side="right")
-                found[first : last + 1] = np.maximum(found[first : last + 1], strength)
-        return found.tolist()
+                expected[first : last + 1] = np.maximum(expected[first : last + 1], strength)
+        return expected.tolist()
 
     def describe(self, unit: int, texts: Sequence[str]) -> str:
         """The words as a sentence."""
@@ -60,11 +61,11 @@ class Words:
 
 
 def _word(part: str) -> tuple[str, float]:
-    word, sign, number = part.rpartition("=")
+    word, sign, strength_text = part.rpartition("=")
     if not sign or not word.strip():
         return part.lower(), 1.0
     try:
-        strength = float(number)
+        strength = float(strength_text)
     except ValueError as error:
         raise InputError(f"{part!r}: behind = stands a strength, such as great=0.8.") from error
     if not 0 < strength <= 100:
@@ -89,6 +90,8 @@ def score_explanation(
             few = max(100, config["replicates"] // 5)
             ends = scored.unit_intervals(few, config["seed"]) if metric.unit_intervals else scored.no_intervals()
             (row,) = scored.rows(layer, "yours", metric.name, metric.missing(protocol), ends).to_pylist()
-            numbers = {name: None if row[name] is None else one(row[name]) for name in ("score", "low", "high")}
+            numbers = {
+                name: None if row[name] is None else significant_number(row[name]) for name in ("score", "low", "high")
+            }
             rows.append({name: row[name] for name in ("explainer", "metric", "status", "failed")} | numbers)
     return rows

@@ -6,7 +6,7 @@ import torch
 
 from cratelm.units.directions import nearest
 from cratelm.units.unembedding import token_effects
-from cratelm.viewer.json_numbers import one, significant
+from cratelm.viewer.json_numbers import significant, significant_number
 from cratelm.viewer.network import Network
 
 COUNT = 12
@@ -20,7 +20,7 @@ def weights_document(network: Network, layer: int, unit: int) -> dict[str, Any]:
     if directions is None:
         return {"raised": None, "lowered": None, "neighbours": None}
     near = nearest(directions, unit, COUNT)
-    neighbours = [{"unit": u, "cosine": one(c)} for u, c in zip(near.unit, near.cosine, strict=True)]
+    neighbours = [{"unit": u, "cosine": significant_number(c)} for u, c in zip(near.unit, near.cosine, strict=True)]
     return _effects(network, directions[unit]) | {"neighbours": neighbours}
 
 

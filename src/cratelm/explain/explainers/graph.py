@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from cratelm.explain.explainer import Explainer, Explanations, Kept
 from cratelm.explain.explainers.table import quoted
 from cratelm.explain.reading import read_columns
+from cratelm.judges.sentences import NEVER_FIRES
 from cratelm.records.excerpts import Excerpts
 
 PLACE = -1
@@ -75,7 +76,7 @@ class PatternGraphs:
         For each unit that graph of CHAINS is chosen which predicts each excerpt best from the unit's others.
         """
         shown = _Shown(unit, tokens, activations, place)
-        parts = [shown.entries(number) for number in reversed(range(len(PATTERNS)))]
+        parts = [shown.entries(pattern_index) for pattern_index in reversed(range(len(PATTERNS)))]
         return cls.of(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -86,14 +87,14 @@ class PatternGraphs:
         expected = np.zeros(tokens.shape)
         if not len(self.key):
             return expected
-        for number in np.unique(self.pattern):
-            rows = np.flatnonzero(np.isin(unit, self.unit[self.pattern == number]))
-            fixed, whole = _fixed(PATTERNS[number], tokens[rows], place[rows])
+        for pattern_index in np.unique(self.pattern):
+            rows = np.flatnonzero(np.isin(unit, self.unit[self.pattern == pattern_index]))
+            fixed, whole = _fixed(PATTERNS[pattern_index], tokens[rows], place[rows])
             units = np.repeat(unit[rows], tokens.shape[1])
-            wanted = _key(units, np.full(len(units), number), fixed)
-            found = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
-            known = whole & (self.key[found] == wanted)
-            expected[rows] = np.where(known, self.mean[found], expected[rows].ravel()).reshape(-1, tokens.shape[1])
+            wanted = _key(units, np.full(len(units), pattern_index), fixed)
+            entry = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
+            known = whole & (self.key[entry] == wanted)
+            expected[rows] = np.where(known, self.mean[entry], expected[rows].ravel()).reshape(-1, tokens.shape[1])
         return expected
 
     def describe(self, unit: int, texts: Sequence[str], words: int = 8) -> str:
@@ -101,7 +102,7 @@ class PatternGraphs:
         mine = np.flatnonzero((self.unit == unit) & (self.mean > 0))
         rules = mine[self.pattern[mine] > 0]
         if not len(rules):
-            return "never fires on the text it was shown"
+            return NEVER_FIRES
         order = rules[np.lexsort((self.key[rules], -self.mean[rules]))]
         highest = self.mean[order[0]]
         named = ", ".join(f"{self._named(entry, texts)} {self.mean[entry] / highest:.2f}" for entry in order[:words])
@@ -130,14 +131,14 @@ class _Shown:
         self.unit = unit[self.row]
         self.highest = np.zeros(len(self.shown))
         np.maximum.at(self.highest, self.unit_row, activations.max(1))
-        self.groups = [self._grouped(number) for number in range(len(PATTERNS))]
+        self.groups = [self._grouped(pattern_index) for pattern_index in range(len(PATTERNS))]
         self.chain = self._best_chain()
         self.covered = np.zeros(len(self.value), dtype=bool)
 
-    def _grouped(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _grouped(self, pattern_index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Each position's group under a kind of pattern, its mean, and its mean in the other excerpts (NaN: none)."""
-        fixed, whole = _fixed(PATTERNS[number], self.tokens, self.place)
-        key = _key(self.unit, np.full(len(self.unit), number), fixed)
+        fixed, whole = _fixed(PATTERNS[pattern_index], self.tokens, self.place)
+        key = _key(self.unit, np.full(len(self.unit), pattern_index), fixed)
         _, group = np.unique(key, return_inverse=True)
         group = np.where(whole, group, group.max(initial=-1) + 1)  # what has no context before it, together
         _, part = np.unique(group * len(self.place) + self.row, return_inverse=True)  # the group's part in the excerpt
@@ -162,33 +163,35 @@ class _Shown:
         penalty = np.where(np.arange(len(CHAINS)) < OF_TOKENS, 1 - MUST_GAIN, 1)
         return np.argmin(penalty[:, None] * np.array(errors), axis=0)
 
-    def entries(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def entries(self, pattern_index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The entries of one kind of pattern: unit, pattern, fixed and mean of the groups that units need.
 
         Longer patterns come first: a pattern speaks for the positions that no longer one, seen in two excerpts or
         more, speaks for already.
         """
-        group, mean, others = self.groups[number]
-        fixed, _ = _fixed(PATTERNS[number], self.tokens, self.place)
-        needed = np.array([PATTERNS[number] in chain for chain in CHAINS])[self.chain][self.unit_row[self.row]]
-        changes = np.abs(mean - self._shorter(number)) >= SURVIVES * self.highest[self.unit_row[self.row]]
+        group, mean, others = self.groups[pattern_index]
+        fixed, _ = _fixed(PATTERNS[pattern_index], self.tokens, self.place)
+        needed = np.array([PATTERNS[pattern_index] in chain for chain in CHAINS])[self.chain][self.unit_row[self.row]]
+        changes = np.abs(mean - self._shorter(pattern_index)) >= SURVIVES * self.highest[self.unit_row[self.row]]
         kept = np.flatnonzero(needed & (group >= 0) & changes)
         rest = kept[~self.covered[kept]]
         count = np.bincount(group[rest], minlength=group.max(initial=-1) + 2)
         total = np.bincount(group[rest], self.value[rest], minlength=len(count))
+        # Over the positions that are left; a group of which none is left keeps the mean of all of it.
         own = np.where(count[group] > 0, total[group] / np.maximum(count[group], 1), mean)
-        if PATTERNS[number]:
+        if PATTERNS[pattern_index]:
+            # NaN: the pattern was seen in one excerpt alone, and may be chance. The plain mean covers nothing.
             self.covered[kept[~np.isnan(others[kept])]] = True
         _, first = np.unique(group[kept], return_index=True)
         first = kept[np.sort(first)]
-        return self.unit[first], np.full(len(first), number), fixed[first], own[first]
+        return self.unit[first], np.full(len(first), pattern_index), fixed[first], own[first]
 
-    def _shorter(self, number: int) -> np.ndarray:
+    def _shorter(self, pattern_index: int) -> np.ndarray:
         """What each position's unit expects there by the pattern that this one refines; inf if it refines none."""
         expected = np.full(len(self.value), np.inf)
         for index, chain in enumerate(CHAINS):
             for before, pattern in pairwise(chain[1:]):
-                if pattern == PATTERNS[number] and set(before) < set(pattern):
+                if pattern == PATTERNS[pattern_index] and set(before) < set(pattern):
                     mine = self.chain[self.unit_row[self.row]] == index
                     expected[mine] = self.groups[PATTERNS.index(before)][1][mine]
         return expected
@@ -219,11 +222,11 @@ def _key(unit: np.ndarray, pattern: np.ndarray, fixed: np.ndarray) -> np.ndarray
     return key
 
 
-def _mix(number: np.ndarray) -> np.ndarray:
-    number = number + np.uint64(0x9E3779B97F4A7C15)
-    number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return number ^ (number >> np.uint64(31))
+def _mix(bits: np.ndarray) -> np.ndarray:
+    bits = bits + np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
 
 
 class GraphExplainer(Explainer):
@@ -232,6 +235,7 @@ class GraphExplainer(Explainer):
     name = "graph"
     help = "a unit's mean activation on patterns of up to three tokens, or at places in the context"
     order = 20
+    recovers = 9
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> PatternGraphs:
         """The graphs of the units of some excerpts."""

@@ -14,14 +14,14 @@ from cratelm.errors import InputError
 from cratelm.explain.explainer import Evidence, Explainer, Explanations, Kept
 from cratelm.explain.reading import read_kept
 from cratelm.judges.ask_for_explanations import explain_units
-from cratelm.judges.sentences import SILENT, Sentences
+from cratelm.judges.sentences import NEVER_FIRES, Sentences
 from cratelm.llm.model import Failure
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.excerpts import Excerpts
 from cratelm.records.store import read_protocol, read_units
 from cratelm.seeds import derive_seed
 
-FAILED = "failed: "
+FAILURE_PREFIX = "failed: "
 """What the sentence of an explanation that could not be used begins with; the reason follows."""
 
 
@@ -32,7 +32,7 @@ def drawn_units(units: int, count: int, seed: int, layer: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Words:
+class UnreadWords:
     """What a language model says of some units, before anybody has read it."""
 
     said: dict[int, str | Failure]
@@ -45,7 +45,7 @@ class Words:
     def describe(self, unit: int, texts: Sequence[str]) -> str:
         """One unit's explanation, or why there is none."""
         said = self.said[unit]
-        return FAILED + said.reason if isinstance(said, Failure) else said
+        return FAILURE_PREFIX + said.reason if isinstance(said, Failure) else said
 
 
 class LanguageModelExplainer(Explainer):
@@ -56,26 +56,26 @@ class LanguageModelExplainer(Explainer):
     order = 60
     in_words = True
 
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> Words:
+    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> UnreadWords:
         """Raises InputError: words need a language model."""
         raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
 
-    def explain(self, evidence: Evidence) -> Words:
+    def explain(self, evidence: Evidence) -> UnreadWords:
         """Ask about units that are drawn by seed."""
         if evidence.model is None:
             raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
         drawn = drawn_units(evidence.units, evidence.llm_units, evidence.seed, evidence.layer).tolist()
         said = dict(explain_units(evidence.model, evidence.excerpts_of(drawn), drawn, evidence.texts))
-        return Words({unit: said.get(unit, SILENT) for unit in drawn})
+        return UnreadWords({unit: said.get(unit, NEVER_FIRES) for unit in drawn})
 
     def write(self, made: Explanations, path: Path) -> None:
         """A row a unit: its explanation, or why there is none."""
-        assert isinstance(made, Words)
-        said = list(made.said.values())
+        assert isinstance(made, UnreadWords)
+        answers = list(made.said.values())
         columns = {
             "unit": pa.array(made.said, pa.int32()),
-            "explanation": pa.array([None if isinstance(one, Failure) else one for one in said], pa.string()),
-            "failure": pa.array([one.reason if isinstance(one, Failure) else None for one in said], pa.string()),
+            "explanation": pa.array([None if isinstance(said, Failure) else said for said in answers], pa.string()),
+            "failure": pa.array([said.reason if isinstance(said, Failure) else None for said in answers], pa.string()),
         }
         pq.write_table(pa.table(columns), path, compression="zstd")
 
@@ -84,7 +84,7 @@ class LanguageModelExplainer(Explainer):
         assert kept.reader is not None
         table = read_kept(path)
         said = dict(zip(table["unit"].to_pylist(), table["explanation"].to_pylist(), strict=True))
-        silent = frozenset(unit for unit, sentence in said.items() if sentence == SILENT)
+        silent = frozenset(unit for unit, sentence in said.items() if sentence == NEVER_FIRES)
         known = {unit: None if unit in silent else sentence for unit, sentence in said.items()}
         half = PROTOCOLS[read_protocol(kept.records)].explained_on
         return Sentences(known, silent, read_units(kept.records, kept.layer, half)["maximum"], kept.reader)
@@ -96,7 +96,7 @@ class LanguageModelExplainer(Explainer):
 
     def sentences(self, made: Explanations, units: int, texts: Sequence[str]) -> list[str | None]:
         """None for a unit that was not asked about."""
-        assert isinstance(made, Words)
+        assert isinstance(made, UnreadWords)
         return [made.describe(unit, texts) if unit in made.said else None for unit in range(units)]
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from cratelm.explain.explainer import Explainer, Explanations, Kept
 from cratelm.explain.reading import read_columns
+from cratelm.judges.sentences import NEVER_FIRES
 from cratelm.records.excerpts import Excerpts
 
 OTHER = -1
@@ -84,6 +85,7 @@ class TokenTables:
         0 for a unit without a table, which was shown nothing because it never fired.
         """
         units = np.broadcast_to(unit[:, None], tokens.shape)
+        # A token that was not shown is expected to be like all that was: the unit's overall mean.
         known = self._look_up(units, tokens)
         other = self._look_up(unit, np.full(len(unit), OTHER))
         return np.nan_to_num(np.where(np.isnan(known), other[:, None], known), nan=0.0)
@@ -92,6 +94,7 @@ class TokenTables:
         """The entries of pairs of unit and token, NaN where there is none."""
         if not len(self.unit):
             return np.full(token.shape, np.nan)
+        # OTHER is -1: with one added, no token of one unit has the key of another's.
         width = self.vocabulary + 1
         keys, wanted = self.unit * width + self.token + 1, unit * width + token + 1
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
@@ -102,7 +105,7 @@ class TokenTables:
         mine = (self.unit == unit) & (self.mean > 0)
         tokens, means = self.token[mine & (self.token != OTHER)], self.mean[mine & (self.token != OTHER)]
         if not len(tokens):
-            return "never fires on the text it was shown"
+            return NEVER_FIRES
         strongest = np.lexsort((tokens, -means))[:words]
         named = ", ".join(f"{quoted(texts[tokens[k]])} {means[k] / means.max():.2f}" for k in strongest)
         other = float(self.mean[mine & (self.token == OTHER)].sum() / means.max())
@@ -118,6 +121,7 @@ class TableExplainer(Explainer):
     help = "a unit's mean activation on each token that it was shown"
     order = 10
     of_tokens = True
+    recovers = 4
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> TokenTables:
         """The tables of the units of some excerpts."""

@@ -7,7 +7,7 @@ from cratelm.judges import prompts
 from cratelm.protocols import SHORT
 from cratelm.score.layer_inputs import LayerInputs
 from cratelm.score.metric import Metric
-from cratelm.score.questions import SILENT, marked_tokens
+from cratelm.score.questions import MOST_SILENT, NOTE, marked_tokens
 from cratelm.score.scored import Scored
 from cratelm.score.told_apart import classified
 
@@ -19,7 +19,7 @@ def _compute(inputs: LayerInputs) -> Scored:
 def _most_asked(numbers: Iterator[int]) -> list[str]:
     """As many excerpts that fire as are silent, read with the unit's own words and with another's."""
     marked = [False] * (SHORT - 1) + [True]
-    texts = (f"words about one thing or another, {number}" for number in islice(numbers, 4 * SILENT))
+    texts = (f"words about one thing or another, {number}" for number in islice(numbers, 4 * MOST_SILENT))
     return [prompts.detection(text, [" word"] * SHORT, marked) for text in texts]
 
 
@@ -30,5 +30,6 @@ FUZZING = Metric(
     order=80,
     chance=0.5,
     roles=("explainer",),
+    note=NOTE,
     most_asked=_most_asked,
 )

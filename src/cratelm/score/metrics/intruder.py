@@ -6,7 +6,7 @@ from itertools import islice
 from cratelm.judges import prompts
 from cratelm.protocols import SHORT
 from cratelm.score.metric import Metric
-from cratelm.score.questions import OTHERS, TRIALS
+from cratelm.score.questions import NOTE, OTHERS, TRIALS
 from cratelm.score.told_apart import intruders
 
 
@@ -21,5 +21,6 @@ INTRUDER = Metric(
     order=90,
     chance=1 / (1 + OTHERS),
     roles=("explainer",),
+    note=NOTE,
     most_asked=_most_asked,
 )

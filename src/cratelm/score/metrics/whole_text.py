@@ -27,7 +27,7 @@ def _compute(inputs: LayerInputs) -> Scored:
     maximum = read_units(records, layer, inputs.protocol.explained_on)["maximum"]
     partner = Shuffled.draw(units, maximum, derive_seed(inputs.seed, "shuffle", layer)).partner
     said = inputs.explanations[OPENAI]
-    own, control = (_expected(said, of, len(counts)) for of in (units, partner[units]))
+    own, control = (_expected(said, explained, len(counts)) for explained in (units, partner[units]))
     # A table may differ on tokens that the score half does not hold, and still expect one thing everywhere in it.
     seen = own[:, counts > 0]
     dead, constant = statistics["firing_rate"][units] == 0, seen.min(1) == seen.max(1)
@@ -43,7 +43,7 @@ def correlations(means: np.ndarray, variance: np.ndarray, expected: np.ndarray, 
     """
     count = counts.sum()
     # About their means: the table's float32 says nothing of a variance that is small beside the square of its mean.
-    x, y = (of - (of @ counts / count)[:, None] for of in (means.astype(np.float64), expected))
+    x, y = (values - (values @ counts / count)[:, None] for values in (means.astype(np.float64), expected))
     sums = [np.full(len(x), count), 0 * variance, y @ counts, variance * count, y**2 @ counts, (x * y) @ counts]
     return np.where(np.isfinite(variance), correlation(np.stack(sums, axis=-1)), np.nan)
 
@@ -58,6 +58,7 @@ WHOLE_TEXT = Metric(
     name="whole-text",
     help="random-only over all tokens of the score half, of the units that have a token table",
     compute=_compute,
+    beside="random-only",
     order=35,
     roles=("explainer", "ceiling"),
     of_tokens=True,
