@@ -1,7 +1,6 @@
 """What may go wrong round a training: kills at any moment of a save, a full disk, foreign and hostile files."""
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ from cratelm.stages import IDENTITY
 from cratelm.training.checkpoints import COMMIT, commit, name_of_run, newest_committed
 from cratelm.training.train import train
 from tests import dying
+from tests.forking import forking
 from tests.shared import Shared
 from tests.training.training_runs import CONFIG
 
@@ -34,22 +34,14 @@ def whole(tokens: Artifact, shared: Shared, quiet) -> Artifact:
     return open_artifact(folder / "model", "model")
 
 
-@pytest.fixture(scope="module")
-def ready() -> multiprocessing.context.BaseContext:
-    """Processes that have imported everything already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.dying"])
-    return context
-
-
 @pytest.mark.processes
 @pytest.mark.parametrize("file", [*FILES, f"{COMMIT}.new", COMMIT])
 def test_a_run_killed_while_it_writes_a_checkpoints_file_ends_with_the_same_bytes(
-    file, ready, whole, tokens, tmp_path, quiet
+    file, whole, tokens, tmp_path, quiet
 ) -> None:
     out = tmp_path / "model"
     where = f"checkpoints/checkpoint-20/{file}"
-    process = ready.Process(target=dying.train_and_die, args=(tokens.path, out, where, file != COMMIT))
+    process = forking().Process(target=dying.train_and_die, args=(tokens.path, out, where, file != COMMIT))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
