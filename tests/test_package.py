@@ -41,7 +41,7 @@ def test_no_optional_package_is_imported_before_it_is_asked_for() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_unit_is_shown_without_pytorch() -> None:
-    ours = "cratelm.commands.show, cratelm.report.unit_facts, cratelm.report.unit_terminal"
+def test_a_unit_is_shown_and_settings_are_known_without_pytorch() -> None:
+    ours = "cratelm.commands.show, cratelm.report.unit_facts, cratelm.report.unit_terminal, cratelm.presets"
     code = f"import sys, {ours}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,13 +5,13 @@ import copy
 import pytest
 import torch
 
+from cratelm.families import MODELS
 from cratelm.models import CrateForCausalLM, CrateVariantForCausalLM
 from cratelm.models.build import build_config, build_model
 from cratelm.models.decoder import DecoderForCausalLM
-from cratelm.models.families import MODELS
 from cratelm.models.load import load_causal_lm
 from cratelm.models.save import save_model
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 from cratelm.units.signs import known_sign
 from cratelm.units.sites import at_sites, find_sites
 from tests.formulas import variant_logits

@@ -15,9 +15,9 @@ from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import RunError
 from cratelm.models.build import build_model
 from cratelm.models.load import load_model
-from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
+from cratelm.shapes import ShapeConfig
 from cratelm.training.checkpoints import COMMIT, commit, newest_committed
 from cratelm.training.config import TrainConfig
 from cratelm.training.heldout_loss import document_losses

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cratelm.artifacts import open_artifact
-from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
+from cratelm.shapes import ShapeConfig
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 

@@ -15,10 +15,10 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from cratelm.errors import InputError
-from cratelm.models.families import FAMILIES
+from cratelm.families import FAMILIES
 
 DEFAULT_SITES = {"gpt2": "transformer.h.*.mlp.act"} | {family.model_type: family.sites for family in FAMILIES}
-"""By model type: those of models that are trained elsewhere, and ours (models/families.py)."""
+"""By model type: those of models that are trained elsewhere, and ours (families.py)."""
 
 LATENTS = "*.sae.latents"
 """Where sparse autoencoders are attached: their latents (sae/attach.py)."""
