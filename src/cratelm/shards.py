@@ -103,11 +103,11 @@ def _executor(step: _Shard, shards: int, engine: EngineConfig, log: Path):
         from datatrove.executor.ray import RayPipelineExecutor
 
         return RayPipelineExecutor(**common)
-    import multiprocess
     from datatrove.executor.local import LocalPipelineExecutor
+    from multiprocess.context import ForkServerContext
 
     # Imports take a worker seconds: workers are forked from a process that has imported what the first work needs.
-    multiprocess.set_forkserver_preload([type(step.work).__module__])
+    ForkServerContext().set_forkserver_preload([type(step.work).__module__])
     return LocalPipelineExecutor(**common)
 
 
