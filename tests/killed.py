@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cratelm import cli
 from cratelm.artifacts import open_artifact
 from cratelm.export.config import ExportConfig
 from cratelm.export.export import export
@@ -74,6 +75,12 @@ def measured(study: Path, name: str) -> Measured:
 def tokens(study: Path):
     """The study's text."""
     return open_artifact(study / "tokens", "tokens")
+
+
+def command(arguments: list[str]) -> None:
+    """A command of `cratelm`, in one session with the workers that it starts."""
+    os.setsid()
+    cli.run(arguments)
 
 
 def run(make: Callable, out: Path, given: Any, writes: int) -> None:
