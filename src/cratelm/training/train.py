@@ -15,7 +15,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from cratelm.artifacts import MANIFEST, Artifact, Stage, open_artifact, run_stage, write_json
-from cratelm.corpus.tokenizer import END_OF_TEXT, count_ids, end_of_text_id
+from cratelm.corpus.tokenizer import count_ids, end_of_text_id
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.models.build import build_model
 from cratelm.models.decoder import DecoderForCausalLM
@@ -113,8 +113,9 @@ def _save(
     # after an end-of-text token.
     plain = Tokenizer.from_str(tokenizer.to_str())
     plain.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1")
+    end = plain.id_to_token(end_of_text_id(plain))
     PreTrainedTokenizerFast(
-        tokenizer_object=plain, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, model_max_length=config.shape.context
+        tokenizer_object=plain, bos_token=end, eos_token=end, model_max_length=config.shape.context
     ).save_pretrained(folder)
 
 
