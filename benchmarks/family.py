@@ -17,7 +17,7 @@ import torch._dynamo
 
 from cratelm.models.build import build_model
 from cratelm.models.flops import forward_flops, meta_model
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 
 NAMES = [
     "crate-1step",

@@ -35,7 +35,6 @@ from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.contexts import context_tokens
 from cratelm.corpus.tokens import tokenize
 from cratelm.models.build import build_model
-from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
 from cratelm.records.assemble import Assembler
 from cratelm.records.choose_excerpts import Planner
@@ -45,6 +44,7 @@ from cratelm.records.pass1_statistics import FirstPass
 from cratelm.records.pass2_excerpts import SecondPass
 from cratelm.records.recording import Recording
 from cratelm.records.tiling import Shard
+from cratelm.shapes import ShapeConfig
 from cratelm.units.sites import at_sites
 
 SHAPES = {

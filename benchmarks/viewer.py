@@ -33,7 +33,6 @@ from cratelm.corpus.tokenizer import train_bpe
 from cratelm.corpus.tokens import tokenize
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import EXPLANATIONS, explain
-from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import RECORDS, record
@@ -42,6 +41,7 @@ from cratelm.report.report import REPORT
 from cratelm.score.config import ScoreConfig
 from cratelm.score.score import SCORES, score
 from cratelm.score.scored import STATUS
+from cratelm.shapes import ShapeConfig
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 from cratelm.viewer.api import Viewer

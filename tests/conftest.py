@@ -23,12 +23,12 @@ from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.documents import distinct_documents
 from cratelm.corpus.sources import every_text, open_source
 from cratelm.corpus.tokens import tokenize
-from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
 from cratelm.report.config import ReportConfig
 from cratelm.score.config import ScoreConfig
+from cratelm.shapes import ShapeConfig
 from cratelm.study import run_study
 from cratelm.training.config import TrainingConfig
 from tests import language_models

@@ -1,6 +1,5 @@
 """Stages that are killed while they write, in a process of their own, again and again until one run is whole."""
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cratelm import cli
 from cratelm.artifacts import open_artifact
 from cratelm.export.config import ExportConfig
 from cratelm.export.export import export
@@ -23,6 +23,7 @@ from cratelm.reproduce import matrix
 from cratelm.reproduce.matrix import Cell
 from cratelm.reproduce.run import reproduce
 from cratelm.sae.train import train_saes
+from tests.forking import forking
 from tests.sae_models import CONFIG
 
 
@@ -76,6 +77,12 @@ def tokens(study: Path):
     return open_artifact(study / "tokens", "tokens")
 
 
+def command(arguments: list[str]) -> None:
+    """A command of `cratelm`, in one session with the workers that it starts."""
+    os.setsid()
+    cli.run(arguments)
+
+
 def run(make: Callable, out: Path, given: Any, writes: int) -> None:
     """Make a folder, and be killed at the write of that number."""
     left = writes
@@ -94,10 +101,8 @@ def run(make: Callable, out: Path, given: Any, writes: int) -> None:
 
 def make_with_kills(make: Callable, out: Path, given: Any, writes: int, more: int) -> int:
     """Kill a run after `writes` writes, the next after `more` times as many, until one ends; gives how often."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.killed"])
     for kills in range(100):
-        process = context.Process(target=run, args=(make, out, given, writes))
+        process = forking().Process(target=run, args=(make, out, given, writes))
         process.start()
         process.join()
         if process.exitcode != -signal.SIGKILL:

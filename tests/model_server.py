@@ -1,25 +1,40 @@
-"""A small OpenAI-compatible server round a transformers model, in a process of its own: -m tests.model_server DIR
+"""A small OpenAI-compatible server round a transformers model, for a process of its own.
 
 It stands in for vLLM or llama.cpp, which no package index here has as a wheel: real sockets, a real process, a real
-forward of each prompt, none of our batching or kept prefixes. It prints its port.
+forward of each prompt, none of our batching or kept prefixes.
 """
 
 import json
-import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-TOKENIZER: Any = AutoTokenizer.from_pretrained(sys.argv[1])
-MODEL: Any = AutoModelForCausalLM.from_pretrained(sys.argv[1]).eval()
+
+class ModelServer(ThreadingHTTPServer):
+    """Serves the model of a folder on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self.model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+def serve(folder: Path, port: Connection) -> None:
+    """Serve, and tell the port, until the process ends."""
+    server = ModelServer(folder)
+    port.send(server.server_port)
+    server.serve_forever()
 
 
 class Handler(BaseHTTPRequestHandler):
     """Models and completions; no chat."""
 
     protocol_version = "HTTP/1.1"
+    server: ModelServer
 
     def log_message(self, *arguments) -> None:
         """Say nothing."""
@@ -32,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/completions":
             self.send(404, {"error": "no such path"})
         else:
-            self.send(200, {"choices": [complete(body)]})
+            self.send(200, {"choices": [complete(self.server, body)]})
 
     def send(self, status: int, body: Any) -> None:
         data = json.dumps(body).encode()
@@ -42,28 +57,21 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def complete(body: dict[str, Any]) -> dict[str, Any]:
+def complete(server: ModelServer, body: dict[str, Any]) -> dict[str, Any]:
     """One choice, with the log-probabilities of every token where they are asked for."""
-    encoded = TOKENIZER(body["prompt"], return_offsets_mapping=True)
+    encoded = server.tokenizer(body["prompt"], return_offsets_mapping=True)
     ids, offsets = torch.tensor([encoded["input_ids"]]), encoded["offset_mapping"]
     with torch.inference_mode():
         if not body.get("logprobs"):
-            said = MODEL.generate(ids, max_new_tokens=body["max_tokens"], do_sample=False)
-            return {"text": TOKENIZER.decode(said[0, ids.shape[1] :]).partition(body["stop"][0])[0]}
-        logs = MODEL(ids).logits[0].log_softmax(-1)
+            said = server.model.generate(ids, max_new_tokens=body["max_tokens"], do_sample=False)
+            return {"text": server.tokenizer.decode(said[0, ids.shape[1] :]).partition(body["stop"][0])[0]}
+        logs = server.model(ids).logits[0].log_softmax(-1)
     if not body.get("echo"):
-        return {"text": "", "logprobs": {"text_offset": [len(body["prompt"])], "top_logprobs": [top(logs[-1])]}}
-    tops = [None, *(top(row) for row in logs[:-1])]
+        return {"text": "", "logprobs": {"text_offset": [len(body["prompt"])], "top_logprobs": [top(server, logs[-1])]}}
+    tops = [None, *(top(server, row) for row in logs[:-1])]
     return {"text": "", "logprobs": {"text_offset": [begin for begin, _ in offsets], "top_logprobs": tops}}
 
 
-def top(row: torch.Tensor) -> dict[str, float]:
+def top(server: ModelServer, row: torch.Tensor) -> dict[str, float]:
     """All tokens: a real server sends the likeliest 15, among which a random model names no digit."""
-    return {TOKENIZER.decode(number): float(value) for number, value in enumerate(row)}
-
-
-if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    sys.stdout.write(f"{server.server_port}\n")
-    sys.stdout.flush()
-    server.serve_forever()
+    return {server.tokenizer.decode(number): float(value) for number, value in enumerate(row)}

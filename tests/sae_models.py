@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from cratelm.artifacts import Artifact, open_artifact
-from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.train import train_saes
+from cratelm.shapes import ShapeConfig
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 from tests.shared import Shared

@@ -48,8 +48,8 @@ COMMANDS = {
     "tokenize": ["tokenize", "corpus.txt", "--out", "made", "--tokenizer", "bpe:300"],
     "study": ["study", "--preset", "smoke", "--corpus", "corpus.txt", "--out", "study"],
 }
-HEAVY = ["score", "analyze", "record", "train", "sae", "view", "validate"]
-LIGHT = [name for name in COMMANDS if name not in HEAVY]
+HEAVY = ["score", "analyze", "record", "train", "sae", "validate"]
+LIGHT = [name for name in COMMANDS if name not in ("view", *HEAVY)]
 
 
 def asked(arguments: list[str]) -> tuple[int, str, str]:
@@ -128,7 +128,7 @@ def test_a_damaged_folder_is_refused_in_one_line_and_no_file_is_lost(original, c
     require_nothing_lost(original, command, damage, random.Random(seed))
 
 
-@pytest.mark.parametrize("command", HEAVY)
+@pytest.mark.parametrize("command", [pytest.param("view", marks=pytest.mark.slow), *HEAVY])
 @settings(max_examples=max(2, EXAMPLES // 8))
 @given(st.sampled_from(DAMAGE), st.integers(0, 2**32))
 def test_what_takes_longer_refuses_a_damaged_folder_in_one_line_too(original, command, damage, seed) -> None:

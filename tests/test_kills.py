@@ -1,6 +1,5 @@
 """A stage that is killed at any of its writes goes on, and ends with the bytes of one that was not."""
 
-import multiprocessing
 import signal
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from cratelm.corpus.tokenizer import make_tokenizer
 from cratelm.corpus.tokens import tokenize
 from cratelm.explain.explain import explain
 from tests import dying, killed
+from tests.forking import forking
 from tests.rule_judge import NAMED, ByRule
 
 
@@ -31,9 +31,7 @@ def test_a_stage_that_is_killed_again_and_again_ends_with_the_same_bytes(make, w
 def test_explanations_killed_with_half_of_a_file_written_end_with_the_same_bytes(file, study, tmp_path, quiet) -> None:
     records = open_artifact(study / "records" / "crate", "records")
     whole = explain(dying.EXPLAIN, records, tmp_path / "whole", quiet, NAMED, ByRule())
-    process = multiprocessing.get_context("spawn").Process(
-        target=dying.explain_and_die, args=(records.path, tmp_path / "killed", file, True)
-    )
+    process = forking().Process(target=dying.explain_and_die, args=(records.path, tmp_path / "killed", file, True))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL

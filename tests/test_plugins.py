@@ -72,33 +72,44 @@ def install(folder: Path, entry_points: str) -> None:
     subprocess.run([*pip, "--target", str(folder / "site"), str(wheel)], check=True)
 
 
-def cratelm(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+SAID = """
+import contextlib, io, json, sys
+from cratelm.cli import run
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        status = run(arguments)
+    print(json.dumps([status, said.getvalue()]))
+"""
+
+
+def cratelm(folder: Path, *commands: list[str]) -> tuple[list[tuple[int, str]], str]:
+    """Run commands in a process that finds the package: their statuses with what they print, and the errors."""
     path = os.pathsep.join([str(folder / "site"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-c", "from cratelm.cli import main; main()", *arguments]
-    return subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    python = [sys.executable, "-c", SAID, json.dumps(commands)]
+    done = subprocess.run(python, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()], done.stderr
 
 
 @pytest.mark.processes
 def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(study: Path, tmp_path: Path) -> None:
     install(tmp_path, "[cratelm.metrics]\nheight = toy:HEIGHT\n[cratelm.explainers]\nhalved = toy:HALVED\n")
-    records, explanations, scores = study / "records" / "crate", tmp_path / "explanations", tmp_path / "scores"
-    by = "table,halved-table"
-    said = cratelm(tmp_path, "explain", str(records), "--explainer", by, "--out", str(explanations))
-    assert said.returncode == 0, said.stderr
+    records, explanations, scores = (str(study / "records" / "crate"), str(tmp_path / "said"), str(tmp_path / "scores"))
+    explain = ["explain", records, "--explainer", "table,halved-table", "--out", explanations]
     asked = ["--metric", "random-only,height", "--replicates", "100", "--json"]
-    told = cratelm(tmp_path, "score", str(records), "--explanations", str(explanations), "--out", str(scores), *asked)
-    assert told.returncode == 0, told.stderr
-    means = {(row["explainer"], row["metric"], str(row["layer"])): row["score"] for row in json.loads(told.stdout)}
+    score = ["score", records, "--explanations", explanations, "--out", scores, *asked]
+    done, error = cratelm(tmp_path, explain, score, ["score", "--help"])
+    assert [status for status, _ in done] == [0, 0, 0], error
+    told, helped = done[1][1], done[2][1]
+    means = {(row["explainer"], row["metric"], str(row["layer"])): row["score"] for row in json.loads(told)}
     assert {explainer for explainer, *_ in means} == {"table", "halved-table"}
     assert means["table", "height", "all"]["mean"] == pytest.approx(2 * means["halved-table", "height", "all"]["mean"])
     assert means["table", "height", "all"]["low"] is None
-    rows = pq.read_table(scores / "units-0.parquet").to_pylist()
+    rows = pq.read_table(tmp_path / "scores" / "units-0.parquet").to_pylist()
     found = {(row["explainer"], row["metric"], row["unit"]): row["score"] for row in rows}
     for unit in range(8):
         assert found["halved-table", "random-only", unit] == pytest.approx(found["table", "random-only", unit])
         assert found["halved-table", "height", unit] == pytest.approx(found["table", "height", unit] / 2)
     assert any(score > 0 for (_, metric, _), score in found.items() if metric == "height")
-    helped = cratelm(tmp_path, "score", "--help").stdout
     assert "height: the mean expected activation." in " ".join(helped.replace("│", " ").split())
 
 
@@ -113,18 +124,20 @@ def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(stud
 )
 def test_a_package_that_offers_what_is_none_is_named_in_one_line(study: Path, tmp_path: Path, named, wrong) -> None:
     install(tmp_path, f"[cratelm.metrics]\n{named}\n")
-    done = cratelm(tmp_path, "score", str(study), "--explanations", str(study), "--out", str(tmp_path / "out"))
-    assert done.returncode == 2
-    assert wrong in done.stderr
-    assert "Traceback" not in done.stderr
+    given = ["score", str(study), "--explanations", str(study), "--out", str(tmp_path / "out")]
+    done, error = cratelm(tmp_path, given)
+    assert [status for status, _ in done] == [2]
+    assert wrong in error
+    assert "Traceback" not in error
 
 
+@pytest.mark.processes
 def test_a_metric_that_claims_intervals_and_has_none_is_refused(study: Path, tmp_path: Path) -> None:
     install(tmp_path, "[cratelm.metrics]\nproud = toy:PROUD\n")
     given = [str(study / "records" / "crate"), "--explanations", str(study / "explanations" / "crate")]
-    done = cratelm(tmp_path, "score", *given, "--metric", "proud", "--out", str(tmp_path / "out"))
-    assert done.returncode == 2
-    assert "the metric proud is registered with intervals, but gives no sums over excerpts." in done.stderr
+    done, error = cratelm(tmp_path, ["score", *given, "--metric", "proud", "--out", str(tmp_path / "out")])
+    assert [status for status, _ in done] == [2]
+    assert "the metric proud is registered with intervals, but gives no sums over excerpts." in error
 
 
 def test_a_name_that_is_reserved_is_refused(tmp_path: Path, monkeypatch) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from cratelm.cli import run
 from cratelm.errors import InputError
-from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import StudyConfig
 from cratelm.ranges import Configuration, field_hints
+from cratelm.shapes import ShapeConfig
 from cratelm.training.config import TrainingConfig
 from tests.options import numeric_options, plain, typed_options
 

@@ -21,6 +21,7 @@ from cratelm.errors import InputError, RunError
 from cratelm.shards import EngineConfig, run_shards
 from tests.conftest import sentences
 from tests.corpus.test_readers import write
+from tests.noted import Noted
 
 
 def end_of_text(tokens: Artifact) -> int:
@@ -70,20 +71,6 @@ def test_a_shard_whose_worker_died_is_made_again_and_the_others_are_not(tmp_path
         again = tokenize(config, tmp_path / "a", quiet)
     assert made == [3, 4]
     assert outputs(again) == outputs(whole)
-
-
-@dataclasses.dataclass(frozen=True)
-class Noted:
-    """Notes the shards that it was called with, and dies at one of them."""
-
-    folder: Path
-    dies_at: int | None = None
-
-    def __call__(self, number: int) -> None:
-        if number == self.dies_at:
-            raise KeyboardInterrupt
-        with (self.folder / str(number)).open("x"):  # which refuses to be called twice
-            pass
 
 
 @pytest.mark.processes

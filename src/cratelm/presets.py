@@ -12,7 +12,6 @@ from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.registry import COMPARED, explainers_named
 from cratelm.llm.config import JudgeConfig
-from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.protocols import STRICT
 from cratelm.ranges import Configuration, Seed
 from cratelm.records.config import RecordConfig
@@ -20,6 +19,7 @@ from cratelm.report.config import ReportConfig
 from cratelm.sae.config import SaeConfig, StudySaeConfig
 from cratelm.score.config import ScoreConfig
 from cratelm.score.registry import DEFAULT_METRICS, HEADLINE_METRICS, metrics_named
+from cratelm.shapes import ShapeConfig, require_model
 from cratelm.training.config import TrainConfig, TrainingConfig
 
 

@@ -104,7 +104,10 @@ def _executor(step: _Shard, shards: int, engine: EngineConfig, log: Path):
 
         return RayPipelineExecutor(**common)
     from datatrove.executor.local import LocalPipelineExecutor
+    from multiprocess.context import ForkServerContext
 
+    # Imports take a worker seconds: workers are forked from a process that has imported what the first work needs.
+    ForkServerContext().set_forkserver_preload([type(step.work).__module__])
     return LocalPipelineExecutor(**common)
 
 

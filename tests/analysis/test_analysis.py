@@ -22,7 +22,7 @@ from cratelm.analysis.sparsity import coherence, hoyer, largest_eigenvalue, lass
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
 from cratelm.models.build import build_model
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 from tests.formulas import attend, linear, norm, sparse_code
 
 SHAPE = ShapeConfig(layers=2, width=16, heads=2, context=24)

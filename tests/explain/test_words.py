@@ -1,6 +1,7 @@
 """Explanations in words: explained, read, scored, planned, resumed, with judges by rule."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import pearsonr
 
-from cratelm.artifacts import Artifact, open_artifact
+from cratelm.artifacts import Artifact, claim_study, open_artifact
 from cratelm.cli import run
 from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
@@ -212,11 +213,14 @@ def test_words_without_anybody_to_say_or_to_read_them_are_refused(study, tmp_pat
 
 
 def test_a_study_with_a_judge_reports_it_beside_its_controls_and_goes_on_without_asking(
-    small_study, tmp_path, quiet
+    study, small_study, tmp_path, quiet
 ) -> None:
     settings = {"explain": ExplainConfig(llm_units=UNITS), "judge": NAMED}
     scoring = ScoreConfig(replicates=100, puzzles=str(puzzles(tmp_path)))
     config, model = replace(small_study, **settings, score=scoring), ByRule(broken="awful")
+    for made in ("tokens", "models", "records"):  # which do not depend on what is explained and scored
+        shutil.copytree(study / made, tmp_path / "study" / made)
+    claim_study(tmp_path / "study", config)
     artifact = run_study(config, tmp_path / "study", quiet, model)
     table = json.loads((artifact.path / "table.json").read_text())
     found = [(row["model"], row["metric"], row["layer"]) for row in table["judged"]]

@@ -2,12 +2,14 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
+from multiprocessing import Pipe
 from pathlib import Path
 
+import gguf
 import httpx
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from cratelm.judges.simulators import Question, simulate
 from cratelm.llm.local import LocalModel
 from cratelm.llm.server import Server
 from tests import language_models
+from tests.forking import forking
+from tests.model_server import serve
 
 
 @pytest.fixture
@@ -26,13 +30,13 @@ def served(tmp_path: Path):
     """A process that serves a random GPT-2 by OpenAI's protocol, and the model's folder."""
     language_models.random_gpt2(n_positions=1536).save_pretrained(tmp_path / "judge")
     language_models.bytes_tokenizer().save_pretrained(tmp_path / "judge")
-    command = [sys.executable, "-m", "tests.model_server", str(tmp_path / "judge")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    port = int(process.stdout.readline())
-    yield f"http://127.0.0.1:{port}/v1", tmp_path / "judge", process
+    ours, theirs = Pipe(duplex=False)
+    process = forking().Process(target=serve, args=(tmp_path / "judge", theirs))
+    process.start()
+    theirs.close()
+    yield f"http://127.0.0.1:{ours.recv()}/v1", tmp_path / "judge", process
     process.kill()
-    process.wait()
+    process.join()
 
 
 @pytest.mark.processes
@@ -53,7 +57,7 @@ def test_a_server_process_that_dies_between_requests_is_named(served, monkeypatc
     url, _, process = served
     judge = Server(url, timeout=5, attempts=2)
     process.kill()
-    process.wait()
+    process.join()
     began = time.monotonic()
     with pytest.raises(Exception, match="did not answer in 2 attempts"):
         list(judge.texts(["a"], 2))
@@ -72,7 +76,15 @@ def short_puzzles(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(gemma: Path) -> LocalModel:
+def read_once() -> Iterator[None]:
+    """transformers reads the 262,144 tokens of the file's header three times to load a model, 15 seconds each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gguf.GGUFReader", cache(gguf.GGUFReader))
+        yield
+
+
+@pytest.fixture(scope="module")
+def loaded(gemma: Path, read_once: None) -> LocalModel:
     """The language model, loaded once: that takes most of the time that its tests take."""
     return LocalModel(gemma)
 

@@ -1,6 +1,6 @@
-"""One of two gloo processes: loads a model sharded by its FSDP plan, takes a step, and compares with one process.
+"""One of two gloo processes: loads models sharded by their FSDP plans, takes a step of each, compares with one process.
 
-Run by test_distributed.py: torchrun --nproc-per-node 2 fsdp_worker.py FOLDER
+Run by test_distributed.py: torchrun --nproc-per-node 2 fsdp_worker.py FOLDER...
 """
 
 import sys
@@ -25,9 +25,8 @@ def step(model: torch.nn.Module, ids: torch.Tensor) -> float:
     return loss.item()
 
 
-def main(folder: str) -> None:
-    dist.init_process_group("gloo")
-    rank = dist.get_rank()
+def compare(folder: str, rank: int) -> None:
+    """The step of a model on both processes and on this one."""
     whole = AutoModelForCausalLM.from_pretrained(folder)
     sharded = AutoModelForCausalLM.from_pretrained(folder, distributed_config=DistributedConfig(fsdp_size=2))
     assert sum(isinstance(module, FSDPModule) for module in sharded.modules()) >= 4  # root, embedding, two layers
@@ -42,8 +41,10 @@ def main(folder: str) -> None:
         torch.testing.assert_close(
             one.full_tensor(), other.data, atol=1e-5, rtol=1e-4, msg=lambda m, name=name: name + m
         )
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    dist.init_process_group("gloo")
+    for folder in sys.argv[1:]:
+        compare(folder, dist.get_rank())
+    dist.destroy_process_group()

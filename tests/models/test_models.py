@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM
 
 from cratelm.models import BaselineConfig, BaselineForCausalLM, CrateConfig, CrateForCausalLM
 from cratelm.models.build import build_model
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 
 SMALL = {"vocab_size": 97, "hidden_size": 24, "num_attention_heads": 3, "max_position_embeddings": 20}
 # Paper, model configurations; without positions: get_num_params of nanoGPT. Vocabulary padded to 50,304.

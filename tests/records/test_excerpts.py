@@ -10,13 +10,13 @@ from scipy import stats
 from cratelm.corpus.tokens import Side
 from cratelm.errors import InputError
 from cratelm.models.build import build_model
-from cratelm.models.shapes import ShapeConfig
 from cratelm.records.choose_excerpts import first_of_each_passage
 from cratelm.records.hash_sampling import draw_pool, draw_random, priorities
 from cratelm.records.moments import Moments
 from cratelm.records.reservoir import LowestPriorities
 from cratelm.records.tiling import cut_batches, cut_half, cut_shards
 from cratelm.records.top import TopExcerpts
+from cratelm.shapes import ShapeConfig
 from cratelm.units.sites import at_sites, find_sites
 
 

@@ -26,7 +26,9 @@ from cratelm.records.record import record
 from cratelm.records.store import read_excerpts, read_units
 from cratelm.shards import EngineConfig
 from cratelm.units.sites import at_sites
+from tests import killed
 from tests.conftest import sentences
+from tests.forking import forking
 from tests.shared import Shared
 
 CONFIG = RecordConfig(top=6, random=6, short_random=6, pool=40, histogram=8, table_units=8, batch=640, shard=2500)
@@ -83,8 +85,8 @@ def test_a_gelu_is_split_into_positive_and_negative_units(recorded, gpt2, tokens
 
 @pytest.mark.processes
 def test_two_workers_give_the_same_bytes(recorded, gpt2, tokens, tmp_path, quiet) -> None:
-    command = [sys.executable, "-c", COMMAND, "record", str(gpt2), "--text", str(tokens.path), *OPTIONS]
-    subprocess.run([*command, "--workers", "2", "--out", str(tmp_path / "two")], check=True, capture_output=True)
+    command = ["record", str(gpt2), "--text", str(tokens.path), *OPTIONS]
+    assert run([*command, "--workers", "2", "--out", str(tmp_path / "two")]) == 0
     assert outputs(tmp_path / "two") == outputs(recorded)
 
 
@@ -103,16 +105,16 @@ def test_two_ranks_of_torchrun_give_the_same_bytes(recorded, gpt2, tokens, tmp_p
 @pytest.mark.parametrize(("reached", "workers"), [("first-00001", "1"), ("second-00000", "2")])
 def test_a_killed_recording_goes_on_to_the_same_bytes(recorded, gpt2, tokens, tmp_path, quiet, reached, workers):
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", COMMAND, "record", str(gpt2), "--text", str(tokens.path), *OPTIONS]
-    process = subprocess.Popen(
-        [*command, "--workers", workers, "--out", str(out)], stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    command = ["record", str(gpt2), "--text", str(tokens.path), *OPTIONS, "--workers", workers, "--out", str(out)]
+    process = forking().Process(target=killed.command, args=(command,))
+    process.start()
     file = tmp_path / "killed.partial" / "shards" / reached
     deadline = time.monotonic() + 120
     while not file.is_file() and time.monotonic() < deadline:
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not out.exists()
     assert outputs(record(CONFIG, ForeignModel(gpt2, {}), tokens, out, quiet)) == outputs(recorded)
     with suppress(ProcessLookupError):  # what workers it left

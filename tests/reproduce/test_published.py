@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cratelm.models.build import build_model
-from cratelm.models.shapes import ShapeConfig
 from cratelm.reproduce.published import SIZES, as_printed, published, published_layers, with_every_layer
+from cratelm.shapes import ShapeConfig
 
 MODELS = ("crate", "gpt2")
 

@@ -25,7 +25,7 @@ from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.models.build import build_model
 from cratelm.models.save import save_model
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 from cratelm.training.config import TrainConfig
 from cratelm.training.evaluate_texts import evaluate_texts, open_language_model
 from cratelm.training.heldout_loss import document_losses

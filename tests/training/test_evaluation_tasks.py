@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -28,9 +30,18 @@ metric_list:
 """
 
 
+@pytest.fixture(scope="module")
+def listed_once() -> Iterator[None]:
+    """The harness reads 14,000 files of tasks to list them."""
+    tasks = pytest.importorskip("lm_eval.tasks", reason="the extra [eval] is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "TaskManager", cache(tasks.TaskManager))
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("listed_once")
 def test_a_local_task_of_the_harness_agrees_with_our_last_words(folder, tmp_path, capsys, monkeypatch) -> None:
-    pytest.importorskip("lm_eval", reason="the extra [eval] is not installed")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     successor_gpt2({"b": " ", " ": "c", "c": "d"}).save_pretrained(folder)
     passages = [text for text in PASSAGES if text.count(" ") == 1]
@@ -49,11 +60,11 @@ def test_a_local_task_of_the_harness_agrees_with_our_last_words(folder, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("listed_once")
 @pytest.mark.parametrize(
     ("task", "message"), [("littel_lambada", "no task littel_lambada"), ("lambada_openai", "HF_HUB_OFFLINE=0")]
 )
 def test_a_task_that_cannot_be_had_is_named(task, message, folder, tmp_path, capsys, monkeypatch) -> None:
-    pytest.importorskip("lm_eval", reason="the extra [eval] is not installed")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     assert run(["eval", str(folder), "--tasks", task]) == 2
     captured = capsys.readouterr()

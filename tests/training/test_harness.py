@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
 from cratelm.models.build import build_model
 from cratelm.models.save import save_model
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 
 lm_eval = pytest.importorskip("lm_eval", reason="the extra [eval] is not installed")
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,26 +10,58 @@ import numpy as np
 import pytest
 import torch
 
-from cratelm.artifacts import Artifact
+from cratelm.artifacts import Artifact, open_artifact
 from cratelm.corpus.token_text import byte_lengths
 from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import RunError
 from cratelm.models.build import build_model
 from cratelm.models.load import load_model
-from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
+from cratelm.shapes import ShapeConfig
 from cratelm.training.checkpoints import COMMIT, commit, newest_committed
 from cratelm.training.config import TrainConfig
 from cratelm.training.heldout_loss import document_losses
 from cratelm.training.train import train
+from tests.shared import Shared
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(small_study: StudyConfig) -> TrainConfig:
     training = replace(small_study.training, tokens=40 * 4 * 64, evaluations=4)
     return TrainConfig(model="crate", shape=replace(small_study.shape, context=64), training=training)
+
+
+@pytest.fixture(scope="module")
+def whole(config: TrainConfig, tokens: Artifact, shared: Shared, quiet: Progress) -> Artifact:
+    """The training that nothing happened to."""
+    folder = shared.folder("whole-run", lambda out: train(config, tokens, out / "model", quiet))
+    return open_artifact(folder / "model", "model")
+
+
+class Stop(Exception):
+    """Stands for the end of the process, where a real kill could not be timed."""
+
+
+@pytest.fixture(scope="module")
+def stopped(config: TrainConfig, tokens: Artifact, shared: Shared, quiet: Progress) -> Path:
+    """The folder of a training `a` that ended at its third validation."""
+
+    def make(out: Path) -> None:
+        validated = []
+
+        def stop_at_the_third(*arguments):
+            validated.append(1)
+            if len(validated) == 3:
+                raise Stop
+            return document_losses(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
+            patch.setattr("cratelm.training.heldout_loss.document_losses", stop_at_the_third)
+            train(config, tokens, out / "a", quiet)
+
+    return shared.folder("stopped-run", make)
 
 
 def outputs(model: Artifact) -> dict[str, dict]:
@@ -55,8 +88,8 @@ def test_held_out_loss_equals_a_loop_over_single_tokens(tokens: Artifact) -> Non
     assert found.bits_per_byte == pytest.approx(found.nats.sum() / math.log(2) / found.bytes.sum())
 
 
-def test_training_lowers_the_loss_and_is_the_same_twice(config, tokens, tmp_path, quiet) -> None:
-    first, second = (train(config, tokens, tmp_path / name, quiet) for name in ("a", "b"))
+def test_training_lowers_the_loss_and_is_the_same_twice(whole, config, tokens, tmp_path, quiet) -> None:
+    first, second = whole, train(config, tokens, tmp_path / "again", quiet)
     assert outputs(first) == outputs(second)
     untrained = replace(config, training=replace(config.training, tokens=0))
     before = train(untrained, tokens, tmp_path / "untrained", quiet)
@@ -75,26 +108,11 @@ def test_an_untrained_model_is_the_one_that_training_starts_from(config, tokens,
     assert all(torch.allclose(one[name], other[name], atol=1e-9) for name in one)
 
 
-class Stop(Exception):
-    """Stands for the end of the process, where a real kill could not be timed."""
-
-
 @pytest.mark.parametrize("harm", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", COMMIT])
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(
-    harm, config, tokens, tmp_path, quiet, monkeypatch
+    harm, whole, stopped, config, tokens, tmp_path, quiet
 ) -> None:
-    whole = train(config, tokens, tmp_path / "whole", quiet)
-    validated = []
-
-    def stop_at_the_third(*arguments):
-        validated.append(1)
-        if len(validated) == 3:
-            raise Stop
-        return document_losses(*arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr("cratelm.training.heldout_loss.document_losses", stop_at_the_third)
-        train(config, tokens, tmp_path / "a", quiet)
+    shutil.copytree(stopped / "a.partial", tmp_path / "a.partial")
     checkpoints = tmp_path / "a.partial" / "checkpoints"
     newest = max(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     assert newest.name == "checkpoint-20"

@@ -1,7 +1,6 @@
 """What may go wrong round a training: kills at any moment of a save, a full disk, foreign and hostile files."""
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ from cratelm.stages import IDENTITY
 from cratelm.training.checkpoints import COMMIT, commit, name_of_run, newest_committed
 from cratelm.training.train import train
 from tests import dying
+from tests.forking import forking
 from tests.shared import Shared
 from tests.training.training_runs import CONFIG
 
@@ -34,22 +34,38 @@ def whole(tokens: Artifact, shared: Shared, quiet) -> Artifact:
     return open_artifact(folder / "model", "model")
 
 
-@pytest.fixture(scope="module")
-def ready() -> multiprocessing.context.BaseContext:
-    """Processes that have imported everything already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.dying"])
-    return context
+class Stop(Exception):
+    """Stands for the end of the process."""
+
+
+def stop_at(step: int, tokens: Artifact, out: Path, quiet) -> Path:
+    """A run that ended at a step; gives its unfinished folder."""
+
+    def stop(self, args, state, control, **kwargs) -> None:
+        if state.global_step == step:
+            raise Stop
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
+        patch.setattr("cratelm.training.callbacks.Snapshots.on_step_end", stop)
+        train(CONFIG, tokens, out, quiet)
+    return out.with_name(out.name + ".partial")
+
+
+@pytest.fixture
+def stopped(tokens: Artifact, shared: Shared, tmp_path: Path, quiet) -> Path:
+    """The checkpoints of a run `a` that ended at step 25."""
+    folder = shared.folder("stopped-training", lambda out: stop_at(25, tokens, out / "a", quiet))
+    return shutil.copytree(folder / "a.partial", tmp_path / "a.partial") / "checkpoints"
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize("file", [*FILES, f"{COMMIT}.new", COMMIT])
 def test_a_run_killed_while_it_writes_a_checkpoints_file_ends_with_the_same_bytes(
-    file, ready, whole, tokens, tmp_path, quiet
+    file, whole, tokens, tmp_path, quiet
 ) -> None:
     out = tmp_path / "model"
     where = f"checkpoints/checkpoint-20/{file}"
-    process = ready.Process(target=dying.train_and_die, args=(tokens.path, out, where, file != COMMIT))
+    process = forking().Process(target=dying.train_and_die, args=(tokens.path, out, where, file != COMMIT))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -58,30 +74,13 @@ def test_a_run_killed_while_it_writes_a_checkpoints_file_ends_with_the_same_byte
 
 
 @pytest.mark.parametrize("line", ['{"step": 10, "lo', "[]", "\0\0\0\0"])
-def test_a_line_of_metrics_that_was_cut_off_holds_no_run_up(line, whole, tokens, tmp_path, quiet, monkeypatch) -> None:
-    metrics = stopped(tokens, tmp_path / "a", quiet, monkeypatch).parent / "log" / "metrics.jsonl"
+def test_a_line_of_metrics_that_was_cut_off_holds_no_run_up(line, whole, stopped, tokens, tmp_path, quiet) -> None:
+    metrics = stopped.parent / "log" / "metrics.jsonl"
     metrics.write_text(metrics.read_text() + line)
     again = train(CONFIG, tokens, tmp_path / "a", quiet)
     assert again.manifest["outputs"] == whole.manifest["outputs"]
     rows = [json.loads(one)["step"] for one in (again.path / "log" / "metrics.jsonl").read_text().splitlines()]
     assert rows == sorted(set(rows))
-
-
-class Stop(Exception):
-    """Stands for the end of the process."""
-
-
-def stopped(tokens: Artifact, out: Path, quiet, monkeypatch, step: int = 25) -> Path:
-    """A run that ended at a step; gives the folder of its checkpoints."""
-
-    def stop(self, args, state, control, **kwargs) -> None:
-        if state.global_step == step:
-            raise Stop
-
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr("cratelm.training.callbacks.Snapshots.on_step_end", stop)
-        train(CONFIG, tokens, out, quiet)
-    return out.with_name(out.name + ".partial") / "checkpoints"
 
 
 @pytest.mark.parametrize("file", [*FILES, COMMIT])
@@ -100,17 +99,16 @@ def test_a_checkpoint_without_one_of_its_files_is_named_and_not_used(file, tmp_p
     assert file in said[0] or "was never finished" in said[0]
 
 
-def test_a_checkpoint_of_another_run_is_not_used(whole, tokens, tmp_path, quiet, monkeypatch) -> None:
-    foreign = stopped(tokens, tmp_path / "foreign", quiet, monkeypatch)
-    other = foreign / "checkpoint-20"
+def test_a_checkpoint_of_another_run_is_not_used(whole, stopped, tokens, tmp_path, quiet) -> None:
+    other = stopped / "checkpoint-20"
     listed = json.loads((other / COMMIT).read_text())
     (other / COMMIT).write_text(json.dumps(listed | {"run": "0" * 64}))
-    assert train(CONFIG, tokens, tmp_path / "foreign", quiet).manifest["outputs"] == whole.manifest["outputs"]
+    assert train(CONFIG, tokens, tmp_path / "a", quiet).manifest["outputs"] == whole.manifest["outputs"]
 
 
-def test_the_name_of_a_run_follows_its_settings_and_data(tokens, tmp_path, quiet, monkeypatch) -> None:
-    one = name_of_run(stopped(tokens, tmp_path / "a", quiet, monkeypatch, step=1).parent)
-    other = stopped(tokens, tmp_path / "b", quiet, monkeypatch, step=1).parent
+def test_the_name_of_a_run_follows_its_settings_and_data(tokens, tmp_path, quiet) -> None:
+    one = name_of_run(stop_at(1, tokens, tmp_path / "a", quiet))
+    other = stop_at(1, tokens, tmp_path / "b", quiet)
     assert name_of_run(other) == one
     identity = json.loads((other / IDENTITY).read_text())
     (other / IDENTITY).write_text(json.dumps(identity | {"inputs": {"tokens": "0"}}))
@@ -128,11 +126,10 @@ class Hostile:
 
 
 @pytest.mark.parametrize("file", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"])
-def test_a_pickle_in_a_checkpoint_runs_nothing(file, tokens, tmp_path, quiet, monkeypatch) -> None:
-    checkpoints = stopped(tokens, tmp_path / "a", quiet, monkeypatch)
-    newest, canary = checkpoints / "checkpoint-20", tmp_path / "canary"
+def test_a_pickle_in_a_checkpoint_runs_nothing(file, stopped, tokens, tmp_path, quiet) -> None:
+    newest, canary = stopped / "checkpoint-20", tmp_path / "canary"
     torch.save({"state": Hostile(canary)}, newest / file)
-    commit(newest, name_of_run(checkpoints.parent))  # whoever put it there has signed it as well
+    commit(newest, name_of_run(stopped.parent))  # whoever put it there has signed it as well
     if file == "training_args.bin":  # which nothing reads
         train(CONFIG, tokens, tmp_path / "a", quiet)
     else:

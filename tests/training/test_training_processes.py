@@ -19,6 +19,8 @@ from cratelm.cli import run
 from cratelm.errors import InputError, RunError
 from cratelm.training.sharding import RequireSharded, sharding_arguments
 from cratelm.training.train import train
+from tests.forking import run_on_two_ranks
+from tests.training import training_runs
 from tests.training.training_runs import CONFIG, longer
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
@@ -42,7 +44,7 @@ def torchrun(script: str, *arguments) -> subprocess.Popen:
 def test_two_processes_have_the_losses_of_one_over_50_steps(model, tokens, tmp_path, quiet) -> None:
     config = replace(CONFIG, model=model)
     alone = train(config, tokens, tmp_path / "alone", quiet)
-    assert torchrun("training_runs.py", tokens.path, tmp_path / "two", 50, model).wait(timeout=300) == 0
+    assert run_on_two_ranks(training_runs.run, tokens.path, tmp_path / "two", config) == [0, 0]
     both = train(config, tokens, tmp_path / "two", quiet)  # it is finished: nothing is trained
     one, two = losses(alone), losses(both)
     assert len(one) == 5

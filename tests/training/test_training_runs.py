@@ -20,8 +20,8 @@ from cratelm.errors import InputError
 from cratelm.models.build import build_model
 from cratelm.models.flops import activation_bytes, forward_flops, meta_model
 from cratelm.models.load import load_causal_lm
-from cratelm.models.shapes import ShapeConfig
 from cratelm.presets import train_preset
+from cratelm.shapes import ShapeConfig
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 from tests.training.training_runs import CONFIG

@@ -1,12 +1,12 @@
-"""A training of a second or two: python training_runs.py TOKENS OUT STEPS [MODEL], also under torchrun."""
+"""A training of a second or two: python training_runs.py TOKENS OUT STEPS, also under torchrun."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from cratelm.artifacts import open_artifact
-from cratelm.models.shapes import ShapeConfig
 from cratelm.progress import Progress
+from cratelm.shapes import ShapeConfig
 from cratelm.training.config import TrainConfig, TrainingConfig
 from cratelm.training.train import train
 
@@ -34,5 +34,4 @@ def run(tokens: Path, out: Path, config: TrainConfig = CONFIG) -> None:
 
 
 if __name__ == "__main__":
-    named = replace(CONFIG, model=sys.argv[4]) if sys.argv[4:] else CONFIG
-    run(Path(sys.argv[1]), Path(sys.argv[2]), longer(named, int(sys.argv[3])))
+    run(Path(sys.argv[1]), Path(sys.argv[2]), longer(CONFIG, int(sys.argv[3])))

@@ -28,8 +28,8 @@ from transformers import (
 )
 
 from cratelm.models.build import build_model
-from cratelm.models.shapes import ShapeConfig
 from cratelm.sae.attach import attach_saes
+from cratelm.shapes import ShapeConfig
 from cratelm.units.directions import unit_directions
 from cratelm.units.sites import at_sites
 from cratelm.units.unembedding import find_unembedding, token_effects

@@ -14,7 +14,7 @@ from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
 from cratelm.errors import InputError
 from cratelm.models.build import build_model
 from cratelm.models.save import save_model
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.sites import at_sites, find_sites
 from cratelm.units.steer import steer

@@ -10,7 +10,7 @@ const units = (row: Row, layer: number, metric: string) => `${address(row.model,
 
 export function StudyPage({ study }: { study: Study }) {
   const { rows, models, differences, note } = study.report;
-  const names = models.map((one) => one.model);
+  const names = models.length ? models.map((one) => one.model) : study.models.map((one) => one.name);
   const primary = differences.filter((one) => one.primary);
   const first = study.models[0];
   // The scores of other explainers stand in a row under the explainers' names.
@@ -47,7 +47,7 @@ export function StudyPage({ study }: { study: Study }) {
           <Curves key={metric} title={metric} layers={Math.max(...study.models.map((model) => model.layers.length))} curves={curves(rows, names, metric)} />
         ))}
       </section>
-      <p class="legend">{names.map((name, at) => <span key={name}><i class={`swatch c${at % 6}`} />{name}</span>)}<span class="faint">dashed: the same networks before training; bars: 95% intervals</span></p>
+      <p class="legend">{names.map((name, at) => <span key={name}><i class={`swatch c${at % 6}`} />{name}</span>)}<span class="faint">{models.length > 0 && "dashed: the same networks before training; "}bars: 95% intervals</span></p>
       <div class="scroll">
         <table>
           <caption>Mean scores; a layer’s number leads to its units</caption>
@@ -89,6 +89,6 @@ function curves(rows: Row[], names: string[], metric: string) {
   const of = (name: string) => rows.filter((row) => row.model === name && row.metric === metric && row.layer !== "all");
   return names.flatMap((name, colour) => [
     { name, colour, dashed: false, points: of(name).map((row) => row.score) },
-    { name: `${name} before training`, colour, dashed: true, points: of(name).map((row) => row.random_weights).filter(Boolean) },
+    { name: `${name} before training`, colour, dashed: true, points: of(name).map((row) => row.random_weights).filter((one) => one !== undefined) },
   ]);
 }

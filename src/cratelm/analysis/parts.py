@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from cratelm.errors import InputError
-from cratelm.models.families import family_of
+from cratelm.families import family_of
 from cratelm.models.modeling_crate_variant import VariantSparseCoding
 
 

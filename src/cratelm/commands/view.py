@@ -25,7 +25,7 @@ def view(
     Parameters
     ----------
     study
-        The folder that `cratelm study` made.
+        The folder that `cratelm study` or `cratelm measure` made.
     port
         Where the page is served on this machine; 0 takes a free one.
     host

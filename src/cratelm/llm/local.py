@@ -15,6 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
+import cratelm.models  # noqa: F401 (registers our models with AutoModel)
 from cratelm.errors import InputError, first_line
 from cratelm.greedy import forget_generation_settings, greedy_settings
 from cratelm.llm.model import DIGITS, STOP, Failure, Shares

@@ -2,10 +2,10 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
+from cratelm.families import FAMILIES
 from cratelm.models.configuration_baseline import BaselineConfig
 from cratelm.models.configuration_crate import CrateConfig
 from cratelm.models.configuration_crate_variant import CrateVariantConfig
-from cratelm.models.families import FAMILIES
 from cratelm.models.modeling_baseline import BaselineForCausalLM, BaselineModel
 from cratelm.models.modeling_crate import CrateForCausalLM, CrateModel
 from cratelm.models.modeling_crate_variant import CrateVariantForCausalLM, CrateVariantModel

@@ -6,10 +6,10 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 
 from cratelm.errors import InputError
+from cratelm.families import FAMILIES, Settings
 from cratelm.models.configuration_decoder import DecoderConfig
 from cratelm.models.decoder import DecoderForCausalLM
-from cratelm.models.families import FAMILIES, Settings
-from cratelm.models.shapes import ShapeConfig, model_settings
+from cratelm.shapes import ShapeConfig, model_settings
 
 
 def build_model(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: int, seed: int) -> DecoderForCausalLM:

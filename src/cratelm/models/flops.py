@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cratelm.models.build import build_model
 from cratelm.models.decoder import DecoderForCausalLM
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 
 
 def meta_model(name: str, shape: ShapeConfig, vocabulary: int) -> DecoderForCausalLM:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from cratelm.families import family_of
 from cratelm.models.decoder import DecoderForCausalLM
-from cratelm.models.families import family_of
 
 SAVED = ("*.json", "*.safetensors", "*.py", "README.md")
 """Globs over the files in a model's folder."""

@@ -44,6 +44,7 @@ class HubModel(ForeignModel):
     """One that was downloaded from the hub into its cache."""
 
     repository: str
+    commit: str
 
     @property
     def name(self) -> str:
@@ -53,7 +54,7 @@ class HubModel(ForeignModel):
     @property
     def origin(self) -> dict[str, str]:
         """The repository, and the commit that the files are of."""
-        return {"repository": self.repository, "commit": self.path.name}
+        return {"repository": self.repository, "commit": self.commit}
 
 
 def open_subject(model: str, opening: OpeningConfig = DEFAULT_OPENING) -> Artifact:
@@ -133,7 +134,7 @@ def _from_hub(name: str, revision: str | None) -> HubModel:
             f"{name} on the hub holds no safetensors, and weights in other files can run code. Save it anew, by "
             f"AutoModelForCausalLM.from_pretrained({name!r}).save_pretrained(FOLDER), and give FOLDER."
         )
-    return HubModel(folder, {}, name)
+    return HubModel(folder, {}, name, folder.name)
 
 
 def _download(name: str, revision: str | None, patterns: Sequence[str]) -> Path:

@@ -22,10 +22,10 @@ from cratelm.models.subject import model_folder
 from cratelm.progress import Bar, Progress
 from cratelm.records.config import RecordConfig
 from cratelm.records.distributed import run_on_ranks
-from cratelm.records.logits import write_logits
 from cratelm.records.recording import SIGNS, Pass, Recording, Step
 from cratelm.records.store import SCHEMA
 from cratelm.records.tiling import Half
+from cratelm.records.write_logits import write_logits
 from cratelm.shards import EngineConfig, require_engine, run_shards
 
 RECORDS = Stage(

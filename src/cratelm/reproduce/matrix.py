@@ -6,6 +6,7 @@ seed, at each number of layers of the corpus `reviews`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from cratelm.corpus.config import CorpusConfig
@@ -253,4 +254,9 @@ def _measuring(cell: Cell) -> float:
 def _planned(cell: Cell) -> dict[str, Any]:
     study = cell.study()
     config = TrainConfig(model=cell.model, shape=study.shape, training=study.training)
-    return plan(config, VOCABULARY[cell.tokenizer], processes=1)
+    return _plan(config, VOCABULARY[cell.tokenizer])
+
+
+@cache  # cells of several seeds cost the same
+def _plan(config: TrainConfig, vocabulary: int) -> dict[str, Any]:
+    return plan(config, vocabulary, processes=1)

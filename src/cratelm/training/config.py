@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from cratelm.errors import InputError
-from cratelm.models.shapes import ShapeConfig, require_model
 from cratelm.ranges import Configuration, Seed, number, whole
+from cratelm.shapes import ShapeConfig, require_model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import torch
 
 from cratelm.disk import size
 from cratelm.errors import RunError
-from cratelm.models.shapes import ShapeConfig
+from cratelm.shapes import ShapeConfig
 from cratelm.training.config import TrainConfig
 from cratelm.training.precision import use_fp16
 from cratelm.training.processes import world_size

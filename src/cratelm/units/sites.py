@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from cratelm.errors import InputError
-from cratelm.models.families import family_of
+from cratelm.families import family_of
 from cratelm.units.places import INPUT, NEURONS, PLACES, require_place
 
 LATENTS = "*.sae.latents"

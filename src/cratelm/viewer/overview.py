@@ -6,6 +6,7 @@ from cratelm.explain.explainers.llm import LLM
 from cratelm.protocols import ENDPOINT
 from cratelm.report.judged import FAILS, told
 from cratelm.score.registry import METRICS
+from cratelm.viewer.measured_table import measured_table
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
 SUFFIX = "-untrained"
@@ -16,6 +17,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
 
     `reader` is the name of the judge that reads sentences in Try, where there is one.
     """
+    table = study.table or measured_table(list(study.models.values()))
     return {
         "name": study.folder.name,
         "reader": reader,
@@ -33,7 +35,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
         ],
         "primary": ENDPOINT._asdict(),
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
-        "report": {name: study.table[name] for name in ("note", "models", "rows", "differences")},
+        "report": {name: table[name] for name in ("note", "models", "rows", "differences")},
     }
 
 

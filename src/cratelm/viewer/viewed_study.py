@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cratelm.artifacts import MANIFEST, Artifact, open_unhashed, read_json
+from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json
 from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
@@ -56,7 +56,7 @@ class ViewedModel:
     @property
     def model_folder(self) -> Path:
         """Where the model itself is, or the autoencoders whose latents are its units."""
-        return self.folder / "models" / self.name
+        return (self.folder / "models" / self.name).resolve()  # of `cratelm measure`, a link
 
     @cached_property
     def latents(self) -> bool:
@@ -135,22 +135,32 @@ def without_address(name: str) -> str:
 
 
 class Study:
-    """A finished study."""
+    """A finished study, or a model that `cratelm measure` measured."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises InputError where `folder` holds no finished study."""
+        """Raises InputError where `folder` holds neither."""
         self.folder = folder.resolve()
-        if not (self.folder / "report" / MANIFEST).is_file():
-            raise InputError(f"{self.folder} holds no finished study. Make one first: cratelm study --out DIR")
-        self.report = open_unhashed(self.folder / "report", "report")
+        self.report = self._open_report()
         self.models = {model.name: model for model in self._found()}
         if not self.models:
-            raise InputError(f"{folder} holds no scored model. Run `cratelm study --out {folder}` again.")
+            raise InputError(f"{folder} holds no scored model. Run the command that made it again, to the end.")
+
+    def _open_report(self) -> Artifact | None:
+        """The report; None of a model that was measured as it is."""
+        asked = self.folder / STUDY
+        if asked.is_file() and "model" in read_json(asked):
+            return None
+        if not (self.folder / "report" / MANIFEST).is_file():
+            raise InputError(
+                f"{self.folder} holds no finished study. Make one first: cratelm study --out DIR, or cratelm measure "
+                "MODEL"
+            )
+        return open_unhashed(self.folder / "report", "report")
 
     @cached_property
-    def table(self) -> dict[str, Any]:
-        """The report's numbers."""
-        return read_json(self.report.path / "table.json")
+    def table(self) -> dict[str, Any] | None:
+        """The report's numbers, where there is one."""
+        return None if self.report is None else read_json(self.report.path / "table.json")
 
     def model(self, name: str) -> ViewedModel | None:
         """The model of that name, or None."""
@@ -158,7 +168,7 @@ class Study:
 
     def _found(self) -> Iterator[ViewedModel]:
         names = {path.parent.name for path in (self.folder / "scores").glob(f"*/{MANIFEST}")}
-        reported = [row["model"] for row in self.table["models"]]
+        reported = [row["model"] for row in self.table["models"]] if self.table else []
         for name in sorted(names, key=lambda name: (_base(name) not in reported, _order(name, reported))):
             stages = ("records", "explanations", "scores")
             records, explanations, scores = (open_unhashed(self.folder / stage / name, stage) for stage in stages)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cratelm.errors import InputError
-from cratelm.models.families import FAMILIES, MODELS, Settings
+from cratelm.families import FAMILIES, MODELS, Settings
 from cratelm.ranges import Configuration, shown, whole
 
 LARGEST_SETTING = 1_000_000

@@ -1,0 +1,70 @@
+"""A model as it is, from its name to a folder of neurons that `cratelm view` shows.
+
+DIR/study.json                  what was asked for
+DIR/tokens                      held-out text, cut by the model's own tokenizer
+DIR/models/NAME                 a link to the model
+DIR/records/NAME, explanations/NAME, scores/NAME
+"""
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cratelm.artifacts import Artifact, as_plain, claim_study, require_same_study
+from cratelm.explain.config import ExplainConfig
+from cratelm.explain.explain import explain
+from cratelm.loading import DEFAULT_OPENING, OpeningConfig
+from cratelm.models.subject import ForeignModel, open_subject, tokens_for
+from cratelm.progress import Progress
+from cratelm.ranges import Configuration
+from cratelm.records.config import RecordConfig
+from cratelm.records.record import record
+from cratelm.report.measured import Measured
+from cratelm.score.config import ScoreConfig
+from cratelm.score.score import score
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureConfig(Configuration):
+    """Everything that the numbers depend on, the model aside."""
+
+    text: str = "reviews"
+    """A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes."""
+    records: RecordConfig = field(default_factory=RecordConfig)
+    explain: ExplainConfig = field(default_factory=ExplainConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+
+
+def measure(
+    config: MeasureConfig, model: str, out: Path, progress: Progress, opening: OpeningConfig = DEFAULT_OPENING
+) -> Measured:
+    """Record, explain and score every unit of `model` in `out`; what is there already is not made again.
+
+    `model` is a folder or a name of the hub, as `open_subject` takes it. Raises InputError where it cannot be opened,
+    or `out` holds something else.
+    """
+    asked = as_plain(config) | {"model": model, "revision": opening.revision}
+    require_same_study(out, asked)
+    subject, name = open_subject(model, opening), name_of(model)
+    tokens = tokens_for(subject, config.text, out / "tokens", progress)
+    claim_study(out, asked)
+    subject = _linked(subject, out / "models" / name)
+    records = record(config.records, subject, tokens, out / "records" / name, progress, device=opening.device)
+    explanations = explain(config.explain, records, out / "explanations" / name, progress)
+    scores = score(config.score, records, explanations, out / "scores" / name, progress)
+    return Measured(model=subject, records=records, explanations=explanations, scores=scores)
+
+
+def name_of(model: str) -> str:
+    """What a model is called in its folder: the last part of its path, or of its name on the hub."""
+    path = Path(model)
+    return (path.resolve() if path.is_dir() else path).name
+
+
+def _linked(subject: Artifact, link: Path) -> Artifact:
+    """The model with a link to it at `link`; one that we did not make is known by the link's name from now on."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_dir() or not link.samefile(subject.path):  # it may have moved since
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(subject.path.resolve(), link.parent.resolve()))
+    return replace(subject, path=link) if isinstance(subject, ForeignModel) else subject

@@ -1,0 +1,83 @@
+"""`cratelm measure`: a model as it is, from its folder to pages of neurons."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cratelm.artifacts import read_json
+from cratelm.cli import run
+from cratelm.viewer.overview import study_document
+from cratelm.viewer.viewed_study import Study
+from tests.language_models import bytes_tokenizer, random_gpt2
+from tests.models.test_every_family import TEXTS
+from tests.shared import Shared
+from tests.viewer.viewing import client_of
+
+SMALL = ["--records.pool", "50", "--score.replicates", "100", "--records.tokens", "3000"]
+
+
+def arguments(folder: Path) -> list[str]:
+    return ["measure", str(folder / "tiny"), "--text", str(folder / "text.jsonl"), "--out", str(folder / "out"), *SMALL]
+
+
+@pytest.fixture(scope="module")
+def made(shared: Shared) -> Path:
+    """A model, a text, and what `measure` makes of them."""
+
+    def make(folder: Path) -> None:
+        random_gpt2(n_positions=80).save_pretrained(folder / "tiny")
+        bytes_tokenizer().save_pretrained(folder / "tiny")
+        (folder / "text.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), encoding="utf-8")
+        assert run(arguments(folder)) == 0
+
+    return shared.folder("measured", make)
+
+
+def test_the_same_command_makes_nothing_again(made: Path, capsys) -> None:
+    files = {path: path.stat().st_mtime_ns for path in made.rglob("*") if path.is_file()}
+    assert run(arguments(made)) == 0
+    printed = capsys.readouterr().out
+    assert "mean [95%]" in printed and f"cratelm view {made / 'out'}" in printed
+    assert files == {path: path.stat().st_mtime_ns for path in made.rglob("*") if path.is_file()}
+
+
+def test_a_folder_of_another_model_or_with_other_settings_is_refused(made: Path, capsys) -> None:
+    for changed, message in ((["--records.top", "5"], "records.top: 20 there, 5 asked for"), ([], "model: ")):
+        command = [*arguments(made), *changed]
+        command[1] = str(made / "tiny") if changed else str(made / "other")
+        assert run(command) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_its_front_page_has_the_means_and_compares_with_nothing(made: Path) -> None:
+    document = study_document(Study(made / "out"), None)
+    (model,) = document["models"]
+    assert (model["name"], [layer["units"] for layer in model["layers"]]) == ("tiny", [128, 128])
+    rows = document["report"]["rows"]
+    assert {row["metric"] for row in rows} >= {"top-and-random", "random-only"}
+    assert {row["layer"] for row in rows} == {0, 1, "all"}
+    for row in rows:
+        assert row["score"]["low"] <= row["score"]["mean"] <= row["score"]["high"]
+        assert {"graph", "shuffled", "ceiling"} <= row.keys()
+    assert document["report"]["differences"] == []
+
+
+def test_its_pages_read_the_model_behind_the_link(made: Path) -> None:
+    client = client_of(made / "out")
+    assert client.get("/api/tiny/1/3").json()["site"] == "transformer.h.1.mlp.act"
+    assert client.get("/api/tiny/1/3/weights").json()["raised"]
+
+
+def test_a_model_that_has_moved_is_said_to_be_gone(made: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(made / "out", tmp_path / "out", symlinks=True)
+    assert run(["view", str(tmp_path / "out"), "--export", str(tmp_path / "page")]) == 2
+    assert "is missing: what needs the model itself is not shown" in capsys.readouterr().err
+
+
+def test_the_link_leads_to_the_model_from_where_it_is(made: Path) -> None:
+    link = made / "out" / "models" / "tiny"
+    assert link.is_symlink() and not link.readlink().is_absolute()
+    assert link.resolve() == (made / "tiny").resolve()
+    assert read_json(made / "out" / "study.json")["model"] == str(made / "tiny")
