@@ -54,8 +54,21 @@ def load_causal_lm(folder: Path, loading: Loading = DEFAULT_LOADING) -> PreTrain
         raise InputError(f"{folder} holds no model: config.json is missing.")
     _require_sizes(folder)
     require_unquantised(folder)
+    model, report = _read(folder, loading)
+    require_fitting(report, str(folder), _masks(folder))
+    forget_generation_settings(model)
+    _give_plain_outputs(model)
+    if loading.device != SPREAD:
+        nn.Module.to(model, device)
+    if loading.dtype != "float32":
+        _require_computable(model, loading)
+    return model.eval()
+
+
+def _read(folder: Path, loading: Loading) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model in the main memory, or spread out, and what transformers says of how its weights fitted."""
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        return AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=loading.dtype if loading.dtype == "auto" else getattr(torch, loading.dtype),
             device_map="auto" if loading.device == SPREAD else None,
@@ -67,14 +80,6 @@ def load_causal_lm(folder: Path, loading: Loading = DEFAULT_LOADING) -> PreTrain
         )
     except Exception as error:  # transformers raises nearly anything where a config.json makes no sense
         raise InputError(f"the model in {folder} cannot be loaded: {_reason(error)}") from error
-    require_fitting(report, str(folder), _masks(folder))
-    forget_generation_settings(model)
-    _give_plain_outputs(model)
-    if loading.device != SPREAD:
-        nn.Module.to(model, device)
-    if loading.dtype != "float32":
-        _require_computable(model, loading)
-    return model.eval()
 
 
 def _give_plain_outputs(model: Any) -> None:

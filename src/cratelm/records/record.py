@@ -68,10 +68,10 @@ def record(
 def _require_ready(config: RecordConfig, engine: EngineConfig, device: str) -> None:
     require_engine(engine)
     find_device(device)
-    if config.logits and device == SPREAD:
+    if config.logits and device in (SPREAD, "mps"):
         raise InputError(
-            f"--logits reads the weights themselves, which --device {SPREAD} may leave on the disk: leave one "
-            "of them out."
+            f"--logits reads the weights themselves, in float64. --device {SPREAD} may leave them on the disk, and mps "
+            "has no float64: leave --logits out, or give another device."
         )
 
 
