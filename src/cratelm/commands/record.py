@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.records.config import RecordConfig
 from cratelm.shards import EngineConfig
 
@@ -16,6 +17,7 @@ def record(
     *,
     text: str,
     out: Path,
+    opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
 ) -> None:
     """Record every unit of a model: what it fires on, in two passes over text that it was not trained on.
@@ -38,6 +40,6 @@ def record(
 
     with Progress() as progress, on_ranks() as leads:
         if leads:
-            subject = open_subject(model)
+            subject = open_subject(model, opening)
             tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
-            make_records(settings, subject, tokens, out, progress, engine)
+            make_records(settings, subject, tokens, out, progress, engine, opening.device)

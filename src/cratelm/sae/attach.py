@@ -31,11 +31,11 @@ class AttachedSae(nn.Module):
         With what it misses, x comes out as it went in to the bit, until somebody clamps a latent.
         """
         (sae,) = self._sae
-        encoded = sae.encode(x)  # (B, T, latents)
+        encoded = sae.encode(x.to(sae.W_dec))  # (B, T, latents)
         latents = self.latents(encoded)
         if self.substitute:
-            return sae.decode(latents)
-        return x if latents is encoded else x + (sae.decode(latents) - sae.decode(encoded))
+            return sae.decode(latents).to(x)
+        return x if latents is encoded else x + (sae.decode(latents) - sae.decode(encoded)).to(x)
 
 
 def attach_saes(model: PreTrainedModel, saes: Mapping[str, Any], substitute: bool = False) -> None:
