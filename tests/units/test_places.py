@@ -7,8 +7,10 @@ from transformers import PreTrainedModel
 
 from cratelm.errors import InputError
 from cratelm.units.clamp import Clamp, clamped
+from cratelm.units.directions import unit_directions
 from cratelm.units.places import PLACES
 from cratelm.units.sites import at_sites, find_sites
+from cratelm.units.unembedding import token_effects
 from tests.foreign_models import MIXTURES, random_model
 
 DOWN = "model.layers.{}.mlp.down_proj", "model.layers.{}.self_attn"
@@ -39,6 +41,8 @@ PROJECTIONS = {
     "smollm3": DOWN,
 }
 """The linear layer whose input is the neurons, and the attention, by each architecture's own source."""
+CONVOLUTIONS = ("gpt2",)
+"""Those whose weights are stored as (units, d)."""
 
 
 def ids() -> torch.Tensor:
@@ -90,6 +94,19 @@ def test_attention_and_residual_are_what_the_modules_give_in_every_architecture(
         assert list(seen) == [module.format(layer) for layer in range(2)]
         for site, output in seen.items():
             assert torch.equal(output.flatten(0, 1), by_hand(model, site, inputs=False))
+
+
+@pytest.mark.parametrize("kind", PROJECTIONS)
+def test_what_the_neurons_of_every_architecture_write_is_in_line_with_the_projection(kind: str) -> None:
+    model = random_model(kind)
+    for layer, site in enumerate(find_sites(model)):
+        directions, projection = unit_directions(model, site), model.get_submodule(PROJECTIONS[kind][0].format(layer))
+        columns = projection.weight.detach() if kind in CONVOLUTIONS else projection.weight.detach().T  # (units, d)
+        assert directions is not None and token_effects(model, directions) is not None
+        # All by one factor a coordinate: of the residual's own multiplier, or of a norm behind the MLP.
+        factor = directions[0] / columns[0]
+        torch.testing.assert_close(directions, columns * factor, rtol=1e-3, atol=1e-5)
+        assert (factor > 0).all()
 
 
 @pytest.mark.parametrize("kind", ["opt", "llama", "gpt2"])
