@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.protocols import LONG, SHORT
@@ -170,11 +171,22 @@ def test_full_tables_hold_the_mean_of_every_token(recorded, tokens, small_study,
     model, records = recorded
     every = Everything(records, model, tokens, small_study.records, half, 0)
     stored = read_tables(records, 0, half)
-    for token in np.unique(every.tokens)[::5]:
+    assert np.array_equal(stored["tokens"], np.unique(every.tokens))
+    for place, token in list(enumerate(stored["tokens"]))[::5]:
         here = every.tokens == token
-        assert stored["counts"][token] == here.sum()
+        assert stored["counts"][place] == here.sum()
         expected = every.activations[here][:, stored["units"]].mean(0, dtype=np.float64)
-        np.testing.assert_allclose(stored["means"][:, token], expected, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(stored["means"][:, place], expected, rtol=1e-6, atol=1e-12)
+
+
+def test_tables_of_before_which_hold_every_token_are_read_as_those_that_occur(tmp_path: Path) -> None:
+    means = np.array([[1.0, 0.0, 2.0, 0.0], [3.0, 0.0, 4.0, 0.0]], np.float32)
+    before = {"units": np.array([1, 5]), "means": means, "counts": np.array([2, 0, 7, 0])}
+    save_file(before, tmp_path / "tables-score-0.safetensors")
+    stored = read_tables(Artifact(tmp_path, {}), 0, "score")
+    assert stored["tokens"].tolist() == [0, 2]
+    assert stored["counts"].tolist() == [2, 7]
+    assert stored["means"].tolist() == [[1, 2], [3, 4]]
 
 
 def test_shares_are_the_covariance_of_means_between_two_parts_of_the_documents(recorded, tokens, small_study) -> None:

@@ -91,18 +91,22 @@ class Assembler(Planner):
         site, vocabulary = self.recording.sites[layer], self.recording.vocabulary
         sample = table_sample(self.config, site.name, site.units, vocabulary)
         counts = token_counts(self.recording.halves[name], vocabulary)  # (PARTS, V)
-        means = np.zeros((len(sample), vocabulary), np.float32)
+        # Those that occur: of 262,144 tokens, a text of 20,000 holds 3,000.
+        tokens = np.flatnonzero(counts.sum(0))
+        counts = counts[:, tokens]
+        means = np.zeros((len(sample), len(tokens)), np.float32)
         files = [TableFile(self.file("table", number, layer), len(sample)) for number in self.shards_of(name)]
         between = Shares(len(sample))
-        for first in range(0, vocabulary if len(sample) else 0, ROWS_OF_A_TABLE):
-            rows = slice(first, min(first + ROWS_OF_A_TABLE, vocabulary))
-            sums = np.zeros((PARTS * (rows.stop - first), len(sample)))
+        for first in range(0, len(tokens) if len(sample) else 0, ROWS_OF_A_TABLE):
+            rows = slice(first, first + ROWS_OF_A_TABLE)
+            keys = (PARTS * tokens[rows, None] + np.arange(PARTS)).ravel()
+            sums = np.zeros((len(keys), len(sample)))
             for file in files:
-                file.add_to(sums, PARTS * first)
+                file.add_to(sums, keys)
             by_part = sums.reshape(-1, PARTS, len(sample)).swapaxes(0, 1)  # (PARTS, tokens, sample)
             between.see(by_part, counts[:, rows])
             means[:, rows] = (by_part.sum(0) / np.maximum(counts[:, rows].sum(0), 1)[:, None]).T
-        write_tables(path, sample, means, counts.sum(0))
+        write_tables(path, sample, tokens, means, counts.sum(0))
         found = {"token_share": between, "position_share": self._between_places(name, layer, len(sample))}
         return {share: _of_all(sample, of.of(variance[sample]), site.units) for share, of in found.items()}
 

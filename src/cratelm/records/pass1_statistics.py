@@ -111,14 +111,13 @@ class TableFile:
         batches = np.r_[0, np.flatnonzero(np.diff(self.values) <= 0) + 1, len(self.values)]
         self.batches = [slice(*bounds) for bounds in pairwise(batches)]
 
-    def add_to(self, sums: np.ndarray, first: int) -> None:
-        """Add to `sums` (keys, columns) what was seen of the keys from `first` on."""
+    def add_to(self, sums: np.ndarray, keys: np.ndarray) -> None:
+        """Add to `sums` (keys, columns) what was seen of consecutive `keys` of those that occur, ascending."""
         for batch in self.batches:
-            bounds = batch.start + np.searchsorted(self.values[batch], [first, first + len(sums)])
-            tokens = self.values[slice(*bounds)] - first
+            bounds = batch.start + np.searchsorted(self.values[batch], [keys[0], keys[-1] + 1])
             start = int(4 * bounds[0] * self.columns)
-            rows = np.fromfile(self.path, np.float32, len(tokens) * self.columns, offset=start)
-            sums[tokens] += rows.reshape(-1, self.columns)
+            rows = np.fromfile(self.path, np.float32, int(bounds[1] - bounds[0]) * self.columns, offset=start)
+            sums[np.searchsorted(keys, self.values[slice(*bounds)])] += rows.reshape(-1, self.columns)
 
 
 class FirstPass(Pass):

@@ -155,20 +155,27 @@ def write_units(path: Path, sites: Sequence[Mapping[str, Mapping[str, np.ndarray
     pq.write_table(pa.concat_tables(tables), path, compression="zstd")
 
 
-def write_tables(path: Path, sample: np.ndarray, means: np.ndarray, counts: np.ndarray) -> None:
-    """Write the token tables of sampled units (sample,): mean activations (sample, V), and the tokens' counts (V,)."""
-    save_file({"units": sample, "means": np.ascontiguousarray(means), "counts": counts}, path)
+def write_tables(path: Path, sample: np.ndarray, tokens: np.ndarray, means: np.ndarray, counts: np.ndarray) -> None:
+    """Write the token tables of sampled units (sample,): mean activations (sample, tokens) on the tokens that occur.
+
+    `tokens` are their ids, ascending, and `counts` how often they do.
+    """
+    save_file({"units": sample, "tokens": tokens, "means": np.ascontiguousarray(means), "counts": counts}, path)
 
 
 def read_tables(records: Artifact, layer: int, half: str) -> dict[str, np.ndarray]:
-    """`units` (sample,), `means` (sample, V) and `counts` (V,) of one layer's full token tables of one half.
+    """`units` (sample,), `tokens` (tokens,) that occur, `means` (sample, tokens) and `counts` (tokens,) of a half.
 
     Raises InputError where there are none: records of an earlier version have those of the explain half alone.
     """
     path = records.path / table_name(layer, half)
     if not path.is_file():
         raise InputError(f"{path} is missing: these records are of an earlier version. Record again.")
-    return load_file(path)
+    stored = load_file(path)
+    if "tokens" not in stored:  # an earlier version wrote every token of the vocabulary
+        tokens = np.flatnonzero(stored["counts"])
+        stored |= {"tokens": tokens, "means": stored["means"][:, tokens], "counts": stored["counts"][tokens]}
+    return stored
 
 
 def table_name(layer: int, half: str) -> str:

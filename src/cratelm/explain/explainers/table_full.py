@@ -34,13 +34,12 @@ class FullTableExplainer(Explainer):
         """The tables of the units that the recording keeps one of."""
         half = PROTOCOLS[read_protocol(evidence.records)].explained_on
         stored = read_tables(evidence.records, evidence.layer, half)
-        counts, means, units = stored["counts"], stored["means"], stored["units"]
-        sample, token = np.nonzero(np.broadcast_to(counts > 0, means.shape))
+        tokens, counts, means, units = (stored[name] for name in ("tokens", "counts", "means", "units"))
         return TokenTables.of(
-            len(counts),
-            np.r_[units[sample], units],
-            np.r_[token, np.full(len(units), OTHER)],
-            np.r_[means[sample, token], means @ counts / counts.sum()],
+            len(evidence.texts),
+            np.r_[np.repeat(units, len(tokens)), units],
+            np.r_[np.tile(tokens, len(units)), np.full(len(units), OTHER)],
+            np.r_[means.ravel(), means @ counts / counts.sum()],
         )
 
     def write(self, made: Explanations, path: Path) -> None:

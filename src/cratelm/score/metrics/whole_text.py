@@ -22,15 +22,14 @@ def _compute(inputs: LayerInputs) -> Scored:
     records, layer, half = inputs.records, inputs.layer, inputs.protocol.scored_on
     stored, statistics = read_tables(records, layer, half), read_units(records, layer, half)
     both, _, row = np.intersect1d(inputs.units, stored["units"], return_indices=True)
-    units, counts, means = both, stored["counts"], stored["means"][row]
+    units, tokens, counts, means = both, stored["tokens"], stored["counts"], stored["means"][row]
     variance = statistics["variance"][units]
     maximum = read_units(records, layer, inputs.protocol.explained_on)["maximum"]
     partner = Shuffled.draw(units, maximum, derive_seed(inputs.seed, "shuffle", layer)).partner
     said = inputs.explanations[OPENAI]
-    own, control = (_expected(said, explained, len(counts)) for explained in (units, partner[units]))
-    # A table may differ on tokens that the score half does not hold, and still expect one thing everywhere in it.
-    seen = own[:, counts > 0]
-    dead, constant = statistics["firing_rate"][units] == 0, seen.min(1) == seen.max(1)
+    own, control = (_expected(said, explained, tokens) for explained in (units, partner[units]))
+    # On the tokens of the score half: a table that differs on others expects one thing everywhere in it.
+    dead, constant = statistics["firing_rate"][units] == 0, own.min(1) == own.max(1)
     scores, shuffled = (correlations(means, variance, expected, counts) for expected in (own, control))
     return Scored(units, scores, shuffled, np.select([dead, constant], [DEAD, CONSTANT], 0))
 
@@ -38,8 +37,9 @@ def _compute(inputs: LayerInputs) -> Scored:
 def correlations(means: np.ndarray, variance: np.ndarray, expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Pearson's r over all tokens of what is expected of each one and the units' activations: (units,).
 
-    `means` (units, V) are the activations' means on each token, `variance` (units,) that of all of them; `expected`
-    (units, V); `counts` (V,). 0 where one of the two does not vary, NaN where it is not finite.
+    `means` (units, tokens) are the activations' means on each token that occurs, `variance` (units,) that of all of
+    them; `expected` (units, tokens); `counts` (tokens,). 0 where one of the two does not vary, NaN where it is not
+    finite.
     """
     count = counts.sum()
     # About their means: the table's float32 says nothing of a variance that is small beside the square of its mean.
@@ -48,10 +48,10 @@ def correlations(means: np.ndarray, variance: np.ndarray, expected: np.ndarray, 
     return np.where(np.isfinite(variance), correlation(np.stack(sums, axis=-1)), np.nan)
 
 
-def _expected(explanations: Explanations, units: np.ndarray, vocabulary: int) -> np.ndarray:
-    """What is expected of units (units,) on each token: (units, V)."""
-    tokens = np.broadcast_to(np.arange(vocabulary), (len(units), vocabulary))
-    return explanations.simulate(units, tokens, np.zeros(len(units), np.int64))
+def _expected(explanations: Explanations, units: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """What is expected of units (units,) on each of the tokens: (units, tokens)."""
+    every = np.broadcast_to(tokens, (len(units), len(tokens)))
+    return explanations.simulate(units, every, np.zeros(len(units), np.int64))
 
 
 WHOLE_TEXT = Metric(
