@@ -16,6 +16,7 @@ def record(
     *,
     text: str,
     out: Path,
+    sae: str | None = None,
     engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
 ) -> None:
     """Record every unit of a model: what it fires on, in two passes over text that it was not trained on.
@@ -29,15 +30,22 @@ def record(
         A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes.
     out
         The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
+    sae
+        Record the latents of other people's sparse autoencoders: a folder in SAELens's format, with one or several, or
+        RELEASE/ID as SAELens knows them on the hub. They are kept beside the records, in OUT-sae, which `cratelm steer`
+        takes.
     """
     from cratelm.models.subject import open_subject, tokens_for
     from cratelm.progress import Progress
     from cratelm.records.distributed import on_ranks
     from cratelm.records.record import record as make_records
+    from cratelm.sae.public import public_saes
     from cratelm.stages import next_to
 
     with Progress() as progress, on_ranks() as leads:
         if leads:
             subject = open_subject(model)
+            if sae is not None:
+                subject = public_saes(sae, subject, next_to(out, "-sae"), progress)
             tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
             make_records(settings, subject, tokens, out, progress, engine)
