@@ -24,7 +24,8 @@ def measure(
         A trained model's folder; any transformers folder with a causal language model and its tokenizer; or the name
         of one on the hub, which is off unless HF_HUB_OFFLINE=0. Nothing in it is executed.
     out
-        The folder to write: neurons/NAME unless said otherwise, neurons/NAME+sae with --sae. The same command goes on where it stopped.
+        The folder to write: neurons/NAME unless said otherwise, and neurons/NAME+sae with --sae. The same command goes
+        on where it stopped.
     json
         Print the means as JSON on stdout.
     """

@@ -49,26 +49,28 @@ class AttachedSae(nn.Module):
 
     def read(self, x: torch.Tensor) -> None:
         """Encode (B, T, d), and keep the latents until they are written."""
-        encoded = self.sae.encode(x - self._mean(x) if self.centred else x)  # (B, T, latents)
+        encoded = self.sae.encode(self._encodable(x))  # (B, T, latents)
         self._read[:] = [(x, encoded, self.latents(encoded))]
 
     def write(self, y: torch.Tensor) -> torch.Tensor:
         """What takes the place of y, (B, T, d), where the autoencoder writes."""
         x, encoded, latents = self._read.pop()
         if self.substitute:
-            return self._decoded(x, latents)
-        return y if latents is encoded else y + (self._decoded(x, latents) - self._decoded(x, encoded))
+            return self._decoded(x, latents).to(y)
+        return y if latents is encoded else y + (self._decoded(x, latents) - self._decoded(x, encoded)).to(y)
+
+    def _encodable(self, x: torch.Tensor) -> torch.Tensor:
+        """x as the autoencoder was trained on it, in the type of its weights."""
+        return (x - x.mean(-1, keepdim=True) if self.centred else x).to(self.sae.W_dec)
 
     def _decoded(self, x: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        mean = self._mean(x) if self.centred else 0
+        """The reconstruction, and what else goes past the latents: a skip, or the mean that was taken off."""
         if getattr(self.sae.cfg, "normalize_activations", "none") != "none":
-            self.sae.encode(x - mean)  # decoding undoes, once, the scale that the last encoding took
-        decoded = self.sae.decode(latents) + mean
-        return decoded + x @ self.sae.W_skip.T if hasattr(self.sae, "W_skip") else decoded
-
-    @staticmethod
-    def _mean(x: torch.Tensor) -> torch.Tensor:
-        return x.mean(-1, keepdim=True)
+            self.sae.encode(self._encodable(x))  # decoding undoes, once, the scale that the last encoding took
+        decoded = self.sae.decode(latents)
+        if hasattr(self.sae, "W_skip"):
+            decoded = decoded + self._encodable(x) @ self.sae.W_skip.T
+        return decoded + x.mean(-1, keepdim=True).to(decoded) if self.centred else decoded
 
 
 def attach_saes(model: PreTrainedModel, saes: Mapping[str, Any], substitute: bool = False) -> None:

@@ -67,7 +67,9 @@ class SaeSource:
         except Exception as error:  # SAELens's readers raise nearly anything
             off = " The hub is off; HF_HUB_OFFLINE=0 turns it on." if not self.folder and is_offline_mode() else ""
             name = self.folder or f"{self.release}/{self.sae_id}"
-            raise InputError(f"SAELens cannot open the autoencoder {name}: {first_line(error)}.{off}") from error
+            raise InputError(
+                f"SAELens cannot open the autoencoder {name}: {first_line(error).rstrip('.')}.{off}"
+            ) from error
 
 
 def public_saes(name: str, model: Artifact, out: Path, progress: Progress) -> Artifact:
@@ -80,7 +82,7 @@ def public_saes(name: str, model: Artifact, out: Path, progress: Progress) -> Ar
         raise InputError(f"{model.path} holds sparse autoencoders. Give the model that they were made for.")
     source = find_source(name)
     with progress.task(f"placing the autoencoders of {name}"):
-        return run_stage(out, PUBLIC, source, {"model": model}, lambda folder: _place(source, model, folder))
+        return run_stage(out, PUBLIC, source, {"model": model}, lambda folder: _place(source, model, folder, progress))
 
 
 def find_source(name: str) -> SaeSource:
@@ -103,9 +105,11 @@ def find_source(name: str) -> SaeSource:
     return SaeSource(release="/".join(parts[:words]), sae_id="/".join(parts[words:]))
 
 
-def _place(source: SaeSource, model: Artifact, folder: Path) -> None:
+def _place(source: SaeSource, model: Artifact, folder: Path, progress: Progress) -> None:
     network = load_network(model_folder(model))
     saes = place(network, source.load())
+    for made_for in sorted({str(sae.cfg.metadata.model_name) for sae in saes.values()} - {"None"}):
+        progress.say(f"the autoencoders say that they were made for {made_for}; here they read {model.path}.")
     for number, sae in enumerate(saes.values()):
         sae.save_model(folder / str(number))
         # In an order that does not differ from process to process.

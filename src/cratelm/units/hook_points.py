@@ -44,7 +44,7 @@ HOOK_POINTS = {
 }
 """By name within a block, the modules that a block may have there, as in places.py."""
 BOTH_NORMS = ("post_feedforward_layernorm", "post_attention_layernorm")
-"""Where a block has both, attention passes through the second before it is added. (Llama's second is before the MLP.)"""
+"""Where a block has both, attention passes through the second before it is added. Llama has the second alone."""
 OTHERS = ("*.intermediate", "*.output.LayerNorm")
 """Modules of BERT and its relatives, whose blocks end in a norm: hook points mean something else there."""
 
