@@ -1,4 +1,4 @@
-"""What `strict` and `paper` mean: how the text is read, what explainers see, what they are scored on, and what counts.
+"""What `strict`, `short` and `paper` mean: how text is read, what explainers see and are scored on, and what counts.
 
 The numbers are those of OpenAI's *Language models can explain neurons in language models* (2023), of Anthropic's
 *Towards Monosemanticity* (2023), and of the paper's official code, whose choices `paper` repeats.
@@ -11,6 +11,8 @@ PAPER_METRICS = ("top-and-random", "random-only", "anthropic")
 """The correlations that the paper reports, in the order of its tables."""
 LONG, SHORT = 64, 9
 """Tokens in an excerpt of OpenAI's metrics, and of Anthropic's (strict)."""
+TWEET = 2 * SHORT
+"""Tokens in a long excerpt of short texts: few enough for a tweet, and whole short excerpts."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Protocol:
     """How units are measured."""
 
     name: str
+    long: int
+    """Tokens in a long excerpt, and so in the shortest document that is measured."""
     recording: str
     """Where the steps of recording are: `module:name`, of a `Steps` of records/record.py. Only a recording loads it."""
     explained_on: str
@@ -68,44 +72,52 @@ class Protocol:
         return self.metrics is None or metric in self.metrics
 
 
-STRICT = Protocol(
-    name="strict",
-    recording="cratelm.records.strict_steps:STEPS",
-    explained_on="explain",
-    scored_on="score",
-    shown={
-        "openai": (Draw(LONG, "top", range(5)),),
-        "anthropic": (
-            Draw(SHORT, "top", range(10)),
-            Draw(SHORT, "interval", range(2)),
-            Draw(SHORT, "random", range(5)),
-            Draw(SHORT, "other", range(10)),
-        ),
-    },
-    scored={
-        "top-and-random": (Draw(LONG, "top", range(5)), Draw(LONG, "random", range(5))),
-        "random-only": (Draw(LONG, "random", range(5)),),
-        "anthropic": (
-            Draw(SHORT, "top", range(6)),
-            Draw(SHORT, "interval", range(2)),
-            Draw(SHORT, "random", range(10)),
-            Draw(SHORT, "other", range(20)),
-        ),
-    },
-    once=True,
-    # As in Towards Monosemanticity; OpenAI's metrics are Pearson's r.
-    ranked=("anthropic",),
-    missing="chance",
-    metrics=None,
-    tables=True,
-    intervals_of_maximum=True,
-    last_layer_left_out=(),
-    caution="",
-)
+def _strict(name: str, long: int, caution: str = "") -> Protocol:
+    """The protocol strict, with long excerpts of so many tokens."""
+    return Protocol(
+        name=name,
+        long=long,
+        recording="cratelm.records.strict_steps:STEPS",
+        explained_on="explain",
+        scored_on="score",
+        shown={
+            "openai": (Draw(long, "top", range(5)),),
+            "anthropic": (
+                Draw(SHORT, "top", range(10)),
+                Draw(SHORT, "interval", range(2)),
+                Draw(SHORT, "random", range(5)),
+                Draw(SHORT, "other", range(10)),
+            ),
+        },
+        scored={
+            "top-and-random": (Draw(long, "top", range(5)), Draw(long, "random", range(5))),
+            "random-only": (Draw(long, "random", range(5)),),
+            "anthropic": (
+                Draw(SHORT, "top", range(6)),
+                Draw(SHORT, "interval", range(2)),
+                Draw(SHORT, "random", range(10)),
+                Draw(SHORT, "other", range(20)),
+            ),
+        },
+        once=True,
+        # As in Towards Monosemanticity; OpenAI's metrics are Pearson's r.
+        ranked=("anthropic",),
+        missing="chance",
+        metrics=None,
+        tables=True,
+        intervals_of_maximum=True,
+        last_layer_left_out=(),
+        caution=caution,
+    )
+
+
+STRICT = _strict("strict", LONG)
+SHORT_TEXTS = _strict("short", TWEET, f"excerpts of {TWEET} tokens: compare only with others of this protocol")
 # Even ranks are shown and odd ones scored, from one text: neighbours of one passage are on both sides. "Other contexts"
 # are the middles of top excerpts. The paper leaves the last of 6 and of 12 layers out, and does not say why.
 PAPER = Protocol(
     name="paper",
+    long=64,
     recording="cratelm.records.paper.steps:STEPS",
     explained_on="text",
     scored_on="text",
@@ -132,7 +144,7 @@ PAPER = Protocol(
     last_layer_left_out=(6, 12),
     caution="different text, size and judge than published; compare signs only",
 )
-PROTOCOLS = {protocol.name: protocol for protocol in (STRICT, PAPER)}
+PROTOCOLS = {protocol.name: protocol for protocol in (STRICT, SHORT_TEXTS, PAPER)}
 
 
 class Endpoint(NamedTuple):

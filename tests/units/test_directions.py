@@ -20,6 +20,8 @@ from transformers import (
     GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
     OPTConfig,
     OPTForCausalLM,
     PhiConfig,
@@ -57,6 +59,7 @@ MAKERS: dict[str, Callable[[], PreTrainedModel]] = {
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**GROUPED)),
     "gemma": lambda: GemmaForCausalLM(GemmaConfig(**GEMMA)),
     "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**GEMMA, final_logit_softcapping=30.0)),
+    "olmo2": lambda: Olmo2ForCausalLM(Olmo2Config(**GROUPED)),
     "phi": lambda: PhiForCausalLM(PhiConfig(**GROUPED)),
     "neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**SIZES, intermediate_size=UNITS)),
     "opt": lambda: OPTForCausalLM(OPTConfig(**SIZES, ffn_dim=UNITS, word_embed_proj_dim=WIDTH)),
@@ -87,11 +90,15 @@ FIXED = [
     ("gpt2", "transformer.h.2.mlp.c_proj", WIDTH),
     ("gpt2", "transformer.h.2.mlp", WIDTH),
     ("gpt2", "transformer.h.2", WIDTH),
+    ("llama", "model.layers.2.mlp.down_proj:in", UNITS),
     ("llama", "model.layers.2.mlp.down_proj", WIDTH),
     ("llama", "model.layers.2.mlp", WIDTH),
     ("gemma", "model.layers.2.mlp.down_proj", WIDTH),
     ("gemma2", "model.layers.2", WIDTH),
     ("gemma2", "model.layers.2.post_feedforward_layernorm", WIDTH),
+    ("gemma2", "model.layers.2.mlp.down_proj:in", UNITS),
+    ("gemma2", "model.layers.2.mlp.down_proj", WIDTH),
+    ("olmo2", "model.layers.2.mlp.down_proj:in", UNITS),
     ("phi", "model.layers.2.mlp.activation_fn", UNITS),
     ("phi", "model.layers.2.mlp.fc2", WIDTH),
     ("phi", "model.layers.2.self_attn", WIDTH),
@@ -99,6 +106,7 @@ FIXED = [
     ("neox", "gpt_neox.layers.2.mlp.act", UNITS),
     ("neox", "gpt_neox.layers.2.attention", WIDTH),
     ("opt", "model.decoder.layers.2", WIDTH),
+    ("opt", "model.decoder.layers.2.activation_fn", UNITS),
     ("granite", "model.layers.2.mlp.down_proj", WIDTH),
     ("cohere", "model.layers.2.mlp", WIDTH),
     ("crate", "model.layers.2.coding.code", 4 * WIDTH),
@@ -134,15 +142,17 @@ def test_the_predicted_change_of_logits_is_that_of_a_small_intervention(models, 
     assert unembedding is not None
     seen: list[torch.Tensor] = []
     block = ".".join(site.split(".")[: 1 + site.split(".").index("2")])
-    with torch.no_grad(), at_sites(model, [block], lambda _, output: seen.append(output[0, -1])):
+    behind = f"{block}.post_feedforward_layernorm"  # a norm on what the MLP puts out
+    divide = [*([behind] if behind in dict(model.named_modules()) else []), block]
+    with torch.no_grad(), at_sites(model, divide, lambda _, output: seen.append(output[0, -1])):
         model(input_ids=torch.arange(6)[None] + 3, use_cache=False)
     for unit in (0, 1, units - 1):
         change, _ = intervened(model, site, unit, 1e-2)
         change = change - change.mean()
-        # A norm divides by the hidden state's size as well, which takes away some of what the state itself says.
-        both = torch.stack([unembedding.effects(directions[unit]), unembedding.effects(seen[0])])
-        share = torch.linalg.lstsq(both.T, change[:, None]).solution[:, 0]
-        torch.testing.assert_close(both.T @ share, change, atol=1e-3 * float(change.abs().max()), rtol=0)
+        # A norm divides by the size of what it reads as well, which takes away some of what that itself says.
+        parts = torch.stack([unembedding.effects(vector) for vector in (directions[unit], *seen)])
+        share = torch.linalg.lstsq(parts.T, change[:, None]).solution[:, 0]
+        torch.testing.assert_close(parts.T @ share, change, atol=1e-3 * float(change.abs().max()), rtol=0)
         assert share[0] > 0
 
 
@@ -157,8 +167,6 @@ NOT_FIXED = [
     ("llama", "model.norm"),
     ("gemma", "model.layers.1.mlp.act_fn"),
     ("gemma2", "model.layers.1.mlp.act_fn"),
-    ("gemma2", "model.layers.1.mlp.down_proj"),
-    ("gemma2", "model.layers.1.self_attn"),
     ("gpt2", "transformer.h.1.mlp.c_fc"),
     ("gpt2", "transformer.h.1.ln_2"),
     ("gpt2", "transformer.h.1.attn.c_attn"),
@@ -235,7 +243,7 @@ def test_the_unembedding_is_measured_for_every_maker(models, name) -> None:
     weight = model.base_model.get_submodule(names[-1]).weight.detach()
     factor = {"granite": 0.25, "cohere": 0.25}.get(name, 1.0)
     torch.testing.assert_close(found.scale.float(), factor * norm(weight).float(), atol=1e-4, rtol=1e-4)
-    assert found.centred == (name not in ("llama", "gemma", "gemma2", "granite"))
+    assert found.centred == (name not in ("llama", "gemma", "gemma2", "granite", "olmo2"))
 
 
 def test_directions_of_another_width_have_no_effects(models) -> None:

@@ -34,7 +34,7 @@ def explain(
     out
         The folder to write.
     protocol
-        `strict` or `paper`: refuse records of the other protocol. By default, whichever they were made by.
+        `strict`, `short` or `paper`: refuse records of another protocol. By default, whichever they were made by.
     plan
         Print what would be asked of the language model, and what it costs; send nothing.
     price

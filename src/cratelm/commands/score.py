@@ -37,7 +37,7 @@ def score(
     out
         The folder to write.
     protocol
-        `strict` or `paper`: refuse records of the other protocol. By default, whichever they were made by.
+        `strict`, `short` or `paper`: refuse records of another protocol. By default, whichever they were made by.
     json
         Print the means as JSON on stdout.
     plan

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from cratelm.export.exported_layer import Layer
-from cratelm.protocols import LONG
 from cratelm.records.excerpts import Excerpts
 from cratelm.records.paper.stream_windows import ANTHROPIC
 
@@ -18,7 +17,7 @@ MOMENTS = ("mean", "variance", "skewness", "kurtosis")
 
 def write_neuron_records(layer: Layer, folder: Path) -> None:
     """Write a file for each of the layer's units."""
-    kinds = [("top", LONG), ("random", LONG)]
+    kinds = [("top", layer.protocol.long), ("random", layer.protocol.long)]
     if not layer.protocol.intervals_of_maximum:
         kinds.append(("interval", ANTHROPIC))
     for unit, (top, random, *quantiles) in layer.unit_excerpts(*kinds):

@@ -16,7 +16,7 @@ import numpy as np
 from cratelm import __version__
 from cratelm.export.exported_layer import Layer
 from cratelm.export.numbers import rounded
-from cratelm.protocols import LONG, SHORT
+from cratelm.protocols import SHORT
 from cratelm.records.config import INTERVALS
 from cratelm.records.excerpts import Excerpts
 
@@ -26,7 +26,7 @@ FEATURES_IN_BATCH = 128
 def write_dashboards(layer: Layer, folder: Path) -> None:
     """Write a layer's batches and what goes with them."""
     fires = layer.statistics["finite"] & (layer.statistics["firing_rate"] > 0)
-    kinds = [("top", LONG)]
+    kinds = [("top", layer.protocol.long)]
     if layer.protocol.intervals_of_maximum:
         kinds.append(("interval", SHORT))
     firing = (found for found in layer.unit_excerpts(*kinds) if fires[found[0]])

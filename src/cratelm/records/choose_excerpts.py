@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cratelm.protocols import LONG, SHORT
+from cratelm.protocols import SHORT
 from cratelm.records.config import BEST, NEAR_TOP
 from cratelm.records.hash_sampling import draw_pool, draw_random
 from cratelm.records.moments import Moments
@@ -54,7 +54,7 @@ class Planner(Step):
         """One site's sums and top excerpts over all shards of a half, in the order of the shards."""
         units = self.recording.sites[layer].units
         moments = Moments(units)
-        tops = {length: TopExcerpts(units, NEAR_TOP) for length in (LONG, SHORT)}
+        tops = {length: TopExcerpts(units, NEAR_TOP) for length in self.recording.halves[half].tilings}
         for number in self.shards_of(half):
             state = self.file("first", number)
             moments.add(load_state(state, f"{layer}/moments/"))
@@ -74,7 +74,7 @@ class Planner(Step):
     def choose(self, half: str, layer: int, length: int, top: TopExcerpts, finite: np.ndarray) -> Chosen:
         """The top and random excerpts of one length; none of a unit that is not finite."""
         site = self.recording.sites[layer]
-        count = self.config.random if length == LONG else self.config.short_random
+        count = self.config.random if length != SHORT else self.config.short_random
         drawn = draw_random(self.pool(half, length), site.units, count, self.config.seed, half, site.name, length)
         kept, rank = first_of_each_passage(top, self.recording.halves[half].tilings[length])
         kept, rank = kept[rank < self.config.top], rank[rank < self.config.top]

@@ -18,8 +18,9 @@ BEST = 10
 class RecordConfig(Configuration):
     """Which text is read, at which sites, and which excerpts of each unit are kept."""
 
-    protocol: Literal["strict", "paper"] = "strict"
-    """`strict`: two halves, excerpts within documents; `paper`: the windows and selections of the paper's code, faults
+    protocol: Literal["strict", "short", "paper"] = "strict"
+    """`strict`: two halves, excerpts of 64 tokens within documents; `short`: the same with excerpts of 18 tokens, for
+    texts such as tweets and prompts; `paper`: the windows and selections of the paper's code, faults
     included, whose own numbers take the place of top, random, short_random, interval, other and table_units."""
     sites: str | None = None
     """A glob over the model's modules, such as '*.mlp.act'; the layers' codes where nothing is said."""

@@ -1,6 +1,7 @@
 """The first pass over a shard: sums, maxima and the places of top excerpts, so much a unit and nothing a token."""
 
 import warnings
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import numpy as np
 import torch
 
 from cratelm.corpus.contexts import context_tokens
-from cratelm.protocols import LONG, SHORT
 from cratelm.records.config import NEAR_TOP, RecordConfig
 from cratelm.records.moments import Moments
 from cratelm.records.recording import Pass, save_state
@@ -55,9 +55,9 @@ def tile(activations: torch.Tensor, length: int) -> torch.Tensor:
 class FirstStatistics:
     """What the first pass gathers at one site."""
 
-    def __init__(self, units: int, device: torch.device):
+    def __init__(self, units: int, lengths: Iterable[int], device: torch.device):
         self.moments = Moments(units, device)
-        self.tops = {length: TopExcerpts(units, NEAR_TOP) for length in (LONG, SHORT)}
+        self.tops = {length: TopExcerpts(units, NEAR_TOP) for length in lengths}
 
     def see(self, half: Half, batch: np.ndarray, activations: torch.Tensor) -> None:
         """See a batch of contexts: activations (contexts, T, units)."""
@@ -135,7 +135,7 @@ class FirstPass(Pass):
         recording = self.recording
         shard = recording.shards[number]
         half, device = shard.half, recording.network.device
-        sites = [FirstStatistics(site.units, device) for site in recording.sites]
+        sites = [FirstStatistics(site.units, half.tilings, device) for site in recording.sites]
         tables = self._tables(number)
         part = part_of_contexts(half)
         shared: list = []

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from cratelm.corpus.contexts import context_tokens
-from cratelm.protocols import LONG, SHORT
+from cratelm.protocols import SHORT
 from cratelm.records.choose_excerpts import Planner
 from cratelm.records.config import BEST, INTERVALS, RecordConfig
 from cratelm.records.hash_sampling import priorities
@@ -116,8 +116,8 @@ class SecondStatistics:
             self.other.update(unit, rotated, excerpt[row], found)
 
     def _see_histogram(self, batch: np.ndarray, activations: torch.Tensor) -> None:
-        blocks = tile(activations, LONG)
-        excerpt = self.half.tilings[LONG].first[batch, None] + np.arange(blocks.shape[1])
+        blocks = tile(activations, self.half.long)
+        excerpt = self.half.tilings[self.half.long].first[batch, None] + np.arange(blocks.shape[1])
         context, within = np.nonzero(np.isin(excerpt, self.pool))
         if not len(context):
             return
@@ -126,7 +126,7 @@ class SecondStatistics:
         first = torch.arange(units, device=device) * (bins + 1)
         counts = torch.zeros(units * (bins + 1), dtype=torch.int64, device=device)
         at = torch.from_numpy(np.stack([context, within])).to(device)
-        for context_at, within_at in at.split(max(1, AT_ONCE // (LONG * units)), dim=1):
+        for context_at, within_at in at.split(max(1, AT_ONCE // (self.half.long * units)), dim=1):
             values = blocks[context_at, within_at].flatten(0, 1)  # (tokens, units)
             fired = values > 0
             cell = values.div_(maximum).mul_(bins).nan_to_num_(0, 0, 0)
@@ -164,14 +164,14 @@ class SecondPass(Pass):
         recording = self.recording
         shard = recording.shards[number]
         half = shard.half
-        pool = Planner(self.config, self.model, self.tokens, self.folder).pool(half.name, LONG)
+        pool = Planner(self.config, self.model, self.tokens, self.folder).pool(half.name, half.long)
         plan = self.file("plan", number)
         sites = [
             SecondStatistics(self.config, site, half, load_state(plan, f"{layer}/"), pool, recording.vocabulary)
             for layer, site in enumerate(recording.sites)
         ]
         spills = [
-            {length: self.file(f"spill-{length}", number, layer).open("wb") for length in (LONG, SHORT)}
+            {length: self.file(f"spill-{length}", number, layer).open("wb") for length in half.tilings}
             for layer in range(len(sites))
         ]
         place = 0

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
 from cratelm.parquet import read_table, reading
-from cratelm.protocols import LONG
+from cratelm.protocols import PROTOCOLS
 from cratelm.records.excerpts import Excerpts
 
 if TYPE_CHECKING:  # they read tokens, which takes torch to import
@@ -182,7 +182,7 @@ def read_layers(records: Artifact) -> list[int]:
 
 
 def read_protocol(records: Artifact) -> str:
-    """The protocol that the records were made by: `strict` or `paper`."""
+    """The protocol that the records were made by: a name of PROTOCOLS."""
     return read_json(records.path / "records.json")["protocol"]
 
 
@@ -222,13 +222,13 @@ def _of_units(path: Path, half: str, units: tuple[int, ...]) -> pa.Table:
 
 
 def read_excerpts(
-    records: Artifact, layer: int, half: str, kind: str, units: Sequence[int] | None = None, excerpt: int = LONG
+    records: Artifact, layer: int, half: str, kind: str, units: Sequence[int] | None = None, excerpt: int | None = None
 ) -> Excerpts:
-    """One site's excerpts of one half, kind and length, of all units or of a few.
+    """One site's excerpts of one half, kind and length (the protocol's long one), of all units or of a few.
 
     Raises InputError where the file cannot be read, or is of another schema.
     """
-    path = records.path / f"layer-{layer}.parquet"
+    path, excerpt = records.path / f"layer-{layer}.parquet", excerpt or PROTOCOLS[read_protocol(records)].long
     if units is None:
         with reading(path):
             changed = path.stat().st_mtime_ns

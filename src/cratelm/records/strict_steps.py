@@ -1,6 +1,7 @@
-"""Recording by the protocol strict: two halves of the text, excerpts within documents."""
+"""Recording by the protocols strict and short: two halves of the text, excerpts within documents."""
 
 from cratelm.corpus.tokens import Side
+from cratelm.protocols import PROTOCOLS
 from cratelm.records.assemble import Assembler
 from cratelm.records.choose_excerpts import Planner
 from cratelm.records.config import RecordConfig
@@ -11,7 +12,8 @@ from cratelm.records.tiling import Half, Shard, cut_batches, cut_half, cut_shard
 
 
 def _cut_halves(sides: dict[str, Side], context: int, config: RecordConfig) -> dict[str, Half]:
-    return {name: cut_half(name, side, context, config.tokens) for name, side in sides.items()}
+    long = PROTOCOLS[config.protocol].long
+    return {name: cut_half(name, side, context, config.tokens, long) for name, side in sides.items()}
 
 
 def _cut_shards(halves: dict[str, Half], config: RecordConfig) -> list[Shard]:

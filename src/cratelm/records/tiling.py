@@ -9,7 +9,7 @@ import numpy as np
 from cratelm.corpus.contexts import Contexts, cut_contexts
 from cratelm.corpus.tokens import Side
 from cratelm.errors import InputError
-from cratelm.protocols import LONG, SHORT
+from cratelm.protocols import LONG, SHORT, SHORT_TEXTS
 from cratelm.records.hash_sampling import mix
 from cratelm.seeds import derive_seed
 
@@ -63,29 +63,38 @@ class Half:
     side: Side
     contexts: Contexts
     tilings: dict[int, Any]
-    """By the length of their excerpts: LONG and SHORT, or the windows of the paper's protocol."""
+    """By the length of their excerpts: the protocol's long one and SHORT, or the windows of the paper's protocol."""
     own_start: bool = True
     """Whether the model reads the end-of-text token before each context."""
 
+    @property
+    def long(self) -> int:
+        """Tokens in a long excerpt."""
+        return max(self.tilings)
 
-def cut_half(name: str, side: Side, context: int, tokens: int | None = None) -> Half:
+
+def cut_half(name: str, side: Side, context: int, tokens: int | None = None, long: int = LONG) -> Half:
     """Cut a side for a model that reads `context` tokens, the end-of-text token before them included.
 
-    Contexts are whole numbers of long excerpts; short ones tile them too. `tokens` takes whole documents from the
-    start, up to so many tokens. Raises InputError where no document is as long as an excerpt, or an excerpt does not
-    fit a context.
+    Contexts are whole numbers of long excerpts, of `long` tokens; short ones tile them too. `tokens` takes whole
+    documents from the start, up to so many tokens. Raises InputError where no document is as long as an excerpt, or an
+    excerpt does not fit a context.
     """
-    longest = (context - 1) // LONG * LONG
+    longest = (context - 1) // long * long
     if not longest:
         raise InputError(
-            f"an excerpt of {LONG} tokens and the end-of-text token do not fit a context of {context}: "
-            f"the model has to read {LONG + 1} tokens or more (--shape.context)."
+            f"an excerpt of {long} tokens and the end-of-text token do not fit a context of {context}: "
+            f"the model has to read {long + 1} tokens or more (--shape.context)."
         )
     side = side if tokens is None else _first_documents(name, side, tokens)
-    contexts = cut_contexts(side, longest, LONG)
+    contexts = cut_contexts(side, longest, long)
     if not len(contexts.start):
-        raise InputError(f"too little text: no document of the {name} side is {LONG} tokens long.")
-    return Half(name, side, contexts, {length: Tiling.of(side, contexts, length) for length in (LONG, SHORT)})
+        raise InputError(f"too little text: no document of the {name} side is {long} tokens long.{_advice(long)}")
+    return Half(name, side, contexts, {length: Tiling.of(side, contexts, length) for length in (long, SHORT)})
+
+
+def _advice(long: int) -> str:
+    return f" For short texts there is --protocol {SHORT_TEXTS.name}." if long > SHORT_TEXTS.long else ""
 
 
 def _first_documents(name: str, side: Side, tokens: int) -> Side:

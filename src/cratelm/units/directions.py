@@ -6,6 +6,8 @@ output is replaced by random numbers, and the derivative of the block's output b
 for all numbers and texts, and of the unit's own token alone, its rows are the directions.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +30,8 @@ def unit_directions(model: PreTrainedModel, site: str, signed: bool = False) -> 
     the decoder's rows, taken on through what the site itself enters. What writes into the hidden states as it is, such
     as an attention's output, has unit vectors. There is none under a gate, which scales the direction by the token, nor
     before a norm or a nonlinearity. What later parts of the block make of it is left out. Of a signed site, negative
-    parts write the opposite.
+    parts write the opposite. Behind a norm on what attention or the MLP puts out (Gemma 2 and 3, OLMo 2), the direction
+    is what the norm multiplies it to; the token sets what the norm divides by.
     """
     block = _block_of(model, site)
     if block is None:
@@ -93,6 +96,16 @@ class Trace:
 
 def _trace(model: PreTrainedModel, site: str, block: str) -> Trace | None:
     """A forward pass; None where the site or the block is not called once, or gives something else than tokens."""
+    around = site.removesuffix(INPUT)
+    norms = [name for name in _norms(model, block) if not f"{around}.".startswith(f"{name}.")]
+    scales = {name: scale for name in norms if (scale := _scale_behind(model, name, block, norms)) is not None}
+    return _traced(model, site, block, [name for name in norms if name not in scales], scales)
+
+
+def _traced(
+    model: PreTrainedModel, site: str, block: str, cut: Sequence[str], scales: Mapping[str, torch.Tensor]
+) -> Trace | None:
+    """The same, where derivatives end at the norms to cut, and others multiply by their scales alone."""
     seen: dict[str, list[torch.Tensor]] = {site: [], block: []}
 
     def visit(name: str, output: torch.Tensor) -> torch.Tensor | None:
@@ -102,8 +115,11 @@ def _trace(model: PreTrainedModel, site: str, block: str) -> Trace | None:
 
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(model.config.get_text_config().vocab_size, (ROWS, TOKENS), generator=generator)
-    cut = [name for name in _norms(model, block) if not f"{site.removesuffix(INPUT)}.".startswith(f"{name}.")]
-    with at_sites(model, cut, lambda _, output: output.detach()), at_sites(model, list(seen), visit):
+    with (
+        _multiplying(model, scales),
+        at_sites(model, cut, lambda _, output: output.detach()),
+        at_sites(model, list(seen), visit),
+    ):
         model.base_model(input_ids=ids.to(model.device), use_cache=False)
     if any(len(outputs) != 1 for outputs in seen.values()):
         return None
@@ -116,6 +132,43 @@ def _norms(model: nn.Module, block: str) -> list[str]:
     """The norms in a block. A derivative ends there: what a norm makes of a direction depends on the token."""
     inside = model.get_submodule(block).named_modules(prefix=block)
     return [name for name, module in inside if "norm" in type(module).__name__.lower()]
+
+
+def _scale_behind(model: PreTrainedModel, norm: str, block: str, norms: Sequence[str]) -> torch.Tensor | None:
+    """What a norm multiplies by, (d,), where its output goes into the hidden states as it is; None for any other.
+
+    Gemma 2 and 3 and OLMo 2 have such norms behind attention and MLP.
+    """
+    scale = _root_mean_square_scale(model.get_submodule(norm), model)
+    if scale is None:
+        return None
+    trace = _traced(model, norm, block, [name for name in norms if name != norm], {})
+    return scale if trace is not None and trace.is_fixed() else None
+
+
+@torch.no_grad()
+def _root_mean_square_scale(norm: nn.Module, model: PreTrainedModel) -> torch.Tensor | None:
+    """The scale of a norm that divides by the root mean square and does nothing else but multiply, else None."""
+    weight = next(norm.parameters(), None)
+    if weight is None or weight.shape != (model.config.get_text_config().hidden_size,):
+        return None
+    probes = 1000 * torch.randn(4, len(weight), generator=torch.Generator().manual_seed(3)).to(weight)
+    output = norm(probes) * probes.square().mean(-1, keepdim=True).sqrt()
+    scale = output[0] / probes[0]
+    fits = torch.allclose(output, scale * probes, rtol=1e-2, atol=1e-3 * float(output.abs().max()))
+    return scale if fits else None
+
+
+@contextmanager
+def _multiplying(model: nn.Module, scales: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """While this context is open, the norms multiply by their scales and do not divide."""
+    with ExitStack() as hooks:
+        for name, scale in scales.items():
+            hook = model.get_submodule(name).register_forward_hook(
+                lambda module, given, output, scale=scale: given[0] * scale
+            )
+            hooks.callback(hook.remove)
+        yield
 
 
 def _random_like(output: torch.Tensor) -> torch.Tensor:

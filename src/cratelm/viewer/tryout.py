@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from cratelm.errors import InputError
-from cratelm.protocols import LONG
 from cratelm.training.text_losses import context_length, encode
 from cratelm.units.clamp import Clamp
 from cratelm.units.sites import at_sites
@@ -87,7 +86,7 @@ def _strongest(network: Network, layer: int, values: np.ndarray) -> list[dict[st
 
 def _one(network: Network, tokens: np.ndarray, chosen: tuple[int, int], by_layer: list[np.ndarray]) -> dict[str, Any]:
     layer, unit = chosen
-    explanations = explanations_of(network.viewed, layer, LONG)
+    explanations = explanations_of(network.viewed, layer, network.viewed.protocol.long)
     recorded = network.viewed.statistics(layer, network.viewed.protocol.explained_on)["maximum"][unit]
     place = np.zeros(1, np.int64)
     expected = {

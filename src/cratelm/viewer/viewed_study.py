@@ -82,7 +82,7 @@ class ViewedModel:
 
     @cached_property
     def protocol_name(self) -> str:
-        """`strict` or `paper`."""
+        """A name of PROTOCOLS."""
         return read_protocol(self.records)
 
     @cached_property
