@@ -45,6 +45,16 @@ class Artifact:
     manifest: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """What it is called in results."""
+        return self.path.name
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where it was downloaded from, as results say it; nothing of what was made here."""
+        return {}
+
+    @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration that made it."""
         return self.manifest["config"]

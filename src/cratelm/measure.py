@@ -8,12 +8,13 @@ DIR/records/NAME, explanations/NAME, scores/NAME
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cratelm.artifacts import Artifact, as_plain, claim_study, require_same_study
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
+from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.models.subject import ForeignModel, open_subject, tokens_for
 from cratelm.progress import Progress
 from cratelm.ranges import Configuration
@@ -39,22 +40,25 @@ class MeasureConfig(Configuration):
     score: ScoreConfig = field(default_factory=ScoreConfig)
 
 
-def measure(config: MeasureConfig, model: str, out: Path, progress: Progress) -> Measured:
+def measure(
+    config: MeasureConfig, model: str, out: Path, progress: Progress, opening: OpeningConfig = DEFAULT_OPENING
+) -> Measured:
     """Record, explain and score every unit of `model` in `out`; what is there already is not made again.
 
     `model` is a folder or a name of the hub, as `open_subject` takes it. Raises InputError where it cannot be opened,
     or `out` holds something else.
     """
-    asked = as_plain(config) | {"model": model}
+    asked = as_plain(config) | {"model": model, "revision": opening.revision}
     require_same_study(out, asked)
-    subject, name = open_subject(model), name_of(model)
+    subject, name = open_subject(model, opening), name_of(model)
     tokens = tokens_for(subject, config.text, out / "tokens", progress)
     claim_study(out, asked)
     subject = _linked(subject, out / "models" / name)
     if config.sae is not None:
         name = units_of(model, config)
-        subject = public_saes(config.sae, subject, out / "models" / name, progress)
-    records = record(config.records, subject, tokens, out / "records" / name, progress)
+        loading = opening.loading(config.records.dtype)
+        subject = public_saes(config.sae, subject, out / "models" / name, progress, loading)
+    records = record(config.records, subject, tokens, out / "records" / name, progress, device=opening.device)
     explanations = explain(config.explain, records, out / "explanations" / name, progress)
     scores = score(config.score, records, explanations, out / "scores" / name, progress)
     return Measured(model=subject, records=records, explanations=explanations, scores=scores)
@@ -77,4 +81,4 @@ def _linked(subject: Artifact, link: Path) -> Artifact:
     if not link.is_dir() or not link.samefile(subject.path):  # it may have moved since
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(subject.path.resolve(), link.parent.resolve()))
-    return ForeignModel(link, {}) if isinstance(subject, ForeignModel) else subject
+    return replace(subject, path=link) if isinstance(subject, ForeignModel) else subject

@@ -26,6 +26,8 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 IDENTITY = "stage.json"
 LOCK = ".lock"
+ADDED = {"dtype": "float32"}
+"""Settings that folders of before do not name, and what held for them."""
 VERSIONED = ("cratelm", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
 
@@ -191,7 +193,8 @@ def differences(ours: Any, theirs: Any, prefix: str = "") -> list[str]:
     """The keys at which two plain configurations differ, as readable lines."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         keys = sorted(ours.keys() | theirs.keys())
-        return [line for key in keys for line in differences(ours.get(key), theirs.get(key), f"{prefix}.{key}")]
+        pairs = ((key, ours.get(key, ADDED.get(key)), theirs.get(key, ADDED.get(key))) for key in keys)
+        return [line for key, one, other in pairs for line in differences(one, other, f"{prefix}.{key}")]
     same = ours == theirs and isinstance(ours, bool) == isinstance(theirs, bool)  # in Python, True is 1
     return [] if same else [f"{prefix.lstrip('.')}: {shown(theirs)} there, {shown(ours)} asked for"]
 

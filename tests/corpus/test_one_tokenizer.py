@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerFast
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
 from cratelm.corpus.model_tokenizer import model_start, open_model_tokenizer, start_token
-from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
-from cratelm.corpus.tokens import read_tokenizer
+from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id, train_bpe
+from cratelm.corpus.tokens import read_tokenizer, tokenize
 from cratelm.errors import InputError
 from cratelm.models.subject import ForeignModel, open_subject, tokens_for
 from cratelm.records.config import RecordConfig
@@ -30,6 +30,7 @@ from cratelm.units.clamp import Clamp
 from cratelm.units.sites import find_sites
 from cratelm.units.steer import steer
 from tests.conftest import sentences
+from tests.corpus.test_token_text import KINDS
 from tests.language_models import random_gpt2
 
 SIZE = 300
@@ -178,6 +179,20 @@ def test_a_model_trained_here_begins_with_end_of_text_whatever_the_tokenizer_cam
     training = replace(small_study.training, tokens=0)
     config = TrainConfig(model="crate", shape=small_study.shape, training=training)
     assert model_start(train(config, tokens, tmp_path / "trained", quiet).path / "model") == 0
+
+
+@pytest.mark.parametrize("kind", ["llama", "unigram", "bert"])
+def test_a_model_trained_here_begins_with_the_end_token_that_its_vocabulary_has(
+    kind, small_study, corpus_file, tmp_path, quiet
+) -> None:
+    KINDS[kind]().save(str(tmp_path / "tokenizer.json"))
+    corpus = replace(small_study.corpus, corpus=str(corpus_file), tokenizer=str(tmp_path / "tokenizer.json"))
+    tokens = tokenize(corpus, tmp_path / "tokens", quiet)
+    config = TrainConfig(shape=small_study.shape, training=replace(small_study.training, tokens=0))
+    folder = train(config, tokens, tmp_path / "trained", quiet).path / "model"
+    saved, tokenizer = open_model_tokenizer(folder), read_tokenizer(tokens)
+    assert model_start(folder) == end_of_text_id(tokenizer) == saved.eos_token_id
+    assert saved.get_vocab() == tokenizer.get_vocab()
 
 
 def test_a_start_token_is_no_part_of_the_text_and_ends_nothing(tmp_path: Path) -> None:

@@ -134,10 +134,7 @@ def test_text_is_cut_into_the_models_own_tokens(gpt2, corpus_file, tmp_path) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            ["--sites", "nothing.*"],
-            "no site matches 'nothing.*'. Give mlp.neurons, mlp.out, attention.out, residual, or a glob",
-        ),
+        (["--sites", "nothing.*"], "no site matches 'nothing.*'. Give mlp.neurons, mlp.out, attention.out,"),
         (["--sites", "transformer.wte"], None),
         (["--sites", "lm_head"], "lm_head gives nothing"),
         (["--tokens", "3"], "--tokens 3: the first document of the explain side has"),

@@ -46,7 +46,7 @@ def by_standard_name(folder: str, names: list[str]) -> dict[str, torch.Tensor]:
             for name in names:
                 read[f"{name}.{layer}"] = getattr(model, name)[layer]
         kept = nnsight.save(read)
-    return kept
+    return dict(kept)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from transformers.activations import ACT2CLS, ACT2FN
 
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
+from cratelm.loading import Loading
 from cratelm.models.subject import ForeignModel
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
@@ -81,7 +82,7 @@ def test_the_sign_of_an_unknown_class_is_seen_in_all_the_text_and_told(
     said: list[str] = []
     monkeypatch.setattr(quiet, "say", said.append)
 
-    def load(path: Path):
+    def load(path: Path, loading: Loading):
         network = GPT2LMHeadModel.from_pretrained(path).eval()
         network.transformer.h[0].mlp.act = kind()
         return network

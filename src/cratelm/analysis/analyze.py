@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from cratelm.analysis.config import AnalysisConfig
@@ -22,7 +23,9 @@ from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
 from cratelm.corpus.model_tokenizer import model_start
 from cratelm.corpus.tokens import Side, read_side
 from cratelm.errors import InputError
+from cratelm.loading import SPREAD, Loading
 from cratelm.models.build import untrained
+from cratelm.models.devices import require_float64
 from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import model_folder, require_embedding
 from cratelm.progress import Progress
@@ -32,23 +35,39 @@ from cratelm.training.text_losses import context_length
 ANALYSIS = Stage("analysis", files=("analysis.json", "analysis.csv", "analysis.svg"))
 
 
-def analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress) -> Artifact:
-    """Measure `model` on validation text of `tokens`."""
+def analyze(
+    config: AnalysisConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress, device: str = "auto"
+) -> Artifact:
+    """Measure `model`, which runs on `device`, on validation text of `tokens`."""
     inputs = {"model": model, "tokens": tokens}
-    return run_stage(out, ANALYSIS, config, inputs, lambda folder: _analyze(config, model, tokens, folder, progress))
+    loading = Loading(dtype=config.dtype, device=device)
+
+    def work(folder: Path) -> None:
+        _analyze(config, model, tokens, folder, progress, loading)
+
+    return run_stage(out, ANALYSIS, config, inputs, work, lambda: _require_device(device))
 
 
-def _analyze(config: AnalysisConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress) -> None:
-    network = load_causal_lm(model_folder(model)).eval()
+def _require_device(device: str) -> None:
+    require_float64(device)
+    if device == SPREAD:
+        raise InputError(f"--device {SPREAD}: an analysis reads the weights themselves, on one device. Give another.")
+
+
+def _analyze(
+    config: AnalysisConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress, loading: Loading
+) -> None:
+    network = load_causal_lm(model_folder(model), loading)
     layer_parts(network)  # what cannot be analysed is refused before anything is read
     start = model_start(model_folder(model))
     rows = measure(network, config, tokens, start, progress)
     beside = untrained(network.config, derive_seed(config.seed, "weights")).eval()  # type: ignore[arg-type]
+    nn.Module.to(beside, network.device, network.dtype)
     rows += measure(beside, config, tokens, start, progress, "untrained")
-    facts = {"model": model.path.name, "model_type": network.config.model_type, "epsilon": config.epsilon}
+    facts = {"model": model.name, **model.origin, "model_type": network.config.model_type, "epsilon": config.epsilon}
     write_json(folder / "analysis.json", facts | {"rows": rows})
     _write_csv(folder / "analysis.csv", rows)
-    (folder / "analysis.svg").write_text(draw(model.path.name, rows), encoding="utf-8")
+    (folder / "analysis.svg").write_text(draw(model.name, rows), encoding="utf-8")
 
 
 def measure(
@@ -63,7 +82,6 @@ def measure(
 
     Raises InputError where the text does not fit the network.
     """
-    network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     side = _text(read_side(tokens, "validation"), config.tokens)
     context = context_length(network)
     require_embedding(tokens, 1 + max(start, int(side.tokens.max())), network.config.vocab_size)
@@ -73,7 +91,7 @@ def measure(
         batches = _batches(side, start, context - 1, config.batch)
         layers, final = observe(network, batches, config.sample, bar.advance)
     if not final.isfinite().all():
-        raise InputError("the model's hidden states are not finite numbers: its weights do not fit float32.")
+        raise InputError(f"the model's hidden states are not finite numbers: its weights do not fit {network.dtype}.")
     rows = layer_numbers(layers, final, network.config.num_attention_heads, config)
     return [{"weights": weights, "tokens": layers[0].tokens} | {k: _plain(v) for k, v in row.items()} for row in rows]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from cratelm.loading import Dtype
 from cratelm.ranges import Configuration, Seed, number, whole
 
 
@@ -18,5 +19,7 @@ class AnalysisConfig(Configuration):
     """Tokens in a batch."""
     sample: Annotated[int, whole(1, 1_000_000)] = 1024
     """Tokens whose lasso is solved to the end, to say how far the unrolled steps come."""
+    dtype: Dtype = "float32"
+    """The type of the model's weights and of its forward pass: `auto` as its config.json says."""
     seed: Seed = 0
     """Seed of the untrained model beside the trained one."""

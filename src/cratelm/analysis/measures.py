@@ -19,7 +19,7 @@ def layer_numbers(layers: list[LayerSums], final: torch.Tensor, heads: int, conf
         {"layer": layer}
         | _rates(sums, behind, heads, config.epsilon)
         | _sparsity(sums)
-        | coherence(sums.parts.atoms.detach())
+        | coherence(sums.parts.atoms.detach().float())
         | _ista(sums)
         for layer, (sums, behind) in enumerate(zip(layers, after, strict=True))
     ]
@@ -54,7 +54,7 @@ def _ista(sums: LayerSums) -> dict[str, Any]:
     if coding is None or sums.inputs is None:
         return {"objectives": None, "stability": None, "objective_reached": None}
     step, threshold = step_and_threshold(coding)
-    dictionary = coding.dictionary.detach()
+    dictionary = coding.dictionary.detach().float()
     x = sums.inputs
     complete = x.shape[-1] == len(dictionary)
     start = x if complete else torch.zeros(len(x), len(dictionary), device=x.device)
@@ -75,7 +75,7 @@ def _code_of(coding: Any, x: torch.Tensor) -> torch.Tensor:
     # The block gives its output alone: the code is seen on its way.
     hook = coding.code.register_forward_hook(lambda module, inputs, output: codes.append(output))
     try:
-        coding(x)
+        coding(x.to(coding.dictionary))
     finally:
         hook.remove()
-    return codes[0]
+    return codes[0].float()

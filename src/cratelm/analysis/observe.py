@@ -35,6 +35,7 @@ class LayerSums:
 
     def add_input(self, x: torch.Tensor) -> None:
         """See what the sparse block reads, (B, T, d)."""
+        x = x.float()
         self._path = [x]
         kept = 0 if self.inputs is None else len(self.inputs)
         if kept < self.sample:
@@ -43,12 +44,12 @@ class LayerSums:
 
     def add_step(self, code: torch.Tensor) -> None:
         """See the code (B, T, h) behind a step before the last."""
-        self._path.append(code)
+        self._path.append(code.float())
 
     def add_code(self, code: torch.Tensor) -> None:
         """See the units (B, T, h)."""
         # Without the start token, which is no text.
-        measured = code[:, 1:].flatten(0, 1)  # (tokens, h)
+        measured = code[:, 1:].flatten(0, 1).float()  # (tokens, h)
         self.tokens += len(measured)
         self.active += (measured != 0).sum().item()
         sparsity = hoyer(measured.double())
@@ -56,11 +57,11 @@ class LayerSums:
         self.silent += int(sparsity.isnan().sum())
         self.hoyer += sparsity.nan_to_num(0).sum().item()
         if self.parts.coding is not None:
-            self._add_objectives(code)
+            self._add_objectives(code.float())
 
     def _add_objectives(self, code: torch.Tensor) -> None:
         coding = self.parts.coding
-        dictionary, (_, threshold) = coding.dictionary, step_and_threshold(coding)
+        dictionary, (_, threshold) = coding.dictionary.float(), step_and_threshold(coding)
         x, *codes = [part[:, 1:] for part in (*self._path, code)]
         # ISTA begins at 0, that of the d x d dictionary at x itself.
         start = x if x.shape[-1] == code.shape[-1] else torch.zeros_like(codes[-1])

@@ -78,4 +78,4 @@ def step_and_threshold(coding: Any) -> tuple[torch.Tensor, torch.Tensor]:
         step, threshold = coding.step_sizes_and_thresholds()
     else:
         step, threshold = coding.step_size, coding.threshold
-    return torch.as_tensor(step), torch.as_tensor(threshold)
+    return torch.as_tensor(step).float(), torch.as_tensor(threshold).float()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cratelm.analysis.config import AnalysisConfig
+from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 
 
 def analyze(
@@ -15,6 +16,7 @@ def analyze(
     *,
     text: str,
     out: Path,
+    opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
     """What CRATE's theory speaks of, by layer: coding rates, ISTA's objective, sparsity, dictionaries, subspaces.
@@ -22,7 +24,8 @@ def analyze(
     Parameters
     ----------
     model
-        The folder of a CRATE model, a variant or a GPT-2 baseline. The same network before training stands beside it.
+        The folder of a CRATE model, a variant or a GPT-2 baseline, or the name of one on the hub. The
+        same network before training stands beside it.
     text
         A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes.
     out
@@ -38,9 +41,9 @@ def analyze(
     from cratelm.stages import next_to
 
     with Progress() as progress:
-        subject = open_subject(model)
+        subject = open_subject(model, opening)
         tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
-        analysis = run_analysis(settings, subject, tokens, out, progress)
+        analysis = run_analysis(settings, subject, tokens, out, progress, opening.device)
     if json:
         print_json(read_json(analysis.path / "analysis.json"))
     else:

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any
 
+from cyclopts import Parameter
+
+from cratelm.loading import DEFAULT_OPENING, Dtype, OpeningConfig
 from cratelm.ranges import whole
 
 
 def evaluate(
-    model: Path,
+    model: str,
     /,
     *,
     on: str | None = None,
@@ -17,6 +20,8 @@ def evaluate(
     stride: Annotated[int | None, whole(1)] = None,
     tasks: str | None = None,
     tasks_folder: Path | None = None,
+    dtype: Dtype = "float32",
+    opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
     """Measure a language model's loss on held-out text, and run tasks of lm-evaluation-harness on it.
@@ -24,8 +29,8 @@ def evaluate(
     Parameters
     ----------
     model
-        A trained model's folder, or any transformers folder with a causal language model and its tokenizer. Nothing
-        in it is executed.
+        A trained model's folder; any transformers folder with a causal language model and its tokenizer; or the name
+        of one on the hub, which is off unless HF_HUB_OFFLINE=0. Nothing in it is executed.
     on
         The text: `wikitext2`, `wikitext103`, `lambada`, `ptb`, `openwebtext`, `pile`, or the path of a file or a
         folder, as a study's --corpus.
@@ -43,22 +48,26 @@ def evaluate(
         Tasks of lm-evaluation-harness, with commas between them.
     tasks_folder
         A folder with task files of your own; Python functions that they name are executed.
+    dtype
+        The type of the model's weights and of its forward pass; `auto` is what its config.json says.
     json
         Print the figures as JSON on stdout.
     """
     from cratelm.corpus.evaluation_sets import EVALUATION_SETS, read_evaluation_set
+    from cratelm.models.subject import find_model
     from cratelm.progress import Progress
     from cratelm.training.evaluate_texts import evaluate_texts, open_language_model
     from cratelm.training.harness import run_tasks
 
     _require_sense(on, data, documents, stride, tasks, tasks_folder)
-    figures: dict[str, Any] = {"model": str(model)}
     with Progress() as progress:
+        found = find_model(model, opening)
+        figures: dict[str, Any] = {"model": model, "dtype": dtype} | found.origin
         read = None
         if on is not None:
             with progress.task(f"reading {on}"):
                 read = read_evaluation_set(on, data, documents)
-        network, tokenizer = open_language_model(model)
+        network, tokenizer = open_language_model(found.path, opening.loading(dtype))
         if read is not None:
             last_words = on in EVALUATION_SETS and EVALUATION_SETS[on].last_words
             figures |= {"on": on, "revision": read.revision}

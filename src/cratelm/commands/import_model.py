@@ -22,6 +22,7 @@ def import_model(checkpoint: str, out: Path, /, *, activation: str | None = None
         Write the official repository's format instead of reading it.
     """
     from cratelm.errors import InputError
+    from cratelm.loading import Loading
     from cratelm.models.decoder import DecoderForCausalLM
     from cratelm.models.hub_checkpoint import import_from_hub
     from cratelm.models.load import load_causal_lm
@@ -38,7 +39,7 @@ def import_model(checkpoint: str, out: Path, /, *, activation: str | None = None
     if activation is not None and (to_official or not file):
         raise InputError("--activation is for a GPT in a checkpoint file; a model's folder says what its own is.")
     if to_official:
-        model = load_causal_lm(Path(checkpoint))
+        model = load_causal_lm(Path(checkpoint), Loading(device="cpu"))
         if not isinstance(model, DecoderForCausalLM):
             raise InputError(f"{checkpoint} holds a {model.config.model_type} model, not one of ours.")
         write_whole(out, lambda place: export_official(model, place))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.measure import MeasureConfig
 
 
@@ -14,6 +15,7 @@ def measure(
     *,
     out: Path | None = None,
     json: bool = False,
+    opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     settings: Annotated[MeasureConfig, Parameter(name="*")] = MeasureConfig(),
 ) -> None:
     """Measure every neuron of a model as it is: record what each fires on, explain it, and score the explanations.
@@ -40,7 +42,7 @@ def measure(
 
     folder = out or Path("neurons") / units_of(model, settings)
     with Progress() as progress:
-        measured = measure_model(settings, model, folder, progress)
+        measured = measure_model(settings, model, folder, progress, opening)
     print_means(measured.scores, measured.records, json)
     if not json:
         look = shlex.join(["cratelm", "view", str(folder)])

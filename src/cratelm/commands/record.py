@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.records.config import RecordConfig
 from cratelm.shards import EngineConfig
 
@@ -17,6 +18,7 @@ def record(
     text: str,
     out: Path,
     sae: str | None = None,
+    opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
 ) -> None:
     """Record every unit of a model: what it fires on, in two passes over text that it was not trained on.
@@ -44,8 +46,9 @@ def record(
 
     with Progress() as progress, on_ranks() as leads:
         if leads:
-            subject = open_subject(model)
+            subject = open_subject(model, opening)
             if sae is not None:
-                subject = public_saes(sae, subject, next_to(out, "-sae"), progress)
+                loading = opening.loading(settings.dtype)
+                subject = public_saes(sae, subject, next_to(out, "-sae"), progress, loading)
             tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
-            make_records(settings, subject, tokens, out, progress, engine)
+            make_records(settings, subject, tokens, out, progress, engine, opening.device)

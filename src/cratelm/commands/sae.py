@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.sae.config import SaeConfig
 
 
@@ -16,6 +17,7 @@ def sae(
     text: str,
     out: Path,
     preset: str = "topk",
+    opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
     """Train sparse autoencoders on a model's sites, all on one stream, and measure what they cost the model.
@@ -47,9 +49,9 @@ def sae(
     from cratelm.stages import next_to
 
     with Progress() as progress:
-        subject = open_subject(model)
+        subject = open_subject(model, opening)
         tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
-        made = train_saes(settings, subject, tokens, out, progress)
+        made = train_saes(settings, subject, tokens, out, progress, opening.device)
     quality = read_json(made.path / "quality.json")
     if json:
         print_json(quality)

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
+
+from cratelm.loading import DEFAULT_OPENING, Dtype, Loading, OpeningConfig
 from cratelm.ranges import whole
 
 if TYPE_CHECKING:
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def steer(
-    model: Path,
+    model: str,
     /,
     *units: str,
     prompt: str | None = None,
@@ -22,6 +25,8 @@ def steer(
     on: str | None = None,
     strengths: str = "0.25,0.5,1,2",
     documents: Annotated[int | None, whole(1)] = 100,
+    dtype: Dtype = "float32",
+    opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
     """Clamp units of a model, and see what it says next, with them and without.
@@ -29,8 +34,9 @@ def steer(
     Parameters
     ----------
     model
-        A trained model's folder, any transformers folder with a causal language model and its tokenizer, or a folder
-        of sparse autoencoders, whose latents are the units then.
+        A trained model's folder; any transformers folder with a causal language model and its tokenizer; the name of
+        one on the hub, which is off unless HF_HUB_OFFLINE=0; or a folder of sparse autoencoders, whose latents are the
+        units then. Nothing in it is executed.
     units
         What to do to which unit: `1/37=8` sets unit 37 of layer 1 to 8, `1/37+=8` adds 8, `'1/37*=2'` doubles it,
         `1/37=0` ablates it; `1/37@0,-1=8` does so at the first and the last place alone. Several act together.
@@ -51,10 +57,13 @@ def steer(
         The strengths at which the damage is measured, with commas: 1 is what UNIT=VALUE says, 2 twice as much.
     documents
         The damage is measured on the first so many documents.
+    dtype
+        The type of the model's weights and of its forward pass; `auto` is what its config.json says.
     json
         Print the result as JSON on stdout.
     """
     from cratelm.errors import InputError
+    from cratelm.models.subject import find_model
     from cratelm.output import print_json
     from cratelm.progress import Progress
     from cratelm.units.clamp import Clamp
@@ -63,9 +72,10 @@ def steer(
     if not clamps or (prompt is None and on is None):
         raise InputError("nothing to do: give a unit and --prompt TEXT, such as 1/37=8 --prompt 'The film was'.")
     multiples = _numbers(strengths)
-    result: dict[str, Any] = {"model": str(model), "units": list(units)}
     with Progress() as progress:
-        subject = _open(model, without_error, sites)
+        found = find_model(model, opening)
+        result: dict[str, Any] = {"model": model, "units": list(units), "dtype": dtype} | found.origin
+        subject = _open(found.path, without_error, sites, opening.loading(dtype))
         if prompt is not None:
             result["steered"] = _steered(subject, clamps, prompt, count, new_tokens)
         if on is not None:
@@ -76,12 +86,12 @@ def steer(
         _print(result)
 
 
-def _open(model: Path, without_error: bool, sites: str | None) -> tuple[Any, Any, Any]:
+def _open(folder: Path, without_error: bool, sites: str | None, loading: Loading) -> tuple[Any, Any, Any]:
     """The network, its tokenizer, and the sites that layers are numbered by."""
     from cratelm.sae.open import open_with_latents
     from cratelm.units.sites import find_sites
 
-    network, tokenizer = open_with_latents(model, without_error)
+    network, tokenizer = open_with_latents(folder, without_error, loading)
     return network, tokenizer, find_sites(network, sites)
 
 

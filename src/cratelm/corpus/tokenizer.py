@@ -128,6 +128,17 @@ def count_ids(tokenizer: Tokenizer) -> int:
     return max(tokenizer.get_vocab().values()) + 1
 
 
+def special_ids(tokenizer: Tokenizer) -> set[int]:
+    """The ids of its special tokens, which no text is cut into unless it cannot be cut otherwise (`unknown_id`)."""
+    return {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+
+
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """The token that stands for what has none."""
+    name = getattr(tokenizer.model, "unk_token", None)
+    return None if name is None else tokenizer.token_to_id(name)
+
+
 def end_of_text_id(tokenizer: Tokenizer) -> int:
     """The token that ends a document: by its name, else the first special one of the vocabulary.
 
@@ -135,9 +146,7 @@ def end_of_text_id(tokenizer: Tokenizer) -> int:
     the vocabulary has no special token.
     """
     named = next((number for name in ENDS if (number := tokenizer.token_to_id(name)) is not None), None)
-    added = tokenizer.get_added_tokens_decoder()
-    special = min((number for number, token in added.items() if token.special), default=None)
-    end = special if named is None else named
+    end = min(special_ids(tokenizer), default=None) if named is None else named
     if end is None:
         raise InputError(
             f"the tokenizer has no special token to mark where a document ends, such as {END_OF_TEXT}. Add one to it."

@@ -1,6 +1,8 @@
 """A model back from its folder."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import cratelm.models  # noqa: F401 (registers our models with AutoModel)
 from cratelm.artifacts import Artifact, read_object
 from cratelm.errors import InputError, first_line
 from cratelm.greedy import forget_generation_settings
+from cratelm.loading import DEFAULT_LOADING, SPREAD, Loading
+from cratelm.models.devices import device_of, find_device
 from cratelm.ranges import shown
 
 LAYERS = {"num_hidden_layers", "n_layer", "num_layers"}
@@ -34,19 +38,40 @@ PLAIN = ("F64", "F32", "BF16", "F16", "I64", "I32", "BOOL")
 """The types of safetensors that hold numbers as they are. In fewer bits they are quantised, and scaled by others."""
 
 
-def load_causal_lm(folder: Path) -> PreTrainedModel:
-    """The causal language model in a folder, in float32. Nothing in the folder is executed.
+BUFFERS = re.compile(r"(.*\.)?(masked_bias|causal_mask|rotary(_emb)?\.inv_freq|position_ids)")
+"""Tensors that no model learns, which checkpoints of before hold beside the weights."""
+MASKS = re.compile(r"(.*\.)?(attn|attention)\.bias")
+"""Another one where it is (1, 1, tokens, tokens), and a weight where it is not."""
 
-    Raises InputError where the folder holds none, or a damaged one.
+
+def load_causal_lm(folder: Path, loading: Loading = DEFAULT_LOADING) -> PreTrainedModel:
+    """The causal language model in a folder, as `loading` says. Nothing in the folder is executed.
+
+    Raises InputError where the folder holds none, or a damaged one, or the device is not there or cannot compute it.
     """
+    device = find_device(loading.device)
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} holds no model: config.json is missing.")
     _require_sizes(folder)
     require_unquantised(folder)
+    model, report = _read(folder, loading)
+    require_fitting(report, str(folder), _masks(folder))
+    forget_generation_settings(model)
+    _give_plain_outputs(model)
+    if loading.device != SPREAD:
+        nn.Module.to(model, device)
+    if loading.dtype != "float32":
+        _require_computable(model, loading)
+    return model.eval()
+
+
+def _read(folder: Path, loading: Loading) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model in the main memory, or spread out, and what transformers says of how its weights fitted."""
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        return AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch.float32,
+            dtype=loading.dtype if loading.dtype == "auto" else getattr(torch, loading.dtype),
+            device_map="auto" if loading.device == SPREAD else None,
             trust_remote_code=False,
             local_files_only=True,
             use_safetensors=True,
@@ -55,27 +80,53 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
         )
     except Exception as error:  # transformers raises nearly anything where a config.json makes no sense
         raise InputError(f"the model in {folder} cannot be loaded: {_reason(error)}") from error
-    require_fitting(report, str(folder))
-    forget_generation_settings(model)
-    # Settings of a config.json that change the form of outputs, not their numbers.
+
+
+def _give_plain_outputs(model: Any) -> None:
+    """Undo settings of a config.json that change the form of outputs, not their numbers."""
     model.config.return_dict, model.config.output_hidden_states = True, False
     for module in model.modules():  # in chunks, a site would be called for some tokens at a time
         if hasattr(module, "chunk_size_feed_forward"):
             module.chunk_size_feed_forward = 0
-    return model
 
 
-def require_fitting(report: Mapping[str, Any], source: str) -> None:
+@torch.inference_mode()
+def _require_computable(model: PreTrainedModel, loading: Loading) -> None:
+    """Refuse a type in which the device lacks an operation of the model, seen on two tokens."""
+    try:
+        model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=device_of(model)), use_cache=False)
+    except RuntimeError as error:  # NotImplementedError is one
+        if "not implemented for" not in str(error) and not isinstance(error, NotImplementedError):
+            raise
+        raise InputError(
+            f"--dtype {loading.dtype}: a {model.config.model_type} model cannot run in {model.dtype} on "
+            f"{device_of(model)} ({first_line(error)}). Give another --dtype or --device."
+        ) from error
+
+
+def require_fitting(report: Mapping[str, Any], source: str, masks: frozenset[str] = frozenset()) -> None:
     """Raise InputError, naming the tensors, where weights did not fit a model; `report` is what loading them gave.
 
-    transformers fills what is missing with random numbers and goes on.
+    transformers fills what is missing with random numbers and goes on. Buffers that the model does without, by their
+    names or in `masks`, are no weights.
     """
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[problem]:
-            names = ", ".join(sorted(_named(found) for found in report[problem]))
+        found = [key for key in report[problem] if problem != "unexpected_keys" or not _is_buffer(key, masks)]
+        if found:
+            names = ", ".join(sorted(_named(key) for key in found))
             raise InputError(
                 f"the weights in {source} do not fit its config.json; {problem.replace('_', ' ')}: {names}"
             )
+
+
+def _is_buffer(name: str, masks: frozenset[str]) -> bool:
+    return name in masks or BUFFERS.fullmatch(name) is not None
+
+
+def _masks(folder: Path) -> frozenset[str]:
+    """The tensors in a folder that are masks of attention by their names and shapes."""
+    shapes = {name: stored.get_shape() for _, name, stored in _stored(folder) if MASKS.fullmatch(name)}
+    return frozenset(name for name, shape in shapes.items() if len(shape) == 4 and shape[:2] == [1, 1])
 
 
 def _named(found: str | tuple) -> str:
@@ -111,18 +162,22 @@ def require_unquantised(folder: Path) -> None:
 
     Old checkpoints of GPT-2 keep the mask of attention in bytes, as a `bias`, which is no weight.
     """
+    for file, name, stored in _stored(folder):
+        if stored.get_dtype() not in PLAIN and not name.endswith("bias") and not BUFFERS.fullmatch(name):
+            raise InputError(
+                f"{file} is quantised: {name} is stored as {stored.get_dtype()}. Such weights are not measured; save "
+                "this model dequantised, with weights in float32, bfloat16 or float16."
+            )
+
+
+def _stored(folder: Path) -> Iterator[tuple[Path, str, Any]]:
+    """Each tensor of the safetensors in a folder: its file, its name, and a slice that knows its type and shape.
+
+    A damaged file is passed over: loading it says what is wrong.
+    """
     for file in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(file, framework="pt") as weights:
-                kinds = {name: weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError):
-            continue  # loading it says what is wrong
-        for name, kind in kinds.items():
-            if kind not in PLAIN and not name.endswith("bias"):
-                raise InputError(
-                    f"{file} is quantised: {name} is stored as {kind}. Models are measured in float32; save this one "
-                    "dequantised, with weights in float32, bfloat16 or float16."
-                )
+        with suppress(OSError, SafetensorError), safe_open(file, framework="pt") as weights:
+            yield from [(file, name, weights.get_slice(name)) for name in weights.keys()]  # noqa: SIM118
 
 
 def _count_tensors(folder: Path) -> int:
@@ -139,7 +194,4 @@ def _count_tensors(folder: Path) -> int:
 
 def load_model(artifact: Artifact) -> PreTrainedModel:
     """A trained model, ready to be measured: on the GPU if there is one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_causal_lm(artifact.path / "model").eval()
-    nn.Module.to(model, device)
-    return model
+    return load_causal_lm(artifact.path / "model")

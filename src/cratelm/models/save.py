@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from cratelm.corpus.tokenizer import END_OF_TEXT
+from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.families import family_of
 from cratelm.models.decoder import DecoderForCausalLM
 
@@ -54,5 +54,6 @@ def save_tokenizer(tokenizer: Tokenizer, context: int, folder: Path) -> None:
     # A tokenizer of another model may put a token before a text that this model never saw.
     plain = Tokenizer.from_str(tokenizer.to_str())
     plain.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1")
-    ends = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
+    end = plain.id_to_token(end_of_text_id(plain))
+    ends = {"bos_token": end, "eos_token": end}
     PreTrainedTokenizerFast(tokenizer_object=plain, model_max_length=context, **ends).save_pretrained(folder)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cratelm.errors import InputError
+from cratelm.loading import Dtype
 from cratelm.ranges import Configuration, Seed, whole
 
 INTERVALS = 12
@@ -54,6 +55,9 @@ class RecordConfig(Configuration):
     """Tokens in a batch."""
     shard: Annotated[int, whole(1)] = 2**17
     """Tokens in a shard, and a batch's more: what workers share out, and what is lost when one dies."""
+    dtype: Dtype = "float32"
+    """The type of the model's weights and of its forward pass: `auto` as its config.json says. Sums are float64, and
+    activations are kept as float32."""
     seed: Seed = 0
     """Seed of all that is drawn: the pools, each unit's excerpts, the units with a full table."""
 

@@ -134,7 +134,7 @@ class FirstPass(Pass):
             return
         recording = self.recording
         shard = recording.shards[number]
-        half, device = shard.half, recording.network.device
+        half, device = shard.half, recording.counting_device
         sites = [FirstStatistics(site.units, half.tilings, device) for site in recording.sites]
         tables = self._tables(number)
         part = part_of_contexts(half)

@@ -15,7 +15,9 @@ from pathlib import Path
 import torch.distributed as dist
 
 from cratelm.artifacts import Artifact, Stage, run_stage, write_json
-from cratelm.errors import RunError
+from cratelm.errors import InputError, RunError
+from cratelm.loading import SPREAD
+from cratelm.models.devices import find_device
 from cratelm.models.subject import model_folder
 from cratelm.progress import Bar, Progress
 from cratelm.records.config import RecordConfig
@@ -48,8 +50,9 @@ def record(
     out: Path,
     progress: Progress,
     engine: EngineConfig | None = None,
+    device: str = "auto",
 ) -> Artifact:
-    """Make the records of `model` on the held-out sides of `tokens` in `out`."""
+    """Make the records of `model` on the held-out sides of `tokens` in `out`, with the model on `device`."""
     engine = engine or EngineConfig()
     inputs = {"model": model, "tokens": tokens}
     return run_stage(
@@ -57,25 +60,41 @@ def record(
         RECORDS,
         config,
         inputs,
-        lambda folder: _record(config, model, tokens, folder, progress, engine),
-        lambda: require_engine(engine),
+        lambda folder: _record(config, model, tokens, folder, progress, engine, device),
+        lambda: _require_ready(config, engine, device),
     )
 
 
+def _require_ready(config: RecordConfig, engine: EngineConfig, device: str) -> None:
+    require_engine(engine)
+    find_device(device)
+    if config.logits and device in (SPREAD, "mps"):
+        raise InputError(
+            f"--logits reads the weights themselves, in float64. --device {SPREAD} may leave them on the disk, and mps "
+            "has no float64: leave --logits out, or give another device."
+        )
+
+
 def _record(
-    config: RecordConfig, model: Artifact, tokens: Artifact, folder: Path, progress: Progress, engine: EngineConfig
+    config: RecordConfig,
+    model: Artifact,
+    tokens: Artifact,
+    folder: Path,
+    progress: Progress,
+    engine: EngineConfig,
+    device: str,
 ) -> None:
     shards = folder / "shards"
     if (folder / "records.json").is_file():  # written when all else is whole; the last run died while tidying up
         shutil.rmtree(shards, ignore_errors=True)
         return
     shards.mkdir(exist_ok=True)
-    given = (config, model_folder(model), tokens.path, shards)
+    given = (config, model_folder(model), tokens.path, shards, device)
     recording = Step(*given).recording
-    with progress.task(f"looking at the sites of {model.path.name}"):
+    with progress.task(f"looking at the sites of {model.name}"):
         recording.require_sense()
     _keep_signs(recording, shards / SIGNS, progress)
-    name, log = model.path.name, folder / "log"
+    name, log = model.name, folder / "log"
     steps = recording.steps
     _run_pass(steps.first(*given), f"recording {name}, first pass", engine, log / "first", progress)
     chooser = steps.choose(*given)
@@ -93,7 +112,7 @@ def _record(
         if unknown:
             progress.say(f"what units write is not known at {', '.join(unknown)}: no logits of theirs are kept.")
     _tell_not_finite(recording, not_finite, progress)
-    write_json(folder / "records.json", _summary(recording, name, not_finite))
+    write_json(folder / "records.json", _summary(recording, model, not_finite))
     shutil.rmtree(shards)
 
 
@@ -148,11 +167,12 @@ def _tell_not_finite(recording: Recording, not_finite: list[int], progress: Prog
             progress.say(f"{count} of {site.units} units at {site.name} are NaN or infinite somewhere: set aside.")
 
 
-def _summary(recording: Recording, model: str, not_finite: list[int]) -> dict:
+def _summary(recording: Recording, model: Artifact, not_finite: list[int]) -> dict:
     return {
         "schema": SCHEMA,
         "protocol": recording.config.protocol,
-        "model": model,
+        "model": model.name,
+        **model.origin,
         "vocabulary": recording.vocabulary,
         "sites": [
             {

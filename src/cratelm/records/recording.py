@@ -19,6 +19,8 @@ from cratelm.corpus.contexts import context_tokens
 from cratelm.corpus.tokenizer import count_ids
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
+from cratelm.loading import Loading
+from cratelm.models.devices import device_of
 from cratelm.models.subject import require_embedding
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import RecordConfig
@@ -60,6 +62,8 @@ class Recording:
     tokens: Artifact
     signs_file: Path | None = None
     """Where a process that looked already wrote which sites are signed; without one the text is looked at here."""
+    device: str = "auto"
+    """Where the model runs: see `OpeningConfig`."""
 
     @property
     def steps(self) -> "Steps":
@@ -68,8 +72,14 @@ class Recording:
 
     @cached_property
     def network(self) -> PreTrainedModel:
-        """The model, with its autoencoders if it has some, on the GPU if there is one."""
-        return load_network(self.model)
+        """The model, with its autoencoders if it has some."""
+        return load_network(self.model, Loading(dtype=self.config.dtype, device=self.device))
+
+    @property
+    def counting_device(self) -> torch.device:
+        """Where activations are counted, whichever device gave them: MPS has no float64."""
+        device = device_of(self.network)
+        return torch.device("cpu") if device.type == "mps" else device
 
     @cached_property
     def start(self) -> int:
@@ -108,7 +118,7 @@ class Recording:
     def _widths(self, names: list[str]) -> dict[str, int]:
         """How many coordinates each site's output has, seen in a pass over two tokens."""
         outputs: dict[str, list[torch.Tensor]] = {name: [] for name in names}
-        ids = torch.full((1, 2), self.start, device=self.network.device)
+        ids = torch.full((1, 2), self.start, device=device_of(self.network))
         with torch.inference_mode(), at_sites(self.network, names, lambda name, output: outputs[name].append(output)):
             self.network.base_model(input_ids=ids, use_cache=False)
         return {name: _width(name, found) for name, found in outputs.items()}
@@ -138,11 +148,12 @@ class Recording:
         """What the model reads for a batch of contexts: (contexts, start token and tokens)."""
         tokens = torch.from_numpy(context_tokens(shard.half.side, shard.half.contexts, batch))
         before = int(shard.half.own_start)
-        return torch.nn.functional.pad(tokens, (before, 0), value=self.start).to(self.network.device)
+        return torch.nn.functional.pad(tokens, (before, 0), value=self.start).to(device_of(self.network))
 
     def require_sense(self) -> None:
         """Refuse what could only fail later: sites, text and a vocabulary that do not fit the model."""
-        require_embedding(self.tokens, self.vocabulary, self.network.config.get_text_config().vocab_size)
+        rows = self.network.config.get_text_config().vocab_size
+        require_embedding(self.tokens, self.vocabulary, rows, self.start)
         for half in self.halves.values():
             require_context(self.network, int(half.contexts.length.max()) + half.own_start, half.own_start)
         self.sites  # noqa: B018
@@ -156,7 +167,7 @@ class Recording:
 
             def visit(name: str, output: torch.Tensor, batch: np.ndarray = batch, before: int = before) -> None:
                 layer = layer_of[name]
-                see(batch, layer, self._units(self.sites[layer], output[:, before:].float()))
+                see(batch, layer, self._units(self.sites[layer], output[:, before:].float().to(self.counting_device)))
 
             with at_sites(self.network, list(layer_of), visit):
                 self.network.base_model(input_ids=inputs, use_cache=False)
@@ -189,8 +200,8 @@ def _width(name: str, outputs: list[torch.Tensor]) -> int:
 
 
 @lru_cache(maxsize=1)
-def _opened(config: RecordConfig, model: Path, tokens: Path, folder: Path) -> Recording:
-    return Recording(config, model, Artifact(tokens, {}), folder / SIGNS)
+def _opened(config: RecordConfig, model: Path, tokens: Path, folder: Path, device: str) -> Recording:
+    return Recording(config, model, Artifact(tokens, {}), folder / SIGNS, device)
 
 
 @dataclass(frozen=True)
@@ -202,11 +213,13 @@ class Step:
     tokens: Path
     folder: Path
     """Where the passes' files lie."""
+    device: str = "auto"
+    """Where the model runs, in every process that carries the step: see `OpeningConfig`."""
 
     @property
     def recording(self) -> Recording:
         """Opened once in a process."""
-        return _opened(self.config, self.model, self.tokens, self.folder)
+        return _opened(self.config, self.model, self.tokens, self.folder, self.device)
 
     def file(self, name: str, shard: int, layer: int | None = None) -> Path:
         """A file of a shard, of all layers or of one."""

@@ -21,9 +21,12 @@ def write_logits(folder: Path, recording: Recording, count: int) -> list[str]:
     Gives the sites whose units write no direction that is known: they have no rows.
     """
     unknown, tables = [], []
-    unembedding = find_unembedding(recording.network)
+    # In few bits, nothing would be linear enough to be measured. The passes are over, so the network may change.
+    with torch.inference_mode(False):  # unit_directions differentiates
+        network = recording.network.float()
+    unembedding = find_unembedding(network)
     for layer, site in enumerate(recording.sites):
-        directions = unit_directions(recording.network, site.name, site.signed)
+        directions = unit_directions(network, site.name, site.signed)
         if unembedding is None or directions is None or directions.shape != (site.units, len(unembedding.scale)):
             unknown.append(site.name)
             continue

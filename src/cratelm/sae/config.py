@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from cratelm.errors import InputError
+from cratelm.loading import Dtype
 from cratelm.ranges import Configuration, Seed, number, shown, whole
 
 ARCHITECTURES = ("standard", "topk")
@@ -24,6 +25,8 @@ class SaeTraining(Configuration):
     """Adam's, after the warm-up."""
     warmup: Annotated[int, whole(0)] = 1000
     """Steps in which the learning rate rises; a tenth of all steps where that is less."""
+    dtype: Dtype = "float32"
+    """The type of the model's weights and of its forward pass: `auto` as its config.json says."""
     documents: Annotated[int, whole(1)] = 200
     """Validation documents that the quality is measured on, from the first."""
 

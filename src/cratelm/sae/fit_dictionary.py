@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cratelm.errors import InputError, RunError
+from cratelm.models.devices import device_of
 from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.extra import require_sae_lens
@@ -37,7 +38,7 @@ def make_trainers(config: SaeConfig, stream: ActivationStream, steps: int, name:
     from sae_lens.saes.sae import SAEMetadata
     from sae_lens.training.sae_trainer import SAETrainer
 
-    device = str(stream.model.device)
+    device = str(device_of(stream.model))
     settings = SAETrainerConfig(
         total_training_samples=steps * config.batch,
         train_batch_size_samples=config.batch,

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.artifacts import Artifact, open_artifact, read_json
 from cratelm.corpus.model_tokenizer import model_start
 from cratelm.errors import InputError
+from cratelm.loading import DEFAULT_LOADING, Loading
+from cratelm.models.devices import device_of
 from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import SAES, model_folder, open_subject
 from cratelm.sae.attach import attach_saes
@@ -18,31 +18,32 @@ from cratelm.training.evaluate_texts import open_language_model
 from cratelm.training.text_losses import require_causal
 
 
-def load_network(folder: Path, substitute: bool = False) -> PreTrainedModel:
-    """A model ready to be measured, on the GPU if there is one, by the folder that `model_folder` gives.
+def load_network(folder: Path, loading: Loading = DEFAULT_LOADING, substitute: bool = False) -> PreTrainedModel:
+    """A model ready to be measured, by the folder that `model_folder` gives.
 
     Of an sae stage's folder, the model that it was made for with the autoencoders attached (`substitute`: see
     `attach_saes`); InputError where that model is gone, has become another one, or sees later tokens.
     """
     if not (folder / SAES).is_file():
-        network = load_causal_lm(folder).eval()
-        nn.Module.to(network, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        network = load_causal_lm(folder, loading)
         require_causal(network)
         return network
-    network = load_network(model_folder(base_of(open_artifact(folder, "sae"))))
-    attach_saes(network, read_saes(folder, str(network.device)), substitute)
+    network = load_network(model_folder(base_of(open_artifact(folder, "sae"))), loading)
+    attach_saes(network, read_saes(folder, str(device_of(network))), substitute)
     return network
 
 
-def open_with_latents(folder: Path, substitute: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+def open_with_latents(
+    folder: Path, substitute: bool, loading: Loading = DEFAULT_LOADING
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """`open_language_model` of a model's folder or of an sae stage's, with the autoencoders attached."""
     if not (folder / SAES).is_file():
         if substitute:
             raise InputError(f"{folder} holds no sparse autoencoders: there is no reconstruction to put in.")
-        return open_language_model(folder)
+        return open_language_model(folder, loading)
     base = base_of(open_artifact(folder, "sae"))
-    network, tokenizer = open_language_model(base.path)
-    attach_saes(network, read_saes(folder, str(network.device)), substitute)
+    network, tokenizer = open_language_model(base.path, loading)
+    attach_saes(network, read_saes(folder, str(device_of(network))), substitute)
     return network, tokenizer
 
 

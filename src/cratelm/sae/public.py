@@ -20,6 +20,8 @@ from huggingface_hub import is_offline_mode
 from cratelm.artifacts import Artifact, Stage, hash_file, read_json, run_stage, write_json
 from cratelm.corpus.model_tokenizer import model_start
 from cratelm.errors import InputError, first_line
+from cratelm.loading import DEFAULT_LOADING, Loading
+from cratelm.models.devices import device_of
 from cratelm.models.subject import SAES, model_folder, tokenizer_file
 from cratelm.progress import Progress
 from cratelm.sae.attach import CENTRING, attach_saes
@@ -72,7 +74,9 @@ class SaeSource:
             ) from error
 
 
-def public_saes(name: str, model: Artifact, out: Path, progress: Progress) -> Artifact:
+def public_saes(
+    name: str, model: Artifact, out: Path, progress: Progress, loading: Loading = DEFAULT_LOADING
+) -> Artifact:
     """The autoencoders called `name`, a folder or RELEASE/ID, on `model`, in `out`.
 
     Raises InputError where there are none of that name, they do not fit the model, or read it in a way that is not
@@ -81,8 +85,12 @@ def public_saes(name: str, model: Artifact, out: Path, progress: Progress) -> Ar
     if (model.path / SAES).is_file():
         raise InputError(f"{model.path} holds sparse autoencoders. Give the model that they were made for.")
     source = find_source(name)
+
+    def work(folder: Path) -> None:
+        _place(source, model, folder, progress, loading)
+
     with progress.task(f"placing the autoencoders of {name}"):
-        return run_stage(out, PUBLIC, source, {"model": model}, lambda folder: _place(source, model, folder, progress))
+        return run_stage(out, PUBLIC, source, {"model": model}, work)
 
 
 def find_source(name: str) -> SaeSource:
@@ -105,20 +113,21 @@ def find_source(name: str) -> SaeSource:
     return SaeSource(release="/".join(parts[:words]), sae_id="/".join(parts[words:]))
 
 
-def _place(source: SaeSource, model: Artifact, folder: Path, progress: Progress) -> None:
-    network = load_network(model_folder(model))
+def _place(source: SaeSource, model: Artifact, folder: Path, progress: Progress, loading: Loading) -> None:
+    network = load_network(model_folder(model), loading)
     saes = place(network, source.load())
-    for made_for in sorted({str(sae.cfg.metadata.model_name) for sae in saes.values()} - {"None"}):
-        progress.say(f"the autoencoders say that they were made for {made_for}; here they read {model.path}.")
+    for name in sorted({str(sae.cfg.metadata.model_name) for sae in saes.values()} - {"None"}):
+        progress.say(f"the autoencoders say that they were made for {name}; here they read {model.path}.")
     for number, sae in enumerate(saes.values()):
         sae.save_model(folder / str(number))
         # In an order that does not differ from process to process.
         write_json(folder / str(number) / FILES[0], read_json(folder / str(number) / FILES[0]))
     shutil.copyfile(tokenizer_file(model), folder / "tokenizer.json")
-    write_json(folder / SAES, {"model": os.path.relpath(model.path, folder.parent), "sites": list(saes)})
-    attach_saes(network, {site: sae.to(str(network.device)) for site, sae in saes.items()})
+    made_for = {"model": os.path.relpath(model.path, folder.parent), "sites": list(saes)}
+    write_json(folder / SAES, made_for | model.origin)
+    attach_saes(network, {site: sae.to(str(device_of(network))) for site, sae in saes.items()})
     with torch.inference_mode():  # refuses those that do not fit
-        network.base_model(input_ids=torch.full((1, 2), model_start(model_folder(model)), device=network.device))
+        network.base_model(input_ids=torch.full((1, 2), model_start(model_folder(model)), device=device_of(network)))
 
 
 def place(network: torch.nn.Module, found: Sequence[Any]) -> dict[str, Any]:

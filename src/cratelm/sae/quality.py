@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel
 
 from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
 from cratelm.corpus.tokens import Side
+from cratelm.models.devices import device_of
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.stats import ratio_interval
@@ -44,7 +46,7 @@ class HeldOut:
         contexts = cut_contexts(side, context)
         for batch in equal_batches(contexts, min(rows_at_once(self.model, context + 1), 32)):
             tokens = torch.from_numpy(context_tokens(side, contexts, batch))
-            yield F.pad(tokens, (1, 0), value=self.start).to(self.model.device), contexts.document[batch]
+            yield F.pad(tokens, (1, 0), value=self.start).to(device_of(self.model)), contexts.document[batch]
 
     @torch.inference_mode()
     def losses(self, replace: Replace) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +108,7 @@ def reconstructions(held_out: HeldOut, saes: dict[str, Any]) -> dict[str, Recons
     sums = {site: Reconstruction(sae.cfg.d_in, sae.cfg.d_sae) for site, sae in saes.items()}
 
     def visit(site: str, output: torch.Tensor) -> None:
-        x = output[:, 1:].flatten(0, 1).float()  # (B, 1 + T, d) to (B * T, d)
+        x = output[:, 1:].flatten(0, 1).float().to(device_of(held_out.model))  # (B, 1 + T, d) to (B * T, d)
         latents = saes[site].encode(x)
         sums[site].update(x, latents, saes[site].decode(latents))
 
@@ -114,6 +116,11 @@ def reconstructions(held_out: HeldOut, saes: dict[str, Any]) -> dict[str, Recons
         with at_sites(held_out.model, list(saes), visit):
             held_out.model.base_model(input_ids=inputs, use_cache=False)
     return sums
+
+
+def _reconstructed(sae: Any, x: torch.Tensor) -> torch.Tensor:
+    """What an autoencoder makes of x, in the type and on the device of x."""
+    return sae.decode(sae.encode(x.to(sae.W_dec))).to(x)
 
 
 def measure(held_out: HeldOut, saes: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -135,14 +142,14 @@ def measure(held_out: HeldOut, saes: dict[str, Any], progress: Progress) -> dict
 
         sites = {}
         for site, sae in saes.items():
-            mean = sums[site].mean.float().to(held_out.model.device)
+            mean = sums[site].mean
             losses = {
-                "sae": loss({site: lambda x, sae=sae: sae.decode(sae.encode(x))}),
+                "sae": loss({site: partial(_reconstructed, sae)}),
                 "zero": loss({site: torch.zeros_like}),
-                "mean": loss({site: lambda x, mean=mean: mean.expand_as(x)}),
+                "mean": loss({site: lambda x, mean=mean: mean.to(x).expand_as(x)}),
             }
             sites[site] = sums[site].figures() | _loss_figures(clean, losses, tokens)
-        together = loss({site: lambda x, sae=sae: sae.decode(sae.encode(x)) for site, sae in saes.items()})
+        together = loss({site: partial(_reconstructed, sae) for site, sae in saes.items()})
     return {
         "documents": int((tokens > 0).sum()),
         "tokens": int(tokens.sum()),

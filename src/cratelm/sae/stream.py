@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError, RunError
+from cratelm.models.devices import device_of
 from cratelm.seeds import derive_seed
 from cratelm.units.sites import at_sites, require_units
 
@@ -47,12 +48,14 @@ class ActivationStream:
 
         def visit(site: str, output: torch.Tensor) -> None:
             require_units(site, output)
-            parts[site].append(output.flatten(0, -2).float())  # (rows, tokens, d) to (rows * tokens, d)
+            parts[site].append(
+                output.flatten(0, -2).float().to(device_of(self.model))
+            )  # (rows, tokens, d) to (rows * tokens, d)
 
         with at_sites(self.model, self.sites, visit):
             for first in range(block_index * self.rows, last, at_once):
                 rows = [self.windows[row]["input_ids"] for row in range(first, min(first + at_once, last))]
-                self.model.base_model(input_ids=torch.stack(rows).to(self.model.device), use_cache=False)
+                self.model.base_model(input_ids=torch.stack(rows).to(device_of(self.model)), use_cache=False)
         tokens = self.rows * self.windows.context
         return {site: _joined(site, site_parts, tokens) for site, site_parts in parts.items()}
 
@@ -61,7 +64,7 @@ class ActivationStream:
         block = self.block(block_index)
         count = min(len(activations) for activations in block.values())
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "sae mixing", block_index))
-        order = torch.randperm(count, generator=generator).to(self.model.device)
+        order = torch.randperm(count, generator=generator).to(device_of(self.model))
         for first in range(0, count - size + 1, size):
             rows = order[first : first + size]
             # Cloned out of inference mode, since a gradient has to flow behind them.

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.artifacts import MANIFEST, open_artifact
 from cratelm.corpus.model_tokenizer import open_model_tokenizer
 from cratelm.errors import InputError
+from cratelm.loading import DEFAULT_LOADING, Loading
 from cratelm.models.load import load_causal_lm
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
@@ -23,16 +22,17 @@ Estimate = dict[str, float | None]
 """`mean`, and the ends of its interval, `low` and `high`: None where one document is all there is, or too large."""
 
 
-def open_language_model(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The model, in float32 and on the GPU if there is one, and the tokenizer of a folder; nothing in it is executed.
+def open_language_model(
+    folder: Path, loading: Loading = DEFAULT_LOADING
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The model and the tokenizer of a folder; nothing in it is executed.
 
     `folder` is a finished training stage, which is checked by its hashes, or any folder of transformers. Raises
     InputError where one of the two is missing, damaged, or no causal language model.
     """
     if (folder / MANIFEST).is_file():
         folder = open_artifact(folder, "model").path / "model"
-    model = load_causal_lm(folder).eval()
-    nn.Module.to(model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    model = load_causal_lm(folder, loading)
     require_causal(model)
     return model, open_model_tokenizer(folder)
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.corpus.model_tokenizer import start_token
 from cratelm.errors import InputError
+from cratelm.models.devices import device_of
 from cratelm.progress import Progress
 from cratelm.training.bounded_logits import rows_at_once, token_losses
 from cratelm.training.heldout_loss import DocumentLosses
@@ -131,7 +132,7 @@ def _rows_before(model: PreTrainedModel, length: int) -> int:
 def require_causal(model: PreTrainedModel) -> None:
     """Raise InputError for a model that sees the tokens it has to predict, such as a BERT that is no decoder."""
     # Two texts that differ in the last token alone: a causal model says the same of both at the first.
-    pair = torch.tensor([[0, 0], [0, 1]], device=model.device)
+    pair = torch.tensor([[0, 0], [0, 1]], device=device_of(model))
     first, second = model(input_ids=pair, use_cache=False).logits[:, 0].float()
     if not torch.allclose(first, second, rtol=1e-4, atol=1e-4, equal_nan=True):
         raise InputError(
@@ -151,7 +152,7 @@ def predict(
     with progress.task(what, total=len(pieces)) as bar:
         for batch in _batches(model, pieces):
             inputs, targets = _padded(tokens, [pieces[piece_index] for piece_index in batch])
-            losses, likeliest = token_losses(model, inputs.to(model.device), targets)
+            losses, likeliest = token_losses(model, inputs.to(device_of(model)), targets)
             nats[batch] = losses.double().sum(1).numpy()
             right[batch] = (likeliest | (targets < 0)).all(1).numpy()
             bar.advance(len(batch))
@@ -196,7 +197,9 @@ def text_losses(
         raise InputError("the text has no token to predict. Give more text.")
     nats, _ = predict(model, sequences.tokens, pieces, progress, "measuring the loss")
     if not np.isfinite(nats).all():
-        raise InputError("the model's loss is not a finite number: its weights are damaged, or do not fit float32.")
+        raise InputError(
+            f"the model's loss is not a finite number: its weights are damaged, or do not fit {model.dtype}."
+        )
     document_of_piece = [piece.document for piece in pieces]
     predicted = [piece.end - piece.first for piece in pieces]
     return DocumentLosses(

@@ -12,6 +12,7 @@ from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.errors import InputError
 from cratelm.greedy import greedy_settings
+from cratelm.models.devices import device_of
 from cratelm.progress import Progress
 from cratelm.training.evaluate_texts import evaluate_texts
 from cratelm.training.text_losses import context_length, encode
@@ -82,7 +83,9 @@ def steer(
     clamps = [clamp.within(ids.shape[1]) for clamp in clamps]
     before = _next_token(model, ids)
     if not before.isfinite().all():
-        raise InputError("what the model says is not a finite number: its weights are damaged, or do not fit float32.")
+        raise InputError(
+            f"what the model says is not a finite number: its weights are damaged, or do not fit {model.dtype}."
+        )
     with clamped(model, sites, clamps):
         after = _next_token(model, ids)
     if not after.isfinite().all():
@@ -128,12 +131,12 @@ def _read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: st
     context = context_length(model, LONGEST)
     if len(tokens) > context:
         raise InputError(f"the prompt has {len(tokens)} tokens, the model reads {context}. Give a shorter one.")
-    return torch.from_numpy(tokens)[None].to(model.device)
+    return torch.from_numpy(tokens)[None].to(device_of(model))
 
 
 def _next_token(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
     """The log-probabilities of the token behind ids (1, T): (V,) float64, so that rare ones can be subtracted."""
-    return model(input_ids=ids, use_cache=False).logits[0, -1].double().cpu().log_softmax(-1)
+    return model(input_ids=ids, use_cache=False).logits[0, -1].cpu().double().log_softmax(-1)
 
 
 def _continue(

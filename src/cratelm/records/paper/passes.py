@@ -30,8 +30,8 @@ class PaperFirstPass(Pass):
             return
         recording = self.recording
         shard = recording.shards[number]
-        half, device = shard.half, recording.network.device
-        pool = PaperPlanner(self.config, self.model, self.tokens, self.folder).pool(ANTHROPIC)
+        half, device = shard.half, recording.counting_device
+        pool = PaperPlanner(self.config, self.model, self.tokens, self.folder, self.device).pool(ANTHROPIC)
         moments = [Moments(site.units, device) for site in recording.sites]
         tops = [{length: TopPositions(site.units) for length in (OPENAI, ANTHROPIC)} for site in recording.sites]
         pooled: list[list[torch.Tensor]] = [[] for _ in recording.sites]
@@ -86,7 +86,7 @@ class PaperSecondPass(Pass):
         """Work on one shard, unless it is done."""
         if self.result(number).is_file():
             return
-        recording, device = self.recording, self.recording.network.device
+        recording, device = self.recording, self.recording.counting_device
         shard = recording.shards[number]
         sites = [
             _Site(self, number, layer, shard.half, device, RankCounts(self._pool(layer), device))
