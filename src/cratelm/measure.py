@@ -3,6 +3,7 @@
 DIR/study.json                  what was asked for
 DIR/tokens                      held-out text, cut by the model's own tokenizer
 DIR/models/NAME                 a link to the model
+DIR/models/NAME+sae             with --sae: the autoencoders on it, whose name all that follows has then
 DIR/records/NAME, explanations/NAME, scores/NAME
 """
 
@@ -20,6 +21,7 @@ from cratelm.ranges import Configuration
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.report.measured import Measured
+from cratelm.sae.public import public_saes
 from cratelm.score.config import ScoreConfig
 from cratelm.score.score import score
 
@@ -30,6 +32,9 @@ class MeasureConfig(Configuration):
 
     text: str = "reviews"
     """A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes."""
+    sae: str | None = None
+    """Measure the latents of other people's sparse autoencoders in place of neurons: a folder in SAELens's format, or
+    RELEASE/ID as SAELens knows them on the hub."""
     records: RecordConfig = field(default_factory=RecordConfig)
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
@@ -49,10 +54,19 @@ def measure(
     tokens = tokens_for(subject, config.text, out / "tokens", progress)
     claim_study(out, asked)
     subject = _linked(subject, out / "models" / name)
+    if config.sae is not None:
+        name = units_of(model, config)
+        loading = opening.loading(config.records.dtype)
+        subject = public_saes(config.sae, subject, out / "models" / name, progress, loading)
     records = record(config.records, subject, tokens, out / "records" / name, progress, device=opening.device)
     explanations = explain(config.explain, records, out / "explanations" / name, progress)
     scores = score(config.score, records, explanations, out / "scores" / name, progress)
     return Measured(model=subject, records=records, explanations=explanations, scores=scores)
+
+
+def units_of(model: str, config: MeasureConfig) -> str:
+    """What the model is called with what is measured on it."""
+    return name_of(model) + ("+sae" if config.sae is not None else "")
 
 
 def name_of(model: str) -> str:

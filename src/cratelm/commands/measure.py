@@ -26,7 +26,8 @@ def measure(
         A trained model's folder; any transformers folder with a causal language model and its tokenizer; or the name
         of one on the hub, which is off unless HF_HUB_OFFLINE=0. Nothing in it is executed.
     out
-        The folder to write: neurons/NAME unless said otherwise. The same command goes on where it stopped.
+        The folder to write: neurons/NAME unless said otherwise, and neurons/NAME+sae with --sae. The same command goes
+        on where it stopped.
     json
         Print the means as JSON on stdout.
     """
@@ -35,11 +36,11 @@ def measure(
     from rich.console import Console
 
     from cratelm.measure import measure as measure_model
-    from cratelm.measure import name_of
+    from cratelm.measure import units_of
     from cratelm.progress import Progress
     from cratelm.report.means import print_means
 
-    folder = out or Path("neurons") / name_of(model)
+    folder = out or Path("neurons") / units_of(model, settings)
     with Progress() as progress:
         measured = measure_model(settings, model, folder, progress, opening)
     print_means(measured.scores, measured.records, json)

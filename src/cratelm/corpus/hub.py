@@ -1,4 +1,4 @@
-"""Data sets of the hub: files of a repository, downloaded where the hub is allowed, or read from its cache."""
+"""Repositories of the hub: files of a repository, downloaded where the hub is allowed, or read from its cache."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -27,15 +27,17 @@ def dataset_folder(repository: str, patterns: Sequence[str], revision: str | Non
     says what else can be given.
     """
     with_patterns = {"repo_type": "dataset", "revision": revision, "allow_patterns": list(patterns)}
-    return Path(_patiently(repository, instead, lambda: snapshot_download(repository, **with_patterns)))
+    return Path(patiently(f"datasets/{repository}", instead, lambda: snapshot_download(repository, **with_patterns)))
 
 
 def list_dataset(
     repository: str, patterns: Sequence[str], revision: str | None, instead: str
 ) -> tuple[str, dict[str, int]]:
     """The commit that a revision of a data set is at, and the sizes in bytes of its files that match a pattern."""
-    info = _patiently(
-        repository, instead, lambda: HfApi().dataset_info(repository, revision=revision, files_metadata=True)
+    info = patiently(
+        f"datasets/{repository}",
+        instead,
+        lambda: HfApi().dataset_info(repository, revision=revision, files_metadata=True),
     )
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
     found = {name: sizes[name] for name in sorted(sizes) if any(fnmatch(name, pattern) for pattern in patterns)}
@@ -47,12 +49,15 @@ def list_dataset(
 def download(repository: str, commit: str, name: str, folder: Path) -> Path:
     """One file of a data set, under its own name in `folder`; one that is whole there already is not fetched again."""
     where = {"repo_type": "dataset", "revision": commit, "local_dir": folder}
-    return Path(_patiently(repository, "a folder with its files", lambda: hf_hub_download(repository, name, **where)))
+    ask = lambda: hf_hub_download(repository, name, **where)  # noqa: E731
+    return Path(patiently(f"datasets/{repository}", "a folder with its files", ask))
 
 
-def _patiently(repository: str, instead: str, ask: Callable[[], Result]) -> Result:
-    """Ask, and again after a while where the hub is busy. Raises InputError where it says no, RunError where it
-    does not answer."""
+def patiently(what: str, instead: str, ask: Callable[[], Result]) -> Result:
+    """Ask for `what`, and again after a while where the hub is busy.
+
+    Raises InputError where it says no, RunError where it does not answer; both say what to give `instead`.
+    """
     waits = list(WAITS)
     while True:
         try:
@@ -60,16 +65,16 @@ def _patiently(repository: str, instead: str, ask: Callable[[], Result]) -> Resu
         except NETWORK as error:  # type: ignore[not-a-type]
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's fault, not the hub's
-            _require_busy(repository, instead, error)
+            _require_busy(what, instead, error)
             if not waits:
                 raise RunError(
-                    f"the hub does not give datasets/{repository}, asked {len(WAITS) + 1} times: {first_line(error)}. "
+                    f"the hub does not give {what}, asked {len(WAITS) + 1} times: {first_line(error)}. "
                     f"Run the same command again to go on; or give {instead}."
                 ) from error
         time.sleep(waits.pop(0))
 
 
-def _require_busy(repository: str, instead: str, error: Exception) -> None:
+def _require_busy(what: str, instead: str, error: Exception) -> None:
     """Raise InputError where asking again would give the same answer."""
     if is_offline_mode():
         reason = "is not here, and the hub is off: HF_HUB_OFFLINE=0 turns it on"
@@ -77,4 +82,4 @@ def _require_busy(repository: str, instead: str, error: Exception) -> None:
         reason = f"cannot be had: {first_line(error)}"
     else:
         return
-    raise InputError(f"datasets/{repository} {reason}; or give {instead}.") from error
+    raise InputError(f"{what} {reason}; or give {instead}.") from error

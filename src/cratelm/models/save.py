@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
+
+from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.families import family_of
 from cratelm.models.decoder import DecoderForCausalLM
 
@@ -42,3 +47,13 @@ def save_model(model: DecoderForCausalLM, folder: Path, facts: Mapping[str, str]
     lines = "\n".join(f"- **{name}**: {value}" for name, value in facts.items())
     card = CARD.format(kind=family.model_type, name=type(model).__name__, purpose=family.purpose, facts=lines)
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def save_tokenizer(tokenizer: Tokenizer, context: int, folder: Path) -> None:
+    """Write the tokenizer of a model that was trained on documents after an end-of-text token, beside its weights."""
+    # A tokenizer of another model may put a token before a text that this model never saw.
+    plain = Tokenizer.from_str(tokenizer.to_str())
+    plain.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1")
+    end = plain.id_to_token(end_of_text_id(plain))
+    ends = {"bos_token": end, "eos_token": end}
+    PreTrainedTokenizerFast(tokenizer_object=plain, model_max_length=context, **ends).save_pretrained(folder)

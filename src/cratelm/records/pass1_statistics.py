@@ -140,12 +140,12 @@ class FirstPass(Pass):
         shared: list = []
 
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
-            # All sites see the same tokens: the first one to be called sorts them for all.
-            if layer == 0:
+            # All sites see the same tokens: the first one to be called, whichever it is, sorts them for all.
+            if not shared or shared[0] is not batch:
                 tokens = context_tokens(half.side, half.contexts, batch)
-                shared[:] = [token_rows(PARTS * tokens + part[batch, None])]
+                shared[:] = [batch, token_rows(PARTS * tokens + part[batch, None])]
             sites[layer].see(half, batch, activations)
-            tables[layer].see(part[batch], shared[0], activations)
+            tables[layer].see(part[batch], shared[1], activations)
 
         recording.run(shard, see, self.advance(number))
         states = [site.state() for site in sites]

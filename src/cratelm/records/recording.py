@@ -25,6 +25,7 @@ from cratelm.models.subject import require_embedding
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import RecordConfig
 from cratelm.records.tiling import Half, Shard
+from cratelm.sae.attach import require_context
 from cratelm.sae.open import load_network, start_of
 from cratelm.training.text_losses import context_length
 from cratelm.units.signs import known_sign
@@ -153,7 +154,9 @@ class Recording:
         """Refuse what could only fail later: sites, text and a vocabulary that do not fit the model."""
         rows = self.network.config.get_text_config().vocab_size
         require_embedding(self.tokens, self.vocabulary, rows, self.start)
-        self.sites, self.halves  # noqa: B018
+        for half in self.halves.values():
+            require_context(self.network, int(half.contexts.length.max()) + half.own_start, half.own_start)
+        self.sites  # noqa: B018
 
     @torch.inference_mode()
     def run(self, shard: Shard, see: See, advance: Callable[[], None]) -> None:

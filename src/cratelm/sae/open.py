@@ -13,7 +13,7 @@ from cratelm.models.devices import device_of
 from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import SAES, model_folder, open_subject
 from cratelm.sae.attach import attach_saes
-from cratelm.sae.extra import require_sae_lens
+from cratelm.sae.extra import quiet_sae_lens
 from cratelm.training.evaluate_texts import open_language_model
 from cratelm.training.text_losses import require_causal
 
@@ -72,9 +72,9 @@ def require_made_for(sae: Artifact, model: Artifact) -> None:
 
 def read_saes(folder: Path, device: str) -> dict[str, Any]:
     """The autoencoders in a folder, by site, in the order of the model's sites."""
-    lens = require_sae_lens()
     sites = read_json(folder / SAES)["sites"]
-    return {
-        site: lens.SAE.load_from_disk(folder / str(site_index)).eval().to(device)
-        for site_index, site in enumerate(sites)
-    }
+    with quiet_sae_lens() as lens:
+        return {
+            site: lens.SAE.load_from_disk(folder / str(site_index)).eval().to(device)
+            for site_index, site in enumerate(sites)
+        }

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
-from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerFast
 
 from cratelm.artifacts import MANIFEST, Artifact, Stage, open_artifact, run_stage, write_json
 from cratelm.corpus.tokenizer import count_ids, end_of_text_id
 from cratelm.corpus.tokens import read_tokenizer
 from cratelm.models.build import build_model
 from cratelm.models.decoder import DecoderForCausalLM
-from cratelm.models.save import SAVED, save_model
+from cratelm.models.save import SAVED, save_model, save_tokenizer
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed
 from cratelm.stats import ratio_interval
@@ -109,14 +107,7 @@ def _save(
 ) -> None:
     """Write a model with its tokenizer and its card."""
     save_model(model, folder, facts)
-    # A tokenizer of another model may put a token before a text that this model never saw: it was trained on documents
-    # after an end-of-text token.
-    plain = Tokenizer.from_str(tokenizer.to_str())
-    plain.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1")
-    end = plain.id_to_token(end_of_text_id(plain))
-    PreTrainedTokenizerFast(
-        tokenizer_object=plain, bos_token=end, eos_token=end, model_max_length=config.shape.context
-    ).save_pretrained(folder)
+    save_tokenizer(tokenizer, config.shape.context, folder)
 
 
 def _summary(config: TrainConfig, model: DecoderForCausalLM, validation: Validation) -> dict[str, Any]:

@@ -42,14 +42,15 @@ def block_names(model: nn.Module) -> list[str]:
 
 def sites_of(model: nn.Module, place: str) -> list[str] | None:
     """The site of a place in every block, in order; None where a block has none, or there are no blocks."""
-    sites = [site for block in block_names(model) if (site := _first(model, block, PLACES[place]))]
+    sites = [site for block in block_names(model) if (site := first_part(model, block, PLACES[place]))]
     return sites if sites and len(sites) == len(block_names(model)) else None
 
 
-def _first(model: nn.Module, block: str, parts: tuple[str, ...]) -> str | None:
+def first_part(model: nn.Module, block: str, parts: tuple[str, ...]) -> str | None:
+    """The site of the first of these modules that a block has; None where it has none of them."""
     known = {name for name, _ in model.get_submodule(block).named_modules()}
     part = next((part for part in parts if part.removesuffix(INPUT) in known), None)
-    return None if part is None else f"{block}.{part}" if part else block
+    return None if part is None else f"{block}.{part}" if part.removesuffix(INPUT) else f"{block}{part}"
 
 
 def require_place(model: nn.Module, model_type: str, place: str) -> list[str]:

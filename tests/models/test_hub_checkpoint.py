@@ -1,0 +1,108 @@
+"""A checkpoint of the hub in one command, against a stand-in with a file of the paper's layout at a small size."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cratelm.cli import run
+from cratelm.corpus.model_tokenizer import open_model_tokenizer
+from cratelm.errors import InputError
+from cratelm.models.hub_checkpoint import newest
+from cratelm.models.load import load_causal_lm
+from tests.corpus.test_hub import COMMIT, served
+from tests.formulas import official_logits
+from tests.models import test_official
+from tests.models.test_official import HEADS, LAYERS, official, saved
+
+PAPERS = "ckpt-crate-12l-overparam-600000.pt"
+PROGRAM = [sys.executable, "-c", "from cratelm.cli import main; main()"]
+
+
+def checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """What the official trainer writes: weights and two moments of each, over GPT-2's tokens, padded."""
+    tensors = official("crate")
+    weights = [torch.nn.Parameter(tensor) for name, tensor in tensors.items() if name != "lm_head.weight"]
+    optimizer = torch.optim.AdamW(weights)
+    sum(weight.sum() for weight in weights).backward()
+    optimizer.step()
+    saved({f"_orig_mod.{name}": tensor for name, tensor in tensors.items()}, path, "crate", vocab_size=test_official.V)
+    whole = torch.load(path) | {"optimizer": optimizer.state_dict(), "best_val_loss": torch.tensor(2.5)}
+    torch.save(whole | {"config": {"dataset": "pile", "learning_rate": 6e-4}, "iter_num": 600000}, path)
+    return tensors
+
+
+def ask(repository: Path, *arguments: str) -> subprocess.CompletedProcess:
+    with served(repository, refusals=0) as address:
+        allowed = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(repository.parent / "home")}
+        environment = os.environ | allowed | {"HF_HUB_DISABLE_XET": "1"}
+        return subprocess.run([*PROGRAM, *arguments], env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.processes
+def test_the_newest_checkpoint_of_a_repository_becomes_a_model_with_gpt2s_tokenizer(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(test_official, "V", 50304)
+    repository, out = tmp_path / "repository", tmp_path / "out"
+    repository.mkdir()
+    tensors = checkpoint(repository / PAPERS)
+    (repository / "ckpt-crate-12l-overparam-60000.pt").write_bytes(b"an older one, which is not fetched")
+    (repository / "README.md").write_text("about")
+    result = ask(repository, "import", "hub:owner/name", str(out))
+    assert result.returncode == 0, result.stderr
+    assert f"hub:owner/name@{COMMIT}:{PAPERS}" in (out / "README.md").read_text()
+    ids = torch.tensor(open_model_tokenizer(out)("The film was long").input_ids)
+    assert ids.tolist() == [464, 2646, 373, 890]  # GPT-2's
+    expected = official_logits(tensors, ids, LAYERS, HEADS, torch.relu)
+    torch.testing.assert_close(load_causal_lm(out).eval()(ids[None]).logits[0], expected, atol=1e-4, rtol=1e-4)
+    refused = ask(repository, "import", "hub:owner/name:ckpt-crate-12l-overparam-60000.pt", str(tmp_path / "older"))
+    assert refused.returncode == 2 and "cannot be read as a checkpoint of tensors alone" in refused.stderr
+    missing = ask(repository, "import", "hub:owner/name:ckpt.pt", str(tmp_path / "none"))
+    assert missing.returncode == 2 and f"holds no ckpt.pt. It holds README.md, {PAPERS[:10]}" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["ckpt.pt"], "ckpt.pt"),
+        (["a/12l-90.pt", "a/12l-600000.pt", "a/12l-3000.pt"], "a/12l-600000.pt"),
+    ],
+)
+def test_the_highest_step_is_the_newest(names, chosen) -> None:
+    assert newest("owner/name", names) == chosen
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "holds no checkpoint: no file ends in .pt"),
+        (["ckpt.pt", "ckpt-60.pt"], "Say which: hub:owner/name:ckpt.pt"),
+        (["a-60.pt", "b-60.pt"], "Say which"),
+    ],
+)
+def test_what_has_no_newest_step_is_asked_about(names, message) -> None:
+    with pytest.raises(InputError, match=message):
+        newest("owner/name", names)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("hub:JackBAI/CRATE-GPT-12L-Pile-600000steps", "the hub is off: HF_HUB_OFFLINE=0 turns it on"),
+        ("hub:nothing", "write hub:OWNER/NAME[@REVISION][:FILE]"),
+    ],
+)
+def test_the_hub_is_off_unless_asked_for(address, message, tmp_path, capsys) -> None:
+    assert run(["import", address, str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.processes
+def test_a_checkpoint_over_other_tokens_than_gpt2s_is_refused(tmp_path) -> None:
+    (tmp_path / "repository").mkdir()
+    checkpoint(tmp_path / "repository" / PAPERS)
+    result = ask(tmp_path / "repository", "import", "hub:owner/name", str(tmp_path / "out"))
+    assert result.returncode == 2 and "61 tokens, and GPT-2's tokenizer has 50257" in result.stderr

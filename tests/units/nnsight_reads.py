@@ -1,0 +1,55 @@
+"""What nnsight reads of a model, in an environment of its own: python nnsight_reads.py FOLDER OUT SITE…
+
+With nnterp the sites are its names: `attentions_output`, `mlps_output`, `layers_output`.
+"""
+
+import sys
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
+
+import cratelm.models  # noqa: F401 (registers our models)
+
+IDS = torch.arange(14).reshape(2, 7)
+NNTERP = ("attentions_output", "mlps_output", "layers_output")
+RENAMED = {"crate": {"mlp_name": "coding"}}
+"""What nnterp has to be told of our models' modules."""
+
+
+def by_module(folder: str, sites: list[str]) -> dict[str, torch.Tensor]:
+    """What passes at modules, by their names, which are given in the order in which they are called."""
+    import nnsight
+
+    traced = nnsight.NNsight(AutoModelForCausalLM.from_pretrained(folder).eval())
+    with torch.no_grad(), traced.trace(IDS):
+        read = {}
+        for site in sites:
+            module = traced.get(site.removesuffix(":in"))
+            read[site] = module.input if site.endswith(":in") else module.output
+        kept = nnsight.save(read)
+    return {site: value if isinstance(value, torch.Tensor) else value[0] for site, value in kept.items()}
+
+
+def by_standard_name(folder: str, names: list[str]) -> dict[str, torch.Tensor]:
+    """What nnterp's names give, layer by layer."""
+    import nnsight
+    from nnterp import StandardizedTransformer
+    from nnterp.rename_utils import RenameConfig
+
+    kind = AutoModelForCausalLM.from_pretrained(folder).config.model_type
+    renamed = {"rename_config": RenameConfig(**RENAMED[kind])} if kind in RENAMED else {}
+    model = StandardizedTransformer(folder, device_map="cpu", dtype=torch.float32, **renamed)
+    with torch.no_grad(), model.trace(IDS):
+        read = {}
+        for layer in range(2):
+            for name in names:
+                read[f"{name}.{layer}"] = getattr(model, name)[layer]
+        kept = nnsight.save(read)
+    return dict(kept)
+
+
+if __name__ == "__main__":
+    given, out, *asked = sys.argv[1:]
+    found = by_standard_name(given, asked) if asked[0] in NNTERP else by_module(given, asked)
+    save_file({name: value.contiguous().clone() for name, value in found.items()}, out)
