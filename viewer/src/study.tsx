@@ -15,6 +15,7 @@ export function StudyPage({ study }: { study: Study }) {
   const first = study.models[0];
   // The scores of other explainers stand in a row under the explainers' names.
   const beside = first.explainers.filter((name) => name !== study.primary.explainer && rows.length > 0 && name in rows[0]);
+  const compared = rows.some((row) => row.random_weights);
   const metrics = [...new Set(rows.map((row) => row.metric))];
   return (
     <main class="study">
@@ -51,14 +52,14 @@ export function StudyPage({ study }: { study: Study }) {
       <div class="scroll">
         <table>
           <caption>Mean scores; a layer’s number leads to its units</caption>
-          <thead><tr><th>metric</th><th>model</th><th>layer</th><th class="n">{study.primary.explainer} [95%]</th>{beside.map((name) => <th key={name} class="n">{name}</th>)}<th class="n">shuffled</th><th class="n">random weights</th><th class="n">ceiling</th><th class="n">token share</th><th class="n">fires</th><th class="n">dead</th></tr></thead>
+          <thead><tr><th>metric</th><th>model</th><th>layer</th><th class="n">{study.primary.explainer} [95%]</th>{beside.map((name) => <th key={name} class="n">{name}</th>)}<th class="n">shuffled</th>{compared && <th class="n">random weights</th>}<th class="n">ceiling</th><th class="n">token share</th><th class="n">fires</th><th class="n">dead</th></tr></thead>
           <tbody>
             {rows.map((row, at) => (
               <tr key={at} class={row.layer === "all" ? "all" : ""}>
                 <td title={study.metrics[row.metric]}>{row.metric}</td><td>{row.model}</td>
                 <td>{row.layer === "all" ? "all" : <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link>}</td>
                 <td class="n">{range(row.score)}</td>{beside.map((name) => <td key={name} class="n">{number(scoreBy(row, name)?.mean)}</td>)}<td class="n">{number(row.shuffled?.mean)}</td>
-                <td class="n">{number(row.random_weights?.mean)}</td><td class="n">{number(row.ceiling)}</td><td class="n">{number(row.token_share)}</td>
+                {compared && <td class="n">{number(row.random_weights?.mean)}</td>}<td class="n">{number(row.ceiling)}</td><td class="n">{number(row.token_share)}</td>
                 <td class="n">{percent(row.firing_rate)}</td><td class="n">{percent(row.dead)}</td>
               </tr>
             ))}

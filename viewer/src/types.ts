@@ -5,8 +5,8 @@ export interface Judge { explainer: string; mark: string; told: string }
 export interface Model { name: string; control: boolean; protocol: string; explainers: string[]; judge: Judge | null; latents: boolean; layers: { site: string; units: number }[] }
 export interface Row {
   model: string; layer: number | "all"; metric: string; score: Estimate; shuffled: Estimate;
-  /** What a comparison adds; a model measured as it is has none of these. */
-  random_weights?: Estimate; ceiling: number | null; token_share?: number | null; firing_rate?: number; dead: number; silent: number; constant: number;
+  /** What a comparison adds; a model measured as it is has none. */
+  random_weights?: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
 }
 export interface Study {
   name: string; models: Model[]; reader: string | null; primary: { explainer: string; metric: string };

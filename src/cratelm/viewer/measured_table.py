@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.protocols import ENDPOINT
 from cratelm.report.means import mean_rows
@@ -29,11 +31,29 @@ def _rows(model: ViewedModel) -> list[dict[str, Any]]:
             "score": row["score"],
             "shuffled": {"mean": row["shuffled"]},
             **_beside(by_explainer, row),
+            **_statistics(model, row["layer"]),
             **{status: row[status] for status in ("dead", "silent", "constant")},
         }
         for row in rows
         if row["explainer"] == ENDPOINT.explainer and row["metric"] in HEADLINE_METRICS
+        if row["layer"] == "all" or isinstance(row["layer"], int)  # the paper's protocol has one more mean
     ]
+
+
+def _statistics(model: ViewedModel, layer: int | str) -> dict[str, float | None]:
+    """The mean over a layer's units, or over all layers of that; None where a layer has no value."""
+    layers = [layer] if isinstance(layer, int) else range(len(model.sites))
+    of_layers = [model.statistics(index, model.protocol.scored_on) for index in layers]
+    means = {
+        name: np.array([_mean(statistics[name]) for statistics in of_layers]) for name in ("token_share", "firing_rate")
+    }
+    return {name: None if np.isnan(values).any() else float(values.mean()) for name, values in means.items()}
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of those that are there; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _beside(by_explainer: dict[tuple, dict[str, Any]], row: dict[str, Any]) -> dict[str, Any]:
