@@ -169,6 +169,8 @@ def tokens_for(model: Artifact, text: str, out: Path, progress: Progress) -> Art
     config = CorpusConfig(text, tokenizer=str(tokenizer_file(model)))
     tokens = open_artifact(Path(text), "tokens") if made else tokenize(config, out, progress)
     if not same_cut(read_tokenizer(tokens), load_tokenizer(tokenizer_file(model))):
-        other = "Give the text itself, which is then cut into the model's own tokens." if made else "Remove that folder."
+        other = (
+            "Give the text itself, which is then cut into the model's own tokens." if made else "Remove that folder."
+        )
         raise InputError(f"{tokens.path} was made with another tokenizer than that of {model.path}. {other}")
     return tokens

@@ -48,7 +48,7 @@ def block_names(model: nn.Module) -> list[str]:
 def _language_model(model: nn.Module) -> nn.Module:
     """The part of a model that reads tokens, as transformers names it."""
     decoder = model.get_decoder() if isinstance(model, PreTrainedModel) else model
-    return decoder if isinstance(decoder, nn.Module) else model
+    return decoder if isinstance(decoder, PreTrainedModel) else model  # ModernBERT calls its head a decoder
 
 
 def _prefix(model: nn.Module) -> str:
