@@ -84,8 +84,10 @@ def test_the_link_leads_to_the_model_from_where_it_is(made: Path) -> None:
     assert link.resolve() == (made / "tiny").resolve()
 
 
-def test_the_same_model_by_another_spelling_of_its_folder_goes_on(made: Path, capsys) -> None:
-    for spelling in (f"{made}/tiny/", f"{made}/./tiny"):
+def test_the_same_model_by_another_spelling_of_its_folder_goes_on(made: Path, tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "link").symlink_to(made / "tiny")
+    monkeypatch.chdir(made / "tiny")
+    for spelling in (f"{made}/tiny/", f"{made}/./tiny", str(tmp_path / "link"), ".", "../tiny"):
         command = arguments(made)
         command[1] = spelling
         assert run(command) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import is_offline_mode, snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RevisionNotFoundError
 
-from cratelm.artifacts import MANIFEST, Artifact, hash_file, open_artifact
+from cratelm.artifacts import MANIFEST, Artifact, hash_file, open_artifact, read_object
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.hub import NETWORK
 from cratelm.corpus.model_tokenizer import require_agreement, require_tokenizer_file, same_cut
@@ -166,7 +166,7 @@ def tokens_for(model: Artifact, text: str, out: Path, progress: Progress) -> Art
     Raises InputError where the tokens were made with another tokenizer than the model's, which may have changed since.
     """
     made = (Path(text) / MANIFEST).is_file()
-    config = CorpusConfig(text, tokenizer=str(tokenizer_file(model)))
+    config = CorpusConfig(text, tokenizer=_tokenizer_of(out) or str(tokenizer_file(model)))
     tokens = open_artifact(Path(text), "tokens") if made else tokenize(config, out, progress)
     if not same_cut(read_tokenizer(tokens), load_tokenizer(tokenizer_file(model))):
         other = (
@@ -174,3 +174,10 @@ def tokens_for(model: Artifact, text: str, out: Path, progress: Progress) -> Art
         )
         raise InputError(f"{tokens.path} was made with another tokenizer than that of {model.path}. {other}")
     return tokens
+
+
+def _tokenizer_of(out: Path) -> str | None:
+    """Where the tokenizer of finished tokens was: the model may have moved, and is compared by how it cuts text."""
+    if not (out / MANIFEST).is_file():
+        return None
+    return read_object(out / MANIFEST, config=dict)["config"].get("tokenizer")

@@ -194,8 +194,8 @@ def _width(name: str, outputs: list[torch.Tensor]) -> int:
     require_units(name, outputs[0])
     if outputs[0].shape[:2] != PROBE:
         raise InputError(
-            f"{name} gives {tuple(outputs[0].shape)} for {PROBE[0]} texts of {PROBE[1]} tokens, where units are read from outputs "
-            "(batch, tokens, units). Name other modules in --sites."
+            f"{name} gives {tuple(outputs[0].shape)} for {PROBE[0]} texts of {PROBE[1]} tokens, where units are read "
+            "from outputs (batch, tokens, units). Name other modules in --sites."
         )
     return outputs[0].shape[2]
 
