@@ -77,3 +77,24 @@ def wordpiece(texts: Sequence[str]) -> Tokenizer:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     tokenizer.train_from_iterator(texts, WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False))
     return tokenizer
+
+
+def word_ends(texts: Sequence[str]) -> Tokenizer:
+    """GPT-1's kind: lower case, `</w>` behind what ends a word."""
+    tokenizer = Tokenizer(BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.BPEDecoder(suffix="</w>")
+    trainer = BpeTrainer(vocab_size=300, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def without_bytes(tokenizer: Tokenizer, dropped: Sequence[str]) -> Tokenizer:
+    """The same without some of the tokens of byte fallback; ids have no holes."""
+    described = json.loads(tokenizer.to_str())
+    names = [name for name in described["model"]["vocab"] if name not in dropped]
+    described["model"]["vocab"] = {name: number for number, name in enumerate(names)}
+    for token in described["added_tokens"]:
+        token["id"] = names.index(token["content"])
+    return Tokenizer.from_str(json.dumps(described | {"post_processor": None}))

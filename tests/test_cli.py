@@ -204,6 +204,8 @@ def test_only_a_command_that_writes_a_folder_says_that_what_is_done_is_kept(monk
     monkeypatch.setattr("cratelm.cli.app", fails(KeyboardInterrupt()))
     assert run(["view", "study"]) == 130
     assert capsys.readouterr().err == "cratelm: interrupted.\n"
+    assert run(["measure", "m"]) == 130  # its folder has a name unless another is given
+    assert "To go on: cratelm measure m\n" in capsys.readouterr().err
     assert run(["record", "m", "--text", "t", "--out=o"]) == 130
     assert "what is done is kept. To go on: cratelm record m" in capsys.readouterr().err
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cratelm.artifacts import read_json
+from cratelm.artifacts import read_json, write_json
 from cratelm.cli import run
+from cratelm.errors import InputError
+from cratelm.models.subject import open_subject, tokens_for
 from cratelm.viewer.overview import study_document
 from cratelm.viewer.viewed_study import Study
 from tests.language_models import bytes_tokenizer, random_gpt2
@@ -81,4 +83,47 @@ def test_the_link_leads_to_the_model_from_where_it_is(made: Path) -> None:
     link = made / "out" / "models" / "tiny"
     assert link.is_symlink() and not link.readlink().is_absolute()
     assert link.resolve() == (made / "tiny").resolve()
-    assert read_json(made / "out" / "study.json")["model"] == str(made / "tiny")
+
+
+def test_the_same_model_by_another_spelling_of_its_folder_goes_on(made: Path, tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "link").symlink_to(made / "tiny")
+    monkeypatch.chdir(made / "tiny")
+    for spelling in (f"{made}/tiny/", f"{made}/./tiny", str(tmp_path / "link"), ".", "../tiny"):
+        command = arguments(made)
+        command[1] = spelling
+        assert run(command) == 0
+        assert "mean [95%]" in capsys.readouterr().out
+
+
+def test_another_model_of_the_same_name_is_refused_and_the_link_stays(made: Path, tmp_path: Path, capsys) -> None:
+    command = arguments(made)
+    command[3], command[5] = str(made / "out" / "tokens"), str(tmp_path / "out")
+    assert run(command) == 0
+    random_gpt2(n_positions=96).save_pretrained(tmp_path / "other" / "tiny")
+    bytes_tokenizer().save_pretrained(tmp_path / "other" / "tiny")
+    command[1] = str(tmp_path / "other" / "tiny")
+    assert run(command) == 2
+    assert "inputs.model" in capsys.readouterr().err
+    assert (tmp_path / "out" / "models" / "tiny").samefile(made / "tiny")
+
+
+def test_tokens_of_a_tokenizer_that_has_changed_since_are_refused(made: Path, tmp_path: Path, quiet) -> None:
+    shutil.copytree(made / "tiny", tmp_path / "tiny")
+    model, text = open_subject(str(tmp_path / "tiny")), str(made / "text.jsonl")
+    tokens_for(model, text, tmp_path / "tokens", quiet)
+    changed = read_json(tmp_path / "tiny" / "tokenizer.json")
+    changed["normalizer"] = {"type": "Lowercase"}
+    write_json(tmp_path / "tiny" / "tokenizer.json", changed)
+    with pytest.raises(InputError, match="tokens was made with another tokenizer than that of"):
+        tokens_for(model, text, tmp_path / "tokens", quiet)
+
+
+def test_a_model_that_has_changed_since_is_not_shown_as_the_one_that_was_measured(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "out", tmp_path / "out", symlinks=True)
+    shutil.copytree(made / "tiny", tmp_path / "tiny")
+    client = client_of(tmp_path / "out")
+    random_gpt2(n_positions=80, n_inner=64).save_pretrained(tmp_path / "tiny")
+    (tmp_path / "out" / "models" / "tiny").unlink()
+    (tmp_path / "out" / "models" / "tiny").symlink_to(tmp_path / "tiny")
+    answer = client.get("/api/tiny/1/3/weights")
+    assert answer.status_code == 500 and "another model than the one that was measured" in answer.text

@@ -176,4 +176,5 @@ def _is_begun_study(out: Path) -> bool:
 def claim_study(out: Path, config: Any) -> None:
     """Make `out` the folder of this study alone. Claimed late, so that a slip in the settings spoils no folder."""
     if not (out / STUDY).is_file():
+        out.mkdir(parents=True, exist_ok=True)
         write_json(out / STUDY, as_plain(config))

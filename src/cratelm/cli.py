@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, Terminated) as stop:
         # A command that writes no stage, such as `view`, leaves nothing to go on from.
-        to_go_on = any(argument.split("=")[0] == "--out" for argument in arguments)
+        to_go_on = arguments[:1] == ["measure"] or any(argument.split("=")[0] == "--out" for argument in arguments)
         kept = f"; what is done is kept. To go on: {shlex.join(['cratelm', *arguments])}" if to_go_on else "."
         _say(f"interrupted{kept}")
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED

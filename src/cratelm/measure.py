@@ -15,7 +15,7 @@ from cratelm.artifacts import Artifact, as_plain, claim_study, require_same_stud
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.loading import DEFAULT_OPENING, OpeningConfig
-from cratelm.models.subject import ForeignModel, open_subject, tokens_for
+from cratelm.models.subject import open_subject, tokens_for
 from cratelm.progress import Progress
 from cratelm.ranges import Configuration
 from cratelm.records.config import RecordConfig
@@ -48,17 +48,19 @@ def measure(
     `model` is a folder or a name of the hub, as `open_subject` takes it. Raises InputError where it cannot be opened,
     or `out` holds something else.
     """
-    asked = as_plain(config) | {"model": model, "revision": opening.revision}
+    name = name_of(model)
+    # A folder has many spellings, and may move; what is in it, the stages check.
+    asked = as_plain(config) | {"model": name if Path(model).is_dir() else model, "revision": opening.revision}
     require_same_study(out, asked)
-    subject, name = open_subject(model, opening), name_of(model)
+    subject = open_subject(model, opening)
     tokens = tokens_for(subject, config.text, out / "tokens", progress)
     claim_study(out, asked)
-    subject = _linked(subject, out / "models" / name)
+    subject = base = _known_by_name(subject)
     if config.sae is not None:
         name = units_of(model, config)
-        loading = opening.loading(config.records.dtype)
-        subject = public_saes(config.sae, subject, out / "models" / name, progress, loading)
+        subject = public_saes(config.sae, base, out / "models" / name, progress, opening.loading(config.records.dtype))
     records = record(config.records, subject, tokens, out / "records" / name, progress, device=opening.device)
+    _link(base, out / "models" / name_of(model))
     explanations = explain(config.explain, records, out / "explanations" / name, progress)
     scores = score(config.score, records, explanations, out / "scores" / name, progress)
     return Measured(model=subject, records=records, explanations=explanations, scores=scores)
@@ -75,10 +77,14 @@ def name_of(model: str) -> str:
     return (path.resolve() if path.is_dir() else path).name
 
 
-def _linked(subject: Artifact, link: Path) -> Artifact:
-    """The model with a link to it at `link`; one that we did not make is known by the link's name from now on."""
+def _known_by_name(subject: Artifact) -> Artifact:
+    """The model by the folder that it really is in, whose name results say: `.` and a link have another, or none."""
+    return replace(subject, path=subject.path.resolve())
+
+
+def _link(subject: Artifact, link: Path) -> None:
+    """Make `link` lead to the model, which may have moved since; only once its records say that it is the same."""
     link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.is_dir() or not link.samefile(subject.path):  # it may have moved since
+    if not link.is_dir() or not link.samefile(subject.path):
         link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(subject.path.resolve(), link.parent.resolve()))
-    return replace(subject, path=link) if isinstance(subject, ForeignModel) else subject
+        link.symlink_to(os.path.relpath(subject.path, link.parent.resolve()))

@@ -16,7 +16,7 @@ from cratelm.corpus.tokenizer import as_text_only, end_of_text_id, make_tokenize
 from cratelm.corpus.tokens import read_side, read_tokenizer, read_train, tokenize
 from cratelm.errors import InputError
 from tests.conftest import sentences
-from tests.foreign_tokenizers import byte_level, sentencepiece_bpe, unigram, wordpiece
+from tests.foreign_tokenizers import BYTES, byte_level, sentencepiece_bpe, unigram, without_bytes, word_ends, wordpiece
 
 TEXTS = [*sentences(200), "the café  in 漢字, with   many    spaces", "naïve 🎬 films\n\tand tabs"]
 KINDS: dict[str, Callable[[], Tokenizer]] = {
@@ -25,6 +25,7 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "gemma": lambda: sentencepiece_bpe(TEXTS, "<bos>", "<eos>", prefix=False),
     "unigram": lambda: unigram(TEXTS),
     "bert": lambda: wordpiece(TEXTS),
+    "gpt-1": lambda: word_ends(TEXTS),
 }
 PROBE = "The film was bad,  very bad: the plot."
 
@@ -40,7 +41,10 @@ def test_the_tokens_of_a_text_put_in_a_row_are_what_the_tokenizer_decodes(tokeni
         ids = tokenizer.encode(text, add_special_tokens=False).ids
         decoded = tokenizer.decode(ids, skip_special_tokens=False)
         # A decoder that joins words puts a space before the token for unknown words too, which is no text.
-        assert "".join(texts[number] for number in ids).strip() == decoded.replace(" [UNK]", "[UNK]").strip()
+        joined = "".join(texts[number] for number in ids).strip()
+        assert (
+            joined.replace(" <unk>", "<unk>") == decoded.replace(" [UNK]", "[UNK]").replace(" <unk>", "<unk>").strip()
+        )
 
 
 @pytest.mark.parametrize("kind", ["pythia", "llama", "gemma"])
@@ -53,6 +57,14 @@ def test_pieces_of_characters_are_their_bytes(kind: str) -> None:
     texts = token_texts(tokenizer)
     first = tokenizer.token_to_id("<0xF0>" if kind != "pythia" else "ð")
     assert (texts[first], data[first]) == ("<F0>", b"\xf0")
+
+
+def test_a_byte_is_itself_where_others_have_no_token() -> None:
+    tokenizer = as_text_only(without_bytes(KINDS["llama"](), BYTES[0xF8:]))
+    data = token_bytes(tokenizer)
+    joined = b"".join(data[number] for number in tokenizer.encode("☃ 🦊", add_special_tokens=False).ids)
+    assert joined.decode() == " ☃ 🦊"
+    assert token_texts(tokenizer)[tokenizer.token_to_id("<0xF0>")] == "<F0>"
 
 
 @pytest.mark.parametrize(("kind", "begins", "inside"), [("llama", "▁", ""), ("unigram", "▁", ""), ("bert", "", "##")])
@@ -70,7 +82,7 @@ def test_special_tokens_are_their_names_and_no_text(tokenizer: Tokenizer) -> Non
     end = end_of_text_id(tokenizer)
     assert token_texts(tokenizer)[end] == tokenizer.id_to_token(end)
     assert byte_lengths(tokenizer)[end] == 0
-    assert tokenizer.id_to_token(end) in ("<|endoftext|>", "</s>", "<eos>", "[SEP]")
+    assert tokenizer.id_to_token(end) in ("<|endoftext|>", "</s>", "<eos>", "[SEP]", "<unk>")
 
 
 def test_a_special_token_that_is_spelled_out_is_text(tokenizer: Tokenizer) -> None:

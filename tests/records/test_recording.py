@@ -137,6 +137,7 @@ def test_text_is_cut_into_the_models_own_tokens(gpt2, corpus_file, tmp_path) -> 
         (["--sites", "nothing.*"], "no site matches 'nothing.*'. Give mlp.neurons, mlp.out, attention.out,"),
         (["--sites", "transformer.wte"], None),
         (["--sites", "lm_head"], "lm_head gives nothing"),
+        (["--sites", "transformer.wpe"], "transformer.wpe gives (1, 3, 16) for 2 texts of 3 tokens"),
         (["--tokens", "3"], "--tokens 3: the first document of the explain side has"),
         (["--context", "64"], "do not fit a context of 64"),
     ],

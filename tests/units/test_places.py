@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from cratelm.errors import InputError
 from cratelm.units.clamp import Clamp, clamped
@@ -11,7 +11,7 @@ from cratelm.units.directions import unit_directions
 from cratelm.units.places import PLACES
 from cratelm.units.sites import at_sites, find_sites
 from cratelm.units.unembedding import token_effects
-from tests.foreign_models import MIXTURES, random_model
+from tests.foreign_models import MIXTURES, SIZES, random_model
 
 DOWN = "model.layers.{}.mlp.down_proj", "model.layers.{}.self_attn"
 PROJECTIONS = {
@@ -139,6 +139,22 @@ def test_a_glob_may_mean_the_inputs_of_modules() -> None:
     assert sites == [f"model.layers.{layer}.self_attn.o_proj:in" for layer in range(2)]
     for site, output in read(model, sites).items():
         assert torch.equal(output.flatten(0, 1), by_hand(model, site.removesuffix(":in"), inputs=True))
+
+
+@pytest.mark.parametrize("layers", [2, 5])
+def test_a_model_that_reads_pictures_has_its_places_in_its_language_model(layers: int) -> None:
+    vision = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(
+            "gemma3",
+            text_config=SIZES | {"vocab_size": 64},
+            vision_config=vision | {"num_hidden_layers": layers},
+            **{"mm_tokens_per_image": 4, "image_token_index": 61, "boi_token_index": 62, "eoi_token_index": 63},
+        )
+    )
+    assert find_sites(model) == [f"model.language_model.layers.{layer}.mlp.down_proj:in" for layer in range(2)]
+    directions = unit_directions(model, find_sites(model)[1])
+    assert directions is not None and directions.shape == (24, 16)
 
 
 def test_what_matches_nothing_is_refused_with_the_places_and_the_modules() -> None:

@@ -43,7 +43,9 @@ def steer(
     prompt
         The text that the model goes on from.
     sites
-        A glob over the model's modules that says what the layers are; a layer's code unless said otherwise.
+        What the layers are: a place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's
+        modules; with ':in' behind it, over what modules read. The neurons of each layer's MLP, its code, or the latents
+        of autoencoders unless said otherwise.
     without_error
         Let the autoencoders' reconstructions take the place of what they read. Otherwise what they miss of it is added
         again, and nothing but the clamps changes the model.

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from cratelm.corpus.tokenizer import END_OF_TEXT, count_ids
 
+BYTE_NAMES = [f"<0x{byte:02X}>" for byte in range(256)]
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 """How vocabularies after SentencePiece name a token that is one byte: `byte fallback`."""
 
@@ -70,7 +71,7 @@ def _texts(tokenizer: Tokenizer, names: list[str | None], wanted: list[int]) -> 
     added = set(tokenizer.get_added_tokens_decoder()) - set(tokenizer.get_vocab(with_added_tokens=False).values())
     if _is_byte_level(tokenizer):
         return [(names[number] or "").encode() if number in added else _unfolded(names[number]) for number in wanted]
-    single = {f"<0x{byte:02X}>" for byte in range(256)} <= set(names)
+    single = _mentions(_described(tokenizer.decoder), "ByteFallback") or set(BYTE_NAMES) <= set(names)
     decoded = [text.encode() for text in _decoded(tokenizer, wanted)]
     for place, number in enumerate(wanted):
         if single and (byte := BYTE.fullmatch(names[number] or "")):
@@ -80,8 +81,12 @@ def _texts(tokenizer: Tokenizer, names: list[str | None], wanted: list[int]) -> 
 
 def _is_byte_level(tokenizer: Tokenizer) -> bool:
     """Whether names are written in stand-ins of bytes: what cuts the text or puts it together says so."""
-    parts = [part for part in (tokenizer.decoder, tokenizer.pre_tokenizer) if part is not None]
-    return any(_mentions(json.loads(part.__getstate__()), "ByteLevel") for part in parts)
+    return any(_mentions(_described(part), "ByteLevel") for part in (tokenizer.decoder, tokenizer.pre_tokenizer))
+
+
+def _described(part: Any) -> Any:
+    """A part of a tokenizer as its file has it; None where it has none."""
+    return None if part is None else json.loads(part.__getstate__())
 
 
 def _mentions(described: Any, kind: str) -> bool:
@@ -111,13 +116,19 @@ BYTE_OF_CHARACTER = _byte_of_character()
 
 
 def _decoded(tokenizer: Tokenizer, wanted: list[int]) -> list[str]:
-    """The text of each id behind another token: alone, a decoder would take the space before it away."""
+    """The text of each id behind another token: alone, a decoder would take the space before it away.
+
+    Where tokens say that a word ends, as in GPT-1's vocabulary, before another one: the space is behind them.
+    """
     anchor = _anchor(tokenizer, wanted)
     if anchor is None:
         return tokenizer.decode_batch([[number] for number in wanted], skip_special_tokens=False)
-    before = tokenizer.decode([anchor], skip_special_tokens=False)
+    beside = tokenizer.decode([anchor], skip_special_tokens=False)
+    if _mentions(_described(tokenizer.decoder), "BPEDecoder"):
+        pairs = tokenizer.decode_batch([[number, anchor] for number in wanted], skip_special_tokens=False)
+        return [text.removesuffix(beside) for text in pairs]
     pairs = tokenizer.decode_batch([[anchor, number] for number in wanted], skip_special_tokens=False)
-    return [text.removeprefix(before) for text in pairs]
+    return [text.removeprefix(beside) for text in pairs]
 
 
 def _anchor(tokenizer: Tokenizer, wanted: list[int]) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import is_offline_mode, snapshot_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RevisionNotFoundError
 
-from cratelm.artifacts import MANIFEST, Artifact, hash_file, open_artifact
+from cratelm.artifacts import MANIFEST, Artifact, hash_file, open_artifact, read_object
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.hub import NETWORK
 from cratelm.corpus.model_tokenizer import require_agreement, require_tokenizer_file, same_cut
@@ -163,14 +163,21 @@ def _download(name: str, revision: str | None, patterns: Sequence[str]) -> Path:
 def tokens_for(model: Artifact, text: str, out: Path, progress: Progress) -> Artifact:
     """The tokens of `text` for `model`: a finished corpus folder as it is, anything else cut into tokens in `out`.
 
-    Raises InputError where a corpus folder was made with another tokenizer than the model's.
+    Raises InputError where the tokens were made with another tokenizer than the model's, which may have changed since.
     """
-    if not (Path(text) / MANIFEST).is_file():
-        return tokenize(CorpusConfig(text, tokenizer=str(tokenizer_file(model))), out, progress)
-    tokens = open_artifact(Path(text), "tokens")
+    made = (Path(text) / MANIFEST).is_file()
+    config = CorpusConfig(text, tokenizer=_tokenizer_of(out) or str(tokenizer_file(model)))
+    tokens = open_artifact(Path(text), "tokens") if made else tokenize(config, out, progress)
     if not same_cut(read_tokenizer(tokens), load_tokenizer(tokenizer_file(model))):
-        raise InputError(
-            f"{text} was made with another tokenizer than {model.path}. Give the text itself, which is then cut into "
-            "the model's own tokens."
+        other = (
+            "Give the text itself, which is then cut into the model's own tokens." if made else "Remove that folder."
         )
+        raise InputError(f"{tokens.path} was made with another tokenizer than that of {model.path}. {other}")
     return tokens
+
+
+def _tokenizer_of(out: Path) -> str | None:
+    """Where the tokenizer of finished tokens was: the model may have moved, and is compared by how it cuts text."""
+    if not (out / MANIFEST).is_file():
+        return None
+    return read_object(out / MANIFEST, config=dict)["config"].get("tokenizer")

@@ -24,7 +24,9 @@ class RecordConfig(Configuration):
     texts such as tweets and prompts; `paper`: the windows and selections of the paper's code, faults
     included, whose own numbers take the place of top, random, short_random, interval, other and table_units."""
     sites: str | None = None
-    """A glob over the model's modules, such as '*.mlp.act'; the layers' codes where nothing is said."""
+    """A place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's modules, such as
+    '*.mlp.act'; with ':in' behind it, over what modules read. The neurons of each layer's MLP, or its code, where
+    nothing is said."""
     tokens: Annotated[int | None, whole(1)] = None
     """Read so many tokens of each half at most, whole documents from its start; all where nothing is said. Under the
     paper's protocol so many in all, 8,192,000 where nothing is said."""

@@ -35,6 +35,10 @@ HALVES = ("explain", "score")
 SIGNS = "signs.json"
 """Which sites whose class does not tell are signed, by name; written before the passes, so that it is decided once."""
 
+PROBE = 2, 3
+"""Texts and tokens that sites are looked at with: more than one text, since some modules give the same for all at once.
+"""
+
 See = Callable[[np.ndarray, int, torch.Tensor], None]
 """Called with a batch of context numbers, a layer and its activations there (contexts, tokens, units)."""
 
@@ -116,9 +120,9 @@ class Recording:
         return [Site(name, widths[name] * (1 + signed[name]), signed[name], how[name]) for name in names]
 
     def _widths(self, names: list[str]) -> dict[str, int]:
-        """How many coordinates each site's output has, seen in a pass over two tokens."""
+        """How many coordinates each site's output has, seen in a pass over two texts of three tokens."""
         outputs: dict[str, list[torch.Tensor]] = {name: [] for name in names}
-        ids = torch.full((1, 2), self.start, device=device_of(self.network))
+        ids = torch.full(PROBE, self.start, device=device_of(self.network))
         with torch.inference_mode(), at_sites(self.network, names, lambda name, output: outputs[name].append(output)):
             self.network.base_model(input_ids=ids, use_cache=False)
         return {name: _width(name, found) for name, found in outputs.items()}
@@ -182,7 +186,7 @@ class Recording:
 
 
 def _width(name: str, outputs: list[torch.Tensor]) -> int:
-    """The coordinates of what a site gave for (1, 2) tokens; InputError where it is not once (1, 2, coordinates)."""
+    """The coordinates of what a site gave for PROBE's tokens; InputError where it is not once (*PROBE, coordinates)."""
     if not outputs:
         raise InputError(f"{name} gives nothing: the model never calls it. Name other modules in --sites.")
     if len(outputs) > 1:
@@ -191,10 +195,10 @@ def _width(name: str, outputs: list[torch.Tensor]) -> int:
             "activation there. Name other modules in --sites."
         )
     require_units(name, outputs[0])
-    if outputs[0].shape[:2] != (1, 2):
+    if outputs[0].shape[:2] != PROBE:
         raise InputError(
-            f"{name} gives {tuple(outputs[0].shape)} for 1 text of 2 tokens, where units are read from outputs "
-            "(batch, tokens, units). Name other modules in --sites."
+            f"{name} gives {tuple(outputs[0].shape)} for {PROBE[0]} texts of {PROBE[1]} tokens, where units are read "
+            "from outputs (batch, tokens, units). Name other modules in --sites."
         )
     return outputs[0].shape[2]
 

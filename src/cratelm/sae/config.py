@@ -44,7 +44,9 @@ class SaeConfig(SaeTraining):
     """
 
     sites: str | None = None
-    """A glob over the model's modules, such as '*.mlp.act'; the layers' codes where nothing is said."""
+    """A place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's modules, such as
+    '*.mlp.act'; with ':in' behind it, over what modules read. The neurons of each layer's MLP, or its code, where
+    nothing is said."""
     arch: str = "topk"
     """`standard`: ReLU and an L1 penalty; `topk`: the k largest latents of each token, the others 0."""
     width: str = "16x"

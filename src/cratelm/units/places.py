@@ -5,6 +5,7 @@ its last projection reads, the activation times the up projection; `:in` behind 
 """
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from cratelm.errors import InputError
 
@@ -33,11 +34,27 @@ PLACES = {
 
 
 def block_names(model: nn.Module) -> list[str]:
-    """The model's blocks: of the lists of modules that lie in no other, as experts do, the longest one's; or none."""
-    lists = {name: len(module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    """The model's blocks: of the lists of modules that lie in no other, as experts do, the longest one's; or none.
+
+    Of a model that reads pictures or sound as well, those of its language model.
+    """
+    named = _language_model(model).named_modules(prefix=_prefix(model))
+    lists = {name: len(module) for name, module in named if isinstance(module, nn.ModuleList)}
     outer = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
     longest = max(outer, key=lambda name: lists[name], default="")
     return [f"{longest}.{number}" for number in range(lists.get(longest, 0))]
+
+
+def _language_model(model: nn.Module) -> nn.Module:
+    """The part of a model that reads tokens, as transformers names it."""
+    decoder = model.get_decoder() if isinstance(model, PreTrainedModel) else model
+    return decoder if isinstance(decoder, PreTrainedModel) else model  # ModernBERT calls its head a decoder
+
+
+def _prefix(model: nn.Module) -> str:
+    """The name of that part in the model, empty where it is all of it."""
+    part = _language_model(model)
+    return next(name for name, module in model.named_modules() if module is part)
 
 
 def sites_of(model: nn.Module, place: str) -> list[str] | None:

@@ -47,8 +47,13 @@ class Networks:
 
 def _loaded(viewed: ViewedModel, without_error: bool) -> Network:
     require_running()
-    from cratelm.viewer.heavy_imports import open_with_latents
+    from cratelm.viewer.heavy_imports import open_subject, open_with_latents
 
     if not viewed.model_folder.is_dir():
         raise InputError(f"{viewed.model_folder} is missing: what needs the model itself is not shown.")
+    if open_subject(str(viewed.model_folder)).sha256 != viewed.records.manifest["inputs"]["model"]:
+        raise InputError(
+            f"{viewed.folder / 'models' / viewed.name} is another model than the one that was measured: its files have "
+            "changed. Restore them, or measure it again in another folder."
+        )
     return Network(*open_with_latents(viewed.model_folder, without_error), viewed)
