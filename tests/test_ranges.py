@@ -19,6 +19,7 @@ NEEDED = {
     "eval": ["a", "--on", "t"],
     "explain": ["a", "--out", "o"],
     "export": ["a", "--format", "neuronpedia", "--out", "o"],
+    "measure": ["a", "--out", "o"],
     "record": ["a", "--text", "t", "--out", "o"],
     "sae": ["a", "--text", "t", "--out", "o"],
     "score": ["a", "--explanations", "e", "--out", "o"],
