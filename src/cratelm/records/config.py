@@ -36,7 +36,7 @@ class RecordConfig(Configuration):
     """Excerpts of each length with a unit's highest activations that are kept: at most one of a document and of its
     near-duplicates, and one with the same eight tokens up to its peak."""
     random: Annotated[int, whole(1, 10_000)] = 10
-    """Random excerpts of 64 tokens that are kept for each unit."""
+    """Random long excerpts (of 64 tokens, of 18 under `short`) that are kept for each unit."""
     short_random: Annotated[int, whole(1, 10_000)] = 20
     """Random excerpts of 9 tokens that are kept for each unit."""
     interval: Annotated[int, whole(1, 1000)] = 3
