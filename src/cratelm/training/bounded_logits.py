@@ -43,7 +43,12 @@ def _parts(model: PreTrainedModel, inputs: torch.Tensor) -> Iterator[torch.Tenso
         yield model(input_ids=inputs, use_cache=False).logits
         return
     hidden: list[torch.Tensor] = []
-    with _reading(head, lambda states: hidden.append(states) or states[:, :1]):
+
+    def keep(states: torch.Tensor) -> torch.Tensor:
+        hidden.append(states)
+        return states[:, :1]  # so that the pass makes the logits of one token alone
+
+    with _reading(head, keep):
         model(input_ids=inputs, use_cache=False)
     # Models put logits through more than the head, such as a cap: the whole model runs, on one token, around it.
     for states in hidden[0].split(tokens_at_once, 1):
