@@ -41,25 +41,27 @@ class Assembler(Planner):
         blocks: list[Block] = []
         of_half: dict[str, dict[str, np.ndarray]] = {}
         for name in HALVES:
-            moments, tops = self.merged(name, layer)
-            blocks += [self._known(name, layer, length, top, moments) for length, top in tops.items()]
+            moments = self.moments(name, layer)
+            blocks += [self._known(name, layer, length) for length in self.recording.halves[name].tilings]
             late, histogram = self._late(name, layer, moments)
             blocks += late
             of_half[name] = moments.statistics() | {"histogram": histogram}
         write_excerpts(path, blocks)
         return of_half
 
-    def _known(self, half: str, layer: int, length: int, top, moments: Moments) -> Block:
-        """The excerpts that the plan named, with the activations that the shards spilled."""
-        chosen = self.choose(half, layer, length, top, moments.finite)
-        activations = np.empty((len(chosen.unit), length), np.float32)
-        for number in self.shards_of(half):
-            rows = load_state(self.file("plan", number), f"{layer}/{length}/row")[""].numpy()
-            spilled = np.fromfile(self.file(f"spill-{length}", number, layer), np.float32)
-            activations[rows] = spilled.reshape(-1, length)
-        interval = np.full(len(chosen.unit), -1, np.int8)
+    def _known(self, half: str, layer: int, length: int) -> Block:
+        """The excerpts that the plan named, with the activations that the shards spilled in its order."""
         tiling = self.recording.halves[half].tilings[length]
-        return Block(half, tiling, chosen.kind, chosen.unit, interval, chosen.rank, chosen.excerpt, activations)
+        rows: list[tuple[np.ndarray, ...]] = []
+        for number in self.shards_of(half):
+            plan = load_state(self.file("plan", number), f"{layer}/{length}/")
+            unit, kind, rank, within, place = (
+                plan[name].numpy() for name in ("unit", "kind", "rank", "within", "place")
+            )
+            excerpt = tiling.first[self.recording.shards[number].order()[place]] + within
+            spilled = np.fromfile(self.file(f"spill-{length}", number, layer), np.float32)
+            rows.append((kind, unit, np.full(len(unit), -1, np.int8), rank, excerpt, spilled.reshape(-1, length)))
+        return Block(half, tiling, *map(np.concatenate, zip(*rows, strict=True)))
 
     def _late(self, half: str, layer: int, moments: Moments) -> tuple[list[Block], np.ndarray]:
         """The excerpts that the shards chose as the text came by, and the histogram."""

@@ -20,6 +20,7 @@ from cratelm.errors import InputError
 from cratelm.parquet import read_table, reading
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.excerpts import Excerpts
+from cratelm.stats import in_one
 
 if TYPE_CHECKING:  # they read tokens, which takes torch to import
     from cratelm.records.paper.stream_windows import Windows
@@ -49,89 +50,98 @@ class Block:
 
 
 COLUMNS = [field.name for field in fields(Excerpts)]
+LOCATED = ("document", "start", "place")
 
 
 def write_excerpts(path: Path, blocks: Sequence[Block]) -> None:
     """Write all excerpts of one site, sorted by unit, length (the longest first), half, kind, interval and rank."""
-    blocks = [block_sorted(block) for block in blocks]
-    units = 1 + max((int(block.unit.max()) for block in blocks if len(block.unit)), default=-1)
-    bounds = np.arange(0, units + UNITS_IN_ROW_GROUP, UNITS_IN_ROW_GROUP)
-    cuts = [np.searchsorted(block.unit, bounds) for block in blocks]
-    options = {"compression": "zstd", "use_dictionary": ["half", "kind"]}
-    with pq.ParquetWriter(path, _schema(blocks), **options) as writer:  # type: ignore[arg-type]
-        for group in range(len(bounds) - 1):
-            parts = [_part(block, slice(cut[group], cut[group + 1])) for block, cut in zip(blocks, cuts, strict=True)]
-            table = _row_group(parts)
+    halves = sorted({block.half for block in blocks})
+    lengths = sorted({block.tiling.length for block in blocks}, reverse=True)
+    every = [_sorted([block for block in blocks if block.tiling.length == length], halves) for length in lengths]
+    units = 1 + max((int(rows.columns["unit"][-1]) for rows in every if len(rows.order)), default=-1)
+    schema = _schema(every[0].tokens.dtype)
+    # Units are found by the bounds of row groups, and nothing else is; bounds of activations take time.
+    options = {"compression": "zstd", "use_dictionary": ["half", "kind"], "write_statistics": ["unit"]}
+    with pq.ParquetWriter(path, schema, **options) as writer:  # type: ignore[arg-type]
+        for first in range(0, units, UNITS_IN_ROW_GROUP):
+            table = _row_group(every, np.arange(first, first + UNITS_IN_ROW_GROUP), halves, schema)
             if len(table):
                 writer.write_table(table)
 
 
-def block_sorted(block: Block) -> Block:
-    """The same rows, sorted by unit."""
-    order = np.argsort(block.unit, kind="stable")
-    columns = (getattr(block, name)[order] for name in ("kind", "unit", "interval", "rank", "excerpt", "activations"))
-    return Block(block.half, block.tiling, *columns)
+@dataclass(frozen=True)
+class _Rows:
+    """All excerpts of one length."""
+
+    length: int
+    columns: Mapping[str, np.ndarray]
+    """(rows,) each, in the store's order."""
+    order: np.ndarray
+    """(rows,): where each row's tokens and activations lie, which are too large to be sorted all at once."""
+    tokens: np.ndarray
+    """(rows, length)."""
+    activations: np.ndarray
+    """(rows, length)."""
 
 
-def _part(block: Block, rows: slice) -> Block:
-    columns = (getattr(block, name)[rows] for name in ("kind", "unit", "interval", "rank", "excerpt", "activations"))
-    return Block(block.half, block.tiling, *columns)
+def _sorted(blocks: Sequence[Block], halves: Sequence[str]) -> _Rows:
+    """The rows of blocks of one length, sorted by unit, half, kind, interval and rank."""
+    located = [block.tiling.locate(block.excerpt) for block in blocks]
+    columns = {name: np.concatenate(values) for name, values in zip(LOCATED, zip(*located, strict=True), strict=True)}
+    for name in ("unit", "kind", "interval", "rank"):
+        columns[name] = np.concatenate([getattr(block, name) for block in blocks])
+    columns["half"] = np.repeat([halves.index(block.half) for block in blocks], [len(block.unit) for block in blocks])
+    order = np.argsort(in_one([columns[name] for name in ("unit", "half", "kind", "interval", "rank")]))
+    tokens = [_windows(block, start) for block, (_, start, _) in zip(blocks, located, strict=True)]
+    return _Rows(
+        blocks[0].tiling.length,
+        {name: values[order] for name, values in columns.items()},
+        order,
+        np.concatenate(tokens),
+        np.concatenate([block.activations for block in blocks]),
+    )
 
 
-def _schema(blocks: Sequence[Block]) -> pa.Schema:
+def _windows(block: Block, start: np.ndarray) -> np.ndarray:
+    """The tokens of excerpts that begin at places (rows,) of their side: (rows, length)."""
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(block.tiling.side.tokens, block.tiling.length)[start])
+
+
+def _schema(token: np.dtype) -> pa.Schema:
     name = pa.dictionary(pa.int8(), pa.string())
-    token = pa.from_numpy_dtype(blocks[0].tiling.side.tokens.dtype)
     columns = {"unit": pa.int32(), "excerpt": pa.int16(), "half": name, "kind": name, "interval": pa.int8()}
     columns |= {"rank": pa.int16(), "document": pa.int32(), "start": pa.int64(), "place": pa.int32()}
-    return pa.schema(columns | {"tokens": pa.list_(token), "activations": pa.list_(pa.float32())})
+    lists = {"tokens": pa.list_(pa.from_numpy_dtype(token)), "activations": pa.list_(pa.float32())}
+    return pa.schema(columns | lists)
 
 
-def _row_group(parts: Sequence[Block]) -> pa.Table:
-    """The rows of some units, in the store's order."""
-    halves = sorted({part.half for part in parts})
-    half = np.concatenate([np.full(len(part.unit), halves.index(part.half)) for part in parts])
-    length = np.concatenate([np.full(len(part.unit), part.tiling.length) for part in parts])
-    unit, kind, interval, rank = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("unit", "kind", "interval", "rank")
-    )
-    order = np.lexsort((rank, interval, kind, half, -length, unit))
-    document = np.concatenate([part.tiling.document_of(part.excerpt) for part in parts])
-    start = np.concatenate([part.tiling.start_of(part.excerpt) for part in parts])
-    place = np.concatenate([part.tiling.place_of(part.excerpt) for part in parts])
-    tokens = np.concatenate([part.tiling.tokens_of(part.excerpt).ravel() for part in parts])
-    activations = np.concatenate([part.activations.ravel() for part in parts])
-    places, offsets = _ragged(length, order)
-    columns = {
-        "unit": unit[order],
-        "excerpt": length[order],
-        "half": pa.DictionaryArray.from_arrays(pa.array(half[order], pa.int8()), halves),
-        "kind": pa.DictionaryArray.from_arrays(pa.array(kind[order], pa.int8()), list(KINDS)),
-        "interval": interval[order],
-        "rank": rank[order],
-        "document": document[order],
-        "start": start[order],
-        "place": place[order],
-        "tokens": pa.ListArray.from_arrays(offsets, tokens[places]),
-        "activations": pa.ListArray.from_arrays(offsets, activations[places]),
-    }
-    return _typed(columns, _schema(parts))
+def _row_group(every: Sequence[_Rows], units: np.ndarray, halves: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """The rows of some units, in the store's order: of each unit those of the first length, then the next."""
+    bounds = [np.searchsorted(rows.columns["unit"], [*units, units[-1] + 1]) for rows in every]
+    pieces = [(at, slice(*bounds[at][unit : unit + 2])) for unit in range(len(units)) for at in range(len(every))]
+
+    def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate([columns[at][rows] for at, rows in pieces])
+
+    columns = {name: joined([rows.columns[name] for rows in every]) for name in every[0].columns}
+    excerpt = np.concatenate([np.full(rows.stop - rows.start, every[at].length) for at, rows in pieces])
+    offsets = pa.array(np.r_[0, np.cumsum(excerpt)], pa.int32())
+    for name in ("tokens", "activations"):
+        # A row of these is many values, so that sorting the rows of a few units at a time stays in the cache.
+        some = [getattr(rows, name)[rows.order[at[0] : at[-1]]] for rows, at in zip(every, bounds, strict=True)]
+        flat = [some[at][rows.start - bounds[at][0] : rows.stop - bounds[at][0]].ravel() for at, rows in pieces]
+        columns[name] = pa.ListArray.from_arrays(offsets, np.concatenate(flat))
+    for name, values in (("half", halves), ("kind", KINDS)):
+        columns[name] = pa.DictionaryArray.from_arrays(pa.array(columns[name], pa.int8()), list(values))
+    return _typed(columns | {"excerpt": excerpt}, schema)
 
 
 def _typed(columns: Mapping[str, np.ndarray | pa.Array], schema: pa.Schema) -> pa.Table:
     arrays = [
-        column if isinstance(column, pa.Array) else pa.array(column, schema.field(name).type)
-        for name, column in columns.items()
+        columns[field.name] if isinstance(columns[field.name], pa.Array) else pa.array(columns[field.name], field.type)
+        for field in schema
     ]
     return pa.table(arrays, schema=schema)
-
-
-def _ragged(length: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, pa.Array]:
-    """Where the values of lists of these lengths lie when the lists are put in another order, and their offsets."""
-    first = np.cumsum(length) - length
-    ordered = length[order]
-    offsets = np.r_[0, np.cumsum(ordered)]
-    places = np.arange(offsets[-1]) + np.repeat(first[order] - offsets[:-1], ordered)
-    return places, pa.array(offsets, pa.int32())
 
 
 def write_units(path: Path, sites: Sequence[Mapping[str, Mapping[str, np.ndarray]]]) -> None:

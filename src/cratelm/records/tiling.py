@@ -37,18 +37,23 @@ class Tiling:
         """The context that each excerpt lies in."""
         return np.searchsorted(self.first, excerpts, side="right") - 1
 
+    def locate(self, excerpts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each excerpt's document, and the places of its first token on the side and in its context."""
+        contexts = self.context_of(excerpts)
+        place = (excerpts - self.first[contexts]) * self.length
+        return self.contexts.document[contexts], self.contexts.start[contexts] + place, place
+
     def document_of(self, excerpts: np.ndarray) -> np.ndarray:
         """The document that each excerpt lies in."""
-        return self.contexts.document[self.context_of(excerpts)]
+        return self.locate(excerpts)[0]
 
     def start_of(self, excerpts: np.ndarray) -> np.ndarray:
         """The place of each excerpt's first token on the side."""
-        contexts = self.context_of(excerpts)
-        return self.contexts.start[contexts] + (excerpts - self.first[contexts]) * self.length
+        return self.locate(excerpts)[1]
 
     def place_of(self, excerpts: np.ndarray) -> np.ndarray:
         """The place of each excerpt's first token in its context."""
-        return (excerpts - self.first[self.context_of(excerpts)]) * self.length
+        return self.locate(excerpts)[2]
 
     def tokens_of(self, excerpts: np.ndarray) -> np.ndarray:
         """The tokens of excerpts of any shape S: (S, length)."""

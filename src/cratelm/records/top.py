@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from cratelm.stats import places_in_sorted
+from cratelm.stats import first_of_each, places_in_sorted
 
 
 class TopExcerpts:
@@ -58,7 +58,11 @@ class TopExcerpts:
 
     def add(self, state: Mapping[str, torch.Tensor]) -> None:
         """See what another stretch of text kept."""
-        self._keep_best(*(state[name].numpy() for name in ("unit", "value", "excerpt", "group", "peak")))
+        rows = tuple(state[name].numpy() for name in ("unit", "value", "excerpt", "group", "peak"))
+        if len(self.unit) or self._waiting:
+            self._waiting.append(rows)
+        else:  # the best of one list is that list
+            self.unit, self.value, self.excerpt, self.group, self.peak = rows
 
     def state(self) -> dict[str, torch.Tensor]:
         """What is kept, by name, (rows,) each, sorted by unit and rank."""
@@ -104,8 +108,7 @@ class TopExcerpts:
     def _one_of_a_group(self, rows: list[np.ndarray], order: np.ndarray) -> np.ndarray:
         """Of rows in `order` the first of each group within a unit, which is its best."""
         unit, group = rows[0][order], rows[3][order]
-        _, first = np.unique(unit.astype(np.int64) << 32 | group, return_index=True)
-        return order[np.sort(first)]
+        return order[first_of_each(unit.astype(np.int64) << 32 | group)]
 
     @property
     def rank(self) -> np.ndarray:

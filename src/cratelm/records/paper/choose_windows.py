@@ -48,6 +48,8 @@ class PaperPlanner(Step):
             moments.add(load_state(state, f"{layer}/moments/"))
             for length, top in tops.items():
                 top.add(load_state(state, f"{layer}/top-{length}/"))
+        for top in tops.values():
+            top.settle()
         return moments, tops
 
     def choose(self, layer: int, length: int, top: TopPositions, finite: np.ndarray) -> Chosen:

@@ -41,6 +41,10 @@ class Windows:
         """How many positions have a whole window; the published code cuts those at the stream's ends short."""
         return self.limit - self.length + 1
 
+    def locate(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The document of each position, and the places of its window's first token in the stream and in its row."""
+        return self.document_of(positions), self.start_of(positions), self.place_of(positions)
+
     def document_of(self, positions: np.ndarray) -> np.ndarray:
         """The document that each position lies in."""
         return np.searchsorted(self.side.ends, positions, side="right")
