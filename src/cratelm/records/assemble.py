@@ -10,12 +10,13 @@ from cratelm.protocols import SHORT
 from cratelm.records.choose_excerpts import KINDS, Planner
 from cratelm.records.config import INTERVALS
 from cratelm.records.moments import Moments
-from cratelm.records.pass1_statistics import TableFile, table_sample
+from cratelm.records.pass1_statistics import table_sample
 from cratelm.records.recording import HALVES, load_state
 from cratelm.records.reservoir import LowestPriorities
 from cratelm.records.shares import PARTS, Shares, part_of_contexts, position_counts
 from cratelm.records.store import Block, table_name, write_excerpts, write_tables, write_units
 from cratelm.records.tiling import Half
+from cratelm.records.token_sums import TokenSumsFile
 
 ROWS_OF_A_TABLE = 4096
 
@@ -97,7 +98,7 @@ class Assembler(Planner):
         tokens = np.flatnonzero(counts.sum(0))
         counts = counts[:, tokens]
         means = np.zeros((len(sample), len(tokens)), np.float32)
-        files = [TableFile(self.file("table", number, layer), len(sample)) for number in self.shards_of(name)]
+        files = [TokenSumsFile(self.file("table", number, layer), len(sample)) for number in self.shards_of(name)]
         between = Shares(len(sample))
         for first in range(0, len(tokens) if len(sample) else 0, ROWS_OF_A_TABLE):
             rows = slice(first, first + ROWS_OF_A_TABLE)

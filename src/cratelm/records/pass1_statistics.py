@@ -1,8 +1,6 @@
 """The first pass over a shard: sums, maxima and the places of top excerpts, so much a unit and nothing a token."""
 
-import warnings
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,11 @@ from cratelm.records.config import NEAR_TOP, RecordConfig
 from cratelm.records.moments import Moments
 from cratelm.records.recording import Pass, save_state
 from cratelm.records.shares import PARTS, PositionSums, part_of_contexts
-from cratelm.records.tiling import Half, Tiling
+from cratelm.records.tiling import Half, Shard, Tiling
+from cratelm.records.token_sums import MEMORY, BatchKeys, TokenSums, batch_keys, group_keys
 from cratelm.records.top import TopExcerpts
 from cratelm.seeds import derive_seed
 
-VALUES = "-values"
-"""Ending of the file that names the keys of a table's rows."""
 FEWEST_TABLES = 256
 TABLE_ENTRIES = 2**22
 """Units with a token table, times the vocabulary, at most: all of 1,024 units at 4,096 tokens. FEWEST_TABLES units have
@@ -32,18 +29,6 @@ def table_sample(config: RecordConfig, site: str, units: int, vocabulary: int) -
         wanted = max(FEWEST_TABLES, TABLE_ENTRIES // vocabulary)
     generator = np.random.default_rng(derive_seed(config.seed, "table units", site))
     return np.sort(generator.choice(units, min(wanted, units), replace=False))
-
-
-def token_rows(keys: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """The different keys of a batch, and a sparse (different, places) that sums over the places of each."""
-    values, sizes = np.unique(keys, return_counts=True)
-    bounds = torch.from_numpy(np.r_[0, np.cumsum(sizes)].astype(np.int64))
-    # Stable: sums are taken in the text's order, whatever the keys are, so that the bytes do not change.
-    places = torch.from_numpy(np.argsort(keys, axis=None, kind="stable"))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse")  # of torch: such tensors are new, and go unchecked
-        rows = torch.sparse_csr_tensor(bounds, places, torch.ones(len(places)), (len(sizes), keys.size))
-    return torch.from_numpy(values.astype(np.int64)), rows
 
 
 def tile(activations: torch.Tensor, length: int) -> torch.Tensor:
@@ -75,49 +60,42 @@ class FirstStatistics:
         return named
 
 
-class TableSums:
-    """The summed activations of a sample of units at each token, in a file, since the vocabulary may be large, and at
-    each place of a context; both for the two parts of the documents apart."""
+class SampleSums:
+    """The summed activations of a sample of a site's units at each token and at each place of a context; both for the
+    two parts of the documents apart."""
 
-    def __init__(self, path: Path, sample: np.ndarray, longest: int):
+    def __init__(self, path: Path, half: Half, sample: np.ndarray):
         self.sample = torch.from_numpy(sample)
-        self.positions = PositionSums(longest, len(sample))
-        self._values = path.with_name(path.name + VALUES).open("wb")
-        self._sums = path.open("wb")
+        self.part = part_of_contexts(half)
+        self.positions = PositionSums(int(half.contexts.length.max()), len(sample))
+        self.tokens = TokenSums(path, len(sample))
 
-    def see(self, part: np.ndarray, tokens: tuple[torch.Tensor, torch.Tensor], activations: torch.Tensor) -> None:
-        """See a batch: the part of each context, its `token_rows`, and its activations (contexts, T, units)."""
-        keys, rows = tokens
+    def see(self, batch: np.ndarray, keys: BatchKeys, activations: torch.Tensor) -> None:
+        """See a batch of contexts, with their tokens' keys: activations (contexts, T, units)."""
         if len(self.sample) < activations.shape[-1]:
             activations = activations[..., self.sample.to(activations.device)]  # (contexts, T, sample)
-        self.positions.see(part, activations)
-        self._values.write(keys.int().numpy().tobytes())
-        # float32: a batch holds few places of a token. The batches are added up in float64.
-        self._sums.write((rows @ activations.flatten(0, 1).cpu()).numpy().tobytes())
-
-    def close(self) -> None:
-        """All is seen."""
-        self._values.close()
-        self._sums.close()
+        self.positions.see(self.part[batch], activations)
+        self.tokens.see(keys, activations.flatten(0, 1).cpu())
 
 
-class TableFile:
-    """What a shard's TableSums wrote, some keys at a time: a token's keys are PARTS numbers, one for each part."""
+class ShardKeys:
+    """The keys of a shard's tokens in the parts of their documents, a batch at a time."""
 
-    def __init__(self, path: Path, columns: int):
-        self.path, self.columns = path, columns
-        self.values = np.fromfile(path.with_name(path.name + VALUES), np.int32)
-        # A batch's keys ascend.
-        batches = np.r_[0, np.flatnonzero(np.diff(self.values) <= 0) + 1, len(self.values)]
-        self.batches = [slice(*bounds) for bounds in pairwise(batches)]
+    def __init__(self, shard: Shard, units: int):
+        """`units`: how many, of all sites, have sums; as many keys are held together as MEMORY has room for."""
+        part = part_of_contexts(shard.half)
+        side, contexts = shard.half.side, shard.half.contexts
+        self._keys = [PARTS * context_tokens(side, contexts, batch) + part[batch, None] for batch in shard.batches]
+        self._groups = group_keys(self._keys, MEMORY // (8 * max(1, units)))
+        self._number = {int(batch[0]): number for number, batch in enumerate(shard.batches)}
+        self._of: tuple[int, BatchKeys] | None = None
 
-    def add_to(self, sums: np.ndarray, keys: np.ndarray) -> None:
-        """Add to `sums` (keys, columns) what was seen of consecutive `keys` of those that occur, ascending."""
-        for batch in self.batches:
-            bounds = batch.start + np.searchsorted(self.values[batch], [keys[0], keys[-1] + 1])
-            start = int(4 * bounds[0] * self.columns)
-            rows = np.fromfile(self.path, np.float32, int(bounds[1] - bounds[0]) * self.columns, offset=start)
-            sums[np.searchsorted(keys, self.values[slice(*bounds)])] += rows.reshape(-1, self.columns)
+    def of(self, batch: np.ndarray) -> BatchKeys:
+        """A batch's. All sites see the same tokens: the first one to ask, whichever it is, has them sorted for all."""
+        number = self._number[int(batch[0])]
+        if self._of is None or self._of[0] != number:
+            self._of = number, batch_keys(self._keys[number], self._groups[number])
+        return self._of[1]
 
 
 class FirstPass(Pass):
@@ -135,35 +113,20 @@ class FirstPass(Pass):
         shard = recording.shards[number]
         half, device = shard.half, recording.counting_device
         sites = [FirstStatistics(site.units, half.tilings, device) for site in recording.sites]
-        tables = self._tables(number)
-        part = part_of_contexts(half)
-        shared: list = []
+        samples = [table_sample(self.config, site.name, site.units, recording.vocabulary) for site in recording.sites]
+        tables = [SampleSums(self.file("table", number, layer), half, some) for layer, some in enumerate(samples)]
+        keys = ShardKeys(shard, sum(map(len, samples)))
 
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
-            # All sites see the same tokens: the first one to be called, whichever it is, sorts them for all.
-            if not shared or shared[0] is not batch:
-                tokens = context_tokens(half.side, half.contexts, batch)
-                shared[:] = [batch, token_rows(PARTS * tokens + part[batch, None])]
             sites[layer].see(half, batch, activations)
-            tables[layer].see(part[batch], shared[1], activations)
+            tables[layer].see(batch, keys.of(batch), activations)
 
         recording.run(shard, see, self.advance(number))
         states = [site.state() for site in sites]
         for table, state in zip(tables, states, strict=True):
-            table.close()
+            table.tokens.close()
             state["positions"] = table.positions.sums
         save_state(
             self.result(number),
             {f"{layer}/{name}": value for layer, state in enumerate(states) for name, value in state.items()},
         )
-
-    def _tables(self, number: int) -> list[TableSums]:
-        recording = self.recording
-        return [
-            TableSums(
-                self.file("table", number, layer),
-                table_sample(self.config, site.name, site.units, recording.vocabulary),
-                int(recording.shards[number].half.contexts.length.max()),
-            )
-            for layer, site in enumerate(recording.sites)
-        ]
