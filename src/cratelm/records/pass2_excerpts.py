@@ -1,11 +1,13 @@
 """The second pass over a shard: the chosen excerpts' activations, and what could only be chosen after the first."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
+from torch.nn.functional import threshold_
 
 from cratelm.corpus.contexts import context_tokens
 from cratelm.protocols import SHORT
@@ -18,8 +20,8 @@ from cratelm.records.reservoir import LowestPriorities
 from cratelm.records.tiling import Half
 from cratelm.seeds import derive_seed
 
-AT_ONCE = 2**19
-"""Activations whose intervals, or places in the histogram, are in memory at once."""
+AT_ONCE = 2**18
+"""Activations whose intervals, or places in the histogram, are in memory at once: they stay in a processor's cache."""
 
 
 class SecondStatistics:
@@ -89,12 +91,15 @@ class SecondStatistics:
         """Those of some excerpts, maxima (excerpts, units), that may be kept: row, unit and interval, priority."""
         device = maxima.device
         scale = torch.from_numpy(self.plan["scale"]).to(device).double()
-        # In float64 the quotient is on the right side of every whole number.
-        interval = maxima.double().mul_(INTERVALS).div_(scale).ceil_().sub_(1).clamp_(0, INTERVALS - 1).nan_to_num_(0)
-        group = interval.long() + torch.arange(self.units, device=device) * INTERVALS
-        limit = torch.from_numpy(self.intervals.threshold).to(device)[group]
+        # In float64 the quotient is on the right side of every whole number. Rounded up, it is a number from 1.
+        interval = maxima.double().mul_(INTERVALS).div_(scale).ceil_().clamp_(1, INTERVALS).nan_to_num_(1)
+        first = torch.arange(self.units, dtype=torch.int32, device=device) * INTERVALS
+        group = interval.int().add_(first - 1)
+        limit = torch.from_numpy(self.intervals.threshold).to(device).index_select(0, group.flatten())
         rotated = torch.from_numpy(priority).to(device)[:, None] + torch.from_numpy(self.rotation).to(device)
-        row, unit = ((maxima > 0) & (scale > 0) & (rotated <= limit)).nonzero(as_tuple=True)
+        row, unit = ((maxima > 0) & (rotated <= limit.view(group.shape))).nonzero(as_tuple=True)
+        known = scale[unit] > 0
+        row, unit = row[known], unit[known]
         return [found.cpu().numpy() for found in (row, group[row, unit], rotated[row, unit])]
 
     def _see_other(self, blocks: torch.Tensor, excerpt: np.ndarray, priority: np.ndarray, tokens: np.ndarray) -> None:
@@ -122,17 +127,16 @@ class SecondStatistics:
         if not len(context):
             return
         device, bins, units = activations.device, self.config.histogram, self.units
-        maximum = torch.from_numpy(self.plan["maximum"]).to(device)
-        first = torch.arange(units, device=device) * (bins + 1)
+        maximum, whole = torch.from_numpy(self.plan["maximum"]).to(device), bool(self.plan["finite"].all())
+        first = torch.arange(units, dtype=torch.int32, device=device) * (bins + 1)
         counts = torch.zeros(units * (bins + 1), dtype=torch.int64, device=device)
         at = torch.from_numpy(np.stack([context, within])).to(device)
         for context_at, within_at in at.split(max(1, AT_ONCE // (self.half.long * units)), dim=1):
             values = blocks[context_at, within_at].flatten(0, 1)  # (tokens, units)
-            fired = values > 0
-            cell = values.div_(maximum).mul_(bins).nan_to_num_(0, 0, 0)
-            # A unit's first cell takes what is not counted.
-            cell = cell.clamp_(max=bins - 1).long().add_(fired).add_(first)
-            counts += torch.bincount(cell.flatten(), minlength=len(counts))
+            # A unit's first cell takes what did not fire, and so is not counted.
+            cell = threshold_(values, 0, -math.inf).div_(maximum).mul_(bins).clamp_(-1, bins - 1)
+            cell = cell if whole else cell.nan_to_num_(-1)
+            counts += torch.bincount(cell.int().add_(first + 1).flatten(), minlength=len(counts))
         counted = counts.view(units, bins + 1)[:, 1:].cpu().numpy()
         self.histogram += np.where(self.plan["finite"][:, None], counted, 0)
 
