@@ -1,5 +1,6 @@
 """`cratelm record`: any model and site; the same bytes for any number of workers, killed or not; faults by name."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
@@ -214,3 +216,19 @@ def test_a_damaged_file_is_named(recorded, tmp_path) -> None:
 def test_engines_do_not_stand_in_the_settings(recorded, gpt2, tokens, quiet) -> None:
     engine = EngineConfig(workers=3)
     assert record(CONFIG, ForeignModel(gpt2, {}), tokens, recorded.path, quiet, engine).path == recorded.path
+
+
+def test_no_layer_behind_the_last_site_is_computed(gpt2, tokens, tmp_path, quiet, monkeypatch) -> None:
+    entered, plain = [], GPT2Block.forward
+
+    def forward(self, *given, **named):
+        entered.append(self)
+        return plain(self, *given, **named)
+
+    monkeypatch.setattr(GPT2Block, "forward", forward)
+    config = dataclasses.replace(CONFIG, sites="transformer.h.0.mlp.act")
+    record(config, ForeignModel(gpt2, {}), tokens, tmp_path / "out", quiet)
+    first = entered[0]
+    # Before the passes the whole model is run twice: whether it is causal, and how many coordinates its sites have.
+    assert sum(one is not first for one in entered) == 2
+    assert sum(one is first for one in entered) > 20

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 BLOCK = 256
-"""Tokens whose powers are in memory at once: few enough to stay in the processor's cache."""
+"""Tokens whose powers are in memory at once."""
+IN_CACHE = 2**15
+"""Activations whose powers stay in a processor's cache: there, fewer tokens are in memory at once."""
 
 
 class Moments:
@@ -34,15 +36,8 @@ class Moments:
         batch.maximum = activations.amax(1).amax(0)
         # Distances from a number near the mean lose no digits; `apart` says how near it was.
         about = self.mean if self.tokens else flat[:BLOCK].double().mean(0)
-        # Sums over tokens are products with ones: the fastest way that a processor has.
-        ones = torch.ones(BLOCK, dtype=torch.float64, device=flat.device)
-        powers = torch.zeros(4, flat.shape[1], dtype=torch.float64, device=flat.device)
-        for block in flat.split(BLOCK):
-            every, first = ones[: len(block)], block.double() - about
-            second = first * first
-            powers += torch.stack([every @ first, every @ second, every @ (second * first), every @ (second * second)])
-            # A sign is 0 or 1 here, so that a product with ones counts; a block with a NaN counts none.
-            batch.fired += (every.float() @ block.sign()).nan_to_num().long()
+        powers, fired = _sums_of_powers(flat, about)
+        batch.fired += fired
         apart, second, third, fourth = powers / len(flat)
         batch.mean = about + apart
         central = (
@@ -103,3 +98,28 @@ class Moments:
             "kurtosis": fourth / spread**2,
             "finite": self.finite,
         }
+
+
+def _sums_of_powers(flat: torch.Tensor, about: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of activations (tokens, units), the sums of the first four powers of their distances, and how many are above 0.
+
+    (4, units) float64 and (units,) int64.
+    """
+    units, device = flat.shape[1], flat.device
+    size = min(BLOCK, max(16, IN_CACHE // units)) if device.type == "cpu" else BLOCK
+    sums, fired = torch.zeros(4, units, dtype=torch.float64, device=device), torch.zeros(units, device=device)
+    # One buffer for all blocks: memory that is new each time takes as long as the arithmetic.
+    powers = torch.empty(4, size, units, dtype=torch.float64, device=device)
+    ones = torch.ones(size, dtype=torch.float64, device=device)
+    for block in flat.split(size):
+        first, second, third, fourth = powers[:, : len(block)]
+        first.copy_(block).sub_(about)
+        torch.mul(first, first, out=second)
+        torch.mul(second, first, out=third)
+        torch.mul(second, second, out=fourth)
+        # Sums over tokens are products with ones: the fastest way that a processor has.
+        every = ones[: len(block)]
+        sums += torch.matmul(every, powers[:, : len(block)])
+        # A sign is 0 or 1 here, so that a product with ones counts; where there is a NaN, nothing is counted.
+        fired += every.float() @ block.sign()
+    return sums, fired.nan_to_num().long()

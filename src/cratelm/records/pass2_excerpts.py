@@ -168,7 +168,7 @@ class SecondPass(Pass):
         recording = self.recording
         shard = recording.shards[number]
         half = shard.half
-        pool = Planner(self.config, self.model, self.tokens, self.folder).pool(half.name, half.long)
+        pool = Planner(self.config, self.model, self.tokens, self.folder, self.device).pool(half.name, half.long)
         plan = self.file("plan", number)
         sites = [
             SecondStatistics(self.config, site, half, load_state(plan, f"{layer}/"), pool, recording.vocabulary)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from cratelm.corpus.contexts import context_tokens
 from cratelm.corpus.tokenizer import count_ids
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
-from cratelm.loading import Loading
+from cratelm.loading import SPREAD, Loading
 from cratelm.models.devices import device_of
 from cratelm.models.subject import require_embedding
 from cratelm.protocols import PROTOCOLS
@@ -38,6 +39,11 @@ SIGNS = "signs.json"
 PROBE = 2, 3
 """Texts and tokens that sites are looked at with: more than one text, since some modules give the same for all at once.
 """
+
+
+class _AllSeen(Exception):
+    """Raised inside a forward pass, to end it where no site is left."""
+
 
 See = Callable[[np.ndarray, int, torch.Tensor], None]
 """Called with a batch of context numbers, a layer and its activations there (contexts, tokens, units)."""
@@ -164,18 +170,28 @@ class Recording:
 
     @torch.inference_mode()
     def run(self, shard: Shard, see: See, advance: Callable[[], None]) -> None:
-        """Run the model over a shard's batches, without its head, and show `see` every site's activations."""
-        layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
+        """Run the model over a shard's batches, and show `see` every site's activations.
+
+        Nothing is computed behind the last site: no head, and no layer whose units nobody asked for.
+        """
         for batch in shard.batches:
-            inputs, before = self._inputs(shard, batch), int(shard.half.own_start)
-
-            def visit(name: str, output: torch.Tensor, batch: np.ndarray = batch, before: int = before) -> None:
-                layer = layer_of[name]
-                see(batch, layer, self._units(self.sites[layer], output[:, before:].float().to(self.counting_device)))
-
-            with at_sites(self.network, list(layer_of), visit):
-                self.network.base_model(input_ids=inputs, use_cache=False)
+            self._run_batch(shard, batch, see)
             advance()
+
+    def _run_batch(self, shard: Shard, batch: np.ndarray, see: See) -> None:
+        layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
+        waiting, before = set(layer_of), int(shard.half.own_start)
+
+        def visit(name: str, output: torch.Tensor) -> None:
+            layer = layer_of[name]
+            see(batch, layer, self._units(self.sites[layer], output[:, before:].float().to(self.counting_device)))
+            waiting.discard(name)
+            # Weights that accelerate moves from device to device are put back at the modules' ends: let it reach them.
+            if not waiting and self.device != SPREAD:
+                raise _AllSeen
+
+        with suppress(_AllSeen), at_sites(self.network, list(layer_of), visit):
+            self.network.base_model(input_ids=self._inputs(shard, batch), use_cache=False)
 
     def _units(self, site: Site, output: torch.Tensor) -> torch.Tensor:
         if site.signed:
