@@ -10,7 +10,9 @@ from cratelm.stats import (
     average_ranks,
     benjamini_hochberg,
     derangement,
+    first_of_each,
     holm,
+    in_one,
     pearson,
     places_in_group,
     seed_interval,
@@ -104,3 +106,14 @@ def test_a_p_value_can_be_as_small_as_a_correction_for_fifty_comparisons_needs()
     spread = replicates.std(ddof=1)
     assert two_sided_p(5 * spread, replicates) == pytest.approx(5.733e-7, rel=1e-3)  # of a table of the normal
     assert two_sided_p(0.0, np.zeros(100)) == 1
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-128, 127)), max_size=40))
+def test_one_number_for_several_columns_orders_rows_as_the_columns_do(rows: list[tuple[int, int]]) -> None:
+    first, second = np.array(rows, np.int8).reshape(-1, 2).T
+    assert np.array_equal(np.argsort(in_one([first, second]), kind="stable"), np.lexsort((second, first)))
+
+
+@given(st.lists(st.integers(-5, 5), max_size=60))
+def test_the_first_of_each_value_is_where_it_comes_first(values: list[int]) -> None:
+    assert first_of_each(np.array(values, np.int64)).tolist() == sorted({values.index(value) for value in values})

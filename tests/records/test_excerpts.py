@@ -11,11 +11,12 @@ from cratelm.corpus.tokens import Side
 from cratelm.errors import InputError
 from cratelm.models.build import build_model
 from cratelm.records.choose_excerpts import first_of_each_passage
-from cratelm.records.hash_sampling import draw_pool, draw_random, priorities
+from cratelm.records.hash_sampling import draw_pool, draw_random, mix, priorities
 from cratelm.records.moments import Moments
 from cratelm.records.reservoir import LowestPriorities
 from cratelm.records.tiling import cut_batches, cut_half, cut_shards
 from cratelm.records.top import TopExcerpts
+from cratelm.seeds import derive_seed
 from cratelm.shapes import ShapeConfig
 from cratelm.units.sites import at_sites, find_sites
 
@@ -170,6 +171,14 @@ def test_a_units_random_excerpts_come_from_the_pool_without_repetition() -> None
     assert all(len(set(row)) == 10 for row in drawn)
     assert np.array_equal(drawn[:3], draw_random(pool, 3, 10, 1, "site", "score"))
     assert not np.array_equal(drawn, draw_random(pool, 7, 10, 1, "other site", "score"))
+
+
+def test_a_units_random_excerpts_are_the_pools_first_by_hash() -> None:
+    pool, units = draw_pool(1000, 300, 1, "score"), 150
+    own = mix(np.arange(units) + np.int64(derive_seed(1, "random", "site")))
+    expected = pool[np.argsort(mix(own[:, None] ^ mix(pool)), axis=1, kind="stable")]
+    assert np.array_equal(draw_random(pool, units, 10, 1, "site"), expected[:, :10])
+    assert np.array_equal(draw_random(pool, units, 300, 1, "site"), expected)
 
 
 def test_draws_by_hash_are_uniform() -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -23,9 +24,10 @@ from cratelm.corpus.tokenizer import train_bpe
 from cratelm.errors import InputError, RunError
 from cratelm.models.load import load_causal_lm
 from cratelm.models.subject import ForeignModel, open_subject, tokens_for
+from cratelm.records import recording
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
-from cratelm.records.store import read_excerpts, read_units
+from cratelm.records.store import KINDS, read_excerpts, read_units
 from cratelm.shards import EngineConfig
 from cratelm.units.sites import at_sites
 from tests import killed
@@ -232,3 +234,34 @@ def test_no_layer_behind_the_last_site_is_computed(gpt2, tokens, tmp_path, quiet
     # Before the passes the whole model is run twice: whether it is causal, and how many coordinates its sites have.
     assert sum(one is not first for one in entered) == 2
     assert sum(one is first for one in entered) > 20
+
+
+def test_the_model_is_opened_once_on_any_device(gpt2, tokens, tmp_path, quiet, monkeypatch) -> None:
+    opened, plain = [], recording.load_network
+    monkeypatch.setattr(recording, "load_network", lambda *given: opened.append(given) or plain(*given))
+    record(CONFIG, ForeignModel(gpt2, {}), tokens, tmp_path / "out", quiet, device="cpu")
+    assert len(opened) == 1
+
+
+def test_recording_writes_few_bytes_for_each_that_it_keeps(gpt2, tokens, tmp_path, quiet) -> None:
+    """A table of each batch's tokens, as it was once written, is seven bytes for each that is kept of such a text."""
+
+    def written() -> int:
+        lines = Path("/proc/self/io").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("wchar:"))
+
+    config, before = dataclasses.replace(CONFIG, table_units=None, batch=256, shard=20_000), written()
+    made = record(config, ForeignModel(gpt2, {}), tokens, tmp_path / "out", quiet)
+    kept = sum(file.stat().st_size for file in made.path.iterdir() if file.is_file())
+    assert (written() - before) / kept < 4
+
+
+def test_excerpts_are_stored_by_unit_length_half_kind_interval_and_rank(recorded) -> None:
+    table = pq.read_table(recorded.path / "layer-0.parquet")
+    columns = {name: table[name].to_numpy() for name in ("unit", "excerpt", "half", "kind", "interval", "rank")}
+    columns["excerpt"] = -columns["excerpt"]
+    columns["half"] = (columns["half"] == "score").astype(int)
+    columns["kind"] = np.array([KINDS.index(kind) for kind in columns["kind"]])
+    assert np.array_equal(np.lexsort(list(columns.values())[::-1]), np.arange(len(table)))
+    lengths = [len(tokens) for tokens in table["tokens"].to_pylist()]
+    assert lengths == [len(values) for values in table["activations"].to_pylist()] == table["excerpt"].to_pylist()
