@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch  # noqa: F401  whose threads a manifest names
 
-from cratelm.artifacts import Artifact, Stage, open_artifact, run_stage
+from cratelm import artifacts, stages
+from cratelm.artifacts import Artifact, Stage, hash_file, open_artifact, run_stage
 from cratelm.cli import run
 from cratelm.disk import size
 from cratelm.errors import InputError, RunError
@@ -36,6 +37,18 @@ def test_a_finished_stage_is_not_made_again(tmp_path: Path) -> None:
     artifact = make(tmp_path / "a", work=calls.append)
     assert not calls
     assert artifact.config == {"size": 3}
+
+
+def test_files_are_hashed_once_when_they_are_made_and_again_when_they_are_asked_for(
+    tmp_path: Path, monkeypatch
+) -> None:
+    hashed: list[Path] = []
+    for module in (artifacts, stages):
+        monkeypatch.setattr(module, "hash_file", lambda path: hashed.append(path) or hash_file(path))
+    make(tmp_path / "a")
+    assert [path.name for path in hashed] == ["one.txt"]
+    make(tmp_path / "a")
+    assert [path.name for path in hashed] == ["one.txt"] * 2
 
 
 def test_the_manifest_lists_every_output_but_the_log(tmp_path: Path) -> None:

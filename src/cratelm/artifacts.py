@@ -153,7 +153,7 @@ def run_stage(
             claim.abandon()
             raise
         claim.commit(out)
-    return open_artifact(out, stage.name)
+    return open_unhashed(out, stage.name)  # its hashes were just taken
 
 
 def require_same_study(out: Path, config: Any) -> None:
