@@ -7,7 +7,6 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from torch.nn.functional import threshold_
 
 from cratelm.corpus.contexts import context_tokens
 from cratelm.protocols import SHORT
@@ -134,7 +133,7 @@ class SecondStatistics:
         for context_at, within_at in at.split(max(1, AT_ONCE // (self.half.long * units)), dim=1):
             values = blocks[context_at, within_at].flatten(0, 1)  # (tokens, units)
             # A unit's first cell takes what did not fire, and so is not counted.
-            cell = threshold_(values, 0, -math.inf).div_(maximum).mul_(bins).clamp_(-1, bins - 1)
+            cell = torch.threshold_(values, 0, -math.inf).div_(maximum).mul_(bins).clamp_(-1, bins - 1)
             cell = cell if whole else cell.nan_to_num_(-1)
             counts += torch.bincount(cell.int().add_(first + 1).flatten(), minlength=len(counts))
         counted = counts.view(units, bins + 1)[:, 1:].cpu().numpy()
