@@ -227,4 +227,6 @@ def test_any_cut_into_shards_keeps_the_same_excerpts(recorded, tokens, small_stu
         name = f"layer-{layer}.parquet"
         assert pq.read_table(again.path / name).equals(pq.read_table(records.path / name))
         for column, values in read_units(records, layer, "explain").items():
-            np.testing.assert_allclose(read_units(again, layer, "explain")[column], values, rtol=1e-9)
+            # A shard's sums on each token are kept as float32, as those of a batch are.
+            close = 1e-6 if column == "token_share" else 1e-9
+            np.testing.assert_allclose(read_units(again, layer, "explain")[column], values, rtol=close)

@@ -124,16 +124,24 @@ def _row_group(every: Sequence[_Rows], units: np.ndarray, halves: Sequence[str],
         return np.concatenate([columns[at][rows] for at, rows in pieces])
 
     columns = {name: joined([rows.columns[name] for rows in every]) for name in every[0].columns}
-    excerpt = np.concatenate([np.full(rows.stop - rows.start, every[at].length) for at, rows in pieces])
-    offsets = pa.array(np.r_[0, np.cumsum(excerpt)], pa.int32())
+    columns["excerpt"] = np.concatenate([np.full(rows.stop - rows.start, every[at].length) for at, rows in pieces])
+    offsets = pa.array(np.r_[0, np.cumsum(columns["excerpt"])], pa.int32())
     for name in ("tokens", "activations"):
-        # A row of these is many values, so that sorting the rows of a few units at a time stays in the cache.
-        some = [getattr(rows, name)[rows.order[at[0] : at[-1]]] for rows, at in zip(every, bounds, strict=True)]
-        flat = [some[at][rows.start - bounds[at][0] : rows.stop - bounds[at][0]].ravel() for at, rows in pieces]
-        columns[name] = pa.ListArray.from_arrays(offsets, np.concatenate(flat))
+        sorted_rows = [_of_group(rows, name, at) for rows, at in zip(every, bounds, strict=True)]
+        moved = [(at, slice(rows.start - bounds[at][0], rows.stop - bounds[at][0])) for at, rows in pieces]
+        flat = np.concatenate([sorted_rows[at][rows].ravel() for at, rows in moved])
+        columns[name] = pa.ListArray.from_arrays(offsets, flat)
     for name, values in (("half", halves), ("kind", KINDS)):
         columns[name] = pa.DictionaryArray.from_arrays(pa.array(columns[name], pa.int8()), list(values))
-    return _typed(columns | {"excerpt": excerpt}, schema)
+    return _typed(columns, schema)
+
+
+def _of_group(rows: _Rows, name: str, bounds: np.ndarray) -> np.ndarray:
+    """The tokens or activations of a row group's rows of one length, in the store's order: (rows, length).
+
+    They are sorted a row group at a time: those of a site are too many for the processor's cache.
+    """
+    return getattr(rows, name)[rows.order[bounds[0] : bounds[-1]]]
 
 
 def _typed(columns: Mapping[str, np.ndarray | pa.Array], schema: pa.Schema) -> pa.Table:
