@@ -1,6 +1,7 @@
 """Statistics that several rooms share: correlations, ranks, derangements, intervals, corrections for many tests."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -67,7 +68,7 @@ def _by_group_and_value(group: np.ndarray, values: np.ndarray) -> np.ndarray:
     # One sort of numbers is vectorised, and one of 16-bit integers is by their digits; a lexsort is neither.
     order = np.argsort(values)
     group = group[order]
-    narrow = group.astype(np.int16) if 0 <= group.min() and group.max() < 2**15 else group
+    narrow = group.astype(np.int16) if group.min() >= 0 and group.max() < 2**15 else group
     return order[np.argsort(narrow, kind="stable")]
 
 
@@ -77,7 +78,7 @@ def places_among(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         return np.full(wanted.shape, -1)
     # In ascending order the searches follow each other through the keys, which the processor's cache then holds.
     flat = wanted.ravel()
-    order = np.argsort(flat)
+    order = np.argsort(flat) if (flat[1:] < flat[:-1]).any() else slice(None)
     ascending = flat[order]
     place = np.searchsorted(keys, ascending)
     place[place == len(keys)] = 0
@@ -118,11 +119,14 @@ def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray
 # Bootstrap intervals (Efron 1979, percentile method)
 
 
+@lru_cache(maxsize=4)
 def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
     """How often each of so many things is drawn in each replicate: (replicates, things) float64 counts."""
     generator = np.random.default_rng(seed)
     # Counts, not places: a replicate is then one product of weights and sums.
-    return generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
+    weights = generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
+    weights.flags.writeable = False  # kept for whoever asks again
+    return weights
 
 
 def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:

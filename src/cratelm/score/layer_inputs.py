@@ -40,7 +40,7 @@ class LayerInputs:
         `shared` keeps what does not depend on the explainer, for the layer's others.
         """
         self._shared = {} if shared is None else shared
-        self._pairs: dict[tuple[str, str], tuple[Series, Series]] = {}
+        self._of_explainer: dict[tuple, Any] = {}
         self.records, self.layer, self.units, self.seed = records, layer, units, seed
         self.protocol, self.explanations = protocol, explanations
         statistics = read_units(records, layer, protocol.scored_on)
@@ -67,15 +67,20 @@ class LayerInputs:
             self._shared[key] = make(self, *given)
         return self._shared[key]
 
+    def for_all_metrics(self, make: Callable[..., T], *given: Hashable) -> T:
+        """make(self, *given), made once for all metrics of this explainer."""
+        key = make, *given
+        if key not in self._of_explainer:
+            self._of_explainer[key] = make(self, *given)
+        return self._of_explainer[key]
+
     def of_every_unit(self, make: Callable[..., T], *given: Hashable) -> T | None:
         """What `once` has made for another explainer, of all units of the layer; None if it has not."""
         return self._shared.get((make, *given, None))
 
     def pair(self, name: str, evidence: str) -> tuple[Series, Series]:
         """Truth and simulation on the excerpts of a name, by own and by shuffled explanations."""
-        if (name, evidence) not in self._pairs:
-            self._pairs[name, evidence] = self.pair_on(self.scored_excerpts(name), evidence)
-        return self._pairs[name, evidence]
+        return self.for_all_metrics(_pair, name, evidence)
 
     def pair_on(self, parts: Sequence[Excerpts], evidence: str) -> tuple[Series, Series]:
         """The same on some excerpts."""
@@ -122,6 +127,10 @@ class LayerInputs:
         # The first that holds counts: a dead unit is silent, and often constant, as well.
         reasons = [self.dead, lost, ~fires, lowest >= highest]
         return np.select(reasons, [DEAD, FAILED, SILENT, CONSTANT], 0)
+
+
+def _pair(inputs: LayerInputs, name: str, evidence: str) -> tuple[Series, Series]:
+    return inputs.pair_on(inputs.scored_excerpts(name), evidence)
 
 
 def _selected(inputs: LayerInputs, half: str, draws: tuple[Draw, ...]) -> list[Excerpts]:

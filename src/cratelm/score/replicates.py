@@ -28,7 +28,8 @@ def layer_replicates(sums: ExcerptSums, drawn: np.ndarray, unit_weights: np.ndar
         return np.full(len(drawn), np.nan), np.full(len(drawn), np.nan)
     effects = excerpt_effects(sums)[known] / count
     of_document = np.bincount(sums.document[known].ravel(), effects.ravel(), drawn.shape[1])
-    of_documents = scores[known].mean() + (drawn - 1) @ of_document
+    # Each document is there once: what counts is how often it is drawn beyond that.
+    of_documents = scores[known].mean() + drawn @ of_document - of_document.sum()
     if count < 2:
         return of_documents, of_documents
     of_units = scores[known].var(ddof=1) / count
@@ -65,7 +66,7 @@ def _unbiased(sums: ExcerptSums) -> np.ndarray:
 
 def _of_the_others(sums: np.ndarray) -> np.ndarray:
     """For each excerpt the sums over all others: (excerpts, ...)."""
-    # Those before it and those behind it: a difference from the total would leave rounding error where there is nothing.
+    # Those before it and those behind it: the total less its own would leave rounding error where there is nothing.
     before, behind = np.zeros_like(sums), np.zeros_like(sums)
     np.cumsum(sums[:-1], axis=0, out=before[1:])
     np.cumsum(sums[:0:-1], axis=0, out=behind[-2::-1])

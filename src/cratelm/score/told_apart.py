@@ -91,7 +91,13 @@ def _explanations(inputs: LayerInputs) -> Explanations:
 
 
 def _strength(inputs: LayerInputs, asked: Asked, shuffled: bool) -> np.ndarray:
-    return strengths(inputs.simulate(_explanations(inputs), asked.excerpts, shuffled), asked.marked)
+    simulated = inputs.for_all_metrics(_simulated, asked.half, shuffled)
+    return strengths(simulated[asked.row], asked.marked)
+
+
+def _simulated(inputs: LayerInputs, half: str, shuffled: bool) -> np.ndarray:
+    """What is expected on the excerpts that detection asks about in a half: fuzzing and intruder ask about the same."""
+    return inputs.simulate(_explanations(inputs), inputs.once(whole_excerpts, half).excerpts, shuffled)
 
 
 def _trial_sums(inputs: LayerInputs, asked: Asked, trials: Trials, answers: np.ndarray) -> ExcerptSums:

@@ -93,8 +93,9 @@ class PatternGraphs:
             rows = np.flatnonzero(np.isin(unit, self.unit[self.pattern == pattern_index]))
             fixed, whole = _fixed(PATTERNS[pattern_index], tokens[rows], place[rows])
             units = np.repeat(unit[rows], tokens.shape[1])
-            entry = places_among(self.key, _key(units, np.array(pattern_index), fixed)).reshape(len(rows), tokens.shape[1])
-            known = whole.reshape(entry.shape) & (entry >= 0)
+            entry = places_among(self.key, _key(units, np.array(pattern_index), fixed))
+            entry, whole = (values.reshape(len(rows), tokens.shape[1]) for values in (entry, whole))
+            known = whole & (entry >= 0)
             expected[rows] = np.where(known, self.mean[entry], expected[rows])
         return expected
 
@@ -224,9 +225,9 @@ def _fixed(offsets: tuple[int, ...], tokens: np.ndarray, place: np.ndarray) -> t
 
 
 def _key(unit: np.ndarray, pattern: np.ndarray, fixed: np.ndarray) -> np.ndarray:
-    """One number for a unit, a kind of pattern and what it fixes, (rows, up to 3): splitmix64's mixing, column by column.
+    """One number for a unit, a kind of pattern and what it fixes: splitmix64's mixing, column by column.
 
-    Among a million entries two share a number once in 30 million layers.
+    `fixed` is (rows, up to MOST). Among a million entries two share a number once in 30 million layers.
     """
     key = unit.astype(np.uint64) * np.uint64(len(PATTERNS)) + pattern.astype(np.uint64)
     for column in range(MOST):
@@ -260,7 +261,8 @@ class GraphExplainer(Explainer):
         assert isinstance(made, PatternGraphs)
         columns = {"unit": pa.array(made.unit, pa.int32()), "pattern": pa.array(made.pattern, pa.int8())}
         columns |= {f"fixed_{k}": pa.array(made.fixed[:, k], pa.int32()) for k in range(MOST)}
-        pq.write_table(pa.table(columns | {"mean": pa.array(made.mean, pa.float64())}), path, compression="zstd")
+        columns["mean"] = pa.array(made.mean, pa.float64())
+        pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=["pattern"])
 
     def read(self, path: Path, kept: Kept) -> PatternGraphs:
         """What was written."""

@@ -47,7 +47,7 @@ class TokenTables:
     @classmethod
     def of(cls, vocabulary: int, unit: np.ndarray, token: np.ndarray, mean: np.ndarray) -> Self:
         """Tables from their entries, in any order."""
-        order = np.lexsort((token, unit))
+        order = np.argsort(unit * (vocabulary + 1) + token)
         return cls(vocabulary, unit[order], token[order], mean[order])
 
     @classmethod
@@ -71,7 +71,8 @@ class TokenTables:
             "token": pa.array(self.token, pa.int32()),
             "mean": pa.array(self.mean, pa.float64()),
         }
-        pq.write_table(pa.table(columns), path, compression="zstd")
+        # Hardly two means are alike: a dictionary of them takes longer to make than the file to write.
+        pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=["unit"])
 
     @classmethod
     def read(cls, path: Path, vocabulary: int) -> Self:
