@@ -86,8 +86,8 @@ SPINS = "1000"
 def let_threads_wait() -> None:
     """Let waiting threads of this process, and of those that it starts, sleep soon, unless the user has said otherwise.
 
-    torch's threads wait for each other thousands of times a second. GNU OpenMP spins for milliseconds each time, so that
-    one busy process beside a training takes two thirds of its speed (docs/training.md).
+    torch's threads wait for each other thousands of times a second. GNU OpenMP spins for milliseconds each time: one
+    busy process beside a training then takes two thirds of its speed (docs/training.md).
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS  # OpenMP reads it when torch is imported
