@@ -27,7 +27,7 @@ from cratelm.stages import IDENTITY
 from cratelm.training.checkpoints import commit
 from cratelm.training.fit import fit
 from cratelm.training.heldout_loss import Validation
-from cratelm.training.precision import use_bf16
+from cratelm.training.precision import settled
 
 STEPS = 150
 WARM = 20
@@ -37,6 +37,7 @@ WARM = 20
 def bare(tokens: Artifact, steps: int) -> float:
     """Seconds of a plain loop over the steps after the warm-up."""
     config = train_preset("laptop")
+    bf16 = settled(config).training.precision == "bf16"
     model = build_model("crate", config.shape, 4096, 0, 0).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     windows = Windows(read_train(tokens), config.shape.context, steps * 8, seed=0)
@@ -46,7 +47,7 @@ def bare(tokens: Artifact, steps: int) -> float:
             began = time.perf_counter()
         rows = [windows[step * 8 + row] for row in range(8)]
         batch = {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
-        with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16(config.training)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = compiled(**batch, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

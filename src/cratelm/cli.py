@@ -72,10 +72,25 @@ def main() -> NoReturn:
     for variable in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "HF_HUB_DISABLE_PROGRESS_BARS"):
         os.environ.setdefault(variable, "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    let_threads_wait()
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):  # whatever a terminal cannot show is no reason to fail
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(run(sys.argv[1:]))
+
+
+SPINS = "1000"
+"""How often a thread of OpenMP looks for work before it sleeps. As long as it looks, it keeps a core from others."""
+
+
+def let_threads_wait() -> None:
+    """Let waiting threads of this process, and of those that it starts, sleep soon, unless the user has said otherwise.
+
+    torch's threads wait for each other thousands of times a second. GNU OpenMP spins for milliseconds each time: one
+    busy process beside a training then takes two thirds of its speed (docs/training.md).
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPINS  # OpenMP reads it when torch is imported
 
 
 class Terminated(BaseException):

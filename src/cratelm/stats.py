@@ -1,6 +1,7 @@
 """Statistics that several rooms share: correlations, ranks, derangements, intervals, corrections for many tests."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -50,14 +51,40 @@ def average_ranks(group: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Each value's rank within its group, from 1; equal values share the mean of theirs. (rows,) float64."""
     if not len(values):
         return np.empty(0)
-    order = np.lexsort((values, group))
+    order = _by_group_and_value(group, values)
     g, v = group[order], values[order]
-    begins = np.r_[True, g[1:] != g[:-1]]
-    tie = np.cumsum(begins | np.r_[True, v[1:] != v[:-1]]) - 1
-    place = places_in_sorted(g) + 1
+    other_group = g[1:] != g[:-1]
+    first = np.flatnonzero(np.r_[True, other_group | (v[1:] != v[:-1])])
+    begins = np.flatnonzero(np.r_[True, other_group])
+    tied = np.diff(first, append=len(g))
     ranks = np.empty(len(order))
-    ranks[order] = (np.bincount(tie, place) / np.bincount(tie))[tie]
+    begin = begins[np.searchsorted(begins, first, side="right") - 1]
+    ranks[order] = np.repeat(first - begin + (tied + 1) / 2, tied)
     return ranks
+
+
+def _by_group_and_value(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What np.lexsort((values, group)) gives, but for the order of equal values; three times as fast."""
+    # One sort of numbers is vectorised, and one of 16-bit integers is by their digits; a lexsort is neither.
+    order = np.argsort(values)
+    group = group[order]
+    narrow = group.astype(np.int16) if group.min() >= 0 and group.max() < 2**15 else group
+    return order[np.argsort(narrow, kind="stable")]
+
+
+def places_among(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each of `wanted` (any shape) stands among `keys` (keys,), ascending; -1 where it does not. int64."""
+    if not len(keys):
+        return np.full(wanted.shape, -1)
+    # In ascending order the searches follow each other through the keys, which the processor's cache then holds.
+    flat = wanted.ravel()
+    order = np.argsort(flat) if (flat[1:] < flat[:-1]).any() else slice(None)
+    ascending = flat[order]
+    place = np.searchsorted(keys, ascending)
+    place[place == len(keys)] = 0
+    places = np.empty(len(flat), np.int64)
+    places[order] = np.where(keys[place] == ascending, place, -1)
+    return places.reshape(wanted.shape)
 
 
 def places_in_sorted(group: np.ndarray) -> np.ndarray:
@@ -111,11 +138,14 @@ def derangement(items: np.ndarray, generator: np.random.Generator) -> np.ndarray
 # Bootstrap intervals (Efron 1979, percentile method)
 
 
+@lru_cache(maxsize=4)
 def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
     """How often each of so many things is drawn in each replicate: (replicates, things) float64 counts."""
     generator = np.random.default_rng(seed)
     # Counts, not places: a replicate is then one product of weights and sums.
-    return generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
+    weights = generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
+    weights.flags.writeable = False  # kept for whoever asks again
+    return weights
 
 
 def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:

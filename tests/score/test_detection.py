@@ -17,7 +17,6 @@ from cratelm.explain.explain import explain, read_explanations
 from cratelm.explain.explainers.constant import Constant
 from cratelm.explain.explainers.random import RandomNumbers
 from cratelm.protocols import STRICT
-from cratelm.records.excerpts import Excerpts
 from cratelm.records.store import read_excerpts, read_layers
 from cratelm.score.config import ScoreConfig
 from cratelm.score.layer_inputs import LayerInputs
@@ -167,19 +166,16 @@ def test_fuzzing_marks_the_strongest_tokens_and_as_many_that_are_silent(seed: in
     generator = np.random.default_rng(seed)
     activations = np.maximum(generator.normal(size=(6, 9)), 0).astype(np.float32)
     activations[0], activations[1] = 0, 1
-    nothing = np.arange(6)
-    tokens = generator.integers(0, 50, (6, 9))
-    excerpts = Excerpts(nothing, nothing, nothing, nothing, nothing, nothing, tokens, activations)
-    asked = fuzzed(excerpts, generator.random((6, 9)))
-    half = len(asked.fires) // 2
-    assert set(asked.excerpts.unit.tolist()) == {unit for unit in range(6) if 0 < (activations[unit] > 0).sum() < 9}
+    excerpt, marked, fires = fuzzed(activations, generator.random((6, 9)))
+    half = len(fires) // 2
+    assert set(excerpt.tolist()) == {unit for unit in range(6) if 0 < (activations[unit] > 0).sum() < 9}
     for right, wrong in zip(range(half), range(half, 2 * half), strict=True):
-        values = asked.excerpts.activations[right]
-        assert (asked.fires[right], asked.fires[wrong]) == (True, False)
-        assert asked.marked[right].sum() == asked.marked[wrong].sum() == min((values > 0).sum(), (values <= 0).sum())
-        assert (values[asked.marked[right]] > 0).all()
-        assert values[asked.marked[right]].min() >= values[~asked.marked[right]].max() or (values > 0).sum() > 4
-        assert (asked.excerpts.activations[wrong][asked.marked[wrong]] <= 0).all(), "verified silent"
+        values = activations[excerpt[right]]
+        assert (fires[right], fires[wrong]) == (True, False)
+        assert marked[right].sum() == marked[wrong].sum() == min((values > 0).sum(), (values <= 0).sum())
+        assert (values[marked[right]] > 0).all()
+        assert values[marked[right]].min() >= values[~marked[right]].max() or (values > 0).sum() > 4
+        assert (activations[excerpt[wrong]][marked[wrong]] <= 0).all(), "verified silent"
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=1))

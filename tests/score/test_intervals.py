@@ -12,28 +12,44 @@ from cratelm.stats import draw_weights, interval, ratio_interval
 STUDIES = 1500
 
 
-def layer(seed: int, units: int, documents: int, excerpts: int = 5, length: int = 16) -> ExcerptSums:
-    """Correlations of units of unlike clarity on documents of unlike ease, a few excerpts of each unit."""
+def layer(seed: int, units: int, documents: int, excerpts: int = 5, length: int = 16, rate: float = 1) -> ExcerptSums:
+    """Correlations of units of unlike clarity on documents of unlike ease, a few excerpts of each unit.
+
+    Units fire in so many of the documents, and are silent in the others.
+    """
     generator = np.random.default_rng(seed)
     easy, clear = 1.5 * generator.random(documents), generator.random(units)
     document = generator.integers(0, documents, (units, excerpts))
     truth = generator.normal(size=(units, excerpts, length))
     noise = generator.normal(size=truth.shape) * (2.6 - easy[document] - clear[:, None])[..., None]
+    if rate < 1:
+        fires = generator.random((units, documents)) < rate
+        truth = np.maximum(truth, 0) * np.take_along_axis(fires, document, 1)[..., None]
     unit, slot = (np.repeat(places.ravel(), length) for places in np.indices((units, excerpts)))
     return Series(unit, slot, truth.ravel(), (truth + noise).ravel(), document).pearson()
 
 
-def test_the_interval_of_a_layers_mean_covers_the_mean_over_all_text_and_units() -> None:
+@pytest.mark.parametrize("rate", [1, 0.3])
+def test_the_interval_of_a_layers_mean_covers_the_mean_over_all_text_and_units(rate: float) -> None:
     units, documents, replicates = 40, 60, 150
-    expected = np.mean([layer(10**6 + k, 400, 600).scores().mean() for k in range(300)])
+    expected = np.mean([layer(10**6 + k, 400, 600, rate=rate).scores().mean() for k in range(300)])
     covered = 0
     for study in range(STUDIES):
-        sums = layer(study, units, documents)
+        sums = layer(study, units, documents, rate=rate)
         drawn = draw_weights(documents, replicates, study)
         means, _ = layer_replicates(sums, drawn, draw_weights(units, replicates, study + 10**5))
         estimate = Estimate.of(sums.scores().mean(), means)
         covered += estimate.low <= expected <= estimate.high
     assert covered / STUDIES == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("rate", [1, 0.3, 0.1])
+def test_documents_drawn_again_spread_as_if_every_replicate_were_scored(rate: float) -> None:
+    sums, drawn = layer(0, 400, 60, rate=rate), draw_weights(60, 2000, 1)
+    _, quick = layer_replicates(sums, drawn, draw_weights(400, 2000, 2))
+    scored = np.concatenate([sums.scores(drawn[k : k + 100][:, sums.document]) for k in range(0, 2000, 100)])
+    slow = np.nanmean(scored, axis=1)
+    assert quick.std() == pytest.approx(slow.std(), rel=0.1)
 
 
 def test_documents_drawn_again_alone_leave_out_what_the_choice_of_units_adds() -> None:

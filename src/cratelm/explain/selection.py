@@ -34,10 +34,8 @@ def select(
 
 def _among(excerpts: Excerpts, taken: np.ndarray) -> np.ndarray:
     """Which excerpts, by unit and start, stand among pairs (2, pairs)."""
-    pairs = np.concatenate([taken, [excerpts.unit, excerpts.start]], axis=1)
-    # Equal pairs get one number each, which isin can compare.
-    _, pair_id = np.unique(pairs, axis=1, return_inverse=True)
-    return np.isin(pair_id.ravel()[taken.shape[1] :], pair_id.ravel()[: taken.shape[1]])
+    places = 1 + max(taken[1].max(initial=0), excerpts.start.max(initial=0))
+    return np.isin(excerpts.unit * places + excerpts.start, taken[0] * places + taken[1])
 
 
 def _first(excerpts: Excerpts, count: int) -> Excerpts:

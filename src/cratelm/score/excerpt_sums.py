@@ -5,6 +5,7 @@ Everything that a metric needs of an excerpt is a handful of sums; an interval w
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Series:
     unit: np.ndarray
     """(positions,) int64: the unit's row, ascending."""
     slot: np.ndarray
-    """(positions,) int64: which of the unit's excerpts."""
+    """(positions,) int64: which of the unit's excerpts, ascending within the unit."""
     truth: np.ndarray
     """(positions,) float64."""
     simulated: np.ndarray
@@ -56,13 +57,22 @@ class Series:
 
     def by_excerpt(self, *values: np.ndarray) -> np.ndarray:
         """Sums of values (positions,) over each excerpt: (units, excerpts, values)."""
-        units, slots = self.document.shape
-        cell = self.unit * slots + self.slot
-        return np.stack([np.bincount(cell, value, units * slots).reshape(units, slots) for value in values], axis=-1)
+        cells, begins = self._excerpts
+        sums = np.zeros((self.document.size, len(values)))
+        for place, value in enumerate(values):
+            sums[cells, place] = np.add.reduceat(value, begins, dtype=np.float64) if len(begins) else 0
+        return sums.reshape(*self.document.shape, len(values))
+
+    @cached_property
+    def _excerpts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The excerpts that hold positions, by unit and slot in one number, and where the positions of each begin."""
+        cell = self.unit * self.document.shape[1] + self.slot
+        begins = np.flatnonzero(np.diff(cell, prepend=-1))
+        return cell[begins], begins
 
     def of_unit(self, values: np.ndarray) -> np.ndarray:
         """Sums of values (positions,) over each unit: (units,)."""
-        return np.bincount(self.unit, values, len(self.document))
+        return self.by_excerpt(values).sum((1, 2))
 
     def pearson(self) -> ExcerptSums:
         """Pearson's r over the concatenation of a unit's excerpts; 0 where truth or simulation does not vary."""

@@ -1,6 +1,7 @@
 """What metrics work on: one layer's units, their excerpts, and what an explainer says of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from cratelm.score.scored import CONSTANT, DEAD, FAILED, SILENT
 from cratelm.score.shuffled import Shuffled
 from cratelm.seeds import derive_seed
 
+T = TypeVar("T")
 SAYS = 0.1
 """An explanation names a position where it expects more than this share of the unit's maximum; a unit fires strongly
 where it is above it."""
@@ -31,19 +33,19 @@ class LayerInputs:
         explanations: dict[str, Explanations],
         units: np.ndarray,
         seed: int,
-        selected: dict[tuple, list[Excerpts]] | None = None,
+        shared: dict[tuple, Any] | None = None,
     ):
         """`explanations` are those of each evidence; `units` (units,) are the numbers of those that are scored.
 
-        `selected` keeps what was read of the layer's records, for its other explainers.
+        `shared` keeps what does not depend on the explainer, for the layer's others.
         """
-        self._selected = {} if selected is None else selected
-        self._pairs: dict[tuple[str, str], tuple[Series, Series]] = {}
+        self._shared = {} if shared is None else shared
+        self._of_explainer: dict[tuple, Any] = {}
         self.records, self.layer, self.units, self.seed = records, layer, units, seed
         self.protocol, self.explanations = protocol, explanations
         statistics = read_units(records, layer, protocol.scored_on)
         shown = read_units(records, layer, protocol.explained_on)
-        self._every_unit = len(units) == len(statistics["firing_rate"])
+        self.every_unit = len(units) == len(statistics["firing_rate"])
         self.dead = statistics["firing_rate"][units] == 0
         """(units,): which never fire in the score half."""
         self.strong = SAYS * shown["maximum"]
@@ -56,17 +58,29 @@ class LayerInputs:
 
     def select(self, half: str, draws: Sequence[Draw]) -> list[Excerpts]:
         """The units' excerpts of each draw in one half."""
-        key = half, tuple(draws), self.units.tobytes()
-        if key not in self._selected:
-            units = None if self._every_unit else self.units.tolist()
-            self._selected[key] = select(self.records, self.layer, half, draws, self.protocol.once, units)
-        return self._selected[key]
+        return self.once(_selected, half, tuple(draws))
+
+    def once(self, make: Callable[..., T], *given: Hashable) -> T:
+        """make(self, *given), which must not depend on what is said of the units: it is made for all explainers."""
+        key = make, *given, None if self.every_unit else self.units.tobytes()
+        if key not in self._shared:
+            self._shared[key] = make(self, *given)
+        return self._shared[key]
+
+    def for_all_metrics(self, make: Callable[..., T], *given: Hashable) -> T:
+        """make(self, *given), made once for all metrics of this explainer."""
+        key = make, *given
+        if key not in self._of_explainer:
+            self._of_explainer[key] = make(self, *given)
+        return self._of_explainer[key]
+
+    def of_every_unit(self, make: Callable[..., T], *given: Hashable) -> T | None:
+        """What `once` has made for another explainer, of all units of the layer; None if it has not."""
+        return self._shared.get((make, *given, None))
 
     def pair(self, name: str, evidence: str) -> tuple[Series, Series]:
         """Truth and simulation on the excerpts of a name, by own and by shuffled explanations."""
-        if (name, evidence) not in self._pairs:
-            self._pairs[name, evidence] = self.pair_on(self.scored_excerpts(name), evidence)
-        return self._pairs[name, evidence]
+        return self.for_all_metrics(_pair, name, evidence)
 
     def pair_on(self, parts: Sequence[Excerpts], evidence: str) -> tuple[Series, Series]:
         """The same on some excerpts."""
@@ -113,6 +127,17 @@ class LayerInputs:
         # The first that holds counts: a dead unit is silent, and often constant, as well.
         reasons = [self.dead, lost, ~fires, lowest >= highest]
         return np.select(reasons, [DEAD, FAILED, SILENT, CONSTANT], 0)
+
+
+def _pair(inputs: LayerInputs, name: str, evidence: str) -> tuple[Series, Series]:
+    return inputs.pair_on(inputs.scored_excerpts(name), evidence)
+
+
+def _selected(inputs: LayerInputs, half: str, draws: tuple[Draw, ...]) -> list[Excerpts]:
+    if (read := inputs.of_every_unit(_selected, half, draws)) is not None:
+        return [part.where(np.isin(part.unit, inputs.units)) for part in read]
+    units = None if inputs.every_unit else inputs.units.tolist()
+    return select(inputs.records, inputs.layer, half, draws, inputs.protocol.once, units)
 
 
 def _lost(series: Series) -> np.ndarray:

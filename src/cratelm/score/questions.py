@@ -38,6 +38,9 @@ TRIALS = 10
 class Asked:
     """What is asked of the units of a layer: of each excerpt, or of tokens marked in it, whether the unit fires."""
 
+    half: str
+    row: np.ndarray
+    """(rows,): of each excerpt among those that detection asks about in this half."""
     excerpts: Excerpts
     marked: np.ndarray
     """(rows, T): the tokens that count; all of them in detection."""
@@ -49,14 +52,16 @@ def whole_excerpts(inputs: LayerInputs, half: str) -> Asked:
     """Detection's questions in one half of the text: does the unit fire in this excerpt?"""
     firing, *others = inputs.select(half, DRAWS)
     excerpts = Excerpts.concatenate([firing, silent_only(Excerpts.concatenate(others))])
-    return Asked(excerpts, np.ones(excerpts.tokens.shape, bool), excerpts.activations.max(1, initial=0) > 0)
+    marked = np.ones(excerpts.tokens.shape, bool)
+    return Asked(half, np.arange(len(marked)), excerpts, marked, excerpts.activations.max(1, initial=0) > 0)
 
 
 def marked_tokens(inputs: LayerInputs, half: str) -> Asked:
     """Fuzzing's questions: does it fire on the tokens that are marked in this excerpt?"""
     firing = inputs.select(half, DRAWS)[0]
     generator = np.random.default_rng(derive_seed(inputs.seed, "fuzzing", inputs.layer, half))
-    return fuzzed(firing, generator.random(firing.tokens.shape))
+    row, marked, right = fuzzed(firing.activations, generator.random(firing.tokens.shape))
+    return Asked(half, row, firing.where(row), marked, right)
 
 
 def silent_only(excerpts: Excerpts) -> Excerpts:
@@ -66,19 +71,22 @@ def silent_only(excerpts: Excerpts) -> Excerpts:
     return excerpts.where(order[places_in_sorted(excerpts.unit[order]) < MOST_SILENT])
 
 
-def fuzzed(excerpts: Excerpts, noise: np.ndarray) -> Asked:
+def fuzzed(activations: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each excerpt twice: its strongest tokens marked, and as many silent ones, those with the least `noise`.
 
-    As many are marked as there are of the fewer kind; an excerpt that has one kind alone is left out.
+    As many are marked as there are of the fewer kind; an excerpt that has one kind alone is left out. `activations` and
+    `noise` are (excerpts, T). Gives the excerpt of each question, what is marked in it, (questions, T), and whether the
+    unit fires there.
     """
-    fires = excerpts.activations > 0
+    fires = activations > 0
     count = np.minimum(fires.sum(1), (~fires).sum(1))
-    excerpts, fires, noise, count = excerpts.where(count > 0), fires[count > 0], noise[count > 0], count[count > 0]
+    kept = np.flatnonzero(count)
+    activations, fires, noise, count = activations[kept], fires[kept], noise[kept], count[kept]
     # Infinity ranks last, so that silent tokens are never among the strongest, nor firing ones among the silent.
-    strongest = _ranks(np.where(fires, -excerpts.activations, np.inf)) < count[:, None]
+    strongest = _ranks(np.where(fires, -activations, np.inf)) < count[:, None]
     silent = _ranks(np.where(fires, np.inf, noise)) < count[:, None]
     right = np.repeat([True, False], len(count))
-    return Asked(Excerpts.concatenate([excerpts, excerpts]), np.concatenate([strongest, silent]), right)
+    return np.r_[kept, kept], np.concatenate([strongest, silent]), right
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -29,7 +29,6 @@ from cratelm.llm.model import LanguageModel
 from cratelm.llm.planned_requests import Plan, Planned
 from cratelm.progress import Bar, Progress
 from cratelm.protocols import PROTOCOLS, Protocol
-from cratelm.records.excerpts import Excerpts
 from cratelm.records.store import read_layers, read_protocol
 from cratelm.score.config import ScoreConfig
 from cratelm.score.judge_check import JUDGE, try_on_puzzles
@@ -146,12 +145,12 @@ class _LayerWork:
         """Write units-LAYER.parquet and replicates-LAYER.safetensors."""
         rows: list[pa.Table] = []
         replicates: dict[str, np.ndarray] = {}
-        selected: dict[tuple, list[Excerpts]] = {}
+        shared: dict[tuple, Any] = {}
         drawn = self._drawn()
         for explainer in explainers_of(self.explanations):
             if not (metrics := self.metrics(explainer)):
                 continue
-            inputs = self.open(layer, explainer, selected)
+            inputs = self.open(layer, explainer, shared)
             # The same for every explainer, so that two of them are compared on the same units.
             unit_weights = draw_weights(len(inputs.units), len(drawn), derive_seed(self.config.seed, "units", layer))
             for metric in metrics:
@@ -187,7 +186,7 @@ class _LayerWork:
         documents = read_json(self.records.path / "records.json")["halves"][self.protocol.scored_on]["documents"]
         return draw_weights(documents, self.config.replicates, derive_seed(self.config.seed, "documents"))
 
-    def open(self, layer: int, explainer: Explainer, selected: dict[tuple, list[Excerpts]] | None = None):
+    def open(self, layer: int, explainer: Explainer, shared: dict[tuple, Any] | None = None):
         """A layer's units with what an explainer says of them."""
         said = {
             evidence: read_explanations(self.explanations, self.records, explainer.name, evidence, layer, self.reader)
@@ -197,7 +196,7 @@ class _LayerWork:
         units = next(explained for explained in map(explainer.units, said.values()))
         if units is None:
             units = np.arange(read_layers(self.records)[layer])
-        return LayerInputs(self.records, layer, self.protocol, said, units, self.config.seed, selected)
+        return LayerInputs(self.records, layer, self.protocol, said, units, self.config.seed, shared)
 
 
 def _together(rows: list[pa.Table]) -> pa.Table:

@@ -1,7 +1,6 @@
 """What a metric says of a layer's units, and the rows that it is written as."""
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +79,8 @@ class Scored:
         """The ends of each unit's interval over its excerpts, (units,); NaN where it has too few of them."""
         assert self.sums is not None
         own = self.sums[0]
-        ends = interval(own.scores(_excerpt_weights(own.document.shape[1], replicates, seed)[:, None, :]))
+        weights = draw_weights(own.document.shape[1], replicates, derive_seed(seed, "excerpts"))
+        ends = interval(own.scores(weights[:, None, :]))
         enough = (self.status == 0) & ((own.sums != 0).any(-1).sum(1) >= FEWEST_EXCERPTS)
         return np.where(enough, ends[0], np.nan), np.where(enough, ends[1], np.nan)
 
@@ -105,8 +105,3 @@ class Scored:
             return np.where((self.status == 0) | lost, scores, self.missing(policy))
 
         return replace(sums, reduce=reduce)
-
-
-@lru_cache(maxsize=8)
-def _excerpt_weights(slots: int, replicates: int, seed: int) -> np.ndarray:
-    return draw_weights(slots, replicates, derive_seed(seed, "excerpts"))

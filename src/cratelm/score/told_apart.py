@@ -29,7 +29,8 @@ Ask = Callable[[LayerInputs, str], Asked]
 
 def classified(inputs: LayerInputs, ask: Ask) -> Scored:
     """Detection or fuzzing: balanced accuracy over a unit's questions."""
-    asked, shown = (ask(inputs, half) for half in (inputs.protocol.scored_on, inputs.protocol.explained_on))
+    halves = inputs.protocol.scored_on, inputs.protocol.explained_on
+    asked, shown = (inputs.once(ask, half) for half in halves)
     row, slot = inputs.row(asked.excerpts), places_in_group(asked.excerpts.unit)
     own, other = (_called(inputs, asked, shown, shuffled) for shuffled in (False, True))
     sums = [balanced_sums(asked, called, row, slot, len(inputs.units)) for called in (own, other)]
@@ -53,9 +54,8 @@ def _called(inputs: LayerInputs, asked: Asked, shown: Asked, shuffled: bool) -> 
 
 def intruders(inputs: LayerInputs) -> Scored:
     """Intruder: in what share of a unit's line-ups the silent excerpt is found."""
-    asked = whole_excerpts(inputs, inputs.protocol.scored_on)
-    generator = np.random.default_rng(derive_seed(inputs.seed, "intruders", inputs.layer))
-    trials = line_ups(inputs.row(asked.excerpts), asked.fires, generator)
+    asked = inputs.once(whole_excerpts, inputs.protocol.scored_on)
+    trials = inputs.once(_line_ups)
     explanations = _explanations(inputs)
     if isinstance(explanations, Sentences):
         # Whoever reads the excerpts themselves needs no explanation, and another's says nothing.
@@ -65,6 +65,12 @@ def intruders(inputs: LayerInputs) -> Scored:
         own, other = (found_lowest(_strength(inputs, asked, shuffled)[trials.excerpt]) for shuffled in (False, True))
     sums = [_trial_sums(inputs, asked, trials, answers) for answers in (own, other)]
     return _scored(inputs, sums, trials.row, own)
+
+
+def _line_ups(inputs: LayerInputs) -> Trials:
+    asked = inputs.once(whole_excerpts, inputs.protocol.scored_on)
+    generator = np.random.default_rng(derive_seed(inputs.seed, "intruders", inputs.layer))
+    return line_ups(inputs.row(asked.excerpts), asked.fires, generator)
 
 
 def _scored(inputs: LayerInputs, sums: Sequence[ExcerptSums], row: np.ndarray, answers: np.ndarray) -> Scored:
@@ -85,7 +91,13 @@ def _explanations(inputs: LayerInputs) -> Explanations:
 
 
 def _strength(inputs: LayerInputs, asked: Asked, shuffled: bool) -> np.ndarray:
-    return strengths(inputs.simulate(_explanations(inputs), asked.excerpts, shuffled), asked.marked)
+    simulated = inputs.for_all_metrics(_simulated, asked.half, shuffled)
+    return strengths(simulated[asked.row], asked.marked)
+
+
+def _simulated(inputs: LayerInputs, half: str, shuffled: bool) -> np.ndarray:
+    """What is expected on the excerpts that detection asks about in a half: fuzzing and intruder ask about the same."""
+    return inputs.simulate(_explanations(inputs), inputs.once(whole_excerpts, half).excerpts, shuffled)
 
 
 def _trial_sums(inputs: LayerInputs, asked: Asked, trials: Trials, answers: np.ndarray) -> ExcerptSums:

@@ -26,7 +26,8 @@ class TrainingConfig(Configuration):
     weight_decay: Annotated[float, number(least=0, most=100)] = 0.1
     """AdamW's decay of matrices; biases and norms have none."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """`auto` is bf16 where the processor computes in it (avx512_bf16), fp32 elsewhere; fp16 needs a GPU."""
+    """`auto` is bf16 on a GPU that has it, and on a processor that multiplies in bf16 at least 1.15 times as
+    fast, which is measured once a machine and kept in ~/.cache/cratelm; fp32 elsewhere. fp16 needs a GPU."""
     compile: Literal["auto", "yes", "no"] = "auto"
     """`auto` compiles the model where a C++ compiler is installed."""
     activation_checkpointing: bool = False

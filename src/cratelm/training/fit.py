@@ -34,7 +34,7 @@ from cratelm.training.checkpoints import CommitCheckpoints, name_of_run, newest_
 from cratelm.training.config import TrainConfig
 from cratelm.training.heldout_loss import Validation
 from cratelm.training.mean_loss import MeanLoss
-from cratelm.training.precision import missing_for_compile, use_bf16, use_compile, use_fp16
+from cratelm.training.precision import missing_for_compile, use_compile, use_fp16
 from cratelm.training.processes import processes, rank, world_size
 from cratelm.training.sharding import RequireSharded, sharding_arguments
 from cratelm.training.tracking import tracking_arguments
@@ -172,7 +172,7 @@ def _arguments(config: TrainConfig, checkpoints: Path, unused: bool) -> Training
         adam_beta2=0.95,
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
-        bf16=use_bf16(recipe),
+        bf16=recipe.precision == "bf16",
         fp16=use_fp16(recipe),
         torch_compile=use_compile(recipe),
         logging_steps=LOG_EVERY,

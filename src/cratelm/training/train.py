@@ -25,7 +25,7 @@ from cratelm.training.config import TrainConfig
 from cratelm.training.curve import write_curve
 from cratelm.training.fit import fit
 from cratelm.training.heldout_loss import Validation
-from cratelm.training.precision import use_bf16, use_compile
+from cratelm.training.precision import BEGUN, settled, use_compile
 from cratelm.training.processes import processes, rank, world_size
 from cratelm.training.ready import require_able
 from cratelm.training.sharding import whole
@@ -39,7 +39,7 @@ MODEL = Stage(
         "losses.png",
         "training.json",
     ),
-    scratch=("checkpoints/checkpoint-*", "checkpoints/damaged-*"),
+    scratch=("checkpoints/checkpoint-*", "checkpoints/damaged-*", BEGUN),
     kept=("checkpoints/*",),
 )
 
@@ -70,7 +70,9 @@ def train(config: TrainConfig, tokens: Artifact, out: Path, progress: Progress) 
 
 def _follow(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> None:
     """The part of a process that is not the first."""
-    model = _begin(config, read_tokenizer(tokens))
+    tokenizer = read_tokenizer(tokens)
+    config = settled(config)  # the first process measured it, or will: one file for the machine
+    model = _begin(config, tokenizer)
     fit(config, model, tokens, Validation(tokens), folder / "checkpoints", lambda share: whole(model), progress)
     whole(model)
 
@@ -82,9 +84,10 @@ def _begin(config: TrainConfig, tokenizer: Tokenizer) -> DecoderForCausalLM:
 
 def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> None:
     if (folder / "training.json").is_file():  # written when all else is whole; the last run died while tidying up
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        _tidy(folder)
         return
     tokenizer = read_tokenizer(tokens)
+    config = settled(config, folder)
     model = _begin(config, tokenizer)
     validation = Validation(tokens)
 
@@ -99,7 +102,13 @@ def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progre
         summary = _summary(config, model, validation)
     _save(config, model, tokenizer, folder / "model", _card(config, tokens, summary))
     write_json(folder / "training.json", summary)
+    _tidy(folder)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what only an unfinished training needs."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    (folder / BEGUN).unlink(missing_ok=True)
 
 
 def _save(
@@ -114,7 +123,7 @@ def _summary(config: TrainConfig, model: DecoderForCausalLM, validation: Validat
     losses = validation.losses(model)
     return {
         "parameters": model.num_parameters(),
-        "precision": "bf16" if use_bf16(config.training) else "fp32",
+        "precision": config.training.precision,
         "compiled": use_compile(config.training),
         "steps": config.steps,
         "tokens": config.steps * config.batch_tokens,

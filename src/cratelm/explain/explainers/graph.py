@@ -7,6 +7,7 @@ again: whether a shorter pattern suffices is read off the excerpts themselves, b
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from cratelm.explain.explainers.table import quoted
 from cratelm.explain.reading import read_columns
 from cratelm.judges.sentences import NEVER_FIRES
 from cratelm.records.excerpts import Excerpts
+from cratelm.stats import places_among
 
 PLACE = -1
 """Stands, among the offsets of a pattern, for the place in the context."""
@@ -45,6 +47,8 @@ SURVIVES = 0.1
 """A longer pattern is pruned where it changes the expected activation by less than this share of the unit's maximum."""
 NONE = -2
 """Stands for a token that a pattern leaves open; a place has its own column."""
+MOST = 3
+"""How much a pattern fixes at most."""
 
 
 @dataclass(frozen=True)
@@ -85,21 +89,20 @@ class PatternGraphs:
         0 for a unit without a graph, which was shown nothing because it never fired.
         """
         expected = np.zeros(tokens.shape)
-        if not len(self.key):
-            return expected
         for pattern_index in np.unique(self.pattern):
             rows = np.flatnonzero(np.isin(unit, self.unit[self.pattern == pattern_index]))
             fixed, whole = _fixed(PATTERNS[pattern_index], tokens[rows], place[rows])
             units = np.repeat(unit[rows], tokens.shape[1])
-            wanted = _key(units, np.full(len(units), pattern_index), fixed)
-            entry = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
-            known = whole & (self.key[entry] == wanted)
-            expected[rows] = np.where(known, self.mean[entry], expected[rows].ravel()).reshape(-1, tokens.shape[1])
+            entry = places_among(self.key, _key(units, np.array(pattern_index), fixed))
+            entry, whole = (values.reshape(len(rows), tokens.shape[1]) for values in (entry, whole))
+            known = whole & (entry >= 0)
+            expected[rows] = np.where(known, self.mean[entry], expected[rows])
         return expected
 
     def describe(self, unit: int, texts: Sequence[str], words: int = 8) -> str:
         """One unit's graph as a sentence: its strongest patterns, with their share of its strongest mean."""
-        mine = np.flatnonzero((self.unit == unit) & (self.mean > 0))
+        mine = self._by_unit[slice(*np.searchsorted(self._units, [unit, unit + 1]))]
+        mine = mine[self.mean[mine] > 0]
         rules = mine[self.pattern[mine] > 0]
         if not len(rules):
             return NEVER_FIRES
@@ -109,6 +112,14 @@ class PatternGraphs:
         more = f", less on {len(order) - words} more patterns" if len(order) > words else ""
         other = self.mean[mine[self.pattern[mine] == 0]].sum() / highest
         return f"fires {named}{more}; elsewhere {other:.2f}"
+
+    @cached_property
+    def _by_unit(self) -> np.ndarray:
+        return np.argsort(self.unit, kind="stable")
+
+    @cached_property
+    def _units(self) -> np.ndarray:
+        return self.unit[self._by_unit]
 
     def _named(self, entry: int, texts: Sequence[str]) -> str:
         offsets, fixed = PATTERNS[self.pattern[entry]], self.fixed[entry]
@@ -184,7 +195,9 @@ class _Shown:
             self.covered[kept[~np.isnan(others[kept])]] = True
         _, first = np.unique(group[kept], return_index=True)
         first = kept[np.sort(first)]
-        return self.unit[first], np.full(len(first), pattern_index), fixed[first], own[first]
+        held = np.full((len(first), MOST), NONE)
+        held[:, : fixed.shape[1]] = fixed[first]
+        return self.unit[first], np.full(len(first), pattern_index), held, own[first]
 
     def _shorter(self, pattern_index: int) -> np.ndarray:
         """What each position's unit expects there by the pattern that this one refines; inf if it refines none."""
@@ -198,9 +211,9 @@ class _Shown:
 
 
 def _fixed(offsets: tuple[int, ...], tokens: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a pattern fixes at each position, (rows * T, 3), and whether all of it lies within the excerpt."""
+    """What a pattern fixes at each position, (rows * T, offsets), and whether all of it lies within the excerpt."""
     rows, width = tokens.shape
-    fixed = np.full((rows, width, 3), NONE, dtype=np.int64)
+    fixed = np.full((rows, width, len(offsets)), NONE, dtype=np.int64)
     whole = np.ones((rows, width), dtype=bool)
     for column, offset in enumerate(offsets):
         if offset == PLACE:
@@ -208,17 +221,19 @@ def _fixed(offsets: tuple[int, ...], tokens: np.ndarray, place: np.ndarray) -> t
         else:
             fixed[:, offset:, column] = tokens[:, : width - offset]
             whole[:, :offset] = False
-    return fixed.reshape(-1, 3), whole.ravel()
+    return fixed.reshape(rows * width, len(offsets)), whole.ravel()
 
 
 def _key(unit: np.ndarray, pattern: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     """One number for a unit, a kind of pattern and what it fixes: splitmix64's mixing, column by column.
 
-    Among a million entries two share a number once in 30 million layers.
+    `fixed` is (rows, up to MOST). Among a million entries two share a number once in 30 million layers.
     """
     key = unit.astype(np.uint64) * np.uint64(len(PATTERNS)) + pattern.astype(np.uint64)
-    for column in range(fixed.shape[1]):
-        key = _mix(key ^ _mix((fixed[:, column] - NONE).astype(np.uint64) + np.uint64(column << 32)))
+    for column in range(MOST):
+        # A column that is not there mixes in the same number everywhere.
+        held = fixed[:, column] - NONE if column < fixed.shape[1] else np.zeros(1)
+        key = _mix(key ^ _mix(held.astype(np.uint64) + np.uint64(column << 32)))
     return key
 
 
@@ -245,14 +260,15 @@ class GraphExplainer(Explainer):
         """An entry a row."""
         assert isinstance(made, PatternGraphs)
         columns = {"unit": pa.array(made.unit, pa.int32()), "pattern": pa.array(made.pattern, pa.int8())}
-        columns |= {f"fixed_{k}": pa.array(made.fixed[:, k], pa.int32()) for k in range(made.fixed.shape[1])}
-        pq.write_table(pa.table(columns | {"mean": pa.array(made.mean, pa.float64())}), path, compression="zstd")
+        columns |= {f"fixed_{k}": pa.array(made.fixed[:, k], pa.int32()) for k in range(MOST)}
+        columns["mean"] = pa.array(made.mean, pa.float64())
+        pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=["pattern"])
 
     def read(self, path: Path, kept: Kept) -> PatternGraphs:
         """What was written."""
         entries = read_columns(path)
         unit, pattern = (entries[name].astype(np.int64) for name in ("unit", "pattern"))
-        fixed = np.stack([entries[f"fixed_{k}"].astype(np.int64) for k in range(3)], axis=1)
+        fixed = np.stack([entries[f"fixed_{k}"].astype(np.int64) for k in range(MOST)], axis=1)
         return PatternGraphs.of(unit, pattern, fixed, entries["mean"])
 
 

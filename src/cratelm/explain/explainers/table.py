@@ -6,6 +6,7 @@ mean over what it was shown.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,7 @@ from cratelm.explain.explainer import Explainer, Explanations, Kept
 from cratelm.explain.reading import read_columns
 from cratelm.judges.sentences import NEVER_FIRES
 from cratelm.records.excerpts import Excerpts
+from cratelm.stats import places_among
 
 OTHER = -1
 """Stands for every token that a unit was not shown."""
@@ -45,7 +47,7 @@ class TokenTables:
     @classmethod
     def of(cls, vocabulary: int, unit: np.ndarray, token: np.ndarray, mean: np.ndarray) -> Self:
         """Tables from their entries, in any order."""
-        order = np.lexsort((token, unit))
+        order = np.argsort(unit * (vocabulary + 1) + token)
         return cls(vocabulary, unit[order], token[order], mean[order])
 
     @classmethod
@@ -69,7 +71,8 @@ class TokenTables:
             "token": pa.array(self.token, pa.int32()),
             "mean": pa.array(self.mean, pa.float64()),
         }
-        pq.write_table(pa.table(columns), path, compression="zstd")
+        # Hardly two means are alike: a dictionary of them takes longer to make than the file to write.
+        pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=["unit"])
 
     @classmethod
     def read(cls, path: Path, vocabulary: int) -> Self:
@@ -86,32 +89,36 @@ class TokenTables:
         """
         units = np.broadcast_to(unit[:, None], tokens.shape)
         # A token that was not shown is expected to be like all that was: the unit's overall mean.
-        known = self._look_up(units, tokens)
-        other = self._look_up(unit, np.full(len(unit), OTHER))
-        return np.nan_to_num(np.where(np.isnan(known), other[:, None], known), nan=0.0)
+        other = self._look_up(unit, np.full(len(unit), OTHER), 0.0)
+        return self._look_up(units, tokens, other[:, None])
 
-    def _look_up(self, unit: np.ndarray, token: np.ndarray) -> np.ndarray:
-        """The entries of pairs of unit and token, NaN where there is none."""
-        if not len(self.unit):
-            return np.full(token.shape, np.nan)
+    def _look_up(self, unit: np.ndarray, token: np.ndarray, missing: np.ndarray | float) -> np.ndarray:
+        """The entries of pairs of unit and token, `missing` where there is none."""
+        place = places_among(self._keys, self._key(unit, token))
+        means = np.append(self.mean, 0.0)  # place -1 is the last
+        return np.where(place < 0, missing, means[place])
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        return self._key(self.unit, self.token)
+
+    def _key(self, unit: np.ndarray, token: np.ndarray) -> np.ndarray:
         # OTHER is -1: with one added, no token of one unit has the key of another's.
-        width = self.vocabulary + 1
-        keys, wanted = self.unit * width + self.token + 1, unit * width + token + 1
-        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.where(keys[place] == wanted, self.mean[place], np.nan)
+        return unit * (self.vocabulary + 1) + token + 1
 
     def describe(self, unit: int, texts: Sequence[str], words: int = 8) -> str:
         """One unit's table as a sentence: its strongest tokens, with their share of its strongest mean."""
-        mine = (self.unit == unit) & (self.mean > 0)
-        tokens, means = self.token[mine & (self.token != OTHER)], self.mean[mine & (self.token != OTHER)]
+        mine = slice(*np.searchsorted(self.unit, [unit, unit + 1]))
+        tokens, means = self.token[mine], self.mean[mine]
+        other = means[(tokens == OTHER) & (means > 0)].sum()
+        tokens, means = (values[(tokens != OTHER) & (means > 0)] for values in (tokens, means))
         if not len(tokens):
             return NEVER_FIRES
         strongest = np.lexsort((tokens, -means))[:words]
         named = ", ".join(f"{quoted(texts[tokens[k]])} {means[k] / means.max():.2f}" for k in strongest)
-        other = float(self.mean[mine & (self.token == OTHER)].sum() / means.max())
         more = len(tokens) - len(strongest)
         rest = f", less on {more} more tokens" if more > 0 else ""
-        return f"fires on {named}{rest}; on unknown tokens {other:.2f}"
+        return f"fires on {named}{rest}; on unknown tokens {other / means.max():.2f}"
 
 
 class TableExplainer(Explainer):

@@ -27,7 +27,8 @@ def _compute(inputs: LayerInputs) -> Scored:
     maximum = read_units(records, layer, inputs.protocol.explained_on)["maximum"]
     partner = Shuffled.draw(units, maximum, derive_seed(inputs.seed, "shuffle", layer)).partner
     said = inputs.explanations[OPENAI]
-    own, control = (_expected(said, explained, tokens) for explained in (units, partner[units]))
+    own = _expected(said, units, tokens)
+    control = own[np.searchsorted(units, partner[units])]
     # On the tokens of the score half: a table that differs on others expects one thing everywhere in it.
     dead, constant = statistics["firing_rate"][units] == 0, own.min(1) == own.max(1)
     scores, shuffled = (correlations(means, variance, expected, counts) for expected in (own, control))
