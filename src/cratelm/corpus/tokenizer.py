@@ -35,14 +35,11 @@ def make_tokenizer(name: str, texts: Iterable[str]) -> Tokenizer:
     """
     if name.startswith("bpe:"):
         return train_bpe(texts, vocabulary_size(name))
-    tokenizer = gpt2_tokenizer() if name == "gpt2" else _from_path(Path(name))
-    if count_ids(tokenizer) > LARGEST_VOCABULARY:
-        raise InputError(
-            f"{name} has a token with the id {count_ids(tokenizer) - 1}; the highest may be {LARGEST_VOCABULARY - 1}. "
-            "Number its tokens without large holes."
-        )
-    end_of_text_id(tokenizer)
-    return tokenizer
+    if name == "gpt2":
+        return gpt2_tokenizer()
+    if not tokenizer_path(Path(name)).is_file():
+        raise InputError(f"no tokenizer at {name}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
+    return tokenizer_of(Path(name))
 
 
 def gpt2_tokenizer() -> Tokenizer:
@@ -65,12 +62,22 @@ def tokenizer_path(path: Path) -> Path:
     return path / "tokenizer.json" if path.is_dir() else path
 
 
-def _from_path(path: Path) -> Tokenizer:
+def tokenizer_of(path: Path) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, or of a folder that holds one.
+
+    Raises InputError where there is none, or one that cannot be used here.
+    """
     file = tokenizer_path(path)
     if not file.is_file():
-        raise InputError(f"no tokenizer at {path}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
+        raise InputError(f"no tokenizer at {path}: give a tokenizer.json or a folder that holds one.")
     tokenizer = load_tokenizer(file)
     _require_own_ids(file, tokenizer)
+    if count_ids(tokenizer) > LARGEST_VOCABULARY:
+        raise InputError(
+            f"{path} has a token with the id {count_ids(tokenizer) - 1}; the highest may be {LARGEST_VOCABULARY - 1}. "
+            "Number its tokens without large holes."
+        )
+    end_of_text_id(tokenizer)
     return tokenizer
 
 
