@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -14,6 +15,7 @@ from cratelm.artifacts import hash_file
 from cratelm.corpus.config import vocabulary_size
 from cratelm.corpus.packaged import package_folder, require_hash
 from cratelm.errors import InputError, first_line
+from cratelm.files import FileState
 from cratelm.whole_texts import keep_whole
 
 END_OF_TEXT = "<|endoftext|>"
@@ -117,11 +119,20 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json; raises InputError where it is none."""
+    """Read a tokenizer.json, once a process as long as it is not written again; nobody may change what this gives.
+
+    Raises InputError where it is none.
+    """
     try:
-        return as_text_only(Tokenizer.from_file(str(path)))
+        return _read_tokenizer(FileState.of(path))
     except Exception as error:  # tokenizers raises nothing narrower
         raise InputError(f"{path} is no tokenizer: {first_line(error)}") from error
+
+
+# A vocabulary of 262,144 tokens takes seconds to read, and a stage asks for its model's and its text's several times.
+@lru_cache(maxsize=4)
+def _read_tokenizer(file: FileState) -> Tokenizer:
+    return as_text_only(Tokenizer.from_file(str(file.path)))
 
 
 def as_text_only(tokenizer: Tokenizer) -> Tokenizer:
