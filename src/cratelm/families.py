@@ -1,6 +1,7 @@
-"""The families of models whose code is here: one registration each. Those without names are imported, not trained.
+"""The families of models whose code is here: one registration each.
 
-Classes are named by where they are, so that reading the list takes no PyTorch.
+A family whose base has no names is imported, not trained. Classes are named by where they are, so that reading the list
+takes no PyTorch.
 """
 
 from dataclasses import dataclass, field

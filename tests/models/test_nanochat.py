@@ -199,6 +199,8 @@ BAD = {
     "lacks transformer.h.5.mssa.c_proj.weight, transformer.h.5.mssa.qkv.weight": stating(n_layer=6),
     "model_config has no 'n_head'": stating(n_head=None),
     "model_config gives n_head '3'; it must be a whole number": stating(n_head="3"),
+    "model_config gives n_layer 1000000000000; it must be a whole number from 1 to 1,000": stating(n_layer=10**12),
+    "model_config gives n_embd 1000000000000; it must be a whole number from 1 to": stating(n_embd=10**12),
     "model_config gives n_layer True; it must be a whole number": stating(n_layer=True),
     "model_config gives odl_use_relu 'yes', where True is usual": stating(odl_use_relu="yes"),
     "model_config gives window_pattern 'SXL'; it is made of L and S": stating(window_pattern="SXL"),
@@ -229,6 +231,7 @@ def test_a_bad_checkpoint_is_refused_in_one_line_and_runs_nothing(message, check
         (("--tokenizer", "{folder}/tokenizer.pkl"), "tokenizer.pkl is no tokenizer"),
         (("--tokenizer", "nowhere"), "no tokenizer at nowhere: give a tokenizer.json or a folder that holds one"),
         (("--activation", "relu"), "leave --activation out"),
+        (("--tokenizer", "{checkpoint}", "model_000011.pt"), "model_000011.pt: there is no such file"),
         (("--to-official",), "holds no model: config.json is missing"),
         (("--to-official", "--tokenizer", "x"), "leave --activation and --tokenizer out"),
     ],
@@ -238,6 +241,7 @@ def test_a_tokenizer_is_never_guessed_or_unpickled(more, message, checkpoint, tm
     places = {"checkpoint": checkpoint, "folder": folder, "file": saved(weights(), folder)}
     (folder / "tokenizer.pkl").write_bytes(pickle.dumps(Hostile(folder / "ran")))
     more = [option.format(**places) for option in more]
-    assert run(["import", str(folder), str(tmp_path / "out"), *more]) == 2
+    source = folder / more.pop() if more[-1:] == ["model_000011.pt"] else folder
+    assert run(["import", str(source), str(tmp_path / "out"), *more]) == 2
     assert message.format(**places) in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists() and not (folder / "ran").exists()

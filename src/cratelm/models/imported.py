@@ -51,6 +51,8 @@ def import_crate_alpha(file: Path, source: str, activation: str | None, tokenize
 
     Raises InputError where there is no tokenizer.json, or one of another number of tokens.
     """
+    if not file.is_file():
+        raise InputError(f"{file}: there is no such file.")
     if activation is not None:
         raise InputError(f"{file} is of nanochat-crate-a, whose code is a ReLU's: leave --activation out.")
     beside = file.with_name("tokenizer.json")

@@ -44,6 +44,9 @@ OPTIONS: dict[str, Any] = {
 """What `model_config` may say as well, and what nanochat-crate-a takes where it does not."""
 UNREAD = ("n_kv_head", "ista_mode")
 """Settings that its model never reads."""
+LARGEST = 2**31
+MOST = {"n_layer": 1000}
+"""Sizes that are no model's, which would take all memory before the tensors are looked at."""
 PADDED_TO = 64
 """Its embedding and head have rows up to a multiple of this; those beyond the vocabulary are never read."""
 LAYER = {
@@ -94,10 +97,18 @@ def _settings(meta: Path) -> dict[str, Any]:
         raise InputError(f"{meta}: model_config has no {missing[0]!r}.")
     if unknown := sorted(stated.keys() - SIZES.keys() - OPTIONS.keys() - set(UNREAD)):
         raise InputError(f"{meta}: model_config has {', '.join(unknown)}, which CRATE-alpha does not know.")
-    for name in (*SIZES, "odl_expansion"):
-        if type(stated.get(name, 1)) is not int or stated.get(name, 1) < 1:
-            raise InputError(f"{meta}: model_config gives {name} {shown(stated[name])}; it must be a whole number.")
     settings = OPTIONS | stated
+    _require_kinds(meta, settings)
+    return settings
+
+
+def _require_kinds(meta: Path, settings: dict[str, Any]) -> None:
+    for name in (*SIZES, "odl_expansion"):
+        if type(settings[name]) is not int or not 1 <= settings[name] <= MOST.get(name, LARGEST):
+            raise InputError(
+                f"{meta}: model_config gives {name} {shown(settings[name])}; it must be a whole number from 1 to "
+                f"{MOST.get(name, LARGEST):,}."
+            )
     for name, usual in OPTIONS.items():
         if not isinstance(settings[name], (int, float) if type(usual) is float else type(usual)):
             raise InputError(f"{meta}: model_config gives {name} {shown(settings[name])}, where {usual!r} is usual.")
@@ -105,7 +116,6 @@ def _settings(meta: Path) -> dict[str, Any]:
         raise InputError(
             f"{meta}: model_config gives window_pattern {shown(settings['window_pattern'])}; it is made of L and S."
         )
-    return settings
 
 
 def _config(settings: dict[str, Any]) -> NanochatCrateConfig:
