@@ -18,6 +18,7 @@ FEWER = {"num_experts": 2, "num_local_experts": 2, "num_experts_per_tok": 1, "mo
 MIXTURES = ("mixtral", "olmoe", "qwen3_moe")
 OWN = {  # of architectures that call their sizes by other names
     "gpt2": GPT_SIZES,
+    "openai-gpt": GPT_SIZES,
     "gptj": GPT_SIZES | {"rotary_dim": 4},
     "gpt_neo": SIZES | {"num_layers": 2, "num_heads": 2, "attention_types": [[["global"], 2]]},
     "bloom": {"hidden_size": 16, "n_layer": 2, "n_head": 2},

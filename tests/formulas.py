@@ -133,3 +133,60 @@ def variant_logits(
             coded = variant_coding(norm(x, w, h + "coding_norm"), w, h + "coding", **coding)
             x = x + coded if residual else coded
     return norm(x, w, "model.norm") @ w["model.embed_tokens.weight"].T
+
+
+def root_mean_square(x: torch.Tensor) -> torch.Tensor:
+    """x divided by the root of its mean square."""
+    return x / (x.pow(2).mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt()
+
+
+def turned(w: torch.Tensor) -> torch.Tensor:
+    """Rotary positions of one head, (T, p), as complex numbers; cosines and sines are rounded to bfloat16."""
+    half = w.shape[-1] // 2
+    angles = torch.arange(len(w)).float()[:, None] / 10000 ** (torch.arange(half).float() / half)
+    turn = torch.complex(angles.cos().bfloat16().float(), -angles.sin().bfloat16().float())
+    product = torch.complex(w[:, :half], w[:, half:]) * turn
+    return torch.cat([product.real, product.imag], -1)
+
+
+def nanochat_attention(u: torch.Tensor, heads: int, before: int) -> torch.Tensor:
+    """Each token attends to itself and to `before` tokens before it, head by head, token by token: (T, d)."""
+    out = []
+    for head in u.chunk(heads, -1):
+        w = root_mean_square(turned(head))
+        rows = []
+        for t in range(len(w)):
+            seen = w[max(0, t - before) : t + 1]
+            rows.append((seen @ w[t] / math.sqrt(w.shape[-1])).softmax(0) @ seen)
+        out.append(torch.stack(rows))
+    return torch.cat(out, -1)
+
+
+def nanochat_logits(
+    w: Tensors,
+    ids: torch.Tensor,
+    heads: int,
+    length: int,
+    vocabulary: int,
+    pattern: str = "SSSL",
+    relu: bool = True,
+    residual: bool = True,
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Logits (T, V) and codes (T, h) by layer of a CRATE-alpha checkpoint of nanochat, from its own tensors."""
+    layers = len(w["resid_lambdas"])
+    first = x = root_mean_square(w["transformer.wte.weight"].float()[ids])
+    codes = []
+    for i in range(layers):
+        h = f"transformer.h.{i}."
+        x = w["resid_lambdas"][i] * x + w["x0_lambdas"][i] * first
+        short = pattern[i % len(pattern)] == "S" and i < layers - 1
+        attended = nanochat_attention(
+            linear(root_mean_square(x), w, h + "mssa.qkv"), heads, length // 2 if short else length
+        )
+        x = x + linear(attended, w, h + "mssa.c_proj")
+        projected = linear(root_mean_square(x), w, h + "odl.D_enc")
+        soft = projected.sign() * (projected.abs() - 0.1 * 0.1).clamp(min=0)
+        codes.append((projected - w[h + "odl.threshold"]).clamp(min=0) if relu else soft)
+        coded = linear(codes[-1], w, h + "odl.D_dec")
+        x = x + coded if residual else coded
+    return 15 * torch.tanh(root_mean_square(x) @ w["lm_head.weight"][:vocabulary].T / 15), codes

@@ -13,3 +13,8 @@ def first_line(error: BaseException) -> str:
     """What another library says went wrong, in one line; never its advice to obey a file that asks for more."""
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return "it asks for more than tensors, and was not obeyed" if "weights only" in said.lower() else said
+
+
+def setting_fault(error: BaseException) -> str:
+    """What a strict configuration of transformers says is wrong with a setting: its cause, without what was checked."""
+    return str(error.__cause__ or error).strip().splitlines()[-1].strip().rstrip(".")

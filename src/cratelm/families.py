@@ -1,6 +1,7 @@
-"""The families of models that are trained here: one registration each.
+"""The families of models whose code is here: one registration each.
 
-Classes are named by where they are, so that reading the list takes no PyTorch.
+A family whose base has no names is imported, not trained. Classes are named by where they are, so that reading the list
+takes no PyTorch.
 """
 
 from dataclasses import dataclass, field
@@ -93,6 +94,17 @@ FAMILIES = (
             "gpt2-l1": {"l1_penalty": 1e-3},
             "gpt2-mssa": {"attention": "mssa"},
         },
+    ),
+    Family(
+        model_type="nanochat-crate",
+        base="nanochat-crate",
+        configuration="cratelm.models.configuration_nanochat_crate:NanochatCrateConfig",
+        model="cratelm.models.modeling_nanochat_crate:NanochatCrateModel",
+        causal_lm="cratelm.models.modeling_nanochat_crate:NanochatCrateForCausalLM",
+        sites="model.layers.*.coding.code",
+        layer_parts="cratelm.analysis.parts:one_step_parts",
+        purpose="CRATE-alpha (arXiv 2405.20299) as a language model in nanochat's frame, imported from a checkpoint of "
+        "nanochat-crate-a. The units of layer N pass through the module `model.layers.N.coding.code`.",
     ),
 )
 MODELS = {name: settings for family in FAMILIES for name, settings in family.names.items()}

@@ -16,6 +16,23 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@dataclasses.dataclass(frozen=True)
+class FileState:
+    """A file as it is now. Equal to what it was before, wherever it was moved, as long as nobody writes it again."""
+
+    path: Path = dataclasses.field(compare=False)
+    device: int
+    inode: int
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileState":
+        """The state of the file at a path; OSError where there is none."""
+        found = path.stat()
+        return cls(path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 def as_plain(config: Any) -> Any:
     """A dataclass as what JSON holds, so that a configuration compares equal after a round trip."""
     plain = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config  # type: ignore[arg-type]

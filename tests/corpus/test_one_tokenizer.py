@@ -11,12 +11,12 @@ from tokenizers import Regex, Tokenizer
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
 from cratelm.corpus.model_tokenizer import model_start, open_model_tokenizer, start_token
-from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id, train_bpe
+from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id, load_tokenizer, train_bpe
 from cratelm.corpus.tokens import read_tokenizer, tokenize
 from cratelm.errors import InputError
 from cratelm.models.subject import ForeignModel, open_subject, tokens_for
@@ -126,7 +126,7 @@ def test_what_eval_and_steer_read_is_what_the_tokenizer_file_says(make, tmp_path
 
 
 def test_tokens_of_the_same_vocabulary_that_are_cut_differently_are_refused(tokens: Artifact, tmp_path, quiet) -> None:
-    tokenizer = read_tokenizer(tokens)
+    tokenizer = Tokenizer.from_str(read_tokenizer(tokens).to_str())
     tokenizer.pre_tokenizer = single_digits().pre_tokenizer
     folder = written(tmp_path / "model", tokenizer, tokenizer_class="PreTrainedTokenizerFast")
     with pytest.raises(InputError, match="was made with another tokenizer"):
@@ -221,3 +221,65 @@ def test_other_merges_of_slow_files_do_not_change_the_cut(tmp_path: Path) -> Non
     (folder / "merges.txt").write_text("#version: 0.2\n")
     text = sentences(1)[0]
     assert open_model_tokenizer(folder)(text)["input_ids"] == bpe().encode(text).ids
+
+
+class Counted:
+    """A class whose one method notes the file or folder that it is called with."""
+
+    def __init__(self, real: type, method: str, calls: list[str]):
+        self.real, self.method, self.calls = real, method, calls
+
+    def __getattr__(self, name: str):
+        if name != self.method:
+            return getattr(self.real, name)
+
+        def note(path: str | Path, **options):
+            self.calls.append(str(path))
+            return getattr(self.real, name)(path, **options)
+
+        return note
+
+
+def test_record_reads_a_models_tokenizer_once_itself_and_once_through_transformers(tmp_path, monkeypatch) -> None:
+    read: list[str] = []
+    built: list[str] = []
+    folder = written(tmp_path / "model", bpe(), tokenizer_class="PreTrainedTokenizerFast")
+    counted = Counted(AutoTokenizer, "from_pretrained", built)
+    monkeypatch.setattr("cratelm.corpus.tokenizer.Tokenizer", Counted(Tokenizer, "from_file", read))
+    monkeypatch.setattr("cratelm.corpus.model_tokenizer.AutoTokenizer", counted)
+    (tmp_path / "text.txt").write_text("\n\n".join(sentences(400)))
+    where = ["--text", str(tmp_path / "text.txt"), "--out", str(tmp_path / "out")]
+    assert run(["record", str(folder), *where, "--pool", "20"]) == 0
+    assert read == [str(folder / "tokenizer.json"), str(tmp_path / "out-tokens.partial" / "tokenizer.json")]
+    assert built == [str(folder)]
+
+
+def test_a_tokenizer_that_is_written_again_is_read_again(tmp_path) -> None:
+    folder = written(tmp_path / "model", bpe(), tokenizer_class="PreTrainedTokenizerFast")
+    text, file = sentences(1)[0], folder / "tokenizer.json"
+    before = open_model_tokenizer(folder)(text)["input_ids"]
+    assert load_tokenizer(file) is load_tokenizer(file)
+    single_digits().save(str(file))
+    after = open_model_tokenizer(folder)(text)["input_ids"]
+    assert after == single_digits().encode(text).ids != before
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer"}))
+    with pytest.raises(InputError, match="disagree"):
+        open_model_tokenizer(folder)
+
+
+def test_a_tokenizer_that_was_opened_is_not_changed_by_whoever_uses_it(tmp_path) -> None:
+    folder = written(tmp_path / "model", bpe(), tokenizer_class="PreTrainedTokenizerFast", bos_token=END_OF_TEXT)
+    opened = open_model_tokenizer(folder)
+    opened.add_tokens(["film"])
+    opened.pad_token = END_OF_TEXT
+    opened("the film", truncation=True, max_length=1, padding="max_length")
+    own = load_tokenizer(folder / "tokenizer.json")
+    assert (own.post_processor, own.truncation, own.padding) == (None, None, None)
+    assert own.get_vocab() == bpe().get_vocab() == open_model_tokenizer(folder).get_vocab()
+
+
+def test_a_special_token_that_there_is_not_is_not_the_word_none(tmp_path) -> None:
+    tokenizer = bpe()
+    tokenizer.add_tokens(["None"])
+    folder = written(tmp_path / "model", tokenizer, tokenizer_class="PreTrainedTokenizerFast")
+    assert open_model_tokenizer(folder).eos_token is None

@@ -13,7 +13,14 @@ from transformers.models.auto import AutoModel, AutoModelForCausalLM
 
 from cratelm.cli import run
 from cratelm.errors import InputError
-from cratelm.models import BaselineConfig, BaselineForCausalLM, CrateConfig, CrateForCausalLM
+from cratelm.models import (
+    BaselineConfig,
+    BaselineForCausalLM,
+    CrateConfig,
+    CrateForCausalLM,
+    NanochatCrateConfig,
+    NanochatCrateForCausalLM,
+)
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.models.load import load_causal_lm
 from cratelm.models.openai import import_gpt2
@@ -24,15 +31,19 @@ SIZES = {"vocab_size": 61, "hidden_size": 32, "num_attention_heads": 4, "max_pos
 OPTIONS = {"max_new_tokens": 16, "eos_token_id": None, "pad_token_id": 0}
 
 
-@pytest.fixture(params=["crate", "gpt2"])
+WINDOWS = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4}
+MADE = {
+    "crate": lambda: CrateForCausalLM(CrateConfig(**SIZES)),
+    "gpt2": lambda: BaselineForCausalLM(BaselineConfig(**SIZES)),
+    "nanochat-crate": lambda: NanochatCrateForCausalLM(NanochatCrateConfig(**SIZES, **WINDOWS)),
+}
+
+
+@pytest.fixture(params=MADE)
 def model(request) -> DecoderForCausalLM:
     """A small model whose predictions are far from uniform."""
     torch.manual_seed(0)
-    made = (
-        CrateForCausalLM(CrateConfig(**SIZES))
-        if request.param == "crate"
-        else BaselineForCausalLM(BaselineConfig(**SIZES))
-    )
+    made = MADE[request.param]()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -232,7 +243,10 @@ def test_the_command_imports_openais_gpt2(openai_folder, prompt, tmp_path) -> No
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda tensors: tensors.pop("model.norm.weight"), r"missing keys: model\.norm\.weight"),
+        (
+            lambda tensors: tensors.pop("model.layers.1.attention.output_proj.weight"),
+            r"missing keys: .*\.output_proj\.",
+        ),
         (lambda tensors: tensors.update(extra=torch.zeros(2)), "unexpected keys: extra"),
     ],
 )

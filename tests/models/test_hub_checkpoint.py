@@ -13,8 +13,9 @@ from cratelm.corpus.model_tokenizer import open_model_tokenizer
 from cratelm.errors import InputError
 from cratelm.models.hub_checkpoint import newest
 from cratelm.models.load import load_causal_lm
+from tests import nanochat_checkpoints
 from tests.corpus.test_hub import COMMIT, served
-from tests.formulas import official_logits
+from tests.formulas import nanochat_logits, official_logits
 from tests.models import test_official
 from tests.models.test_official import HEADS, LAYERS, official, saved
 
@@ -106,3 +107,42 @@ def test_a_checkpoint_over_other_tokens_than_gpt2s_is_refused(tmp_path) -> None:
     checkpoint(tmp_path / "repository" / PAPERS)
     result = ask(tmp_path / "repository", "import", "hub:owner/name", str(tmp_path / "out"))
     assert result.returncode == 2 and "61 tokens, and GPT-2's tokenizer has 50257" in result.stderr
+
+
+@pytest.mark.processes
+def test_a_repository_of_nanochat_checkpoints_becomes_a_model_with_its_own_tokenizer(tmp_path) -> None:
+    repository, out = tmp_path / "repository", tmp_path / "out"
+    tokenizer = nanochat_checkpoints.tokenizer(["the film was long and good"], size=280)
+    tensors, rows = nanochat_checkpoints.weights(280), {"vocab_size": 280}
+    nanochat_checkpoints.saved(tensors, repository / "base" / "d5", 20, **rows)
+    nanochat_checkpoints.saved({}, repository / "base" / "d5", 5, **rows)
+    for name in ("base/d5/optim_000020_rank0.pt", "token_bytes.pt", "base/d5/tokenizer.pkl"):
+        (repository / name).write_bytes(b"never fetched")
+    refused = ask(repository, "import", "hub:owner/name", str(out))
+    assert refused.returncode == 2 and "holds no tokenizer.json. Give --tokenizer FILE" in refused.stderr
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    given = ask(repository, "import", "hub:owner/name", str(out), "--tokenizer", str(tmp_path / "tokenizer.json"))
+    assert given.returncode == 0, given.stderr
+    assert f"hub:owner/name@{COMMIT}:base/d5/model_000020.pt" in (out / "README.md").read_text()
+    ids = torch.tensor(open_model_tokenizer(out)("the film").input_ids)
+    expected, _ = nanochat_logits(tensors, ids, nanochat_checkpoints.HEADS, nanochat_checkpoints.LENGTH, 280)
+    torch.testing.assert_close(load_causal_lm(out).eval()(ids[None]).logits[0], expected, atol=1e-4, rtol=1e-4)
+    tokenizer.save(str(repository / "base" / "d5" / "tokenizer.json"))
+    beside = ask(repository, "import", "hub:owner/name", str(tmp_path / "second"))
+    assert beside.returncode == 0, beside.stderr
+    assert sorted(path.name for path in (tmp_path / "home").rglob("snapshots/*/base/d5/*")) == [
+        "meta_000020.json", "model_000020.pt", "tokenizer.json",
+    ]  # fmt: skip
+
+
+def test_a_tokenizer_that_is_given_is_put_beside_an_official_model(tmp_path, capsys) -> None:
+    nanochat_checkpoints.tokenizer(["the film"], size=270).save(str(tmp_path / "tokenizer.json"))
+    path = saved(official("crate"), tmp_path / "ckpt.pt", "crate")
+    options = ["--tokenizer", str(tmp_path / "tokenizer.json")]
+    assert run(["import", str(path), str(tmp_path / "out"), *options]) == 2
+    assert "has 270 tokens, and ckpt.pt has rows for 61" in " ".join(capsys.readouterr().err.split())
+    tensors = official("crate")
+    tensors["transformer.wte.weight"] = tensors["lm_head.weight"] = torch.randn(270, test_official.D)
+    saved(tensors, path, "crate", vocab_size=270)
+    assert run(["import", str(path), str(tmp_path / "out"), *options]) == 0
+    assert open_model_tokenizer(tmp_path / "out")("the").input_ids

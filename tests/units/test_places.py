@@ -109,6 +109,20 @@ def test_what_the_neurons_of_every_architecture_write_is_in_line_with_the_projec
         assert (factor > 0).all()
 
 
+def test_blocks_that_share_an_activation_have_their_neurons_before_the_projection() -> None:
+    model = random_model("openai-gpt")
+    assert model.transformer.h[0].mlp.act is model.transformer.h[1].mlp.act
+    sites = find_sites(model)
+    assert sites == [f"transformer.h.{layer}.mlp.c_proj:in" for layer in range(2)]
+    for site, output in read(model, sites).items():
+        assert torch.equal(output.flatten(0, 1), by_hand(model, site.removesuffix(":in"), inputs=True))
+    with clamped(model, sites, [Clamp(layer=1, unit=5, operation="set", value=2.5)]):
+        assert (by_hand(model, "transformer.h.1.mlp.c_proj", inputs=True)[:, 5] == 2.5).all()
+        assert (by_hand(model, "transformer.h.0.mlp.c_proj", inputs=True)[:, 5] != 2.5).all()
+    # Its blocks end in a norm, which divides what a unit writes by the size of the token's stream.
+    assert unit_directions(model, sites[1]) is None
+
+
 @pytest.mark.parametrize("kind", ["opt", "llama", "gpt2"])
 def test_a_clamped_neuron_is_what_the_projection_reads(kind: str) -> None:
     model = random_model(kind)

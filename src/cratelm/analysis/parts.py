@@ -1,7 +1,7 @@
 """Where a layer of each of our architectures has what the theory speaks of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ class Parts:
     atoms: torch.Tensor
     """(h, d): what each unit adds to the stream."""
     coding: Any
-    """CRATE's sparse block; None for an MLP."""
+    """CRATE's sparse block, whose ISTA steps are measured; None where there are none, as in an MLP."""
 
 
 def layer_parts(model: PreTrainedModel) -> list[Parts]:
@@ -56,6 +56,11 @@ def crate_parts(layer: Any) -> Parts:
         atoms=coding.dictionary if atoms is None else atoms,
         coding=coding,
     )
+
+
+def one_step_parts(layer: Any) -> Parts:
+    """A layer of nanochat's CRATE-alpha: a code in one step without a fixed size, so that no ISTA path is measured."""
+    return replace(crate_parts(layer), coding=None)
 
 
 def mlp_parts(layer: Any) -> Parts:

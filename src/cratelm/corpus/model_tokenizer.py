@@ -6,6 +6,8 @@ Such a folder is refused: nothing in it tells which of the two the model was tra
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from cratelm.corpus.tokenizer import END_OF_TEXT, load_tokenizer
 from cratelm.errors import InputError, first_line
+from cratelm.files import FileState
 from cratelm.whole_texts import keep_whole
 
 FILE = "tokenizer.json"
 SETTINGS = ("tokenizer_config.json", "config.json")
 """What transformers chooses a tokenizer's class by: the first of these that a folder holds."""
+READ = (".json", ".txt", ".model")
+"""The endings of the files that transformers builds a tokenizer from."""
 CUTTING = ("normalizer", "pre_tokenizer", "model")
 """The parts of a tokenizer.json that, with the added tokens, decide how a text is cut."""
 PROBES = (
@@ -41,12 +46,38 @@ def open_model_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     transformers builds a tokenizer from the folder that cuts text differently.
     """
     file = require_tokenizer_file(folder)
+    own, built = load_own(file), _look_at(file)
+    # The tokenizer is copied, and the post-processor put into the copy.
+    how = {"tokenizer_object": own, "post_processor": _before_text(own, file, built.first)}
+    return PreTrainedTokenizerFast(**how, split_special_tokens=True, **dict(built.names))
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the tokenizer that transformers builds from a folder says, beside how it cuts text."""
+
+    names: tuple[tuple[str, str], ...]
+    """The special tokens that the file knows too, by transformers' name of their use."""
+    first: tuple[int, ...]
+    """What it puts before a text."""
+
+
+def _look_at(file: Path) -> Built:
+    """`Built` of a tokenizer.json's folder, made once a process as long as nothing there is written again."""
+    beside = (path for path in sorted(file.parent.iterdir()) if path.suffix in READ and path.is_file())
+    return _build(file, tuple(FileState.of(path) for path in beside))
+
+
+@lru_cache(maxsize=4)
+def _build(file: Path, state: tuple[FileState, ...]) -> Built:
     own = load_own(file)
     built = build_tokenizer(file, own)
-    names = {name: str(getattr(built, name)) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
-    known = {name: token for name, token in names.items() if own.token_to_id(token) is not None}
-    own.post_processor = _before_text(own, file, built)
-    return PreTrainedTokenizerFast(tokenizer_object=own, split_special_tokens=True, **known)
+    names = {name: getattr(built, name) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
+    known = {name: str(token) for name, token in names.items() if token is not None}
+    known = {name: token for name, token in known.items() if own.token_to_id(token) is not None}
+    whole, plain = (list(built("a", add_special_tokens=flag)["input_ids"]) for flag in (True, False))
+    places = [place for place in range(len(whole)) if whole[place : place + len(plain)] == plain]
+    return Built(tuple(known.items()), tuple(whole[: places[0]] if places else ()))
 
 
 def require_tokenizer_file(folder: Path) -> Path:
@@ -96,7 +127,7 @@ def build_tokenizer(file: Path, own: Tokenizer) -> PreTrainedTokenizerBase:
 def require_agreement(file: Path) -> None:
     """Refuse a tokenizer.json in a model's folder from which transformers builds a tokenizer that cuts differently."""
     if any((file.parent / name).is_file() for name in SETTINGS):
-        build_tokenizer(file, load_own(file))
+        _look_at(file)
 
 
 def start_token(tokenizer: PreTrainedTokenizerFast) -> int | None:
@@ -106,14 +137,21 @@ def start_token(tokenizer: PreTrainedTokenizerFast) -> int | None:
     else its end or beginning of a sequence. None where the vocabulary has none of these.
     """
     first = _first_tokens(tokenizer.backend_tokenizer)
-    end = tokenizer.backend_tokenizer.token_to_id(END_OF_TEXT)
-    candidates = (*first, end, tokenizer.eos_token_id, tokenizer.bos_token_id)
-    return next((number for number in candidates if number is not None), None)
+    return _start(tokenizer.backend_tokenizer, first, tokenizer.eos_token, tokenizer.bos_token)
+
+
+def _start(own: Tokenizer, first: Sequence[int], *names: str | None) -> int | None:
+    known = (own.token_to_id(str(name)) for name in (END_OF_TEXT, *names) if name is not None)
+    return next((number for number in (*first, *known) if number is not None), None)
 
 
 def model_start(folder: Path) -> int:
     """The `start_token` of the model in a folder; InputError where its tokenizer has none."""
-    start = start_token(open_model_tokenizer(folder))
+    file = require_tokenizer_file(folder)
+    own, built = load_own(file), _look_at(file)
+    _before_text(own, file, built.first)  # refuses what no command could put before a text
+    names = dict(built.names)
+    start = _start(own, built.first, names.get("eos_token"), names.get("bos_token"))
     if start is None:
         raise InputError(f"the tokenizer in {folder} has no token {END_OF_TEXT} and no other to begin a text with.")
     return start
@@ -172,20 +210,17 @@ def _first_tokens(tokenizer: Tokenizer) -> list[int]:
     return [number for number, _ in takewhile(lambda pair: pair[1], pairs)]
 
 
-def _before_text(own: Tokenizer, file: Path, built: PreTrainedTokenizerBase) -> TemplateProcessing:
-    """The post-processing that puts before a text what `built` puts there.
+def _before_text(own: Tokenizer, file: Path, first: tuple[int, ...]) -> TemplateProcessing:
+    """The post-processing that puts before a text what transformers puts there, one token or none.
 
     The folder's own would also trim the spans of tokens, which say where a word begins.
     """
-    whole, plain = (list(built("a", add_special_tokens=flag)["input_ids"]) for flag in (True, False))
-    places = [place for place in range(len(whole)) if whole[place : place + len(plain)] == plain]
-    first = whole[: places[0]] if places else []
     if not first:
         return TemplateProcessing(single="$A:0", pair="$A:0 $B:1")
     name = own.id_to_token(first[0])
     if len(first) > 1 or name is None:
         raise InputError(
-            f"the tokenizer in {file.parent} puts the tokens {first} before a text, where one token of {file} is "
+            f"the tokenizer in {file.parent} puts the tokens {list(first)} before a text, where one token of {file} is "
             "supported. Save a tokenizer that puts one there, or none."
         )
     single = [f"{name}:0", "$A:0"]

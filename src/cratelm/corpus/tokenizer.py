@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -14,6 +15,7 @@ from cratelm.artifacts import hash_file
 from cratelm.corpus.config import vocabulary_size
 from cratelm.corpus.packaged import package_folder, require_hash
 from cratelm.errors import InputError, first_line
+from cratelm.files import FileState
 from cratelm.whole_texts import keep_whole
 
 END_OF_TEXT = "<|endoftext|>"
@@ -35,14 +37,11 @@ def make_tokenizer(name: str, texts: Iterable[str]) -> Tokenizer:
     """
     if name.startswith("bpe:"):
         return train_bpe(texts, vocabulary_size(name))
-    tokenizer = gpt2_tokenizer() if name == "gpt2" else _from_path(Path(name))
-    if count_ids(tokenizer) > LARGEST_VOCABULARY:
-        raise InputError(
-            f"{name} has a token with the id {count_ids(tokenizer) - 1}; the highest may be {LARGEST_VOCABULARY - 1}. "
-            "Number its tokens without large holes."
-        )
-    end_of_text_id(tokenizer)
-    return tokenizer
+    if name == "gpt2":
+        return gpt2_tokenizer()
+    if not tokenizer_path(Path(name)).is_file():
+        raise InputError(f"no tokenizer at {name}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
+    return tokenizer_of(Path(name))
 
 
 def gpt2_tokenizer() -> Tokenizer:
@@ -65,12 +64,22 @@ def tokenizer_path(path: Path) -> Path:
     return path / "tokenizer.json" if path.is_dir() else path
 
 
-def _from_path(path: Path) -> Tokenizer:
+def tokenizer_of(path: Path) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, or of a folder that holds one.
+
+    Raises InputError where there is none, or one that cannot be used here.
+    """
     file = tokenizer_path(path)
     if not file.is_file():
-        raise InputError(f"no tokenizer at {path}: give bpe:N, gpt2, a tokenizer.json or a folder that holds one.")
+        raise InputError(f"no tokenizer at {path}: give a tokenizer.json or a folder that holds one.")
     tokenizer = load_tokenizer(file)
     _require_own_ids(file, tokenizer)
+    if count_ids(tokenizer) > LARGEST_VOCABULARY:
+        raise InputError(
+            f"{path} has a token with the id {count_ids(tokenizer) - 1}; the highest may be {LARGEST_VOCABULARY - 1}. "
+            "Number its tokens without large holes."
+        )
+    end_of_text_id(tokenizer)
     return tokenizer
 
 
@@ -110,11 +119,20 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json; raises InputError where it is none."""
+    """Read a tokenizer.json, once a process as long as it is not written again; nobody may change what this gives.
+
+    Raises InputError where it is none.
+    """
     try:
-        return as_text_only(Tokenizer.from_file(str(path)))
+        return _read_tokenizer(FileState.of(path))
     except Exception as error:  # tokenizers raises nothing narrower
         raise InputError(f"{path} is no tokenizer: {first_line(error)}") from error
+
+
+# A vocabulary of 262,144 tokens takes seconds to read, and a stage asks for its model's and its text's several times.
+@lru_cache(maxsize=4)
+def _read_tokenizer(file: FileState) -> Tokenizer:
+    return as_text_only(Tokenizer.from_file(str(file.path)))
 
 
 def as_text_only(tokenizer: Tokenizer) -> Tokenizer:

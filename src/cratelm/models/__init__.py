@@ -6,9 +6,11 @@ from cratelm.families import FAMILIES
 from cratelm.models.configuration_baseline import BaselineConfig
 from cratelm.models.configuration_crate import CrateConfig
 from cratelm.models.configuration_crate_variant import CrateVariantConfig
+from cratelm.models.configuration_nanochat_crate import NanochatCrateConfig
 from cratelm.models.modeling_baseline import BaselineForCausalLM, BaselineModel
 from cratelm.models.modeling_crate import CrateForCausalLM, CrateModel
 from cratelm.models.modeling_crate_variant import CrateVariantForCausalLM, CrateVariantModel
+from cratelm.models.modeling_nanochat_crate import NanochatCrateForCausalLM, NanochatCrateModel
 
 __all__ = [
     "BaselineConfig",
@@ -20,6 +22,9 @@ __all__ = [
     "CrateVariantConfig",
     "CrateVariantForCausalLM",
     "CrateVariantModel",
+    "NanochatCrateConfig",
+    "NanochatCrateForCausalLM",
+    "NanochatCrateModel",
 ]
 
 for family in FAMILIES:

@@ -5,7 +5,7 @@ from dataclasses import fields
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from cratelm.errors import InputError
+from cratelm.errors import InputError, setting_fault
 from cratelm.families import FAMILIES, Settings
 from cratelm.models.configuration_decoder import DecoderConfig
 from cratelm.models.decoder import DecoderForCausalLM
@@ -47,8 +47,7 @@ def build_config(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: in
     try:
         return config_class(**sizes | settings)  # type: ignore[bad-argument-type]
     except (StrictDataclassError, ValueError, TypeError) as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[-1].strip()
-        raise InputError(f"model {name!r}: {reason}.") from error
+        raise InputError(f"model {name!r}: {setting_fault(error)}.") from error
 
 
 def untrained(config: DecoderConfig, seed: int) -> DecoderForCausalLM:

@@ -1,11 +1,13 @@
 """What all our decoders share: everything but the layer.
 
 A model of this package is a layer class and this frame: token and position embeddings, the layers, a final norm,
-and a head tied to the token embedding (paper, section on the architecture; nanoGPT's frame).
+and a head tied to the token embedding (paper, section on the architecture; nanoGPT's frame). A family whose frame
+differs overrides `make_positions`, `make_norm`, `enter`, `masks`, `shared` or `logits_of`.
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,6 +48,7 @@ class CausalAttention(nn.Module):
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.num_key_value_groups = 1
         self.scaling = self.head_dim**-0.5
+        self.sliding_window = config.sliding_window
 
     def split_heads(self, hidden_states):
         """(B, T, K p) to (B, K, T, p)."""
@@ -53,14 +56,17 @@ class CausalAttention(nn.Module):
 
     def forward(self, hidden_states, attention_mask=None, past_key_values: Cache | None = None, **kwargs):
         """(B, T, d) to (B, T, d), and the attention weights where the implementation has them."""
-        query, key, value = self.project(hidden_states)  # each (B, K, T, p)
+        return self.attend(*self.project(hidden_states), attention_mask, past_key_values, **kwargs)
+
+    def attend(self, query, key, value, attention_mask=None, past_key_values: Cache | None = None, **kwargs):
+        """Queries, keys and values, each (B, K, T, p), to (B, T, d), and the attention weights as above."""
         own = value
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
-        if self.config.sliding_window == 1:  # what attends to itself alone gets its own value, whatever the weights
+        if self.sliding_window == 1:  # what attends to itself alone gets its own value, whatever the weights
             return self.output_proj(own.transpose(1, 2).flatten(2)), None
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(str(self.config._attn_implementation), eager_attention)
-        how = {"dropout": 0.0, "scaling": self.scaling, "sliding_window": self.config.sliding_window}
+        how = {"dropout": 0.0, "scaling": self.scaling, "sliding_window": self.sliding_window}
         out, weights = attend(self, query, key, value, attention_mask, **how, **kwargs)
         return self.output_proj(out.flatten(2)), weights
 
@@ -98,11 +104,32 @@ class DecoderModel(DecoderPreTrainedModel):
     def __init__(self, config: DecoderConfig):
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.embed_positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.embed_positions = self.make_positions(config)
         self.layers = nn.ModuleList(self.layer_class(config, index) for index in range(config.num_hidden_layers))
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+        self.norm = self.make_norm(config)
         self.gradient_checkpointing = False
         self.post_init()
+
+    def make_positions(self, config) -> Any:
+        """The position embedding; None where positions enter elsewhere."""
+        return nn.Embedding(config.max_position_embeddings, config.hidden_size)
+
+    def make_norm(self, config) -> nn.Module:
+        """The norm after the last layer."""
+        return nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps, bias=config.norm_bias)
+
+    def enter(self, inputs_embeds, position_ids):
+        """What the first layer reads, (B, T, d)."""
+        return inputs_embeds + self.embed_positions(position_ids)
+
+    def masks(self, **inputs):
+        """A mask for each layer, in order."""
+        create_mask = create_sliding_window_causal_mask if self.config.sliding_window else create_causal_mask
+        return [create_mask(config=self.config, **inputs)] * len(self.layers)
+
+    def shared(self, hidden_states, position_ids) -> dict[str, Any]:
+        """What every layer is given beside its input and its mask; `hidden_states` are those that enter."""
+        return {}
 
     @merge_with_config_defaults
     @capture_outputs
@@ -128,21 +155,21 @@ class DecoderModel(DecoderPreTrainedModel):
             seen = past_key_values.get_seq_length() if past_key_values is not None else 0
             position_ids = (torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device) + seen).unsqueeze(0)
         self._require_room(position_ids)
-        create_mask = create_sliding_window_causal_mask if self.config.sliding_window else create_causal_mask
-        mask = create_mask(
-            config=self.config,
+        masks = self.masks(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             past_key_values=past_key_values,
             position_ids=position_ids,
         )
-        hidden_states = inputs_embeds + self.embed_positions(position_ids)
-        for layer in self.layers:
+        hidden_states = self.enter(inputs_embeds, position_ids)
+        shared = self.shared(hidden_states, position_ids)
+        for layer, mask in zip(self.layers, masks, strict=True):
             hidden_states = layer(
                 hidden_states,
                 attention_mask=mask,
                 past_key_values=past_key_values,
                 position_ids=position_ids,
+                **shared,
                 **kwargs,
             )
         return BaseModelOutputWithPast(last_hidden_state=self.norm(hidden_states), past_key_values=past_key_values)
@@ -213,7 +240,7 @@ class DecoderForCausalLM(DecoderPreTrainedModel, GenerationMixin):
             loss = self.lm_loss(hidden_states, shift_labels, num_items_in_batch)
         if loss is None or not self.training:
             kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-            logits = self.lm_head(hidden_states[:, kept])
+            logits = self.logits_of(hidden_states[:, kept])
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -221,6 +248,10 @@ class DecoderForCausalLM(DecoderPreTrainedModel, GenerationMixin):
             hidden_states=out.hidden_states,
             attentions=out.attentions,
         )
+
+    def logits_of(self, hidden_states):
+        """Hidden states after the final norm, (B, T, d), to logits, (B, T, V)."""
+        return self.lm_head(hidden_states)
 
     loss_chunk: int | None = None
     """Positions whose logits are in memory at once while the loss is computed; all of them with None."""
@@ -230,7 +261,7 @@ class DecoderForCausalLM(DecoderPreTrainedModel, GenerationMixin):
         reduction = "mean" if num_items_in_batch is None else "sum"
         how = {"ignore_index": -100, "reduction": reduction}
         if self.loss_chunk is None:
-            logits = self.lm_head(hidden_states).float().flatten(0, 1)  # (B * T, V)
+            logits = self.logits_of(hidden_states).float().flatten(0, 1)  # (B * T, V)
             loss = F.cross_entropy(logits, targets.flatten(), **how)
         else:
             options = nn.LinearCrossEntropyOptions(batch_chunk_size=self.loss_chunk)

@@ -7,38 +7,37 @@ from huggingface_hub import HfApi, hf_hub_download
 
 from cratelm.corpus.hub import patiently
 from cratelm.corpus.sources import ADDRESS
-from cratelm.corpus.tokenizer import count_ids, gpt2_tokenizer
+from cratelm.corpus.tokenizer import count_ids, gpt2_tokenizer, tokenizer_of
 from cratelm.errors import InputError
+from cratelm.models.imported import Imported, import_crate_alpha
+from cratelm.models.nanochat import NAME, meta_name
 from cratelm.models.official import import_official
-from cratelm.models.save import save_model, save_tokenizer
-from cratelm.stages import write_whole
 
 INSTEAD = "the path of a checkpoint file"
 
 
-def import_from_hub(address: str, out: Path, activation: str | None) -> None:
-    """Write the model of `hub:OWNER/NAME[@REVISION][:FILE]` to `out`, with GPT-2's tokenizer beside it.
+def import_from_hub(address: str, activation: str | None, tokenizer: Path | None) -> Imported:
+    """The model of `hub:OWNER/NAME[@REVISION][:FILE]`, with its tokenizer.
 
-    Raises InputError where the hub is off or has no such file, or the file is no checkpoint over GPT-2's tokens.
+    That is the one that is given; else GPT-2's, or for nanochat-crate-a the repository's tokenizer.json. Raises
+    InputError where the hub is off or has no such file, or the model's tokens are others.
     """
     file, source = fetch_checkpoint(address)
-    made, tokenizer = import_official(file, activation), gpt2_tokenizer()
-    rows, needed = made.config.vocab_size, count_ids(tokenizer)
+    if NAME.fullmatch(file.name):
+        return import_crate_alpha(file, source, activation, tokenizer)
+    made = import_official(file, activation)
+    own = gpt2_tokenizer() if tokenizer is None else tokenizer_of(tokenizer)
+    rows, needed = made.config.vocab_size, count_ids(own)
     if rows < needed:
+        name = "GPT-2's tokenizer" if tokenizer is None else str(tokenizer)
         raise InputError(
-            f"{source} is of a model with {rows} tokens, and GPT-2's tokenizer has {needed}. Import the file {file}, "
-            "and put the model's own tokenizer.json beside it."
+            f"{source} is of a model with {rows} tokens, and {name} has {needed}. Give its own with --tokenizer."
         )
-
-    def write(place: Path) -> None:
-        save_model(made, place, {"Imported from": source})
-        save_tokenizer(tokenizer, made.config.max_position_embeddings, place)
-
-    write_whole(out, write)
+    return Imported(made, source, own)
 
 
 def fetch_checkpoint(address: str) -> tuple[Path, str]:
-    """The file in the hub's cache, and its address with the commit and the name."""
+    """The file in the hub's cache, and its address with the commit and the name; what it needs lies beside it."""
     parts = ADDRESS.fullmatch(address)
     if parts is None:
         raise InputError(f"{address} is no checkpoint of the hub: write hub:OWNER/NAME[@REVISION][:FILE].")
@@ -47,9 +46,26 @@ def fetch_checkpoint(address: str) -> tuple[Path, str]:
     names = [file.rfilename for file in info.siblings or []]
     if name is not None and name not in names:
         raise InputError(f"{repository} holds no {name}. It holds {', '.join(names)}.")
-    chosen = name or newest(repository, [name for name in names if name.endswith(".pt")])
-    file = patiently(repository, INSTEAD, lambda: hf_hub_download(repository, chosen, revision=info.sha))
-    return Path(file), f"hub:{repository}@{info.sha}:{chosen}"
+    chosen = name or newest(repository, checkpoints(names))
+    fetched = [
+        patiently(repository, INSTEAD, lambda wanted=wanted: hf_hub_download(repository, wanted, revision=info.sha))
+        for wanted in (*companions(chosen, names), chosen)
+    ]
+    return Path(fetched[-1]), f"hub:{repository}@{info.sha}:{chosen}"
+
+
+def checkpoints(names: list[str]) -> list[str]:
+    """The files that hold models: nanochat puts optimizers and tables of tokens beside them under other names."""
+    files = [name for name in names if name.endswith(".pt")]
+    return [name for name in files if NAME.fullmatch(PurePosixPath(name).name)] or files
+
+
+def companions(chosen: str, names: list[str]) -> list[str]:
+    """The files of a repository that a checkpoint of nanochat cannot be read without; of others, none."""
+    if not NAME.fullmatch(PurePosixPath(chosen).name):
+        return []
+    wanted = (meta_name(chosen), str(PurePosixPath(chosen).with_name("tokenizer.json")))
+    return [name for name in wanted if name in names]
 
 
 def newest(repository: str, names: list[str]) -> str:

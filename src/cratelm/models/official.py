@@ -11,13 +11,19 @@ from typing import Any, cast
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from cratelm.errors import InputError, first_line
+from cratelm.errors import InputError, setting_fault
 from cratelm.models import BaselineConfig, BaselineForCausalLM, CrateConfig, CrateForCausalLM
+from cratelm.models.checkpoint_file import (
+    Tensors,
+    load_exactly,
+    plain_names,
+    read_checkpoint,
+    require_numbers,
+    require_tensor,
+)
 from cratelm.models.configuration_decoder import DecoderConfig
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.ranges import shown
-
-Tensors = dict[str, torch.Tensor]
 
 OUTER = {
     "transformer.wte.weight": "model.embed_tokens.weight",
@@ -68,7 +74,7 @@ def import_official(path: Path, activation: str | None = None) -> DecoderForCaus
     try:
         model = _empty_model(_sizes(path, arguments), tensors, crate, activation)
     except (ValueError, TypeError, StrictDataclassError) as error:
-        raise InputError(f"{path}: its model_args describe no model: {first_line(error)}") from error
+        raise InputError(f"{path}: its model_args describe no model: {setting_fault(error)}") from error
     load_exactly(model, _to_ours(path, tensors, crate), str(path))
     return model
 
@@ -154,58 +160,27 @@ def require_tied(head: torch.Tensor, embedding: torch.Tensor, source: str) -> No
         )
 
 
-def load_exactly(model: DecoderForCausalLM, tensors: Tensors, source: str) -> None:
-    """Fill a model with tensors, each of which must be known, present and of its right shape."""
-    wanted = dict(model.state_dict())
-    wanted.pop("lm_head.weight")
-    for problem, names in (("lacks", wanted.keys() - tensors.keys()), ("has unknown", tensors.keys() - wanted.keys())):
-        if names:
-            raise InputError(f"{source} {problem} {', '.join(sorted(names))}.")
-    for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape:
-            shapes = f"{tuple(tensor.shape)}, not {tuple(wanted[name].shape)}"
-            raise InputError(f"{source}: {name} has the shape {shapes}.")
-        if not tensor.isfinite().all():
-            raise InputError(f"{source}: {name} holds numbers that are not finite: it is damaged.")
-    model.load_state_dict(tensors, strict=False)  # all but the head, which is the token embedding
-    model.tie_weights()
-
-
 def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises nearly anything where a file is no pickle
-        raise InputError(f"{path} cannot be read as a checkpoint of tensors alone: {first_line(error)}") from error
+    checkpoint = read_checkpoint(path)
     if not isinstance(checkpoint, dict) or not {"model", "model_args"} <= checkpoint.keys():
         raise InputError(f"{path} is no official checkpoint: it has no `model` and `model_args`.")
     if not isinstance(checkpoint["model"], dict) or not isinstance(checkpoint["model_args"], dict):
         raise InputError(f"{path} is no official checkpoint: its `model` and `model_args` are no dictionaries.")
-    tensors: Tensors = {}
-    for name, tensor in checkpoint["model"].items():
-        plain = str(name).removeprefix("_orig_mod.")
-        if plain in tensors:
-            raise InputError(f"{path} holds {plain} twice, with and without `_orig_mod.`. Keep one of the two.")
-        tensors[plain] = tensor
+    tensors = plain_names(path, checkpoint["model"])
     return checkpoint["model_args"], {name: of for name, of in tensors.items() if not _is_mask(path, name, of)}
 
 
-def _is_mask(path: Path, name: str, tensor: Any) -> bool:
+def _is_mask(path: Path, name: str, stored: Any) -> bool:
     """Whether a tensor is the causal mask (1, 1, T, T) that nanoGPT stores without flash attention: it is no weight.
 
     Raises InputError for another mask, which these models would not follow, and for what holds no plain numbers.
     """
-    if not isinstance(tensor, torch.Tensor):
-        raise InputError(f"{path}: {name} is no tensor.")
+    tensor = require_tensor(path, name, stored)
     if name.endswith(".attn.bias") and tensor.ndim == 4:
         if not torch.equal(tensor.bool(), torch.ones(1, 1, *tensor.shape[2:], dtype=torch.bool).tril()):
             raise InputError(f"{path}: the mask {name} is not causal, and these models see all earlier tokens alone.")
         return True
-    if not tensor.is_floating_point() or tensor.element_size() < 2:
-        raise InputError(f"{path}: {name} is of {tensor.dtype}. Save the checkpoint dequantised, in float32.")
-    if tensor.is_meta or tensor.layout != torch.strided:
-        raise InputError(f"{path}: {name} is stored without its numbers, or sparsely. Save it as a dense tensor.")
+    require_numbers(path, name, tensor)
     return False
 
 

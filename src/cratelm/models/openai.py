@@ -11,8 +11,9 @@ from transformers import AutoConfig, GPT2Config, GPT2LMHeadModel
 
 from cratelm.errors import InputError, first_line
 from cratelm.models import BaselineConfig, BaselineForCausalLM
+from cratelm.models.checkpoint_file import load_exactly
 from cratelm.models.load import require_fitting, require_unquantised
-from cratelm.models.official import load_exactly, require_tied
+from cratelm.models.official import require_tied
 
 LAYER = {
     "ln_1": "attention_norm",

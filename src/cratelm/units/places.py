@@ -1,8 +1,10 @@
 """Where a model keeps its units, by a name that is the same for every architecture.
 
-A place is looked for in each block: the first of its modules that the block has. `mlp.neurons` of a gated block is what
-its last projection reads, the activation times the up projection; `:in` behind a module means its input.
+A place is looked for in each block: the first of its modules that the block has to itself. `mlp.neurons` of a gated
+block is what its last projection reads, the activation times the up projection; `:in` behind a module means its input.
 """
+
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -20,6 +22,7 @@ PLACES = {
         "mlp.Wo:in",  # ModernBERT's decoder: its `act` is one half of a gate
         "feed_forward.w2:in",  # LFM 2
         "mlp.act",  # GPT-2, GPT-J, GPT-NeoX (Pythia), GPT-Neo, Falcon, StarCoder 2
+        "mlp.c_proj:in",  # OpenAI's GPT, whose blocks share one `mlp.act`
         "mlp.gelu_impl",  # BLOOM
         "mlp.activation_fn",  # Phi 1 to 2
         "ffn.act",  # MPT
@@ -64,10 +67,27 @@ def sites_of(model: nn.Module, place: str) -> list[str] | None:
 
 
 def first_part(model: nn.Module, block: str, parts: tuple[str, ...]) -> str | None:
-    """The site of the first of these modules that a block has; None where it has none of them."""
+    """The site of the first of these modules that a block has to itself; None where it has none of them."""
     known = {name for name, _ in model.get_submodule(block).named_modules()}
-    part = next((part for part in parts if part.removesuffix(INPUT) in known), None)
+    own = (part for part in parts if part.removesuffix(INPUT) in known and not _shared(model, block, part))
+    part = next(own, None)
     return None if part is None else f"{block}.{part}" if part.removesuffix(INPUT) else f"{block}{part}"
+
+
+def _shared(model: nn.Module, block: str, part: str) -> bool:
+    """Whether another block has the very same module there: it is then called once for each of them."""
+    name = part.removesuffix(INPUT)
+    module, beside = model.get_submodule(f"{block}.{name}".rstrip(".")), model.get_submodule(block.rpartition(".")[0])
+    same = [other for other in beside.children() if name and _module_at(other, name) is module]
+    return len(same) > 1
+
+
+def _module_at(block: nn.Module, name: str) -> Any:
+    """A module of a block by its name; None where the block has none."""
+    found: Any = block
+    for step in name.split("."):
+        found = getattr(found, step, None)
+    return found
 
 
 def require_place(model: nn.Module, model_type: str, place: str) -> list[str]:
