@@ -64,6 +64,7 @@ def _print(found: dict[str, Any], folder: Path) -> None:
     from rich.table import Table
 
     table = Table(title=f"Units with a partner, {found['tokens']:,} tokens", title_justify="left", box=SIMPLE_HEAD)
+    table.pad_edge, table.padding = False, (0, 1, 0, 0)  # three shares with their intervals fit into 80 columns
     bounds = list(found["first"]["layers"][0]["shares"])
     for name in ("of", "layer", "units", *(f"r > {bound}" for bound in bounds), "mutual", "control"):
         table.add_column(name, justify="left" if name == "of" else "right", no_wrap=True)
