@@ -10,8 +10,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cratelm.artifacts import Artifact, Stage, read_json, run_stage, write_json
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.progress import Progress
 from cratelm.protocols import ENDPOINT
