@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 RUNS = 3
-HELP = ("explain", "score", "record", "steer", "view", "train", "study")
+HELP = ("explain", "score", "record", "steer", "view", "train", "study", "measure")
 CODE = "from cratelm.cli import main; main()"
 
 
