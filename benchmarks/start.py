@@ -1,7 +1,8 @@
 """How long commands take before they do their work: python benchmarks/start.py STUDY [NAME…]
 
-STUDY is a finished one of the preset `smoke` or `laptop`. Processor seconds (user and system, robust under load) and
-wall seconds, the lowest of 3. Limits that we hold ourselves to: `show` 0.6 s, `steer` 3 s, without other work.
+STUDY is a finished one of the preset `smoke` or `laptop`. Printed: processor seconds (user and system) and wall seconds,
+the lowest of 3. Work on the other cores makes processor seconds up to half as long again. Limits that we hold ourselves
+to, without such work: `show` 0.6 s, `steer` 3 s.
 """
 
 import os
@@ -40,7 +41,9 @@ def _timed(arguments: list[str]) -> tuple[float, float]:
         free.close()
         filled = [port if part == "PORT" else part.replace("OUT", folder) for part in arguments]
         began = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-c", CODE, *filled], stdout=subprocess.DEVNULL, stderr=2)
+        process = subprocess.Popen(
+            [sys.executable, "-c", CODE, *filled], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         if arguments[0] == "view" and "PORT" in arguments:
             _wait_for_first_page(f"http://127.0.0.1:{port}")
             process.terminate()
