@@ -13,7 +13,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .PHONY: study test test-all check clean
 
-study: .venv/installed
+study: .venv/study
 	.venv/bin/cratelm study --preset laptop --out $(OUT)
 
 # One process per logical processor ("auto" counts physical cores). worksteal gives each process neighbouring tests, so
@@ -31,7 +31,8 @@ check: .venv/installed
 	.venv/bin/ruff check src tests benchmarks
 	.venv/bin/pyrefly check
 
-.venv/installed: pyproject.toml constraints.txt
+# What a study and the viewer need; everything else is a gigabyte more.
+.venv/study: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 ifeq ($(TORCH)-$(shell uname),cpu-Linux)
 	$(INSTALL_TORCH) torch==$(VERSION)+cpu \
@@ -41,6 +42,10 @@ ifeq ($(TORCH)-$(shell uname),cpu-Linux)
 	            "Installing torch==$(VERSION) for NVIDIA GPUs instead: several GB will be downloaded." >&2; \
 	       $(INSTALL_TORCH) torch==$(VERSION); }
 endif
+	$(INSTALL) -c constraints.txt -e '.[view]'
+	touch $@
+
+.venv/installed: .venv/study
 	$(INSTALL) -c constraints.txt -e '.[dev]'
 	touch $@
 

@@ -21,13 +21,15 @@ if echo "$*" | grep -qE -- "$FAILING"; then echo "reason of call $(wc -l < calls
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
-def install(folder: Path, failing: str = "nothing", *settings: str) -> tuple[subprocess.CompletedProcess, list[str]]:
-    """What `make .venv/installed` did, and the calls of pip, where calls that match the pattern `failing` fail."""
+def install(
+    folder: Path, failing: str = "nothing", *settings: str, target: str = ".venv/installed"
+) -> tuple[subprocess.CompletedProcess, list[str]]:
+    """What `make` did to install `target`, and the calls of pip, where calls that match `failing` fail."""
     for name in ("Makefile", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     (folder / "python").write_text(PYTHON)
     (folder / "python").chmod(0o755)
-    command = ["make", ".venv/installed", "PYTHON=./python", *settings]
+    command = ["make", target, "PYTHON=./python", *settings]
     environment = os.environ | {"FAILING": failing, "MAKEFLAGS": ""}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
     return done, (folder / "calls").read_text().splitlines()
@@ -50,6 +52,13 @@ def test_the_cpu_build_of_the_configured_index_is_tried_first(tmp_path: Path) ->
     assert torch_calls(calls) == [f"torch=={VERSION}+cpu"]
     assert calls[-1].endswith("-c constraints.txt -e .[dev]")
     assert "several GB" not in done.stderr
+
+
+def test_a_study_installs_neither_tests_nor_autoencoders(tmp_path: Path) -> None:
+    done, calls = install(tmp_path, target=".venv/study")
+    assert done.returncode == 0
+    assert calls[-1].endswith("-c constraints.txt -e .[view]")
+    assert not any("[dev]" in call for call in calls)
 
 
 def test_pytorchs_own_index_is_tried_next_and_the_reason_is_visible(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from cratelm.report.measured import Estimate
 from cratelm.score.excerpt_sums import ExcerptSums, Series
+from cratelm.score.positions import Positions
 from cratelm.score.replicates import layer_replicates
 from cratelm.score.scored import FEWEST_EXCERPTS
 from cratelm.stats import draw_weights, interval, ratio_interval
@@ -26,7 +27,7 @@ def layer(seed: int, units: int, documents: int, excerpts: int = 5, length: int 
         fires = generator.random((units, documents)) < rate
         truth = np.maximum(truth, 0) * np.take_along_axis(fires, document, 1)[..., None]
     unit, slot = (np.repeat(places.ravel(), length) for places in np.indices((units, excerpts)))
-    return Series(unit, slot, truth.ravel(), (truth + noise).ravel(), document).pearson()
+    return Series(Positions(unit, slot, truth.ravel(), document), (truth + noise).ravel()).pearson()
 
 
 @pytest.mark.parametrize("rate", [1, 0.3])
@@ -79,8 +80,8 @@ def test_a_units_own_interval_covers_by_anthropics_metric(rate: float) -> None:
     def study() -> ExcerptSums:
         rows = anthropics_mixture(truth.max(1), generator)
         slot = np.repeat(np.arange(len(rows)), 9)
-        both = truth[rows].ravel(), said[rows].ravel()
-        return Series(np.zeros_like(slot), slot, *both, np.arange(len(rows))[None]).ranked().pearson()
+        positions = Positions(np.zeros_like(slot), slot, truth[rows].ravel(), np.arange(len(rows))[None])
+        return Series(positions, said[rows].ravel()).ranked().pearson()
 
     expected, covered = np.mean([study().scores()[0] for _ in range(400)]), 0
     for seed in range(400):

@@ -12,6 +12,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from cratelm.explain.explainers.table import TokenTables
 from cratelm.score.excerpt_sums import Series
+from cratelm.score.positions import Positions
 from cratelm.stats import draw_weights, interval
 
 
@@ -62,8 +63,8 @@ def series(unit, slot, document, truth, simulated, shape) -> Series:
     length = truth.shape[1]
     documents = np.zeros(shape, np.int64)
     documents[unit, slot] = document
-    columns = (np.repeat(unit, length), np.repeat(slot, length), truth.ravel(), simulated.ravel())
-    return Series(*columns, documents)
+    positions = Positions(np.repeat(unit, length), np.repeat(slot, length), truth.ravel(), documents)
+    return Series(positions, simulated.ravel())
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -17,7 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_baseline import BaselineConfig
 from .decoder import CausalAttention, DecoderForCausalLM, DecoderModel, DecoderPreTrainedModel
 from .modeling_crate import CrateAttention
-from .sparse_activations import PenalisedReLU, TopK
+from .sparse_activations import PenalisedReLU, Rectified, TopK
 
 
 class BaselineAttention(CausalAttention):
@@ -43,7 +43,9 @@ def hidden_activation(config: BaselineConfig) -> nn.Module:
     """What the hidden layer's values pass through."""
     if config.activation == "topk":
         return TopK(cast(int, config.topk))
-    return PenalisedReLU() if config.l1_penalty else ACT2FN[config.activation]
+    if config.activation == "relu":
+        return PenalisedReLU() if config.l1_penalty else Rectified()
+    return ACT2FN[config.activation]
 
 
 class BaselineMLP(nn.Module):

@@ -20,6 +20,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_crate import CrateConfig
 from .decoder import CausalAttention, DecoderForCausalLM, DecoderModel, DecoderPreTrainedModel
+from .sparse_activations import rectify
 
 
 class CrateAttention(CausalAttention):
@@ -56,12 +57,12 @@ class CrateSparseCoding(nn.Module):
     def forward(self, x):
         """(B, T, d) to (B, T, d), through the code (B, T, h)."""
         # The first step starts from A = 0, where nothing is explained yet: one product is enough.
-        code = F.relu(self.step_size * (F.linear(x, self.dictionary) - self.threshold))
+        code = rectify(self.step_size * (F.linear(x, self.dictionary) - self.threshold))
         for earlier in self.earlier_codes:
             code = earlier(code)
             # The correlation with what is still unexplained: D^T (x - D A) costs two products, not three.
             unexplained = x - code @ self.dictionary  # (B, T, d)
-            code = F.relu(code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold))
+            code = rectify(code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold))
         return self.code(code) @ self.dictionary
 
 

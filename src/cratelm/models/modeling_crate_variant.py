@@ -15,6 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_crate_variant import CrateVariantConfig
 from .decoder import CausalAttention, DecoderForCausalLM, DecoderModel, DecoderPreTrainedModel
 from .modeling_crate import CrateAttention
+from .sparse_activations import rectify
 
 
 class LowRankQueryAttention(CrateAttention):
@@ -94,11 +95,11 @@ class VariantSparseCoding(nn.Module):
     def forward(self, x):
         """(B, T, d) to (B, T, d), through the code (B, T, h)."""
         step_size, threshold = self.step_sizes_and_thresholds()
-        code = F.relu(step_size * (F.linear(x, self.dictionary) - threshold))
+        code = rectify(step_size * (F.linear(x, self.dictionary) - threshold))
         for earlier in self.earlier_codes:
             code = earlier(code)
             unexplained = x - code @ self.dictionary  # (B, T, d)
-            code = F.relu(code + step_size * (F.linear(unexplained, self.dictionary) - threshold))
+            code = rectify(code + step_size * (F.linear(unexplained, self.dictionary) - threshold))
         return self.code(code) @ (self.dictionary if self.decoding_dictionary is None else self.decoding_dictionary)
 
 
@@ -118,7 +119,7 @@ class CompleteSparseCoding(nn.Module):
         code = x
         for place in (*self.earlier_codes, self.code):
             unexplained = x - code @ self.dictionary  # (B, T, d)
-            code = place(F.relu(code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold)))
+            code = place(rectify(code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold)))
         return code
 
 

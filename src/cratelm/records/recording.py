@@ -178,6 +178,13 @@ class Recording:
             self._run_batch(shard, batch, see)
             advance()
 
+    @torch.inference_mode()
+    def activations(self, shard: Shard, batch: np.ndarray) -> list[torch.Tensor]:
+        """Every site's activations on a batch of a shard: (contexts, tokens, units) each."""
+        seen: dict[int, torch.Tensor] = {}
+        self._run_batch(shard, batch, lambda _, layer, units: seen.update({layer: units}))
+        return [seen[layer] for layer in range(len(self.sites))]
+
     def _run_batch(self, shard: Shard, batch: np.ndarray, see: See) -> None:
         layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
         waiting, before = set(layer_of), int(shard.half.own_start)

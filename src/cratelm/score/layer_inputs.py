@@ -1,6 +1,7 @@
 """What metrics work on: one layer's units, their excerpts, and what an explainer says of them."""
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from cratelm.protocols import Draw, Protocol
 from cratelm.records.excerpts import Excerpts
 from cratelm.records.store import read_units
 from cratelm.score.excerpt_sums import Series
+from cratelm.score.positions import Positions
 from cratelm.score.scored import CONSTANT, DEAD, FAILED, SILENT
 from cratelm.score.shuffled import Shuffled
 from cratelm.seeds import derive_seed
@@ -78,35 +80,9 @@ class LayerInputs:
         """What `once` has made for another explainer, of all units of the layer; None if it has not."""
         return self._shared.get((make, *given, None))
 
-    def pair(self, name: str, evidence: str) -> tuple[Series, Series]:
-        """Truth and simulation on the excerpts of a name, by own and by shuffled explanations."""
-        return self.for_all_metrics(_pair, name, evidence)
-
-    def pair_on(self, parts: Sequence[Excerpts], evidence: str) -> tuple[Series, Series]:
-        """The same on some excerpts."""
-        return self._series(parts, evidence, False), self._series(parts, evidence, True)
-
-    def _series(self, parts: Sequence[Excerpts], evidence: str, shuffled: bool) -> Series:
-        explanation = self.explanations[evidence]
-        numbered = list(zip(parts, slots(parts), strict=True))
-        document = np.zeros((len(self.units), 1 + max((int(slot.max(initial=0)) for _, slot in numbered))), np.int64)
-        columns, failed = [], np.zeros(len(self.units), np.int64)
-        for part, slot in numbered:
-            row = self.row(part)
-            document[row, slot] = part.document
-            simulated = self.simulate(explanation, part, shuffled)
-            # An answer of a judge that failed is NaN throughout: its excerpt has no part in any sum.
-            known = ~np.isnan(simulated).any(1)
-            failed += np.bincount(row[~known], minlength=len(failed))
-            width = part.tokens.shape[1]
-            truth = part.activations[known].ravel().astype(np.float64)
-            columns.append(
-                (np.repeat(row[known], width), np.repeat(slot[known], width), truth, simulated[known].ravel())
-            )
-        unit, slot, truth, expected = (np.concatenate(column) for column in zip(*columns, strict=True))
-        # By unit, and within a unit in the order of its excerpts: sums over it are then the same on every machine.
-        order = np.argsort(unit, kind="stable")
-        return Series(unit[order], slot[order], truth[order], expected[order], document, failed)
+    def pair(self, name: str, evidence: str, kind: str | None = None) -> tuple[Series, Series]:
+        """Truth and simulation on the excerpts of a name, or on those of a kind among them: own and shuffled."""
+        return self.for_all_metrics(_pair, name, evidence, kind)
 
     def row(self, excerpts: Excerpts) -> np.ndarray:
         """The place among `units` of each excerpt's unit: (rows,)."""
@@ -119,18 +95,58 @@ class LayerInputs:
 
     def status(self, series: Series) -> np.ndarray:
         """Why each unit cannot be scored, or 0 for `scored`: places in STATUS, (units,)."""
-        fires = series.of_unit(series.truth > 0) > 0
-        lowest, highest = np.full(len(self.units), np.inf), np.full(len(self.units), -np.inf)
-        np.minimum.at(lowest, series.unit, series.simulated)
-        np.maximum.at(highest, series.unit, series.simulated)
+        silent = series.positions.of_unit(series.truth > 0) == 0
         lost = _lost(series) if series.failed is not None and series.failed.any() else np.False_
         # The first that holds counts: a dead unit is silent, and often constant, as well.
-        reasons = [self.dead, lost, ~fires, lowest >= highest]
+        reasons = [self.dead, lost, silent, ~series.positions.varies(series.simulated)]
         return np.select(reasons, [DEAD, FAILED, SILENT, CONSTANT], 0)
 
 
-def _pair(inputs: LayerInputs, name: str, evidence: str) -> tuple[Series, Series]:
-    return inputs.pair_on(inputs.scored_excerpts(name), evidence)
+@dataclass(frozen=True)
+class _Layout:
+    """The excerpts of some draws, and their positions in the order of units."""
+
+    parts: list[Excerpts]
+    positions: Positions
+    order: np.ndarray
+    """(positions,): where each stands when the excerpts are taken one after the other."""
+
+
+def _laid_out(inputs: LayerInputs, name: str, kind: str | None) -> _Layout:
+    drawn = zip(inputs.protocol.scored[name], inputs.scored_excerpts(name), strict=True)
+    parts = [part for draw, part in drawn if kind in (None, draw.kind)]
+    slotted = slots(parts)
+    document = np.zeros((len(inputs.units), 1 + max(int(slot.max(initial=0)) for slot in slotted)), np.int64)
+    for part, slot in zip(parts, slotted, strict=True):
+        document[inputs.row(part), slot] = part.document
+    unit = np.concatenate([np.repeat(inputs.row(part), part.tokens.shape[1]) for part in parts])
+    slot = np.concatenate([np.repeat(slot, part.tokens.shape[1]) for part, slot in zip(parts, slotted, strict=True)])
+    truth = np.concatenate([part.activations.ravel() for part in parts]).astype(np.float64)
+    # By unit, and within a unit in the order of its excerpts: sums over it are then the same on every machine.
+    order = np.argsort(unit, kind="stable")
+    return _Layout(parts, Positions(unit[order], slot[order], truth[order], document), order)
+
+
+def _pair(inputs: LayerInputs, name: str, evidence: str, kind: str | None) -> tuple[Series, Series]:
+    layout, explanation = inputs.once(_laid_out, name, kind), inputs.explanations[evidence]
+    own, shuffled = (
+        [inputs.simulate(explanation, part, by_another) for part in layout.parts] for by_another in (False, True)
+    )
+    return _series(inputs, layout, own), _series(inputs, layout, shuffled)
+
+
+def _series(inputs: LayerInputs, layout: _Layout, simulated: list[np.ndarray]) -> Series:
+    """What was simulated of each part (rows, T), in the order of units."""
+    expected = np.concatenate([values.ravel() for values in simulated])[layout.order]
+    # An answer of a judge that failed is NaN throughout: its excerpt has no part in any sum.
+    lost = [np.isnan(values).any(1) for values in simulated]
+    rows = np.concatenate([inputs.row(part)[gone] for part, gone in zip(layout.parts, lost, strict=True)])
+    failed = np.bincount(rows, minlength=len(inputs.units))
+    if not len(rows):
+        return Series(layout.positions, expected, failed)
+    known = np.concatenate([np.repeat(~gone, values.shape[1]) for gone, values in zip(lost, simulated, strict=True)])
+    known = known[layout.order]
+    return Series(layout.positions.where(known), expected[known], failed)
 
 
 def _selected(inputs: LayerInputs, half: str, draws: tuple[Draw, ...]) -> list[Excerpts]:
@@ -143,5 +159,5 @@ def _selected(inputs: LayerInputs, half: str, draws: tuple[Draw, ...]) -> list[E
 def _lost(series: Series) -> np.ndarray:
     """The units half of whose excerpts or more have no simulation: (units,)."""
     assert series.failed is not None
-    kept = (series.by_excerpt(np.ones(len(series.unit))) > 0).sum((1, 2))
+    kept = (series.positions.by_excerpt(np.ones(len(series.truth))) > 0).sum((1, 2))
     return (series.failed > 0) & (series.failed >= kept)

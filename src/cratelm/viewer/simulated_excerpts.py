@@ -7,6 +7,7 @@ import numpy as np
 from cratelm.explain.explainer import Explanations
 from cratelm.records.excerpts import Excerpts
 from cratelm.score.excerpt_sums import Series
+from cratelm.score.positions import Positions
 from cratelm.viewer.viewed_study import ViewedModel
 
 
@@ -31,5 +32,5 @@ def correlations(truth: np.ndarray, expected: np.ndarray) -> np.ndarray:
     rows, length = truth.shape
     row = np.repeat(np.arange(rows), length)
     document = np.zeros((rows, 1), np.int64)
-    series = Series(row, np.zeros_like(row), truth.ravel().astype(np.float64), expected.ravel(), document)
-    return series.pearson().scores()
+    positions = Positions(row, np.zeros_like(row), truth.ravel().astype(np.float64), document)
+    return Series(positions, expected.ravel()).pearson().scores()

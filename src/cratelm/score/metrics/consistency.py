@@ -11,14 +11,13 @@ EXCERPTS = "top-and-random"
 
 
 def _compute(inputs: LayerInputs) -> Scored:
-    kinds = [draw.kind for draw in inputs.protocol.scored[EXCERPTS]]
-    own, other = inputs.pair_on([inputs.scored_excerpts(EXCERPTS)[kinds.index("top")]], OPENAI)
+    own, other = inputs.pair(EXCERPTS, OPENAI, kind="top")
     named, shuffled = (_named(inputs, series) for series in (own, other))
     return Scored.of_excerpts(inputs.units, named, shuffled, inputs.status(own), failed=own.failed)
 
 
 def _named(inputs: LayerInputs, series: Series) -> ExcerptSums:
-    said = series.simulated > inputs.strong[inputs.units][series.unit]
+    said = series.simulated > inputs.strong[inputs.units][series.positions.unit]
     activation = np.maximum(series.truth, 0)
     return series.share(activation * said, activation)
 

@@ -17,12 +17,13 @@ def _compute(inputs: LayerInputs) -> Scored:
 
 
 def _said(inputs: LayerInputs, series: Series) -> ExcerptSums:
-    strong = inputs.strong[inputs.units][series.unit]
+    positions = series.positions
+    strong = inputs.strong[inputs.units][series.positions.unit]
     fires, says, present = np.moveaxis(
-        series.by_excerpt(series.truth > strong, series.simulated > strong, np.ones(len(series.unit))) > 0, -1, 0
+        positions.by_excerpt(series.truth > strong, series.simulated > strong, np.ones(len(strong))) > 0, -1, 0
     )
     kept = present & ~(fires & ~says)
-    return ExcerptSums(series.document, np.stack([kept, present, present], axis=-1).astype(np.float64), ratio)
+    return ExcerptSums(positions.document, np.stack([kept, present, present], axis=-1).astype(np.float64), ratio)
 
 
 SPECIFICITY = Metric(
