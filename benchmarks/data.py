@@ -19,8 +19,9 @@ from rich.console import Console
 from cratelm.corpus import sources
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.packaged import PACKAGED
+from cratelm.corpus.read_tokens import read_train
 from cratelm.corpus.tokenizer import gpt2_tokenizer
-from cratelm.corpus.tokens import read_train, tokenize
+from cratelm.corpus.tokens import tokenize
 from cratelm.corpus.training_windows import Windows
 from cratelm.corpus.writing import write_side
 from cratelm.progress import Progress

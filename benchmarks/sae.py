@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from cratelm.artifacts import open_artifact
-from cratelm.corpus.tokens import read_train
+from cratelm.corpus.read_tokens import read_train
 from cratelm.corpus.training_windows import Windows
 from cratelm.models.load import load_model
 from cratelm.sae.config import SaeConfig

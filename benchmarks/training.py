@@ -18,7 +18,8 @@ from rich.console import Console
 
 from cratelm.artifacts import Artifact, write_json
 from cratelm.corpus.config import CorpusConfig
-from cratelm.corpus.tokens import read_train, tokenize
+from cratelm.corpus.read_tokens import read_train
+from cratelm.corpus.tokens import tokenize
 from cratelm.corpus.training_windows import Windows
 from cratelm.models.build import build_model
 from cratelm.presets import train_preset

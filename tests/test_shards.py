@@ -12,10 +12,11 @@ import pytest
 
 from cratelm.artifacts import Artifact
 from cratelm.corpus.config import SIDES, CorpusConfig
+from cratelm.corpus.read_tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.sources import open_source
 from cratelm.corpus.token_shards import ShardWork
 from cratelm.corpus.tokenizer import END_OF_TEXT
-from cratelm.corpus.tokens import read_side, read_tokenizer, read_train, tokenize
+from cratelm.corpus.tokens import tokenize
 from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError, RunError
 from cratelm.shards import EngineConfig, run_shards

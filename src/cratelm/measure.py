@@ -8,36 +8,19 @@ DIR/records/NAME, explanations/NAME, scores/NAME
 """
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cratelm.artifacts import Artifact, as_plain, claim_study, require_same_study
-from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.loading import DEFAULT_OPENING, OpeningConfig
+from cratelm.measure_config import MeasureConfig
 from cratelm.models.subject import open_subject, tokens_for
 from cratelm.progress import Progress
-from cratelm.ranges import Configuration
-from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.report.measured import Measured
 from cratelm.sae.public import public_saes
-from cratelm.score.config import ScoreConfig
 from cratelm.score.score import score
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasureConfig(Configuration):
-    """Everything that the numbers depend on, the model aside."""
-
-    text: str = "reviews"
-    """A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes."""
-    sae: str | None = None
-    """Measure the latents of other people's sparse autoencoders in place of neurons: a folder in SAELens's format, or
-    RELEASE/ID as SAELens knows them on the hub."""
-    records: RecordConfig = field(default_factory=RecordConfig)
-    explain: ExplainConfig = field(default_factory=ExplainConfig)
-    score: ScoreConfig = field(default_factory=ScoreConfig)
 
 
 def measure(

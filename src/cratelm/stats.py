@@ -183,10 +183,10 @@ def two_sided_p(difference: float, replicates: np.ndarray) -> float:
     Counting replicates instead would give none below 1 / (replicates + 1), which a correction for fifty comparisons
     takes beyond any level. 1 where the replicates do not vary.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     spread = np.nanstd(replicates, ddof=1)
-    return float(2 * norm.sf(abs(difference) / spread)) if spread > 0 else 1.0
+    return float(2 * ndtr(-abs(difference) / spread)) if spread > 0 else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

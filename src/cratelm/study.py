@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cratelm.artifacts import Artifact, claim_study, require_same_study
-from cratelm.corpus.tokens import read_side, read_train, tokenize
+from cratelm.corpus.read_tokens import read_side, read_train
+from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
 from cratelm.explain.explain import explain
 from cratelm.explain.explainers.llm import LLM

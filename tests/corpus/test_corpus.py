@@ -15,10 +15,11 @@ from cratelm.artifacts import Artifact
 from cratelm.corpus.config import SIDES, CorpusConfig
 from cratelm.corpus.contexts import cut_contexts, equal_batches
 from cratelm.corpus.ngrams import probabilities
+from cratelm.corpus.read_tokens import Side, read_side, read_tokenizer, read_train
 from cratelm.corpus.split import HELD_OUT, side_of, split_held_out
 from cratelm.corpus.token_text import token_bytes, token_texts
 from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
-from cratelm.corpus.tokens import Side, read_side, read_tokenizer, read_train, tokenize
+from cratelm.corpus.tokens import tokenize
 from cratelm.corpus.train_tokens import TrainTokens
 from cratelm.corpus.training_windows import Windows, permute
 from cratelm.errors import InputError

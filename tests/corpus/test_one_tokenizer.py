@@ -16,8 +16,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
 from cratelm.corpus.model_tokenizer import model_start, open_model_tokenizer, start_token
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.tokenizer import END_OF_TEXT, end_of_text_id, load_tokenizer, train_bpe
-from cratelm.corpus.tokens import read_tokenizer, tokenize
+from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
 from cratelm.models.subject import ForeignModel, open_subject, tokens_for
 from cratelm.records.config import RecordConfig

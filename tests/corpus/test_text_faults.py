@@ -18,9 +18,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from cratelm.cli import run
 from cratelm.corpus.config import CorpusConfig
+from cratelm.corpus.read_tokens import read_side
 from cratelm.corpus.token_text import byte_lengths, token_texts
 from cratelm.corpus.tokenizer import END_OF_TEXT, count_ids, make_tokenizer, train_bpe
-from cratelm.corpus.tokens import read_side, tokenize
+from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
 from cratelm.llm.local import LocalModel
 from cratelm.records.config import RecordConfig

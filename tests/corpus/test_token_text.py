@@ -11,9 +11,10 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from cratelm.artifacts import read_json, write_json
 from cratelm.corpus.config import CorpusConfig
+from cratelm.corpus.read_tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.token_text import byte_lengths, token_bytes, token_texts
 from cratelm.corpus.tokenizer import as_text_only, end_of_text_id, make_tokenizer
-from cratelm.corpus.tokens import read_side, read_tokenizer, read_train, tokenize
+from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
 from tests.conftest import sentences
 from tests.foreign_tokenizers import BYTES, byte_level, sentencepiece_bpe, unigram, without_bytes, word_ends, wordpiece

@@ -12,8 +12,8 @@ from scipy.stats import pearsonr
 
 from cratelm.artifacts import Artifact, claim_study, open_artifact
 from cratelm.cli import run
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain, read_sentences
 from cratelm.explain.explainers.llm import count_failures

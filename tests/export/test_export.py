@@ -9,8 +9,8 @@ import pytest
 
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.export.neuronpedia import interval_shares
 from cratelm.export.numbers import rounded
 from cratelm.records.store import read_excerpts, read_units

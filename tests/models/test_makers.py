@@ -25,7 +25,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
-from cratelm.corpus.tokens import read_train
+from cratelm.corpus.read_tokens import read_train
 from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.load import load_causal_lm

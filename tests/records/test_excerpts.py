@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.read_tokens import Side
 from cratelm.errors import InputError
 from cratelm.models.build import build_model
 from cratelm.records.choose_excerpts import first_of_each_passage

@@ -13,7 +13,7 @@ from scipy import stats
 
 from cratelm.artifacts import Artifact, open_artifact
 from cratelm.cli import run
-from cratelm.corpus.tokens import Side, read_side
+from cratelm.corpus.read_tokens import Side, read_side
 from cratelm.errors import InputError
 from cratelm.records.config import RecordConfig
 from cratelm.records.hash_sampling import draw_pool

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.read_tokens import Side
 from cratelm.records.assemble import token_counts
 from cratelm.records.shares import PARTS, PositionSums, Shares, part_of_contexts, position_counts
 from cratelm.records.tiling import Half, cut_half

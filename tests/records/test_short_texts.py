@@ -8,7 +8,7 @@ import pytest
 
 from cratelm.artifacts import open_artifact, read_json
 from cratelm.cli import run
-from cratelm.corpus.tokens import read_side
+from cratelm.corpus.read_tokens import read_side
 from cratelm.protocols import PROTOCOLS, SHORT, STRICT
 from cratelm.records.store import read_excerpts
 from cratelm.viewer.overview import study_document

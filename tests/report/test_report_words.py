@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cratelm.report.report import p_value
+from cratelm.report.number_text import p_value
 from cratelm.sae.quality import _loss_figures
 
 

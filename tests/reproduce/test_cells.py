@@ -12,7 +12,7 @@ import pytest
 
 from cratelm.artifacts import open_artifact
 from cratelm.cli import run
-from cratelm.corpus.tokens import read_train
+from cratelm.corpus.read_tokens import read_train
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
 from cratelm.reproduce import examples, matrix

@@ -18,8 +18,8 @@ from sae_lens.training.sae_trainer import SAETrainer
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.cli import run
+from cratelm.corpus.read_tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.tokenizer import end_of_text_id
-from cratelm.corpus.tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.load import load_model

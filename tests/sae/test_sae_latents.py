@@ -10,8 +10,8 @@ import torch
 
 from cratelm.artifacts import open_artifact, read_json
 from cratelm.cli import run
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.tokenizer import end_of_text_id
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.models.load import load_causal_lm, load_model
 from cratelm.records.store import read_excerpts

@@ -20,9 +20,9 @@ from transformers import (
 
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
+from cratelm.corpus.read_tokens import Side, read_side, read_tokenizer
 from cratelm.corpus.token_text import byte_lengths
 from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
-from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.models.build import build_model
 from cratelm.models.save import save_model
 from cratelm.shapes import ShapeConfig

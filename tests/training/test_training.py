@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from cratelm.artifacts import Artifact, open_artifact
+from cratelm.corpus.read_tokens import read_side, read_tokenizer
 from cratelm.corpus.token_text import byte_lengths
 from cratelm.corpus.tokenizer import END_OF_TEXT
-from cratelm.corpus.tokens import read_side, read_tokenizer
 from cratelm.errors import RunError
 from cratelm.models.build import build_model
 from cratelm.models.load import load_model

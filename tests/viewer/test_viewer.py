@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from cratelm.artifacts import open_artifact
 from cratelm.cli import run
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.selection import select
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.config import AskingConfig, JudgeConfig

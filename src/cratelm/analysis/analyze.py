@@ -21,7 +21,7 @@ from cratelm.analysis.theory_figures import draw
 from cratelm.artifacts import Artifact, Stage, run_stage, write_json
 from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
 from cratelm.corpus.model_tokenizer import model_start
-from cratelm.corpus.tokens import Side, read_side
+from cratelm.corpus.read_tokens import Side, read_side
 from cratelm.errors import InputError
 from cratelm.loading import SPREAD, Loading
 from cratelm.models.build import untrained

@@ -23,7 +23,7 @@ def agree(one: Path, other: Path, /, *, json: bool = False) -> None:
 
     from cratelm.artifacts import open_artifact
     from cratelm.output import print_json
-    from cratelm.report.report import estimate
+    from cratelm.report.number_text import estimate
     from cratelm.score.agreement import agreements
 
     rows = agreements(open_artifact(one, "scores"), open_artifact(other, "scores"))

@@ -127,7 +127,7 @@ def _print(figures: dict[str, Any], as_json: bool) -> None:
 
 
 def _losses(figures: dict[str, Any]) -> Any:
-    from cratelm.report.report import estimate, number
+    from cratelm.report.number_text import estimate, number
 
     shown = _table(f"{figures['model']} on {figures['on']}", ("measured", "[95%]"))
     names = {
@@ -144,7 +144,7 @@ def _losses(figures: dict[str, Any]) -> Any:
 
 
 def _tasks(rows: list[dict[str, Any]]) -> Any:
-    from cratelm.report.report import number
+    from cratelm.report.number_text import number
 
     shown = _table("lm-evaluation-harness", ("task", "metric", "value", "standard\nerror"))
     for row in rows:

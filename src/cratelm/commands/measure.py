@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cratelm.loading import DEFAULT_OPENING, OpeningConfig
-from cratelm.measure import MeasureConfig
+from cratelm.measure_config import MeasureConfig
 
 
 def measure(

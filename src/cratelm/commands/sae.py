@@ -66,7 +66,7 @@ def _print(quality: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from cratelm.report.report import estimate, number
+    from cratelm.report.number_text import estimate, number
 
     title = (
         f"Validation, {quality['tokens']:,} tokens; loss of the model alone {quality['clean_loss']:.4f} nats a token"

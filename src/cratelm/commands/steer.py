@@ -185,7 +185,7 @@ def _damage_table(rows: list[dict[str, Any]]) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from cratelm.report.report import estimate
+    from cratelm.report.number_text import estimate
 
     title = f"Loss on {rows[0]['documents']:,} documents, nats a token"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

@@ -39,8 +39,8 @@ def train(
     from rich.console import Console
 
     from cratelm.artifacts import open_artifact, read_json
+    from cratelm.corpus.read_tokens import read_tokenizer
     from cratelm.corpus.tokenizer import count_ids
-    from cratelm.corpus.tokens import read_tokenizer
     from cratelm.errors import InputError
     from cratelm.output import print_json
     from cratelm.progress import Progress

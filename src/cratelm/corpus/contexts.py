@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.read_tokens import Side
 
 
 @dataclass(frozen=True)

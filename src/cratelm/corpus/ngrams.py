@@ -7,7 +7,7 @@ occur once and twice (Ney, Essen & Kneser 1994); below the single token every to
 import numpy as np
 
 from cratelm.artifacts import Artifact, read_json
-from cratelm.corpus.tokens import read_side, read_train
+from cratelm.corpus.read_tokens import read_side, read_train
 
 Counts = tuple[np.ndarray, np.ndarray]
 """The n-grams that occur, as numbers in base V in rising order, and how often each does."""

@@ -1,4 +1,4 @@
-"""The corpus stage: text in, a folder of tokens out, and the reader of that folder.
+"""The corpus stage: text in, a folder of tokens out, which read_tokens.py reads.
 
 Files are in datatrove's format: `NAME.ds` holds the tokens of documents, little-endian numbers of 16 bits or, where the
 vocabulary has more than 65,536 ids, of 32, an end-of-text token after each document; `NAME.ds.index` holds the
@@ -11,21 +11,20 @@ the other sides are small, made together, and a file each.
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from cratelm.artifacts import Artifact, Stage, as_plain, hash_file, read_json, read_object, run_stage, write_json
 from cratelm.corpus.config import SIDES, CorpusConfig
+from cratelm.corpus.read_tokens import GROUPED, GROUPS, SIZES, train_name
 from cratelm.corpus.sources import Source, open_source, origin
 from cratelm.corpus.split import split_held_out
 from cratelm.corpus.token_shards import ShardWork, train_texts
 from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer, tokenizer_path
-from cratelm.corpus.train_tokens import TrainTokens, require_size, token_type
+from cratelm.corpus.train_tokens import token_type
 from cratelm.corpus.writing import write_side
 from cratelm.disk import require_disk
 from cratelm.errors import InputError
@@ -34,15 +33,8 @@ from cratelm.shards import EngineConfig, require_engine, run_shards
 
 BPE_TEXT = 100_000_000
 """Characters of train text, from the start, that a BPE is trained on."""
-
-
-GROUPS = ".ds.groups"
-"""Ending of the file that holds the group of near-duplicates of each document, as 64-bit numbers."""
-GROUPED = ("explain", "score")
 CORPUS = "corpus.json"
 """The file among the shards that says of which text they are made."""
-SIZES = ".ds.bytes"
-"""Ending of the file that holds the bytes of text of each validation document, as 64-bit numbers."""
 TOKENS = Stage(
     "tokens",
     files=(
@@ -56,28 +48,6 @@ TOKENS = Stage(
 """No scratch outlives an error in the input: the text will be another one when the same command runs again."""
 
 
-@dataclass(frozen=True)
-class Side:
-    """One held-out side's documents in a row."""
-
-    tokens: np.ndarray
-    """(N,) uint16 or uint32: every document's tokens, each document closed by end-of-text."""
-    ends: np.ndarray
-    """(documents,) int64: where each document ends, its end-of-text token included."""
-    groups: np.ndarray | None = None
-    """(documents,) int64: the group of near-duplicates that each document is in; None where they are not known."""
-
-    @property
-    def group(self) -> np.ndarray:
-        """(documents,) int64: the same, with every document in a group of its own where they are not known."""
-        return np.arange(len(self.ends)) if self.groups is None else self.groups
-
-    def first(self, documents: int) -> "Side":
-        """The side's first documents alone."""
-        groups = None if self.groups is None else self.groups[:documents]
-        return Side(self.tokens[: self.ends[documents - 1]], self.ends[:documents], groups)
-
-
 def tokenize(config: CorpusConfig, out: Path, progress: Progress, engine: EngineConfig | None = None) -> Artifact:
     """Make the tokens of `config.corpus` in `out`, on this machine unless another engine is named."""
     engine = engine or EngineConfig()
@@ -89,62 +59,6 @@ def tokenize(config: CorpusConfig, out: Path, progress: Progress, engine: Engine
         lambda folder: _tokenize(config, folder, progress, engine),
         lambda: require_engine(engine),
     )
-
-
-def read_side(tokens: Artifact, side: str) -> Side:
-    """Map the files of a held-out side into memory.
-
-    Raises InputError, naming the file, where one is missing, cut off, or holds tokens beyond the vocabulary.
-    """
-    path, counts = tokens.path / f"{side}.ds", read_json(tokens.path / "counts.json")
-    made, vocabulary = counts["sides"][side], counts["tokenizer"]["vocabulary"]
-    kind = token_type(vocabulary)
-    require_size(path, kind.itemsize * made["tokens"])
-    require_size(path.with_suffix(".ds.index"), 8 * made["documents"])
-    ends = np.fromfile(path.with_suffix(".ds.index"), dtype="<u8").astype(np.int64)
-    mapped = np.memmap(path, dtype=kind, mode="r")
-    if mapped.max() >= vocabulary or ends[-1] != len(mapped) or (np.diff(ends) < 1).any():
-        raise InputError(f"{path} and its index do not fit a vocabulary of {vocabulary} or each other. Tokenize again.")
-    return Side(mapped, ends, _read_groups(path.with_suffix(GROUPS), len(ends)) if side in GROUPED else None)
-
-
-def _read_groups(path: Path, documents: int) -> np.ndarray:
-    if not path.is_file():
-        raise InputError(
-            f"{path} is missing: an earlier version made these tokens, and did not say which documents are "
-            "near-duplicates. Tokenize again."
-        )
-    require_size(path, 8 * documents)
-    return np.fromfile(path, dtype="<u8").astype(np.int64)
-
-
-def read_validation_bytes(tokens: Artifact) -> np.ndarray | None:
-    """The bytes of text of each validation document, (documents,) int64; None where an earlier version made the tokens.
-
-    Raises InputError where the file is cut off.
-    """
-    path = tokens.path / f"validation{SIZES}"
-    if not path.is_file():
-        return None
-    require_size(path, 8 * read_json(tokens.path / "counts.json")["sides"]["validation"]["documents"])
-    return np.fromfile(path, dtype="<u8").astype(np.int64)
-
-
-def read_train(tokens: Artifact) -> TrainTokens:
-    """The tokens of the train side, all documents in a row; InputError names a file that is missing or cut off."""
-    counts = read_json(tokens.path / "counts.json")
-    shards = counts["sides"]["train"]["shards"]
-    files = [tokens.path / f"{_train_name(number)}.ds" for number in range(len(shards))]
-    return TrainTokens(files, [shard["tokens"] for shard in shards], counts["tokenizer"]["vocabulary"])
-
-
-def _train_name(shard: int) -> str:
-    return f"train-{shard:05d}"
-
-
-def read_tokenizer(tokens: Artifact) -> Tokenizer:
-    """The tokenizer that made these tokens."""
-    return load_tokenizer(tokens.path / "tokenizer.json")
 
 
 def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: EngineConfig) -> None:
@@ -252,5 +166,5 @@ def _place_train(folder: Path, shards: Sequence[Path]) -> dict[str, Any]:
     for number, shard in enumerate(shards):
         for ending in (".ds", ".ds.index"):
             if shard.with_suffix(ending).is_file():
-                shard.with_suffix(ending).replace(folder / f"{_train_name(number)}{ending}")
+                shard.with_suffix(ending).replace(folder / f"{train_name(number)}{ending}")
     return {key: sum(shard[key] for shard in made) for key in ("documents", "tokens", "bytes")} | {"shards": made}

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explainer import Evidence, Explainer, Explanations, Kept
@@ -17,6 +17,7 @@ from cratelm.judges.sentences import Reader
 from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import LanguageModel
 from cratelm.llm.planned_requests import Plan, Planned
+from cratelm.parquet import read_table
 from cratelm.progress import Progress
 from cratelm.protocols import ENDPOINT, PROTOCOLS, Protocol
 from cratelm.records.store import read_layers, read_protocol
@@ -125,7 +126,7 @@ def read_explanations(
 
 def read_sentences(explanations: Artifact, layer: int, explainer: str = ENDPOINT.explainer) -> list[str]:
     """One layer's explanations as sentences, a unit each; None for a unit that is not explained."""
-    return pq.read_table(explanations.path / f"sentences-{layer}.parquet")[explainer].to_pylist()
+    return read_table(explanations.path / f"sentences-{layer}.parquet")[explainer].to_pylist()
 
 
 def require_same_records(records: Artifact, explanations: Artifact) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cratelm.artifacts import Artifact, Stage, read_json, run_stage
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.disk import require_disk
 from cratelm.errors import InputError
 from cratelm.export.config import ExportConfig

@@ -12,8 +12,9 @@ from cratelm.artifacts import MANIFEST, Artifact, hash_file, open_artifact, read
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.hub import NETWORK
 from cratelm.corpus.model_tokenizer import require_agreement, require_tokenizer_file, same_cut
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.tokenizer import end_of_text_id, load_tokenizer, special_ids, unknown_id
-from cratelm.corpus.tokens import read_tokenizer, tokenize
+from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError, first_line
 from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.models.devices import find_device

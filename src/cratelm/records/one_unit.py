@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
-from cratelm.parquet import read_table, reading
+from cratelm.parquet import filtered, read_table, reading
 from cratelm.records.excerpts import Excerpts
 from cratelm.records.store import to_excerpts
 
@@ -42,7 +41,7 @@ def read_groups(records: Artifact, layer: int, unit: int) -> list[Group]:
         if number is None:
             return []
         table = pq.ParquetFile(path, metadata=metadata).read_row_group(number)
-        return list(_groups(table.filter(pc.field("unit") == unit)))
+        return list(_groups(filtered(table, [("unit", "=", unit)])))
 
 
 @lru_cache(maxsize=FILES_KEPT)
@@ -69,8 +68,8 @@ def _row_group(metadata: pq.FileMetaData, unit: int) -> int | None:
 def _groups(table: pa.Table) -> Iterator[Group]:
     keys = list(zip(*(table[name].to_pylist() for name in ("excerpt", "half", "kind")), strict=True))
     for length, half, kind in dict.fromkeys(keys):
-        rows = [row for row, key in enumerate(keys) if key == (length, half, kind)]
-        yield Group(half, kind, length, to_excerpts(table.take(rows), length))
+        group = [("excerpt", "=", length), ("half", "=", half), ("kind", "=", kind)]
+        yield Group(half, kind, length, to_excerpts(filtered(table, group), length))
 
 
 def read_statistics(records: Artifact, layer: int, unit: int) -> dict[str, dict[str, Any]]:

@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.contexts import context_tokens
+from cratelm.corpus.read_tokens import Side, read_side, read_tokenizer
 from cratelm.corpus.tokenizer import count_ids
-from cratelm.corpus.tokens import Side, read_side, read_tokenizer
 from cratelm.errors import InputError, RunError
 from cratelm.loading import SPREAD, Loading
 from cratelm.models.devices import device_of

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
-from cratelm.parquet import read_table, reading
+from cratelm.parquet import as_numpy, filtered, flat_numpy, read_table, reading
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.excerpts import Excerpts
 from cratelm.stats import in_one
@@ -260,12 +259,12 @@ def read_excerpts(
         table = _of_half(path, changed, half)
     else:
         table = _of_units(path, half, tuple(units))
-    return to_excerpts(table.filter((pc.field("excerpt") == excerpt) & (pc.field("kind") == kind)), excerpt)
+    return to_excerpts(filtered(table, [("excerpt", "=", excerpt), ("kind", "=", kind)]), excerpt)
 
 
 def to_excerpts(table: pa.Table, length: int) -> Excerpts:
     """Rows of a site's file that hold excerpts of one length."""
-    flat = {name: table[name].combine_chunks() for name in COLUMNS}
-    lists = {name: flat.pop(name).flatten().to_numpy().reshape(-1, length) for name in ("tokens", "activations")}
-    columns = {name: column.to_numpy().astype(np.int64) for name, column in flat.items()}
-    return Excerpts(**columns, tokens=lists["tokens"].astype(np.int64), activations=lists["activations"])
+    lists = {name: flat_numpy(table[name]) for name in ("tokens", "activations")}
+    columns = {name: as_numpy(table[name]).astype(np.int64) for name in COLUMNS if name not in lists}
+    tokens, activations = (values.reshape(-1, length) for values in lists.values())
+    return Excerpts(**columns, tokens=tokens.astype(np.int64), activations=activations)

@@ -1,6 +1,6 @@
 """Recording by the protocols strict and short: two halves of the text, excerpts within documents."""
 
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.read_tokens import Side
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.assemble import Assembler
 from cratelm.records.choose_excerpts import Planner

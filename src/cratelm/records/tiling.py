@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cratelm.corpus.contexts import Contexts, cut_contexts
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.read_tokens import Side
 from cratelm.errors import InputError
 from cratelm.protocols import LONG, SHORT, SHORT_TEXTS
 from cratelm.records.hash_sampling import mix

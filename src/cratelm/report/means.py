@@ -16,7 +16,7 @@ from cratelm.protocols import PROTOCOLS
 from cratelm.records.store import read_layers, read_protocol
 from cratelm.report.judged import FAILS, told
 from cratelm.report.measured import Estimate
-from cratelm.report.report import estimate, number
+from cratelm.report.number_text import estimate, number
 from cratelm.report.rows import plain
 from cratelm.score.judge_check import read_trial
 from cratelm.score.registry import METRICS

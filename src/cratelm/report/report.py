@@ -10,8 +10,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cratelm.artifacts import Artifact, Stage, read_json, run_stage, write_json
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.progress import Progress
 from cratelm.protocols import ENDPOINT
@@ -21,6 +21,7 @@ from cratelm.report.comparison import differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
 from cratelm.report.judged import judged_rows, told, trials
+from cratelm.report.number_text import estimate, number, p_value
 from cratelm.report.rows import Pair, detail_rows, explainers_beside, model_rows, table_rows
 from cratelm.score.registry import METRICS
 from cratelm.validate.planted import FOUND_BY, PLANTED
@@ -153,21 +154,3 @@ def _figures(pairs: Sequence[Pair]) -> dict[str, str]:
         "Loss": loss_curves(models),
         "Spread of scores": score_histograms([trained for trained, _ in pairs]),
     }
-
-
-def estimate(value: dict[str, Any] | None, digits: int = 3) -> str:
-    """A mean with its interval, where it has one, as text."""
-    if value is None or value["low"] is None:
-        return number(None if value is None else value["mean"], digits)
-    return f"{value['mean']:z.{digits}f} [{value['low']:z.{digits}f}, {value['high']:z.{digits}f}]"
-
-
-def p_value(value: float | None) -> str:
-    """A p-value as text: one that three decimals would show as 0 is below 0.001."""
-    return "p < 0.001" if value is not None and value < 0.001 else f"p = {number(value)}"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number as text; a dash where there is none."""
-    # z: what rounds to 0 has no minus sign.
-    return "–" if value is None else f"{value:z.{digits}f}"

@@ -13,7 +13,7 @@ from cratelm.artifacts import Artifact, read_json
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.output import print_json
 from cratelm.protocols import ENDPOINT, STRICT
-from cratelm.report.report import estimate, number, p_value
+from cratelm.report.number_text import estimate, number, p_value
 from cratelm.report.rows import METRICS_BESIDE
 from cratelm.score.registry import METRICS
 

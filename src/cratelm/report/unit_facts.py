@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from cratelm.artifacts import MANIFEST, STUDY, Artifact, damage_named, open_unhashed, read_json
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.output import finite
 from cratelm.parquet import read_table

@@ -25,7 +25,8 @@ from cratelm.analysis.config import AnalysisConfig
 from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.model_tokenizer import model_start
 from cratelm.corpus.ngrams import ngram_losses
-from cratelm.corpus.tokens import read_train, tokenize
+from cratelm.corpus.read_tokens import read_train
+from cratelm.corpus.tokens import tokenize
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain
 from cratelm.models.subject import model_folder, open_subject

@@ -8,8 +8,8 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.artifacts import Artifact
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.protocols import ENDPOINT
 from cratelm.records.store import read_units
 from cratelm.report.cards import Card, Token, make_card

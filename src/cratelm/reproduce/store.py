@@ -117,7 +117,8 @@ def _read_numbers(path: Path) -> dict[Key, Value]:
 def _columns(path: Path, names: Sequence[str] | None = None) -> dict[str, list[Any]]:
     """A table's columns. Raises InputError where the file is missing or damaged."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
         return {name: table[name].to_pylist() for name in names or table.column_names}
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(

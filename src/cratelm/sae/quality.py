@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from cratelm.corpus.contexts import context_tokens, cut_contexts, equal_batches
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.read_tokens import Side
 from cratelm.models.devices import device_of
 from cratelm.progress import Progress
 from cratelm.seeds import derive_seed

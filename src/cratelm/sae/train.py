@@ -13,7 +13,7 @@ from typing import Any
 
 from cratelm.artifacts import Artifact, Stage, read_json, run_stage, write_json
 from cratelm.corpus.model_tokenizer import model_start
-from cratelm.corpus.tokens import read_side, read_train
+from cratelm.corpus.read_tokens import read_side, read_train
 from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
 from cratelm.loading import Loading

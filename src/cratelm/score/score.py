@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
 from cratelm.artifacts import Artifact, Stage, as_plain, read_json, run_stage, write_json
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.explain.explain import explainers_of, read_explanations, require_same_records
 from cratelm.explain.explainer import Explainer
@@ -27,6 +27,7 @@ from cratelm.judges.sentences import Reader
 from cratelm.llm.config import JudgeConfig
 from cratelm.llm.model import LanguageModel
 from cratelm.llm.planned_requests import Plan, Planned
+from cratelm.parquet import read_table
 from cratelm.progress import Bar, Progress
 from cratelm.protocols import PROTOCOLS, Protocol
 from cratelm.records.store import read_layers, read_protocol
@@ -214,10 +215,7 @@ def read_scores(scores: Artifact) -> dict[str, np.ndarray]:
     Raises InputError where a file cannot be read.
     """
     paths = sorted(scores.path.glob("units-*.parquet"), key=lambda path: int(path.stem.rpartition("-")[2]))
-    try:
-        table = pa.concat_tables([pq.read_table(path) for path in paths])
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{scores.path} is damaged ({error}). Remove it and score again.") from error
+    table = pa.concat_tables([read_table(path) for path in paths])
     return {name: _column(table[name]) for name in table.column_names}
 
 

@@ -14,7 +14,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from cratelm.artifacts import Artifact
-from cratelm.corpus.tokens import read_train
+from cratelm.corpus.read_tokens import read_train
 from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
 from cratelm.models.decoder import DecoderForCausalLM

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.contexts import Contexts, cut_contexts
+from cratelm.corpus.read_tokens import Side, read_side, read_tokenizer, read_validation_bytes
 from cratelm.corpus.token_text import byte_lengths
 from cratelm.corpus.tokenizer import end_of_text_id
-from cratelm.corpus.tokens import Side, read_side, read_tokenizer, read_validation_bytes
 from cratelm.errors import InputError
 from cratelm.training.bounded_logits import rows_at_once, token_losses
 

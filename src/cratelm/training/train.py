@@ -13,8 +13,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from cratelm.artifacts import MANIFEST, Artifact, Stage, open_artifact, run_stage, write_json
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.tokenizer import count_ids, end_of_text_id
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.models.build import build_model
 from cratelm.models.decoder import DecoderForCausalLM
 from cratelm.models.save import SAVED, save_model, save_tokenizer

@@ -7,9 +7,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cratelm.corpus.packaged import PACKAGED
+from cratelm.corpus.read_tokens import Side
 from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokenizer import end_of_text_id, gpt2_tokenizer
-from cratelm.corpus.tokens import Side
 from cratelm.explain.explainer import Explanations
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.protocols import LONG

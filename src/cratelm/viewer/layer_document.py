@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from cratelm.explain.explainers.table import OTHER, TABLE
+from cratelm.parquet import read_table
 from cratelm.protocols import ENDPOINT
 from cratelm.score.metric import OPENAI
 from cratelm.score.scored import STATUS
@@ -72,7 +72,7 @@ def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[s
     path = model.explanations.path / str(TABLE.file(OPENAI, layer))
     if not path.is_file():  # the study has no explainer `table`
         return [[] for _ in range(units)], []
-    table = pq.read_table(path)
+    table = read_table(path)
     unit, token, mean = (table[name].to_numpy() for name in ("unit", "token", "mean"))
     highest = np.zeros(units)
     named = token != OTHER

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json
+from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
-from cratelm.corpus.tokens import read_tokenizer
 from cratelm.errors import InputError
 from cratelm.explain.explain import explainers_of, read_explanations
 from cratelm.explain.explainer import Explanations

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from cratelm.artifacts import Artifact
 from cratelm.errors import InputError
 from cratelm.explain.explainer import Evidence, Explainer, Explanations, Kept
-from cratelm.explain.reading import read_kept
 from cratelm.judges.ask_for_explanations import explain_units
 from cratelm.judges.sentences import NEVER_FIRES, Sentences
 from cratelm.llm.model import Failure
+from cratelm.parquet import read_table
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.excerpts import Excerpts
 from cratelm.records.store import read_protocol, read_units
@@ -82,7 +82,7 @@ class LanguageModelExplainer(Explainer):
     def read(self, path: Path, kept: Kept) -> Sentences:
         """What was said, for a judge to read."""
         assert kept.reader is not None
-        table = read_kept(path)
+        table = read_table(path)
         said = dict(zip(table["unit"].to_pylist(), table["explanation"].to_pylist(), strict=True))
         silent = frozenset(unit for unit, sentence in said.items() if sentence == NEVER_FIRES)
         known = {unit: None if unit in silent else sentence for unit, sentence in said.items()}
@@ -104,7 +104,7 @@ def count_failures(explanations: Artifact) -> Counter[str]:
     """How many explanations of the language model failed, by reason."""
     evidences = sorted({name for protocol in PROTOCOLS.values() for name in protocol.shown})
     paths = [path for name in evidences for path in explanations.path.glob(f"{LLM.name}-{name}-*.parquet")]
-    tables = [pq.read_table(path, columns=["failure"]) for path in paths]
+    tables = [read_table(path, columns=["failure"]) for path in paths]
     reasons = [reason for table in tables for reason in table["failure"].to_pylist() if reason is not None]
     return Counter(reason.split(":")[0] for reason in reasons)
 

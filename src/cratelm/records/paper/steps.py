@@ -1,6 +1,6 @@
 """Recording by the protocol paper: windows of one flattened stream."""
 
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.read_tokens import Side
 from cratelm.records.config import RecordConfig
 from cratelm.records.paper.assemble import PaperAssembler
 from cratelm.records.paper.choose_windows import PaperPlanner

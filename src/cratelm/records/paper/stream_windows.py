@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cratelm.corpus.contexts import Contexts
-from cratelm.corpus.tokens import Side
+from cratelm.corpus.read_tokens import Side
 from cratelm.errors import InputError
 from cratelm.records.tiling import Half, Shard
 
