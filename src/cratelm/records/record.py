@@ -35,6 +35,7 @@ RECORDS = Stage(
         "units.parquet",
         "logits.parquet",
         "tables-*.safetensors",
+        "ngrams-*.safetensors",
         "tokenizer.json",
         "records.json",
     ),

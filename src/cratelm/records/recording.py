@@ -19,26 +19,25 @@ from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.contexts import context_tokens
 from cratelm.corpus.tokenizer import count_ids
 from cratelm.corpus.tokens import Side, read_side, read_tokenizer
-from cratelm.errors import InputError, RunError
+from cratelm.errors import RunError
 from cratelm.loading import SPREAD, Loading
 from cratelm.models.devices import device_of
 from cratelm.models.subject import require_embedding
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import RecordConfig
+from cratelm.records.find_ngrams import find_ngrams
+from cratelm.records.ngrams import Ngrams
+from cratelm.records.probe import PROBE, width_seen
 from cratelm.records.tiling import Half, Shard
 from cratelm.sae.attach import require_context
 from cratelm.sae.open import load_network, start_of
 from cratelm.training.text_losses import context_length
 from cratelm.units.signs import known_sign
-from cratelm.units.sites import at_sites, find_sites, require_units
+from cratelm.units.sites import at_sites, find_sites
 
 HALVES = ("explain", "score")
 SIGNS = "signs.json"
 """Which sites whose class does not tell are signed, by name; written before the passes, so that it is decided once."""
-
-PROBE = 2, 3
-"""Texts and tokens that sites are looked at with: more than one text, since some modules give the same for all at once.
-"""
 
 
 class _AllSeen(Exception):
@@ -109,6 +108,11 @@ class Recording:
         return self.steps.cut_halves(sides, context, self.config)
 
     @cached_property
+    def ngrams(self) -> Ngrams:
+        """The n-grams of the half that explainers see, which a sample of units is averaged over."""
+        return find_ngrams(self.halves[PROTOCOLS[self.config.protocol].explained_on], self.vocabulary)
+
+    @cached_property
     def shards(self) -> list[Shard]:
         """The work on all text, in its order."""
         return self.steps.cut_shards(self.halves, self.config)
@@ -131,7 +135,7 @@ class Recording:
         ids = torch.full(PROBE, self.start, device=device_of(self.network))
         with torch.inference_mode(), at_sites(self.network, names, lambda name, output: outputs[name].append(output)):
             self.network.base_model(input_ids=ids, use_cache=False)
-        return {name: _width(name, found) for name, found in outputs.items()}
+        return {name: width_seen(name, found) for name, found in outputs.items()}
 
     def _seen(self, names: list[str]) -> dict[str, bool]:
         """Which of the sites are negative somewhere in the text.
@@ -199,24 +203,6 @@ class Recording:
         if output.amin() < 0:
             raise RunError(f"{site.name} holds negative activations, where none were expected. Please report this.")
         return output
-
-
-def _width(name: str, outputs: list[torch.Tensor]) -> int:
-    """The coordinates of what a site gave for PROBE's tokens; InputError where it is not once (*PROBE, coordinates)."""
-    if not outputs:
-        raise InputError(f"{name} gives nothing: the model never calls it. Name other modules in --sites.")
-    if len(outputs) > 1:
-        raise InputError(
-            f"{name} is called {len(outputs)} times in a pass, as where layers share a module: a token has no one "
-            "activation there. Name other modules in --sites."
-        )
-    require_units(name, outputs[0])
-    if outputs[0].shape[:2] != PROBE:
-        raise InputError(
-            f"{name} gives {tuple(outputs[0].shape)} for {PROBE[0]} texts of {PROBE[1]} tokens, where units are read "
-            "from outputs (batch, tokens, units). Name other modules in --sites."
-        )
-    return outputs[0].shape[2]
 
 
 @lru_cache(maxsize=1)
