@@ -10,7 +10,7 @@ from cratelm.seeds import derive_seed
 
 MOST = 2**16
 """Pairs and triples that are kept, at most; with them, every token that occurs."""
-UNITS = 64
+UNITS = 48
 """Units of a site that are averaged over n-grams, at most: of those that have a token table."""
 SEARCHED = 2**24
 """Tokens that n-grams are looked for in, at most: about 1 GB is in memory meanwhile."""
