@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -155,13 +155,13 @@ class Recording:
             for batch in shard.batches:
                 if waiting := [name for name in names if name not in negative]:
                     with torch.inference_mode(), at_sites(self.network, waiting, visit):
-                        self.network.base_model(input_ids=self._inputs(shard, batch), use_cache=False)
+                        self.network.base_model(input_ids=self.inputs(shard.half, batch), use_cache=False)
         return {name: name in negative for name in names}
 
-    def _inputs(self, shard: Shard, batch: np.ndarray) -> torch.Tensor:
+    def inputs(self, half: Half, batch: np.ndarray) -> torch.Tensor:
         """What the model reads for a batch of contexts: (contexts, start token and tokens)."""
-        tokens = torch.from_numpy(context_tokens(shard.half.side, shard.half.contexts, batch))
-        before = int(shard.half.own_start)
+        tokens = torch.from_numpy(context_tokens(half.side, half.contexts, batch))
+        before = int(half.own_start)
         return torch.nn.functional.pad(tokens, (before, 0), value=self.start).to(device_of(self.network))
 
     def require_sense(self) -> None:
@@ -179,23 +179,32 @@ class Recording:
         Nothing is computed behind the last site: no head, and no layer whose units nobody asked for.
         """
         for batch in shard.batches:
-            self._run_batch(shard, batch, see)
+            self.read(self.inputs(shard.half, batch), partial(see, batch), int(shard.half.own_start))
             advance()
 
-    def _run_batch(self, shard: Shard, batch: np.ndarray, see: See) -> None:
+    def read(
+        self,
+        ids: torch.Tensor,
+        see: Callable[[int, torch.Tensor], None],
+        first: int = 0,
+        position_ids: torch.Tensor | None = None,
+    ) -> None:
+        """Run the model once on token ids (texts, T), and show `see` each layer's activations (texts, T - first, units)
+        from the token `first` on. `position_ids` (texts, T): where the tokens stand, if not from 0."""
+        given = {} if position_ids is None else {"position_ids": position_ids.to(ids.device)}
         layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
-        waiting, before = set(layer_of), int(shard.half.own_start)
+        waiting = set(layer_of)
 
         def visit(name: str, output: torch.Tensor) -> None:
             layer = layer_of[name]
-            see(batch, layer, self._units(self.sites[layer], output[:, before:].float().to(self.counting_device)))
+            see(layer, self._units(self.sites[layer], output[:, first:].float().to(self.counting_device)))
             waiting.discard(name)
             # Weights that accelerate moves from device to device are put back at the modules' ends: let it reach them.
             if not waiting and self.device != SPREAD:
                 raise _AllSeen
 
         with suppress(_AllSeen), at_sites(self.network, list(layer_of), visit):
-            self.network.base_model(input_ids=self._inputs(shard, batch), use_cache=False)
+            self.network.base_model(input_ids=ids, use_cache=False, **given)
 
     def _units(self, site: Site, output: torch.Tensor) -> torch.Tensor:
         if site.signed:
@@ -246,6 +255,11 @@ class Step:
 class Pass(Step, ABC):
     """A pass over the text, a shard a call."""
 
+    @property
+    def sizes(self) -> list[int]:
+        """How many batches each shard has."""
+        return [len(shard.batches) for shard in self.recording.shards]
+
     @abstractmethod
     def result(self, number: int) -> Path:
         """The file that is there once a shard is done."""
@@ -257,7 +271,7 @@ class Pass(Step, ABC):
 
 @dataclass(frozen=True)
 class Steps:
-    """What a protocol's recording consists of, in this order; the last four are made as a Step is."""
+    """What a protocol's recording consists of, in this order; the types are made as a Step is."""
 
     cut_halves: Callable[[dict[str, Side], int, RecordConfig], dict[str, Half]]
     """The held-out text, by the names of its halves, cut into contexts of so many tokens."""
@@ -268,6 +282,8 @@ class Steps:
     second: type[Pass]
     assemble: type[Any]
     """Its `write_store` writes all files into a folder, and gives each site's number of units that are not finite."""
+    context: type[Any] | None = None
+    """A pass that reads the model with less text, where there is one."""
 
 
 def save_state(path: Path, tensors: dict[str, torch.Tensor]) -> None:
