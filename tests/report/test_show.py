@@ -118,6 +118,7 @@ def test_text_of_data_cannot_act_on_the_terminal(capsys) -> None:
         "unit": "0/0",
         "model": HOSTILE,
         "site": "[red]" + HOSTILE,
+        "context": None,
         "statistics": {"score": nothing | {"firing_rate": 1.0, "maximum": 2.0, "histogram": [0, 1, 9]}},
         "explanations": {"table": HOSTILE},
         "logits": {"raised": [HOSTILE], "raised_by": [1.0], "lowered": ["\x9b2J"], "lowered_by": [-1.0]},
