@@ -55,6 +55,11 @@ def written(ngrams: Ngrams) -> list[tuple[int, ...]]:
     return names
 
 
+def half_pairs(every: np.ndarray) -> np.ndarray:
+    """The pair that ends at each place but a text's first: (texts, T - 1, 2)."""
+    return np.stack([every[:, :-1], every[:, 1:]], axis=-1)
+
+
 def means_of(half: Half, activations: np.ndarray, path: Path) -> NgramMeans:
     """The means of units whose activations are (contexts, T, units)."""
     ngrams = find_ngrams(half, VOCABULARY)
@@ -130,19 +135,21 @@ def test_what_is_chosen_has_the_least_squared_error_between_the_parts(tmp_path: 
     half = half_of(every)
     activations = np.random.default_rng(3).random(every.shape) * (every == 2) + 0.2 * (np.roll(every, 1, 1) == 4)
     known = means_of(half, activations[..., None], tmp_path / "sums")
-    part, base = part_of_contexts(half), [activations[part_of_contexts(half) == one].mean() for one in range(PARTS)]
-    errors = []
+    part, errors = part_of_contexts(half), []
+    pairs = half_pairs(every)
     for k in STRENGTHS:
         error = 0.0
         for fitted, other in ((0, 1), (1, 0)):
-            mine, theirs = every[part == fitted], every[part == other]
-            for token in range(VOCABULARY):
-                own = activations[part == fitted][mine == token]
-                weight = len(own) / (len(own) + k)
-                expected = base[fitted] + weight * (own.mean() - base[fitted])
-                error += ((activations[part == other][theirs == token] - expected) ** 2).sum()
+            mine, theirs = pairs[part == fitted], pairs[part == other]
+            values, targets = activations[part == fitted][:, 1:], activations[part == other][:, 1:]
+            for before, token in np.ndindex(VOCABULARY, VOCABULARY):
+                own = values[(mine == (before, token)).all(-1)]
+                base = activations[part == fitted][every[part == fitted] == token].mean()
+                expected = (own.sum() + k * base) / (len(own) + k) if np.isfinite(k) else base
+                error += ((targets[(theirs == (before, token)).all(-1)] - expected) ** 2).sum()
         errors.append(error)
-    assert known.strength[0, 0] == STRENGTHS[int(np.argmin(errors))]
+    assert known.strength[0, 0] == 0
+    assert known.strength[1, 0] == STRENGTHS[int(np.argmin(errors))]
 
 
 def test_an_unknown_token_is_expected_to_be_like_all(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A step after the second pass: the model reads sampled positions with their last k tokens alone.
 
-Each cut input stands at its original positions. The start token counts as a token of its context, so where no more
-than k tokens come before, the cut input is the whole one.
+Each cut input stands at its original positions, after the start token at position 0 where the protocol puts one: a model
+was trained on text after it. Where a context begins within the last k tokens, the cut input is the whole one.
 """
 
 from collections.abc import Iterator
@@ -90,18 +90,21 @@ class ContextPass(Pass):
 
     def _cut(self, positions: Positions, last: int, whole: list[torch.Tensor]) -> list[torch.Tensor]:
         """The same with the last tokens alone; `whole` is right where there are no more of them."""
-        longer = np.flatnonzero(positions.place + self.half.own_start >= last)
+        longer = np.flatnonzero(positions.place >= last)
         if not len(longer):
             return whole
         ids, places = self._windows(Positions(positions.context[longer], positions.place[longer]), last)
         rows = torch.arange(len(longer))
-        found = self._read(ids, rows, torch.full((len(longer),), last - 1), places if self.told else None)
+        found = self._read(
+            ids, rows, torch.full((len(longer),), ids.shape[1] - 1), places.to(ids.device) if self.told else None
+        )
         at = torch.from_numpy(longer)
         return [before.index_copy(0, at, after) for before, after in zip(whole, found, strict=True)]
 
     def _windows(self, positions: Positions, last: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The last tokens that the model reads up to each position, and where they stand: (positions, last) each."""
+        """The start token, if any, and the last ones up to each position, and where they stand: (positions, T) each."""
         places = torch.from_numpy(positions.place + self.half.own_start)[:, None] + torch.arange(1 - last, 1)
+        places = torch.nn.functional.pad(places, (int(self.half.own_start), 0))
         parts = [
             self.recording.inputs(self.half, np.unique(some.context)).cpu()[
                 torch.from_numpy(np.unique(some.context, return_inverse=True)[1].ravel())

@@ -72,7 +72,9 @@ def choose_strengths(ngrams: Ngrams, sums: np.ndarray, counts: np.ndarray) -> np
         parent = 0 if order == 1 else ngrams.parent[rows] - ngrams.of_order(order - 1).start
         base = lower[:, np.broadcast_to(parent, rows.stop - rows.start)]
         of_order = sums[:, rows], counts[:, rows]
-        strength = _least_error(*of_order, base)
+        # Means on single tokens are left as in table-full: drawn to a mean above 0, no two would be 0, and ranks would
+        # tell apart tokens on which the unit never fires.
+        strength = np.zeros(sums.shape[2]) if order == 1 else _least_error(*of_order, base)
         step = of_order[0] / np.maximum(of_order[1], 1) - base
         lower = base + weight(of_order[1], strength) * step
         chosen.append(strength)

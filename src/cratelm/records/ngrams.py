@@ -80,7 +80,7 @@ class NgramMeans:
     overall: np.ndarray
     """(sample,): the mean over all places."""
     strength: np.ndarray
-    """(ORDERS, sample): the k of each order."""
+    """(ORDERS, sample): the k of each order; 0 of single tokens, whose means speak for themselves."""
 
     def expected(self, order: int) -> np.ndarray:
         """What units do at an n-gram of at most `order` tokens, and, in the last row, at an unknown token: (rows + 1,
@@ -100,7 +100,7 @@ class NgramMeans:
 
 def weight(count: np.ndarray, k: np.ndarray | float) -> np.ndarray:
     """How much a mean over `count` places counts next to what is expected of its parent."""
-    return count / (count + k)
+    return count / np.maximum(count + k, 1e-9)  # 0 of a mean over nothing
 
 
 def ngram_name(layer: int) -> str:

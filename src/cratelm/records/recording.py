@@ -189,9 +189,10 @@ class Recording:
         first: int = 0,
         position_ids: torch.Tensor | None = None,
     ) -> None:
-        """Run the model once on token ids (texts, T), and show `see` each layer's activations (texts, T - first, units)
-        from the token `first` on. `position_ids` (texts, T): where the tokens stand, if not from 0."""
-        given = {} if position_ids is None else {"position_ids": position_ids.to(ids.device)}
+        """Run the model once on ids (texts, T), told `position_ids` (texts, T) if it is not to count from 0, and show
+        `see` each layer's activations (texts, T - first, units) from the token `first` on."""
+        # A mask too: without one, transformers takes a gap in positions for another text's start.
+        given = {} if position_ids is None else {"position_ids": position_ids, "attention_mask": torch.ones_like(ids)}
         layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
         waiting = set(layer_of)
 
