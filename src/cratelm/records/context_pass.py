@@ -1,7 +1,7 @@
 """A step after the second pass: the model reads sampled positions with their last k tokens alone.
 
-Each cut input stands at its original positions, after the start token at position 0 where the protocol puts one: a model
-was trained on text after it. Where a context begins within the last k tokens, the cut input is the whole one.
+Each cut input stands at its original positions, after the start token at position 0 where the protocol puts one: a
+model was trained on text after it. Where a context begins within the last k tokens, the cut input is the whole one.
 """
 
 from collections.abc import Iterator
