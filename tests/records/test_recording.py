@@ -231,8 +231,9 @@ def test_no_layer_behind_the_last_site_is_computed(gpt2, tokens, tmp_path, quiet
     config = dataclasses.replace(CONFIG, sites="transformer.h.0.mlp.act")
     record(config, ForeignModel(gpt2, {}), tokens, tmp_path / "out", quiet)
     first = entered[0]
-    # Before the passes the whole model is run twice: whether it is causal, and how many coordinates its sites have.
-    assert sum(one is not first for one in entered) == 2
+    # The whole model is run four times: whether it is causal, how many coordinates its sites have, and, told positions
+    # and not, whether it takes them.
+    assert sum(one is not first for one in entered) == 4
     assert sum(one is first for one in entered) > 20
 
 

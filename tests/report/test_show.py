@@ -6,6 +6,7 @@ import shutil
 from itertools import product
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from cratelm.artifacts import Artifact, open_artifact
@@ -56,6 +57,30 @@ def test_a_study_shows_statistics_explanations_scores_and_excerpts_of_a_unit(stu
         assert re.sub(r"\s+", "", "".join(row["tokens"])) in flat
 
 
+def test_a_unit_shows_what_its_last_tokens_tell_where_that_is_known(study, capsys, tmp_path) -> None:
+    records = study / "records" / "crate"
+    (row, *_) = pq.read_table(records / "context.parquet").to_pylist()
+    address = f"{row['layer']}/{row['unit']}"
+    known = json.loads(shown(capsys, str(records), address, "--json"))["context"]
+    assert (known["r2"], known["reach"]) == (row["r2"], row["reach"])
+    assert f"1: {row['r2'][0]:.2f}" in shown(capsys, str(records), address)
+    earlier = tmp_path / "earlier"
+    shutil.copytree(records, earlier)
+    (earlier / "context.parquet").unlink()
+    assert json.loads(shown(capsys, str(earlier), address, "--json"))["context"] is None
+    assert "last k tokens" not in shown(capsys, str(earlier), address)
+
+
+def test_the_report_puts_what_last_tokens_tell_of_models_next_to_each_other(study) -> None:
+    rows = json.loads((study / "report" / "table.json").read_text())["context"]
+    assert [(row["layer"], row["model"]) for row in rows] == [(0, "crate"), (0, "gpt2"), (1, "crate"), (1, "gpt2")]
+    page = (study / "report" / "report.html").read_text()
+    for row in rows:
+        kept = json.loads((study / "records" / row["model"] / "context.json").read_text())["layers"][row["layer"]]
+        assert [row[f"last_{k}"]["mean"] for k in (1, 2, 4, 8, 16, 32)] == kept["mean"]
+        assert f"{row['last_1']['mean']:.3f} [{row['last_1']['low']:.3f}, {row['last_1']['high']:.3f}]" in page
+
+
 def test_a_recording_shows_a_unit_without_explanations(study, capsys) -> None:
     records = str(study / "records" / "crate")
     known = json.loads(shown(capsys, records, "0/3", "--json"))
@@ -93,6 +118,7 @@ def test_text_of_data_cannot_act_on_the_terminal(capsys) -> None:
         "unit": "0/0",
         "model": HOSTILE,
         "site": "[red]" + HOSTILE,
+        "context": None,
         "statistics": {"score": nothing | {"firing_rate": 1.0, "maximum": 2.0, "histogram": [0, 1, 9]}},
         "explanations": {"table": HOSTILE},
         "logits": {"raised": [HOSTILE], "raised_by": [1.0], "lowered": ["\x9b2J"], "lowered_by": [-1.0]},

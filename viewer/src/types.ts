@@ -36,6 +36,7 @@ export interface Weights {
 export interface Unit {
   model: string; layer: number; unit: number; units: number; site: string; explained_on: string; scored_on: string;
   statistics: Record<string, Record<string, number | null> & { histogram: number[] }>;
+  context: { last: number[]; r2: (number | null)[]; reach: number | null } | null;
   explanations: Record<string, string>; scores: Score[]; texts: string[]; excerpts: Excerpt[]; weights?: Weights;
 }
 export interface Fired { layer: number; unit: number; maximum: number; share: number; place: number; count: number }

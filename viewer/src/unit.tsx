@@ -139,9 +139,27 @@ function Facts({ unit }: { unit: Unit }) {
         <dt>skewness, kurtosis</dt><dd>{short(at.skewness)}, {short(at.kurtosis)}</dd>
         <dt title="the share of its variance that lies between tokens">token share</dt><dd>{number(at.token_share, 2)}</dd>
         <dt title="the share of its variance that lies between places in the context">position share</dt><dd>{number(at.position_share, 2)}</dd>
+        {unit.context && <LastTokens context={unit.context} />}
         <dt>site</dt><dd><code>{unit.site}</code></dd>
       </dl>
     </section>
+  );
+}
+
+/** r2 by the number of last tokens that the model reads: a bar each, and the smallest number that is enough. */
+function LastTokens({ context }: { context: NonNullable<Unit["context"]> }) {
+  const { last, r2, reach } = context;
+  const told = last.map((k, at) => `${k}: ${number(r2[at], 2)}`).join(", ");
+  return (
+    <>
+      <dt title="its squared correlation with itself when the model reads the last k tokens alone">r² by last tokens</dt>
+      <dd title={told}>
+        <svg width={last.length * 7} height={14} role="img" aria-label={`r2 with the last k tokens: ${told}`}>
+          {r2.map((one, at) => <rect key={at} x={at * 7} y={13 - 13 * (one ?? 0)} width={6} height={1 + 13 * (one ?? 0)} fill="currentColor" />)}
+        </svg>
+      </dd>
+      <dt title="the smallest number of last tokens with an r² of 0.9">reach</dt><dd>{reach ?? `more than ${last[last.length - 1]}`} tokens</dd>
+    </>
   );
 }
 

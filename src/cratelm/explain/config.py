@@ -17,7 +17,7 @@ class ExplainConfig(Configuration):
     """Who explains."""
 
     explainer: Annotated[str, Parameter(help=f"{_EXPLAINER} {listed(EXPLAINERS.values())}")] = (
-        "table,graph,table-full,random"
+        "table,graph,table-full,bigram-full,trigram-full,random"
     )
     llm_units: Annotated[int, whole(2, 1_000_000)] = 20
     """Units a layer that `llm` explains, drawn uniformly by seed. Each needs another one as its control."""

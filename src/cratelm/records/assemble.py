@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cratelm.protocols import SHORT
+from cratelm.protocols import PROTOCOLS, SHORT
 from cratelm.records.choose_excerpts import KINDS, Planner
 from cratelm.records.config import INTERVALS
+from cratelm.records.find_ngrams import ngram_sample
 from cratelm.records.moments import Moments
+from cratelm.records.ngram_sums import add_up
+from cratelm.records.ngrams import ngram_name, write_ngrams
 from cratelm.records.pass1_statistics import table_sample
 from cratelm.records.recording import HALVES, load_state
 from cratelm.records.reservoir import LowestPriorities
@@ -33,6 +36,7 @@ class Assembler(Planner):
                 of_half[half] |= self._write_table(
                     out / table_name(layer, half), half, layer, of_half[half]["variance"]
                 )
+            self._write_ngrams(out / ngram_name(layer), layer)
             statistics.append(of_half)
         write_units(out / "units.parquet", statistics)
         return [int((~(of["explain"]["finite"] & of["score"]["finite"])).sum()) for of in statistics]
@@ -112,6 +116,14 @@ class Assembler(Planner):
         write_tables(path, sample, tokens, means, counts.sum(0))
         found = {"token_share": between, "position_share": self._between_places(name, layer, len(sample))}
         return {share: _of_all(sample, of.of(variance[sample]), site.units) for share, of in found.items()}
+
+    def _write_ngrams(self, path: Path, layer: int) -> None:
+        """Add up the shards' sums on n-grams, in their order."""
+        site, shown = self.recording.sites[layer], self.recording.halves[PROTOCOLS[self.config.protocol].explained_on]
+        tables = table_sample(self.config, site.name, site.units, self.recording.vocabulary)
+        units = ngram_sample(self.config, site.name, tables)
+        files = [TokenSumsFile(self.file("ngrams", number, layer), len(units)) for number in self.shards_of(shown.name)]
+        write_ngrams(path, add_up(self.recording.ngrams, shown, units, files))
 
     def _between_places(self, name: str, layer: int, sample: int) -> Shares:
         """What lies between the places of a context."""

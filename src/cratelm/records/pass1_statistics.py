@@ -1,15 +1,19 @@
 """The first pass over a shard: sums, maxima and the places of top excerpts, so much a unit and nothing a token."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from cratelm.corpus.contexts import context_tokens
+from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import NEAR_TOP, RecordConfig
+from cratelm.records.find_ngrams import ngram_sample
 from cratelm.records.moments import Moments
-from cratelm.records.recording import Pass, save_state
+from cratelm.records.ngram_sums import keys_of
+from cratelm.records.recording import Pass, Step, save_state
 from cratelm.records.shares import PARTS, PositionSums, part_of_contexts
 from cratelm.records.tiling import Half, Shard, Tiling
 from cratelm.records.token_sums import MEMORY, BatchKeys, TokenSums, batch_keys, group_keys
@@ -78,14 +82,42 @@ class SampleSums:
         self.tokens.see(keys, activations.flatten(0, 1).cpu())
 
 
+class NgramSums:
+    """The summed activations of a few units of each site at each n-gram of the half that explainers see."""
+
+    def __init__(self, step: Step, number: int, samples: list[np.ndarray]):
+        """`samples`: each site's units with a token table."""
+        recording = step.recording
+        shard, names = recording.shards[number], [site.name for site in recording.sites]
+        chosen = [ngram_sample(step.config, name, some) for name, some in zip(names, samples, strict=True)]
+        self.units = [torch.from_numpy(some) for some in chosen]
+        self.sums = [TokenSums(step.file("ngrams", number, layer), len(some)) for layer, some in enumerate(chosen)]
+        self.keys = ShardKeys(shard, sum(map(len, chosen)), partial(keys_of, recording.ngrams))
+
+    def see(self, batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
+        """See a batch of contexts: activations (contexts, T, units)."""
+        some = activations[..., self.units[layer].to(activations.device)]
+        self.sums[layer].see(self.keys.of(batch), some.flatten(0, 1).cpu())
+
+    def close(self) -> None:
+        """All is seen."""
+        for sums in self.sums:
+            sums.close()
+
+
 class ShardKeys:
     """The keys of a shard's tokens in the parts of their documents, a batch at a time."""
 
-    def __init__(self, shard: Shard, units: int):
-        """`units`: how many, of all sites, have sums; as many keys are held together as MEMORY has room for."""
+    def __init__(self, shard: Shard, units: int, number: Callable[[np.ndarray], np.ndarray] = lambda tokens: tokens):
+        """`units`: how many, of all sites, have sums; as many keys are held together as MEMORY has room for.
+
+        `number` says what stands for tokens (contexts, T): themselves, or what they end.
+        """
         part = part_of_contexts(shard.half)
         side, contexts = shard.half.side, shard.half.contexts
-        self._keys = [PARTS * context_tokens(side, contexts, batch) + part[batch, None] for batch in shard.batches]
+        self._keys = [
+            PARTS * number(context_tokens(side, contexts, batch)) + part[batch, None] for batch in shard.batches
+        ]
         self._groups = group_keys(self._keys, MEMORY // (8 * max(1, units)))
         self._number = {int(batch[0]): number for number, batch in enumerate(shard.batches)}
         self._of: tuple[int, BatchKeys] | None = None
@@ -99,7 +131,10 @@ class ShardKeys:
 
 
 class FirstPass(Pass):
-    """Writes `first-SHARD`, all sites' sums and places, and each site's `table-SHARD-LAYER`."""
+    """Writes `first-SHARD`, all sites' sums and places, and each site's `table-SHARD-LAYER`.
+
+    Of the half that explainers see, also each site's `ngrams-SHARD-LAYER`.
+    """
 
     def result(self, number: int) -> Path:
         """The file that is there once a shard is done."""
@@ -116,12 +151,18 @@ class FirstPass(Pass):
         samples = [table_sample(self.config, site.name, site.units, recording.vocabulary) for site in recording.sites]
         tables = [SampleSums(self.file("table", number, layer), half, some) for layer, some in enumerate(samples)]
         keys = ShardKeys(shard, sum(map(len, samples)))
+        shown = half.name == PROTOCOLS[self.config.protocol].explained_on
+        ngrams = NgramSums(self, number, samples) if shown else None
 
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
             sites[layer].see(half, batch, activations)
             tables[layer].see(batch, keys.of(batch), activations)
+            if ngrams is not None:
+                ngrams.see(batch, layer, activations)
 
         recording.run(shard, see, self.advance(number))
+        if ngrams is not None:
+            ngrams.close()
         states = [site.state() for site in sites]
         for table, state in zip(tables, states, strict=True):
             table.tokens.close()

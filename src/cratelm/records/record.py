@@ -21,10 +21,12 @@ from cratelm.models.devices import find_device
 from cratelm.models.subject import model_folder
 from cratelm.progress import Bar, Progress
 from cratelm.records.config import RecordConfig
+from cratelm.records.context_pass import ContextPass
 from cratelm.records.distributed import run_on_ranks
 from cratelm.records.recording import SIGNS, Pass, Recording, Step
 from cratelm.records.store import SCHEMA
 from cratelm.records.tiling import Half
+from cratelm.records.write_context import write_context
 from cratelm.records.write_logits import write_logits
 from cratelm.shards import EngineConfig, require_engine, run_shards
 
@@ -35,11 +37,14 @@ RECORDS = Stage(
         "units.parquet",
         "logits.parquet",
         "tables-*.safetensors",
+        "ngrams-*.safetensors",
+        "context.parquet",
+        "context.json",
         "tokenizer.json",
         "records.json",
     ),
     scratch=("shards/*",),
-    kept=("shards/first-*", "shards/second-*"),
+    kept=("shards/first-*", "shards/second-*", "shards/context-*"),
 )
 
 
@@ -103,6 +108,8 @@ def _record(
             chooser.write()
         (shards / "planned").touch()
     _run_pass(steps.second(*given), f"recording {name}, second pass", engine, log / "second", progress)
+    if steps.context is not None:
+        _measure_context(steps.context(*given), name, folder, engine, progress)
     with progress.task(f"writing the records of {name}"):
         not_finite = steps.assemble(*given).write_store(folder)
         shutil.copyfile(tokens.path / "tokenizer.json", folder / "tokenizer.json")
@@ -125,17 +132,25 @@ def _keep_signs(recording: Recording, path: Path, progress: Progress) -> None:
         progress.say(f"{name} {found}, {site.units} units. Its class does not tell.")
 
 
+def _measure_context(work: ContextPass, name: str, folder: Path, engine: EngineConfig, progress: Progress) -> None:
+    """Write how much of each unit its last tokens tell."""
+    _run_pass(work, f"recording {name}, less context", engine, folder / "log" / "context", progress)
+    if not work.told:
+        progress.say(f"{name} takes no positions: an input of the last k tokens is read as a text of its own, from 0.")
+    write_context(work, folder)
+
+
 def _run_pass(work: Pass, description: str, engine: EngineConfig, log: Path, progress: Progress) -> None:
-    shards = work.recording.shards
+    sizes = work.sizes
     for ticks in work.folder.glob("ticks-*"):
         ticks.unlink()
-    left = [number for number in range(len(shards)) if not work.result(number).is_file()]
-    batches = sum(len(shards[number].batches) for number in left)
+    left = [number for number in range(len(sizes)) if not work.result(number).is_file()]
+    batches = sum(sizes[number] for number in left)
     with progress.task(description, total=batches) as bar, _watched(work, bar):
         if dist.is_initialized():
             run_on_ranks(work, left)
         else:
-            run_shards(work, len(shards), engine, log)
+            run_shards(work, len(sizes), engine, log)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -19,26 +19,25 @@ from cratelm.artifacts import Artifact, read_json
 from cratelm.corpus.contexts import context_tokens
 from cratelm.corpus.read_tokens import Side, read_side, read_tokenizer
 from cratelm.corpus.tokenizer import count_ids
-from cratelm.errors import InputError, RunError
+from cratelm.errors import RunError
 from cratelm.loading import SPREAD, Loading
 from cratelm.models.devices import device_of
 from cratelm.models.subject import require_embedding
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import RecordConfig
+from cratelm.records.find_ngrams import find_ngrams
+from cratelm.records.ngrams import Ngrams
+from cratelm.records.probe import PROBE, width_seen
 from cratelm.records.tiling import Half, Shard
 from cratelm.sae.attach import require_context
 from cratelm.sae.open import load_network, start_of
 from cratelm.training.text_losses import context_length
 from cratelm.units.signs import known_sign
-from cratelm.units.sites import at_sites, find_sites, require_units
+from cratelm.units.sites import at_sites, find_sites
 
 HALVES = ("explain", "score")
 SIGNS = "signs.json"
 """Which sites whose class does not tell are signed, by name; written before the passes, so that it is decided once."""
-
-PROBE = 2, 3
-"""Texts and tokens that sites are looked at with: more than one text, since some modules give the same for all at once.
-"""
 
 
 class _AllSeen(Exception):
@@ -109,6 +108,11 @@ class Recording:
         return self.steps.cut_halves(sides, context, self.config)
 
     @cached_property
+    def ngrams(self) -> Ngrams:
+        """The n-grams of the half that explainers see, which a sample of units is averaged over."""
+        return find_ngrams(self.halves[PROTOCOLS[self.config.protocol].explained_on], self.vocabulary)
+
+    @cached_property
     def shards(self) -> list[Shard]:
         """The work on all text, in its order."""
         return self.steps.cut_shards(self.halves, self.config)
@@ -131,7 +135,7 @@ class Recording:
         ids = torch.full(PROBE, self.start, device=device_of(self.network))
         with torch.inference_mode(), at_sites(self.network, names, lambda name, output: outputs[name].append(output)):
             self.network.base_model(input_ids=ids, use_cache=False)
-        return {name: _width(name, found) for name, found in outputs.items()}
+        return {name: width_seen(name, found) for name, found in outputs.items()}
 
     def _seen(self, names: list[str]) -> dict[str, bool]:
         """Which of the sites are negative somewhere in the text.
@@ -151,13 +155,13 @@ class Recording:
             for batch in shard.batches:
                 if waiting := [name for name in names if name not in negative]:
                     with torch.inference_mode(), at_sites(self.network, waiting, visit):
-                        self.network.base_model(input_ids=self._inputs(shard, batch), use_cache=False)
+                        self.network.base_model(input_ids=self.inputs(shard.half, batch), use_cache=False)
         return {name: name in negative for name in names}
 
-    def _inputs(self, shard: Shard, batch: np.ndarray) -> torch.Tensor:
+    def inputs(self, half: Half, batch: np.ndarray) -> torch.Tensor:
         """What the model reads for a batch of contexts: (contexts, start token and tokens)."""
-        tokens = torch.from_numpy(context_tokens(shard.half.side, shard.half.contexts, batch))
-        before = int(shard.half.own_start)
+        tokens = torch.from_numpy(context_tokens(half.side, half.contexts, batch))
+        before = int(half.own_start)
         return torch.nn.functional.pad(tokens, (before, 0), value=self.start).to(device_of(self.network))
 
     def require_sense(self) -> None:
@@ -170,35 +174,44 @@ class Recording:
 
     @torch.inference_mode()
     def run(self, shard: Shard, see: See, advance: Callable[[], None]) -> None:
-        """Run the model over a shard's batches, and show `see` every site's activations.
-
-        Nothing is computed behind the last site: no head, and no layer whose units nobody asked for.
-        """
+        """Run the model over a shard's batches, and show `see` every site's activations. Nothing is computed behind the
+        last site: no head, and no layer whose units nobody asked for."""
         for batch in shard.batches:
-            self._run_batch(shard, batch, see)
+            self.read(self.inputs(shard.half, batch), partial(see, batch), int(shard.half.own_start))
             advance()
 
     @torch.inference_mode()
     def activations(self, shard: Shard, batch: np.ndarray) -> list[torch.Tensor]:
         """Every site's activations on a batch of a shard: (contexts, tokens, units) each."""
         seen: dict[int, torch.Tensor] = {}
-        self._run_batch(shard, batch, lambda _, layer, units: seen.update({layer: units}))
+        before = int(shard.half.own_start)
+        self.read(self.inputs(shard.half, batch), lambda layer, units: seen.update({layer: units}), before)
         return [seen[layer] for layer in range(len(self.sites))]
 
-    def _run_batch(self, shard: Shard, batch: np.ndarray, see: See) -> None:
+    def read(
+        self,
+        ids: torch.Tensor,
+        see: Callable[[int, torch.Tensor], None],
+        first: int = 0,
+        position_ids: torch.Tensor | None = None,
+    ) -> None:
+        """Run the model once on ids (texts, T), told `position_ids` (texts, T) if it is not to count from 0, and show
+        `see` each layer's activations (texts, T - first, units) from the token `first` on."""
+        # A mask too: without one, transformers takes a gap in positions for another text's start.
+        given = {} if position_ids is None else {"position_ids": position_ids, "attention_mask": torch.ones_like(ids)}
         layer_of = {site.name: layer for layer, site in enumerate(self.sites)}
-        waiting, before = set(layer_of), int(shard.half.own_start)
+        waiting = set(layer_of)
 
         def visit(name: str, output: torch.Tensor) -> None:
             layer = layer_of[name]
-            see(batch, layer, self._units(self.sites[layer], output[:, before:].float().to(self.counting_device)))
+            see(layer, self._units(self.sites[layer], output[:, first:].float().to(self.counting_device)))
             waiting.discard(name)
             # Weights that accelerate moves from device to device are put back at the modules' ends: let it reach them.
             if not waiting and self.device != SPREAD:
                 raise _AllSeen
 
         with suppress(_AllSeen), at_sites(self.network, list(layer_of), visit):
-            self.network.base_model(input_ids=self._inputs(shard, batch), use_cache=False)
+            self.network.base_model(input_ids=ids, use_cache=False, **given)
 
     def _units(self, site: Site, output: torch.Tensor) -> torch.Tensor:
         if site.signed:
@@ -206,24 +219,6 @@ class Recording:
         if output.amin() < 0:
             raise RunError(f"{site.name} holds negative activations, where none were expected. Please report this.")
         return output
-
-
-def _width(name: str, outputs: list[torch.Tensor]) -> int:
-    """The coordinates of what a site gave for PROBE's tokens; InputError where it is not once (*PROBE, coordinates)."""
-    if not outputs:
-        raise InputError(f"{name} gives nothing: the model never calls it. Name other modules in --sites.")
-    if len(outputs) > 1:
-        raise InputError(
-            f"{name} is called {len(outputs)} times in a pass, as where layers share a module: a token has no one "
-            "activation there. Name other modules in --sites."
-        )
-    require_units(name, outputs[0])
-    if outputs[0].shape[:2] != PROBE:
-        raise InputError(
-            f"{name} gives {tuple(outputs[0].shape)} for {PROBE[0]} texts of {PROBE[1]} tokens, where units are read "
-            "from outputs (batch, tokens, units). Name other modules in --sites."
-        )
-    return outputs[0].shape[2]
 
 
 @lru_cache(maxsize=1)
@@ -267,6 +262,11 @@ class Step:
 class Pass(Step, ABC):
     """A pass over the text, a shard a call."""
 
+    @property
+    def sizes(self) -> list[int]:
+        """How many batches each shard has."""
+        return [len(shard.batches) for shard in self.recording.shards]
+
     @abstractmethod
     def result(self, number: int) -> Path:
         """The file that is there once a shard is done."""
@@ -278,7 +278,7 @@ class Pass(Step, ABC):
 
 @dataclass(frozen=True)
 class Steps:
-    """What a protocol's recording consists of, in this order; the last four are made as a Step is."""
+    """What a protocol's recording consists of, in this order; the types are made as a Step is."""
 
     cut_halves: Callable[[dict[str, Side], int, RecordConfig], dict[str, Half]]
     """The held-out text, by the names of its halves, cut into contexts of so many tokens."""
@@ -289,6 +289,8 @@ class Steps:
     second: type[Pass]
     assemble: type[Any]
     """Its `write_store` writes all files into a folder, and gives each site's number of units that are not finite."""
+    context: type[Any] | None = None
+    """A pass that reads the model with less text, where there is one."""
 
 
 def save_state(path: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -5,6 +5,7 @@ from cratelm.protocols import PROTOCOLS
 from cratelm.records.assemble import Assembler
 from cratelm.records.choose_excerpts import Planner
 from cratelm.records.config import RecordConfig
+from cratelm.records.context_pass import ContextPass
 from cratelm.records.pass1_statistics import FirstPass
 from cratelm.records.pass2_excerpts import SecondPass
 from cratelm.records.recording import Steps
@@ -25,4 +26,4 @@ def _cut_shards(halves: dict[str, Half], config: RecordConfig) -> list[Shard]:
     ]
 
 
-STEPS = Steps(_cut_halves, _cut_shards, FirstPass, Planner, SecondPass, Assembler)
+STEPS = Steps(_cut_halves, _cut_shards, FirstPass, Planner, SecondPass, Assembler, ContextPass)

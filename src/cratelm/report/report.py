@@ -15,10 +15,12 @@ from cratelm.corpus.token_text import token_texts
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.progress import Progress
 from cratelm.protocols import ENDPOINT
+from cratelm.records.context import LAST, REACHED
 from cratelm.report.autoencoders import autoencoder_rows, equal_delta_loss, loss_paid
 from cratelm.report.cards import random_cards
 from cratelm.report.comparison import differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
+from cratelm.report.context import context_rows
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
 from cratelm.report.judged import judged_rows, told, trials
 from cratelm.report.number_text import estimate, number, p_value
@@ -85,6 +87,7 @@ def _report(
             "details": detail_rows(pairs),
             "firing_rates": rate_bins(pairs),
             "steadiness": steadiness(pairs),
+            "context": context_rows([trained for trained, _ in pairs]),
             "judged": judged_rows(judged),
             "judge": [told(trial) for trial in trials(judged)],
         }
@@ -123,6 +126,8 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     return template.render(
         table=table,
         endpoint=ENDPOINT,
+        last=LAST,
+        reached=REACHED,
         beside=explainers_beside(pairs),
         metrics=METRICS.values(),
         notes=_notes(),

@@ -10,6 +10,7 @@ from cratelm.corpus.token_text import token_texts
 from cratelm.errors import InputError
 from cratelm.output import finite
 from cratelm.parquet import read_table
+from cratelm.records.context import read_unit_context
 from cratelm.records.logits import SIDES, read_logits
 from cratelm.records.one_unit import Group, find_unit, read_groups, read_statistics
 
@@ -46,6 +47,7 @@ def _read_unit(folder: Path, address: str, opened: list[Artifact]) -> dict[str, 
         "site": summary["sites"][layer]["site"],
         "protocol": summary["protocol"],
         "statistics": read_statistics(records, layer, unit),
+        "context": read_unit_context(records, layer, unit),
         "logits": _logits(read_logits(records, layer, unit).get(unit), texts),
         "excerpts": _excerpts(read_groups(records, layer, unit), texts),
     }

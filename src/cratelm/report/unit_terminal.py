@@ -23,6 +23,8 @@ def print_unit(known: dict[str, Any], half: str, count: int) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
     console.print(Text(known["unit"], "bold") + Text(visible(f"  {known['site']} of {known['model']}"), "dim"))
     console.print(_statistics(known["statistics"]))
+    if known["context"]:
+        console.print(_context(known["context"]), soft_wrap=True)
     said = {name: sentence for name, sentence in known["explanations"].items() if sentence is not None}
     for name, sentence in said.items():
         console.print(Text(f"{name}: ", "bold") + Text(visible(sentence)), soft_wrap=True)
@@ -49,6 +51,13 @@ def _statistics(by_half: dict[str, dict[str, Any]]) -> Table:
         cells = [_number(values[name.replace(" ", "_")]) for name in names]
         table.add_row(half, *cells, _bars(values["histogram"] or []))
     return table
+
+
+def _context(context: dict[str, Any]) -> Text:
+    """r2 with the last k tokens alone, and the smallest k that is enough."""
+    by_k = ", ".join(f"{k}: {r2:.2f}" for k, r2 in zip(context["last"], context["r2"], strict=True))
+    reach = f"more than {context['last'][-1]}" if context["reach"] is None else str(context["reach"])
+    return Text("r2 with the last k tokens alone: ", "bold") + Text(f"{by_k}; reach {reach}")
 
 
 def _raised(side: str, logits: dict[str, Any]) -> Text:

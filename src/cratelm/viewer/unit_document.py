@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from cratelm.records.context import read_unit_context
 from cratelm.records.one_unit import Group, read_groups
 from cratelm.viewer.json_numbers import significant, significant_number
 from cratelm.viewer.simulated_excerpts import correlations, explanations_of, simulated
@@ -27,6 +28,7 @@ def unit_document(model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
         "explained_on": model.protocol.explained_on,
         "scored_on": model.protocol.scored_on,
         "statistics": _statistics(model, layer, unit),
+        "context": _context(model, layer, unit),
         "explanations": {name: said for name, rows in model.sentences(layer).items() if (said := rows[unit])},
         "scores": _scores(model, layer, unit),
         "texts": [model.texts[token] for token in used],
@@ -56,6 +58,12 @@ def _rows(model: ViewedModel, layer: int, group: Group, used: dict[int, int]) ->
         }
         for row in range(len(excerpts.unit))
     ]
+
+
+def _context(model: ViewedModel, layer: int, unit: int) -> dict[str, Any] | None:
+    """How much of it the last tokens tell; None where that is not known."""
+    known = read_unit_context(model.records, layer, unit)
+    return known and known | {"r2": [significant_number(r2) for r2 in known["r2"]]}
 
 
 def _statistics(model: ViewedModel, layer: int, unit: int) -> dict[str, dict[str, Any]]:

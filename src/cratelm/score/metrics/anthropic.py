@@ -18,6 +18,7 @@ ANTHROPIC = Metric(
     compute=_compute,
     order=30,
     excerpts=NAME,
+    roles=("explainer", "control", "ceiling"),
     headline=True,
     endpoint=True,
     unit_intervals=True,
