@@ -43,7 +43,8 @@ class Halved(Explainer):
 def height(inputs):
     """The mean of what is expected of a unit on its random excerpts."""
     own, other = inputs.pair("random-only", "openai")
-    means = [series.of_unit(series.simulated) / series.of_unit(np.ones(len(series.unit))) for series in (own, other)]
+    of_unit, ones = own.positions.of_unit, np.ones(len(own.truth))
+    means = [of_unit(series.simulated) / of_unit(ones) for series in (own, other)]
     return Scored(inputs.units, *means, np.zeros(len(inputs.units), np.int8))
 
 
