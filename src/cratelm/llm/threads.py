@@ -14,7 +14,7 @@ def side_by_side(
 ) -> Iterator[tuple[int, Answer]]:
     """The answers as they come, each with the number of its question; raises the first error of `ask`.
 
-    Once the caller stops, for an error or an interrupt, no further question is asked.
+    Once `ask` fails or the caller stops, no further question is asked.
     """
     waiting: SimpleQueue[tuple[int, Question]] = SimpleQueue()
     done: SimpleQueue[tuple[int, Answer | None, BaseException | None]] = SimpleQueue()
@@ -49,4 +49,5 @@ def _work(
         try:
             done.put((question_index, ask(question), None))
         except BaseException as error:  # which the caller's thread raises
+            stopped.set()  # here already: until the caller has seen the error, this thread would ask the next question
             done.put((question_index, None, error))
