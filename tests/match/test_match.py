@@ -87,3 +87,18 @@ def test_what_cannot_be_matched_is_answered_by_one_line(options, message, study:
     assert run(command) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_models_of_unlike_contexts_read_the_shorter_one(study: Path, tmp_path) -> None:
+    folder = study / "models" / "crate" / "model"
+    model = load_causal_lm(folder)
+    fewer = model.config.max_position_embeddings * 3 // 4
+    model.config.max_position_embeddings = fewer
+    positions = model.model.embed_positions
+    positions.weight = torch.nn.Parameter(positions.weight[:fewer].clone())
+    save_model(model, tmp_path / "short", {})
+    (tmp_path / "short" / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    found, columns = matched(folder, tmp_path / "short", study / "tokens", tmp_path / "out")
+    first = (columns["side"] == "first") & ~np.isnan(columns["r"])
+    assert found["tokens"] > 0
+    assert columns["r"][first].min() > 0.999  # the same weights on the same places of the same contexts

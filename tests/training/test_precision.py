@@ -61,6 +61,16 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(monkeypatch, tmp_pa
     assert bf16_probe.bf16_gain() == 2.0
 
 
+def test_a_damaged_cache_is_measured_again_and_replaced(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "cratelm").mkdir()
+    (tmp_path / "cratelm" / "bf16.json").write_text("{broken")
+    monkeypatch.setattr(bf16_probe, "_measured", lambda: 2.0)
+    assert bf16_probe.bf16_gain() == 2.0
+    monkeypatch.setattr(bf16_probe, "_measured", lambda: pytest.fail("measured again"))
+    assert bf16_probe.bf16_gain() == 2.0
+
+
 def test_measuring_leaves_the_number_of_threads_as_it_was() -> None:
     before = torch.get_num_threads()
     bf16_probe._measured()

@@ -70,11 +70,15 @@ def _match(
 
 def _opened(config: MatchConfig, models: Sequence[Artifact], tokens: Artifact, device: str) -> list[Recording]:
     """Both models on the same text, in contexts that both can read; InputError where that cannot be."""
-    opened = [
-        Recording(config.recording(config.context), model_folder(model), tokens, device=device) for model in models
-    ]
-    context = min(context_length(recording.network, config.context) for recording in opened)
-    opened = [Recording(config.recording(context), model_folder(model), tokens, device=device) for model in models]
+
+    def reading(context: int) -> list[Recording]:
+        settings = config.recording(context)
+        return [Recording(settings, model_folder(model), tokens, device=device) for model in models]
+
+    opened = reading(config.context)
+    contexts = [context_length(recording.network, config.context) for recording in opened]
+    if contexts[0] != contexts[1]:  # otherwise both read the same as they are, and need not be opened again
+        opened = reading(min(contexts))
     for recording in opened:
         recording.require_sense()
     units = [sum(site.units for site in recording.sites) for recording in opened]

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from cratelm.errors import InputError
 from cratelm.files import read_object, write_json
 
 SIZE, TURNS = 1024, 5
@@ -24,7 +25,7 @@ SIZE, TURNS = 1024, 5
 def bf16_gain() -> float:
     """The time of a product in float32 over that in bf16; kept in the user's cache folder, for all later trainings."""
     file, key = _cache(), json.dumps({"processor": _processor(), "torch": torch.__version__})
-    known = read_object(file) if file.is_file() else {}
+    known = _known(file)
     if key not in known:
         known[key] = round(_measured(), 2)
         _keep(file, known)
@@ -33,6 +34,13 @@ def bf16_gain() -> float:
 
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cratelm" / "bf16.json"
+
+
+def _known(file: Path) -> dict[str, Any]:
+    try:
+        return read_object(file) if file.is_file() else {}
+    except InputError:  # damaged: nothing is lost by measuring again, and what is found takes its place
+        return {}
 
 
 def _keep(file: Path, known: dict[str, Any]) -> None:

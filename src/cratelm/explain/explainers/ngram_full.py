@@ -57,10 +57,10 @@ class NgramExplainer(Explainer):
     sees = "tables"
     speaks = False
 
-    def __init__(self, name: str, order: int, rank: int):
-        """`order`: how many tokens; `rank`: where it stands in tables."""
-        self.name, self.tokens, self.order = name, order, rank
-        self.help = f"a unit's mean activation by the last {order} tokens, from the whole explain half: a ceiling"
+    def __init__(self, name: str, tokens: int, order: int):
+        """`tokens`: how many of the last ones it looks at; `order`: where it stands in tables."""
+        self.name, self.tokens, self.order = name, tokens, order
+        self.help = f"a unit's mean activation by the last {tokens} tokens, from the whole explain half: a ceiling"
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> Explanations:
         """Raises InputError: there is no half to take the means of."""
