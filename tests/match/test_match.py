@@ -35,7 +35,8 @@ def test_streamed_correlations_are_those_of_all_tokens_at_once(seed: int, contex
 
 
 def matched(first: Path, second: Path, text: Path, out: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    assert run(["match", str(first), str(second), "--text", str(text), "--out", str(out), "--tokens", "3000"]) == 0
+    command = ["match", str(first), str(second), "--text", str(text), "--out", str(out), "--tokens", "3000"]
+    assert run(command) == 0
     table = pq.read_table(out / "matches.parquet")
     columns = {name: table[name].to_numpy() for name in table.column_names}
     return json.loads((out / "matches.json").read_text()), columns

@@ -29,6 +29,6 @@ class MatchConfig(Configuration):
 
     def recording(self, context: int) -> RecordConfig:
         """The same text, read in contexts of so many tokens, as recording says it."""
-        return RecordConfig(
-            sites=self.sites, tokens=self.tokens, context=context, batch=self.batch, dtype=self.dtype, seed=self.seed
-        )
+        read = {"sites": self.sites, "tokens": self.tokens, "batch": self.batch, "dtype": self.dtype}
+        # No excerpt is kept, so the protocol with the shortest ones: it refuses the fewest texts and contexts.
+        return RecordConfig(protocol="short", context=context, seed=self.seed, **read)
