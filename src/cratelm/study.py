@@ -9,10 +9,12 @@ DIR/judged/…                    explanations and scores by a language model, w
 DIR/report                      report.html, table.json, table.csv
 """
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from cratelm.artifacts import Artifact, claim_study, require_same_study
+from cratelm.artifacts import MANIFEST, Artifact, claim_study, require_same_study
 from cratelm.corpus.read_tokens import read_side, read_train
 from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError
@@ -31,9 +33,13 @@ from cratelm.report.rows import Pair
 from cratelm.sae.extra import require_sae_lens
 from cratelm.sae.train import train_saes
 from cratelm.score.score import score
+from cratelm.side_by_side import cores_for, run_side_by_side
 from cratelm.training.config import TrainConfig
 from cratelm.training.ready import require_memory
 from cratelm.training.train import train
+
+ENOUGH_TEXT = 100_000
+"""Held-out tokens from which on models are measured at the same time: a process takes ten seconds to start."""
 
 
 def run_study(config: StudyConfig, out: Path, progress: Progress, model: LanguageModel | None = None) -> Artifact:
@@ -52,22 +58,18 @@ def run_study(config: StudyConfig, out: Path, progress: Progress, model: Languag
     tokens = tokenize(config.corpus, out / "tokens", progress)
     require_enough_text(config, tokens)
     claim_study(out, config)
-    measured = []
-    for name in config.model_names:
-        trained = _measure_model(config, name, name, tokens, out, progress)
-        untrained = _measure_model(config, name, f"{name}-untrained", tokens, out, progress)
-        measured.append((trained, untrained))
-    if config.sae:
-        for pair in tuple(measured):
-            for name in config.saes.names:
-                trained, untrained = (_measure_saes(config, base, name, tokens, out, progress) for base in pair)
-                measured.append((trained, untrained))
+    models = [_train(config, name, tokens, out, progress) for name in config.model_names]
+    saes = [sae for pair in models for sae in _train_saes(config, pair, tokens, out, progress)] if config.sae else []
+    subjects = [_Subject(model) for pair in models for model in pair] + saes
+    _measure_at_once(config, subjects, tokens, out, progress)
+    measured = [_measure(config, subject, tokens, out, progress) for subject in subjects]
+    pairs = list(zip(measured[::2], measured[1::2], strict=True))
     judged: list[Pair] = []
     if model is not None:
-        for trained, untrained in measured:
+        for trained, untrained in pairs:
             own = _judge(config, trained, model, out, progress)
             judged.append((own, _judge(config, untrained, model, out, progress)))
-    return report(config.report, measured, tokens, out / "report", progress, judged)
+    return report(config.report, pairs, tokens, out / "report", progress, judged)
 
 
 def require_sense_of_saes(config: StudyConfig) -> None:
@@ -87,37 +89,59 @@ def require_enough_text(config: StudyConfig, tokens: Artifact) -> None:
         cut_half(half, read_side(tokens, half), min(context, config.records.context), config.records.tokens)
 
 
-def _measure_model(
-    config: StudyConfig, model: str, name: str, tokens: Artifact, out: Path, progress: Progress
-) -> Measured:
-    """One model, trained or left as it began, through all stages."""
-    recipe = config.training if name == model else replace(config.training, tokens=0)
-    training = TrainConfig(model=model, shape=config.shape, training=recipe, seed=config.seed)
-    trained = train(training, tokens, out / "models" / name, progress)
-    return _measure(config, trained, None, tokens, out, progress)
+@dataclass(frozen=True)
+class _Subject:
+    """Whose units are measured: a model's, or the latents of the autoencoders on it."""
+
+    model: Artifact
+    saes: Artifact | None = None
 
 
-def _measure_saes(
-    config: StudyConfig, base: Measured, dictionary: str, tokens: Artifact, out: Path, progress: Progress
-) -> Measured:
-    """Autoencoders on a model that was trained or left as it began, and their latents through all stages."""
-    plain = base.name.removesuffix("-untrained")
-    name = f"{plain}+sae-{dictionary}{base.name.removeprefix(plain)}"
-    training = config.saes.dictionary(dictionary, config.seed)
-    saes = train_saes(training, base.model, tokens, out / "models" / name, progress)
-    return _measure(config, base.model, saes, tokens, out, progress)
+def _train(config: StudyConfig, name: str, tokens: Artifact, out: Path, progress: Progress) -> list[Artifact]:
+    """A model trained, and the same network as it began."""
+    recipes = {name: config.training, f"{name}-untrained": replace(config.training, tokens=0)}
+    training = {
+        folder: TrainConfig(model=name, shape=config.shape, training=recipe, seed=config.seed)
+        for folder, recipe in recipes.items()
+    }
+    return [train(one, tokens, out / "models" / folder, progress) for folder, one in training.items()]
 
 
-def _measure(
-    config: StudyConfig, model: Artifact, saes: Artifact | None, tokens: Artifact, out: Path, progress: Progress
-) -> Measured:
-    """The units of a model, or the latents of the autoencoders on it, recorded, explained and scored."""
-    subject = saes or model
-    name = subject.path.name
-    records = record(config.records, subject, tokens, out / "records" / name, progress)
+def _train_saes(
+    config: StudyConfig, pair: list[Artifact], tokens: Artifact, out: Path, progress: Progress
+) -> Iterator[_Subject]:
+    """Autoencoders of each size, on a trained model and on the network as it began."""
+    plain = pair[0].name
+    for dictionary in config.saes.names:
+        training = config.saes.dictionary(dictionary, config.seed)
+        for model in pair:
+            name = f"{plain}+sae-{dictionary}{model.name.removeprefix(plain)}"
+            yield _Subject(model, train_saes(training, model, tokens, out / "models" / name, progress))
+
+
+def _measure_at_once(
+    config: StudyConfig, subjects: Sequence[_Subject], tokens: Artifact, out: Path, progress: Progress
+) -> None:
+    """Measure several models at the same time, where there is text enough for processes to be worth their start."""
+    text = sum(len(read_side(tokens, half).tokens) for half in HALVES)
+    at_once, threads = cores_for(len(subjects))
+    left = [subject for subject in subjects if not (out / "scores" / _name(subject) / MANIFEST).is_file()]
+    if text >= ENOUGH_TEXT and at_once > 1 and len(left) > 1:
+        jobs = [partial(_measure, config, subject, tokens, out) for subject in left]
+        run_side_by_side(jobs, at_once, threads, progress)
+
+
+def _measure(config: StudyConfig, subject: _Subject, tokens: Artifact, out: Path, progress: Progress) -> Measured:
+    """Its units recorded, explained and scored."""
+    name = _name(subject)
+    records = record(config.records, subject.saes or subject.model, tokens, out / "records" / name, progress)
     explanations = explain(config.explain, records, out / "explanations" / name, progress)
     scores = score(config.score, records, explanations, out / "scores" / name, progress)
-    return Measured(model=model, saes=saes, records=records, explanations=explanations, scores=scores)
+    return Measured(subject.model, records, explanations, scores, subject.saes)
+
+
+def _name(subject: _Subject) -> str:
+    return (subject.saes or subject.model).path.name
 
 
 def _judge(config: StudyConfig, measured: Measured, model: LanguageModel, out: Path, progress: Progress) -> Measured:
