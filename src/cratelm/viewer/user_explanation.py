@@ -85,7 +85,7 @@ def score_explanation(
     inputs = LayerInputs(model.records, layer, protocol, by_evidence, np.array([unit]), config["seed"])
     rows = []
     for metric in metrics_named(metrics or config["metric"]):
-        if protocol.has(metric.name) and "explainer" in metric.roles and not metric.of_tokens:
+        if protocol.has(metric.name) and "explainer" in metric.roles and metric.in_words:
             scored = metric.compute(inputs)
             few = max(100, config["replicates"] // 5)
             ends = scored.unit_intervals(few, config["seed"]) if metric.unit_intervals else scored.no_intervals()

@@ -23,7 +23,6 @@ class FullTableExplainer(Explainer):
     order = 30
     role = "ceiling"
     sees = "tables"
-    of_tokens = True
     speaks = False
 
     def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> TokenTables:
