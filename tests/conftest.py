@@ -23,6 +23,7 @@ from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.documents import distinct_documents
 from cratelm.corpus.sources import every_text, open_source
 from cratelm.corpus.tokens import tokenize
+from cratelm.effects.config import EffectsConfig
 from cratelm.presets import StudyConfig
 from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
@@ -124,6 +125,7 @@ def small_study(corpus_config: CorpusConfig) -> StudyConfig:
         shape=ShapeConfig(layers=2, width=16, heads=2, context=80),
         training=TrainingConfig(tokens=20_000, batch=4, compile="no", evaluations=2, evaluation_documents=5),
         records=RecordConfig(top=6, random=6, short_random=6, pool=40, histogram=8, table_units=16, batch=640),
+        effects=EffectsConfig(units=4, strong=4, random=16),
         score=ScoreConfig(replicates=100),
         report=ReportConfig(cards=3),
     )

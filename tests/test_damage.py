@@ -42,6 +42,10 @@ COMMANDS = {
     "analyze": ["analyze", "study/models/crate", "--text", "study/tokens", "--out", "made", "--tokens", "500"],
     "record": ["record", "study/models/crate", "--text", "study/tokens", "--out", "made", "--tokens", "2000"],
     "match": ["match", *2 * ["study/models/crate"], "--text", "study/tokens", "--out", "made", "--tokens", "500"],
+    "effects": [
+        *["effects", "study/models/crate", "--records", "study/records/crate", "--out", "made", "--explanations"],
+        "study/explanations/crate",
+    ],
     "train": ["train", "--preset", "smoke", "--tokens", "study/tokens", "--out", "made", *FAST],
     "sae": ["sae", "study/models/crate", "--text", "study/tokens", "--out", "made", "--json", *SAE],
     "view": ["view", "study", "--export", "made"],
@@ -49,7 +53,7 @@ COMMANDS = {
     "tokenize": ["tokenize", "corpus.txt", "--out", "made", "--tokenizer", "bpe:300"],
     "study": ["study", "--preset", "smoke", "--corpus", "corpus.txt", "--out", "study"],
 }
-HEAVY = ["score", "analyze", "match", "record", "train", "sae", "validate"]
+HEAVY = ["score", "analyze", "effects", "match", "record", "train", "sae", "validate"]
 LIGHT = [name for name in COMMANDS if name not in ("view", *HEAVY)]
 
 

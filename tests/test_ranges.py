@@ -19,6 +19,7 @@ NEEDED = {
     "eval": ["a", "--on", "t"],
     "explain": ["a", "--out", "o"],
     "export": ["a", "--format", "neuronpedia", "--out", "o"],
+    "effects": ["m", "--records", "r", "--explanations", "e", "--out", "o"],
     "match": ["a", "b", "--text", "t", "--out", "o"],
     "measure": ["a", "--out", "o"],
     "record": ["a", "--text", "t", "--out", "o"],

@@ -48,6 +48,7 @@ app = App(
 )
 app.command("cratelm.commands.agree:agree")
 app.command("cratelm.commands.analyze:analyze")
+app.command("cratelm.commands.effects:effects")
 app.command("cratelm.commands.evaluate:evaluate", name="eval")
 app.command("cratelm.commands.explain:explain")
 app.command("cratelm.commands.export:export")

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cratelm.corpus.config import CorpusConfig
+from cratelm.effects.config import EffectsConfig
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.registry import COMPARED, explainers_named
@@ -36,6 +37,7 @@ class StudyConfig(Configuration):
     records: RecordConfig = field(default_factory=RecordConfig)
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    effects: EffectsConfig = field(default_factory=EffectsConfig)
     judge: Annotated[JudgeConfig, Parameter(name="*")] = field(default_factory=JudgeConfig)
     judge_metric: str = "top-and-random,random-only"
     """What is measured by the language model of --llm, with commas between; of a sample of units (explain.llm_units),
@@ -84,6 +86,7 @@ PRESETS = {
         shape=ShapeConfig(width=32, heads=2, context=128),
         training=TrainingConfig(tokens=200_000, compile="no", evaluations=4, evaluation_documents=20),
         records=RecordConfig(pool=200),
+        effects=EffectsConfig(units=8, strong=8, random=32),
         score=ScoreConfig(replicates=200),
         saes=StudySaeConfig(dictionaries="1x-k8", tokens=50_000, batch=512, buffer=8192, documents=20),
     ),

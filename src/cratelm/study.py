@@ -4,7 +4,7 @@ DIR/study.json                  what was asked for
 DIR/tokens                      the corpus stage
 DIR/models/NAME[-untrained]     the training stage, and the same networks before training
 DIR/models/NAME+sae-SIZE…       with --sae: autoencoders on both, whose latents are the units of a model of their own
-DIR/records/…, explanations/…, scores/…
+DIR/records/…, explanations/…, scores/…, effects/…
 DIR/judged/…                    explanations and scores by a language model, where one was named
 DIR/report                      report.html, table.json, table.csv
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from cratelm.artifacts import MANIFEST, Artifact, claim_study, require_same_study
 from cratelm.corpus.read_tokens import read_side, read_train
 from cratelm.corpus.tokens import tokenize
+from cratelm.effects.effects import measure_effects
 from cratelm.errors import InputError
 from cratelm.explain.explain import explain
 from cratelm.explain.explainers.llm import LLM
@@ -60,7 +61,7 @@ def run_study(config: StudyConfig, out: Path, progress: Progress, model: Languag
     claim_study(out, config)
     models = [_train(config, name, tokens, out, progress) for name in config.model_names]
     saes = [sae for pair in models for sae in _train_saes(config, pair, tokens, out, progress)] if config.sae else []
-    subjects = [_Subject(model) for pair in models for model in pair] + saes
+    subjects = [_Subject(model, trained=model is pair[0]) for pair in models for model in pair] + saes
     _measure_at_once(config, subjects, tokens, out, progress)
     measured = [_measure(config, subject, tokens, out, progress) for subject in subjects]
     pairs = list(zip(measured[::2], measured[1::2], strict=True))
@@ -95,6 +96,8 @@ class _Subject:
 
     model: Artifact
     saes: Artifact | None = None
+    trained: bool = True
+    """Whether the network is not as it began."""
 
 
 def _train(config: StudyConfig, name: str, tokens: Artifact, out: Path, progress: Progress) -> list[Artifact]:
@@ -116,7 +119,8 @@ def _train_saes(
         training = config.saes.dictionary(dictionary, config.seed)
         for model in pair:
             name = f"{plain}+sae-{dictionary}{model.name.removeprefix(plain)}"
-            yield _Subject(model, train_saes(training, model, tokens, out / "models" / name, progress))
+            made = train_saes(training, model, tokens, out / "models" / name, progress)
+            yield _Subject(model, made, trained=model is pair[0])
 
 
 def _measure_at_once(
@@ -133,11 +137,14 @@ def _measure_at_once(
 
 def _measure(config: StudyConfig, subject: _Subject, tokens: Artifact, out: Path, progress: Progress) -> Measured:
     """Its units recorded, explained and scored."""
-    name = _name(subject)
-    records = record(config.records, subject.saes or subject.model, tokens, out / "records" / name, progress)
+    source, name = subject.saes or subject.model, _name(subject)
+    records = record(config.records, source, tokens, out / "records" / name, progress)
     explanations = explain(config.explain, records, out / "explanations" / name, progress)
     scores = score(config.score, records, explanations, out / "scores" / name, progress)
-    return Measured(subject.model, records, explanations, scores, subject.saes)
+    effects = None
+    if subject.trained:
+        effects = measure_effects(config.effects, source, records, explanations, out / "effects" / name, progress)
+    return Measured(subject.model, records, explanations, scores, subject.saes, effects)
 
 
 def _name(subject: _Subject) -> str:

@@ -45,6 +45,8 @@ class Measured:
     scores: Artifact
     saes: Artifact | None = None
     """The autoencoders whose latents are the units, if they are."""
+    effects: Artifact | None = None
+    """What setting units to zero does, where it was measured."""
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ from cratelm.report.cards import random_cards
 from cratelm.report.comparison import differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
 from cratelm.report.context import context_rows
+from cratelm.report.effects import HOW_TO_READ, effect_columns, effect_rows
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
 from cratelm.report.judged import judged_rows, told, trials
 from cratelm.report.number_text import estimate, number, p_value
@@ -54,7 +55,7 @@ def report(
         f"{stage}/{model.name}": getattr(model, stage)
         for pair in pairs
         for model in pair
-        for stage in ("model", "saes", "records", "explanations", "scores")
+        for stage in ("model", "saes", "records", "explanations", "scores", "effects")
         if getattr(model, stage) is not None
     }
     inputs |= {
@@ -88,6 +89,7 @@ def _report(
             "firing_rates": rate_bins(pairs),
             "steadiness": steadiness(pairs),
             "context": context_rows([trained for trained, _ in pairs]),
+            "effects": effect_rows([trained for trained, _ in pairs]),
             "judged": judged_rows(judged),
             "judge": [told(trial) for trial in trials(judged)],
         }
@@ -126,6 +128,8 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     return template.render(
         table=table,
         endpoint=ENDPOINT,
+        effect_columns=effect_columns(table["effects"]),
+        how_effects_read=HOW_TO_READ,
         last=LAST,
         reached=REACHED,
         beside=explainers_beside(pairs),

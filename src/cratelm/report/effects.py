@@ -1,0 +1,64 @@
+"""What units do to the output, model beside model: a row for each layer and model, on the page and in the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from cratelm.artifacts import Artifact, read_json
+from cratelm.report.measured import Measured
+from cratelm.report.number_text import estimate
+
+COLUMNS = {
+    "fidelity": "fidelity",
+    "fidelity_shuffled": "shuffled",
+    "as_said": "as said",
+    "loss": "loss, firing",
+    "loss_elsewhere": "elsewhere",
+    "loss_of_another": "another unit",
+}
+"""Measures of one kind for every study, and what they are called in tables."""
+FOLLOWS, SHUFFLED = "follows_", "_shuffled"
+HOW_TO_READ = (
+    "fidelity: Spearman's rho over tokens between what the unembedding says a unit raises and lowers and what setting "
+    "it to zero changes, where it fires most. as said: the share of the ten tokens each way that move so (chance 0.5). "
+    "loss: nats by which the loss on the next token grows when the unit is set to zero where it fires most, at random "
+    "positions where it fires less, and when another unit that fires as often is set to zero instead. follows: "
+    "Pearson's r over random positions between the size of the unit's effect on the logits and what an explanation "
+    "expects, or the unit's own activation. Intervals (95%): units drawn again."
+)
+
+
+def effect_rows(models: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Each measure with its interval, by layer and model; no rows where effects were not measured."""
+    known = [(model.name, model.effects) for model in models if model.effects is not None]
+    rows = [{"model": name} | layer for name, effects in known for layer in _layers(effects)]
+    return sorted(rows, key=lambda row: row["layer"])  # stable: models stay in their order
+
+
+def effect_columns(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """What the measures of these rows are called, by their names."""
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith(FOLLOWS))
+    follows = {name: f"follows {name.removeprefix(FOLLOWS)}" for name in names if not name.endswith(SHUFFLED)}
+    return COLUMNS | follows
+
+
+def print_effects(effects: Artifact) -> None:
+    """One model's means on stdout: a column a layer."""
+    layers = _layers(effects)
+    table = Table(title="What units do to the output, mean [95%]", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("")
+    for layer in layers:
+        table.add_column(f"layer {layer['layer']} ({layer['units']} units)", justify="right", no_wrap=True)
+    for name, title in effect_columns(layers).items():
+        table.add_row(title, *(estimate(layer.get(name)) for layer in layers))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(HOW_TO_READ)
+    console.print(f"Every unit: {effects.path.resolve()}/effects-LAYER.parquet", soft_wrap=True)
+
+
+def _layers(effects: Artifact) -> list[dict[str, Any]]:
+    return read_json(effects.path / "effects.json")["layers"]
