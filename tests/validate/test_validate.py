@@ -7,7 +7,7 @@ import pytest
 
 from cratelm.cli import run
 from cratelm.errors import InputError
-from cratelm.judges.puzzles import parse_sentence, read_puzzles
+from cratelm.judges.puzzles import HARDER, HELD_OUT, parse_sentence, read_puzzles
 from cratelm.validate.planted import FOUND_BY, PLANTED, find_planted
 from cratelm.validate.puzzles import solve_puzzles
 
@@ -27,6 +27,21 @@ def test_the_packages_puzzles_have_a_true_and_three_false_explanations() -> None
         assert len({puzzle.explanation, *puzzle.false_explanations}) == 4
         silent = [sentence for sentence in puzzle.sentences if not any(sentence.activations)]
         assert puzzle.name == "first word" or silent, f"{puzzle.name} never stays silent"
+
+
+NEVER_SILENT = ("sentence starts",)
+
+
+def test_the_twenty_harder_puzzles_are_two_halves_of_ten_and_have_silent_sentences() -> None:
+    halves = [read_puzzles(own=name) for name in (HARDER, HELD_OUT)]
+    assert [len(half) for half in halves] == [10, 10]
+    puzzles = [*halves[0], *halves[1]]
+    assert len({puzzle.name for puzzle in [*puzzles, *read_puzzles()]}) == 42
+    for puzzle in puzzles:
+        assert len(puzzle.sentences) >= 8
+        assert len({puzzle.explanation, *puzzle.false_explanations}) == 4
+        silent = [sentence for sentence in puzzle.sentences if not any(sentence.activations)]
+        assert puzzle.name in NEVER_SILENT or silent, f"{puzzle.name} never stays silent"
 
 
 @pytest.mark.parametrize(("explainer", "least"), [("table", 15), ("graph", 17)])
