@@ -1,0 +1,106 @@
+"""Growing a unit's rules: a regression tree, of which every question is a condition that reads as English.
+
+The tree grows at the leaf where one more condition lowers the squared error the most (Breiman et al. 1984). Read with
+"yes" before "no", its leaves are a list of rules of which the first that holds counts (Rivest 1987): no rule needs the
+word "not".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cratelm.explain.rules.candidate_matrix import CandidateMatrix
+from cratelm.explain.rules.split import Split, Sums, best_split
+
+RULES = 8
+"""Rules that a unit has at most."""
+CONDITIONS = 3
+"""Conditions that a rule has at most."""
+TOKENS = 8
+"""Tokens that a rule names at most."""
+MUST_GAIN = 0.003
+"""A condition has to explain this share of a unit's variance at least."""
+
+
+@dataclass
+class Leaf:
+    """Positions of a unit that one more condition could divide."""
+
+    unit: int
+    holds: np.ndarray
+    """(positions,) bool."""
+    asked: tuple[tuple[int, ...], ...]
+    """The conditions that hold in it, as `Split.members` each."""
+    sums: Sums | None = None
+    """Over where each condition holds in it; None once it is divided."""
+    best: Split | None = None
+    below: "tuple[Leaf, Leaf] | None" = None
+    """Where its best condition holds, and where it does not."""
+
+    def in_order(self) -> list["Leaf"]:
+        """The undivided leaves in it, in the order in which they are read."""
+        return [leaf for part in self.below for leaf in part.in_order()] if self.below else [self]
+
+
+def grow(matrix: CandidateMatrix, activations: np.ndarray) -> list[Leaf]:
+    """Each unit's tree from its activations (units, positions), as its root."""
+    scaled = _scaled(activations)
+    roots = [Leaf(unit, np.ones(scaled.shape[1], bool), ()) for unit in range(len(scaled))]
+    _measure(matrix, scaled, roots)
+    _choose(matrix, scaled, roots)
+    for _ in range(RULES):
+        divided = [leaf for root in roots if (leaf := _to_divide(root)) is not None]
+        for leaf in divided:
+            leaf.below = _divided(matrix, leaf)
+        _measure(matrix, scaled, [leaf.below[0] for leaf in divided if leaf.below])
+        for leaf in divided:
+            assert leaf.below
+            assert leaf.sums
+            leaf.below[1].sums, leaf.sums = leaf.sums - leaf.below[0].sums, None
+        _choose(matrix, scaled, [below for leaf in divided for below in leaf.below or ()])
+    return roots
+
+
+def _scaled(activations: np.ndarray) -> np.ndarray:
+    """The activations (units, positions) with mean 0 and variance 1: float32 sums of them lose nothing that counts."""
+    centred = activations - activations.mean(1, keepdims=True, dtype=np.float64)
+    spread = np.sqrt((centred**2).mean(1, keepdims=True))
+    return (centred / np.where(spread > 0, spread, 1)).astype(np.float32)
+
+
+def _measure(matrix: CandidateMatrix, scaled: np.ndarray, leaves: Sequence[Leaf]) -> None:
+    """Sum over where each condition holds in each leaf."""
+    if not leaves:
+        return
+    holds = np.stack([leaf.holds for leaf in leaves], axis=1).astype(np.float32)
+    values = holds * scaled[[leaf.unit for leaf in leaves]].T
+    sums = matrix.sums(np.concatenate([holds, values], axis=1))
+    for place, leaf in enumerate(leaves):
+        count, total = (sums[..., place + begin].astype(np.float64) for begin in (0, len(leaves)))
+        leaf.sums = Sums(count, total)
+
+
+def _choose(matrix: CandidateMatrix, scaled: np.ndarray, leaves: Sequence[Leaf]) -> None:
+    """Find the best condition for each leaf."""
+    for leaf in leaves:
+        if len(leaf.asked) == CONDITIONS or leaf.sums is None:
+            continue
+        count, total = (
+            matrix.totals(values)[:, None] for values in (leaf.holds * 1.0, np.where(leaf.holds, scaled[leaf.unit], 0))
+        )
+        best = best_split(leaf.sums, Sums(count, total), matrix.exclusive, TOKENS - matrix.tokens(leaf.asked))
+        leaf.best = best if best is not None and best.gain >= MUST_GAIN * scaled.shape[1] else None
+
+
+def _to_divide(root: Leaf) -> Leaf | None:
+    """The leaf whose best condition gains the most."""
+    able = [(leaf.best.gain, -place, leaf) for place, leaf in enumerate(root.in_order()) if leaf.best]
+    return max(able)[2] if able else None
+
+
+def _divided(matrix: CandidateMatrix, leaf: Leaf) -> tuple[Leaf, Leaf]:
+    assert leaf.best
+    holds = leaf.holds & matrix.where(np.array(leaf.best.members))
+    asked = (*leaf.asked, leaf.best.members)
+    return Leaf(leaf.unit, holds, asked), Leaf(leaf.unit, leaf.holds & ~holds, leaf.asked)
