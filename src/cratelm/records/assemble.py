@@ -9,6 +9,7 @@ import torch
 from cratelm.protocols import PROTOCOLS, SHORT
 from cratelm.records.choose_excerpts import KINDS, Planner
 from cratelm.records.config import INTERVALS
+from cratelm.records.draw_text import draw_pieces, write_of_shards, write_pieces_of
 from cratelm.records.find_ngrams import ngram_sample
 from cratelm.records.moments import Moments
 from cratelm.records.ngram_sums import add_up
@@ -18,6 +19,7 @@ from cratelm.records.recording import HALVES, load_state
 from cratelm.records.reservoir import LowestPriorities
 from cratelm.records.shares import PARTS, Shares, part_of_contexts, position_counts
 from cratelm.records.store import Block, table_name, write_excerpts, write_tables, write_units
+from cratelm.records.text_sample import activations_name
 from cratelm.records.tiling import Half
 from cratelm.records.token_sums import TokenSumsFile
 
@@ -39,6 +41,8 @@ class Assembler(Planner):
             self._write_ngrams(out / ngram_name(layer), layer)
             statistics.append(of_half)
         write_units(out / "units.parquet", statistics)
+        for half in self.recording.halves.values():
+            self._write_text(out, half)
         return [int((~(of["explain"]["finite"] & of["score"]["finite"])).sum()) for of in statistics]
 
     def _write_excerpts(self, path: Path, layer: int) -> dict[str, dict[str, np.ndarray]]:
@@ -124,6 +128,18 @@ class Assembler(Planner):
         units = ngram_sample(self.config, site.name, tables)
         files = [TokenSumsFile(self.file("ngrams", number, layer), len(units)) for number in self.shards_of(shown.name)]
         write_ngrams(path, add_up(self.recording.ngrams, shown, units, files))
+
+    def _write_text(self, out: Path, half: Half) -> None:
+        """Write a half's text sample, and what each site's units with a token table do on it."""
+        pieces = draw_pieces(half, self.config.seed)
+        write_pieces_of(out, half, pieces)
+        for layer, site in enumerate(self.recording.sites):
+            units = table_sample(self.config, site.name, site.units, self.recording.vocabulary)
+            shards = [
+                (self.recording.shards[number], self.file("text", number, layer))
+                for number in self.shards_of(half.name)
+            ]
+            write_of_shards(out / activations_name(half.name, layer), pieces, units, shards)
 
     def _between_places(self, name: str, layer: int, sample: int) -> Shares:
         """What lies between the places of a context."""

@@ -10,6 +10,7 @@ import torch
 from cratelm.corpus.contexts import context_tokens
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import NEAR_TOP, RecordConfig
+from cratelm.records.draw_text import PieceActivations, draw_pieces
 from cratelm.records.find_ngrams import ngram_sample
 from cratelm.records.moments import Moments
 from cratelm.records.ngram_sums import keys_of
@@ -131,7 +132,7 @@ class ShardKeys:
 
 
 class FirstPass(Pass):
-    """Writes `first-SHARD`, all sites' sums and places, and each site's `table-SHARD-LAYER`.
+    """Writes `first-SHARD`, all sites' sums and places, and each site's `table-SHARD-LAYER` and `text-SHARD-LAYER`.
 
     Of the half that explainers see, also each site's `ngrams-SHARD-LAYER`.
     """
@@ -150,6 +151,8 @@ class FirstPass(Pass):
         sites = [FirstStatistics(site.units, half.tilings, device) for site in recording.sites]
         samples = [table_sample(self.config, site.name, site.units, recording.vocabulary) for site in recording.sites]
         tables = [SampleSums(self.file("table", number, layer), half, some) for layer, some in enumerate(samples)]
+        pieces = draw_pieces(half, self.config.seed)
+        texts = [PieceActivations(self.file("text", number, layer), pieces, some) for layer, some in enumerate(samples)]
         keys = ShardKeys(shard, sum(map(len, samples)))
         shown = half.name == PROTOCOLS[self.config.protocol].explained_on
         ngrams = NgramSums(self, number, samples) if shown else None
@@ -157,6 +160,7 @@ class FirstPass(Pass):
         def see(batch: np.ndarray, layer: int, activations: torch.Tensor) -> None:
             sites[layer].see(half, batch, activations)
             tables[layer].see(batch, keys.of(batch), activations)
+            texts[layer].see(batch, activations)
             if ngrams is not None:
                 ngrams.see(batch, layer, activations)
 
@@ -164,8 +168,9 @@ class FirstPass(Pass):
         if ngrams is not None:
             ngrams.close()
         states = [site.state() for site in sites]
-        for table, state in zip(tables, states, strict=True):
+        for table, text, state in zip(tables, texts, states, strict=True):
             table.tokens.close()
+            text.close()
             state["positions"] = table.positions.sums
         save_state(
             self.result(number),

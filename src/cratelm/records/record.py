@@ -38,6 +38,7 @@ RECORDS = Stage(
         "logits.parquet",
         "tables-*.safetensors",
         "ngrams-*.safetensors",
+        "text-*.parquet",
         "context.parquet",
         "context.json",
         "tokenizer.json",

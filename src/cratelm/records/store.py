@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # they read tokens, which takes torch to import
     from cratelm.records.paper.stream_windows import Windows
     from cratelm.records.tiling import Tiling
 
-SCHEMA = 4
+SCHEMA = 5
 KINDS = ("top", "random", "interval", "other")
 UNITS_IN_ROW_GROUP = 32
 
