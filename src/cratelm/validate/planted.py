@@ -116,7 +116,7 @@ def _excerpts(rule: Rule, tiling: Tiling, texts: list[str], seed: int | None) ->
 
 
 def _explained(explainer: str, rule: Rule, shown: Tiling, texts: list[str]) -> Explanations:
-    return EXPLAINERS[explainer].of_excerpts(_excerpts(rule, shown, texts, None), len(texts), seed=0)
+    return EXPLAINERS[explainer].of_excerpts(_excerpts(rule, shown, texts, None), texts, seed=0)
 
 
 def _recovery(rule_index: int, made: list[Explanations], scored: list[Excerpts]) -> Recovery:

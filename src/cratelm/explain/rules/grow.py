@@ -19,7 +19,7 @@ CONDITIONS = 3
 """Conditions that a rule has at most."""
 TOKENS = 8
 """Tokens that a rule names at most."""
-MUST_GAIN = 0.003
+MUST_GAIN = 0.005
 """A condition has to explain this share of a unit's variance at least."""
 
 

@@ -30,9 +30,9 @@ def rules_of(root: Leaf, matrix: CandidateMatrix, activations: np.ndarray) -> li
     whole = activations.sum(dtype=np.float64)
     rules = []
     for leaf in root.in_order():
-        there = activations[leaf.holds]
-        mean, share = (float(there.mean(dtype=np.float64)), float(there.sum(dtype=np.float64) / whole)) if whole else (0.0, 0.0)
-        rules.append(Rule(tuple(_joined(matrix, members) for members in leaf.asked), mean, share))
+        there = activations[leaf.holds].sum(dtype=np.float64)
+        conditions = tuple(_joined(matrix, members) for members in leaf.asked)
+        rules.append(Rule(conditions, float(there / leaf.holds.sum()), float(there / whole) if whole else 0.0))
     return rules
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 TOWARDS_LEAF = 1.0
 """So many positions with the mean of the whole leaf are added to those where a condition holds."""
+LIKE = 0.5
+"""A rare token joins a set where its mean goes at least this far from the leaf's mean towards the set's."""
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """Sets are tried of the tokens whose mean goes at least this far from the leaf's mean towards the farthest one."""
 
@@ -41,9 +43,13 @@ class Sums:
         """The squared error of expecting means (parts, conditions | 1), less the sum of squares: (conditions,)."""
         return (self.count * mean**2 - 2 * self.total * mean).sum(0)
 
+    def elsewhere(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each part, counts and sums over the others: (parts, conditions) each."""
+        return self.count.sum(0) - self.count, self.total.sum(0) - self.total
+
     def other_parts(self, prior: np.ndarray) -> np.ndarray:
         """The mean of the other parts, for each part: (parts, conditions); drawn to `prior` (parts, 1)."""
-        count, total = (values.sum(0) - values for values in (self.count, self.total))
+        count, total = self.elsewhere()
         return (total + TOWARDS_LEAF * prior) / (count + TOWARDS_LEAF)
 
 
@@ -62,7 +68,8 @@ def best_split(within: Sums, leaf: Sums, exclusive: Sequence[np.ndarray], most: 
 
     `within` are the sums over where each condition holds in the leaf, `leaf` those of all of it (parts, 1).
     """
-    prior = leaf.other_parts(np.zeros((len(leaf.count), 1)))
+    count, total = leaf.elsewhere()
+    prior = total / np.maximum(count, 1)
     gains = _gains(within, leaf, prior)
     for group in exclusive if not most else ():
         gains[group] = 0
@@ -72,19 +79,39 @@ def best_split(within: Sums, leaf: Sums, exclusive: Sequence[np.ndarray], most: 
     if sets:
         of_sets = _gains(within.joined(sets), leaf, prior)
         place = int(of_sets.argmax())
-        # A set has to earn its longer sentence.
-        if of_sets[place] > best.gain * (1 + 1e-6):
+        if of_sets[place] > best.gain:
             best = Split(tuple(sets[place].tolist()), float(of_sets[place]))
-    return best if best.gain > 0 else None
+    if best.gain <= 0:
+        return None
+    for group in exclusive:
+        if best.members[0] in group:
+            return Split(_completed(best.members, group, within.of(group), leaf, most), best.gain)
+    return best
 
 
 def _gains(within: Sums, leaf: Sums, prior: np.ndarray) -> np.ndarray:
     """How much lower the error is with a mean of its own on either side of each condition: (conditions,)."""
     outside = Sums(leaf.count - within.count, leaf.total - within.total)
     divided = sum(side.error(side.other_parts(prior)) for side in (within, outside))
-    gains = leaf.error(prior) - divided
+    divides = (within.count.sum(0) > 0) & (outside.count.sum(0) > 0)
     # Rounding error must not decide between conditions that hold in the same places.
-    return np.round(gains, 3)
+    return np.where(divides, np.round(leaf.error(prior) - divided, 3), 0)
+
+
+def _completed(members: tuple[int, ...], group: np.ndarray, within: Sums, leaf: Sums, most: int) -> tuple[int, ...]:
+    """A set with the tokens of its group that are like it, though too rare to show it in two parts of the documents.
+
+    Alone they could be chance; the set has shown that the unit tells tokens apart at this place.
+    """
+    count, total = within.count.sum(0), within.total.sum(0)
+    mean = leaf.total.sum() / leaf.count.sum()
+    inside = np.isin(group, members)
+    distance = np.where(count > 0, total / np.maximum(count, 1) - mean, 0)
+    of_set = total[inside].sum() / count[inside].sum() - mean
+    once = (within.count > 0).sum(0) == 1
+    able = np.flatnonzero(~inside & once & (distance / of_set >= LIKE))
+    able = able[np.argsort(-(count * distance / of_set)[able], kind="stable")][: max(most - len(members), 0)]
+    return tuple(sorted([*members, *group[able].tolist()]))
 
 
 def _sets(within: Sums, leaf: Sums, prior: np.ndarray, group: np.ndarray, most: int) -> list[np.ndarray]:

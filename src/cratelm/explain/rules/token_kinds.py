@@ -18,6 +18,8 @@ LINE_REACH = 32
 """So many tokens of a line are looked at when candidates are gathered."""
 OFTEN = 2
 """Texts that a token has to occur in before it can be a candidate."""
+FEW = 64
+"""In so few texts, a token that occurs in one of them is a candidate too."""
 
 
 class TokenIs(Kind):
@@ -27,8 +29,8 @@ class TokenIs(Kind):
     exclusive = True
 
     def candidates(self, view: TextView) -> Candidates:
-        """Each token that occurs in two texts, at each place before."""
-        often = np.flatnonzero(_texts_with(view) >= OFTEN)
+        """Each token that occurs in two texts, at each place before; of a few texts, every token."""
+        often = np.flatnonzero(_texts_with(view) >= (1 if len(view.tokens) <= FEW else OFTEN))
         place_of = np.full(len(view.ids), -1)
         place_of[often] = np.arange(len(often))
         conditions = [
