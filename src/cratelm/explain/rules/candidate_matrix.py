@@ -55,9 +55,11 @@ class CandidateMatrix:
         return [np.array(group) for group in groups.values()]
 
     def sums(self, values: np.ndarray) -> np.ndarray:
-        """Sums of values (positions, columns) over where each condition holds, by part: (parts, conditions, columns)."""
-        ranges = zip(self.parts, self.bounds[:-1], self.bounds[1:], strict=True)
-        return np.stack([matrix @ values[begin:end] for matrix, begin, end in ranges])
+        """Sums of values (positions, columns) over where each condition holds, by part: (columns, parts, conditions)."""
+        sums = np.empty((values.shape[1], len(self.parts), len(self.conditions)))
+        for part, (matrix, begin) in enumerate(zip(self.parts, self.bounds[:-1], strict=True)):
+            sums[:, part] = (matrix @ values[begin : begin + matrix.shape[1]]).T
+        return sums
 
     def totals(self, values: np.ndarray) -> np.ndarray:
         """Sums of values (positions, columns) over each part: (parts, columns)."""
@@ -67,9 +69,13 @@ class CandidateMatrix:
         """How many tokens some conditions name."""
         return sum(len(self.conditions[place].tokens) for members in asked for place in members)
 
-    def where(self, members: np.ndarray) -> np.ndarray:
+    def where(self, members: Sequence[int]) -> np.ndarray:
         """Where one of some conditions holds: (positions,) bool."""
-        return np.concatenate([np.asarray(matrix[members].sum(0)).ravel() > 0 for matrix in self.parts])
+        holds = np.zeros(len(self.order), bool)
+        for matrix, begin in zip(self.parts, self.bounds[:-1], strict=True):
+            for place in members:
+                holds[begin + matrix.indices[matrix.indptr[place] : matrix.indptr[place + 1]]] = True
+        return holds
 
 
 def _dealt(view: TextView, document: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,10 +49,12 @@ def grow(matrix: CandidateMatrix, activations: np.ndarray) -> list[Leaf]:
     roots = [Leaf(unit, np.ones(scaled.shape[1], bool), ()) for unit in range(len(scaled))]
     _measure(matrix, scaled, roots)
     _choose(matrix, scaled, roots)
-    for _ in range(RULES):
+    for rule in range(RULES):
         divided = [leaf for root in roots if (leaf := _to_divide(root)) is not None]
         for leaf in divided:
             leaf.below = _divided(matrix, leaf)
+        if rule == RULES - 1:
+            break  # the new leaves are the last
         _measure(matrix, scaled, [leaf.below[0] for leaf in divided if leaf.below])
         for leaf in divided:
             assert leaf.below
@@ -77,20 +79,21 @@ def _measure(matrix: CandidateMatrix, scaled: np.ndarray, leaves: Sequence[Leaf]
     values = holds * scaled[[leaf.unit for leaf in leaves]].T
     sums = matrix.sums(np.concatenate([holds, values], axis=1))
     for place, leaf in enumerate(leaves):
-        count, total = (sums[..., place + begin].astype(np.float64) for begin in (0, len(leaves)))
-        leaf.sums = Sums(count, total)
+        leaf.sums = Sums(sums[place], sums[place + len(leaves)])
 
 
 def _choose(matrix: CandidateMatrix, scaled: np.ndarray, leaves: Sequence[Leaf]) -> None:
     """Find the best condition for each leaf."""
+    least = MUST_GAIN * scaled.shape[1]  # the variance is 1
     for leaf in leaves:
-        if len(leaf.asked) == CONDITIONS or leaf.sums is None:
+        own = scaled[leaf.unit][leaf.holds]
+        # No condition explains more than all that the leaf leaves unexplained.
+        if len(leaf.asked) == CONDITIONS or leaf.sums is None or len(own) * own.var(dtype=np.float64) < least:
             continue
-        count, total = (
-            matrix.totals(values)[:, None] for values in (leaf.holds * 1.0, np.where(leaf.holds, scaled[leaf.unit], 0))
-        )
-        best = best_split(leaf.sums, Sums(count, total), matrix.exclusive, TOKENS - matrix.tokens(leaf.asked))
-        leaf.best = best if best is not None and best.gain >= MUST_GAIN * scaled.shape[1] else None
+        values = np.stack([leaf.holds, leaf.holds * scaled[leaf.unit]], axis=1)
+        whole = Sums(*matrix.totals(values).T[..., None])
+        best = best_split(leaf.sums, whole, matrix.exclusive, TOKENS - matrix.tokens(leaf.asked))
+        leaf.best = best if best is not None and best.gain >= least else None
 
 
 def _to_divide(root: Leaf) -> Leaf | None:
@@ -101,6 +104,6 @@ def _to_divide(root: Leaf) -> Leaf | None:
 
 def _divided(matrix: CandidateMatrix, leaf: Leaf) -> tuple[Leaf, Leaf]:
     assert leaf.best
-    holds = leaf.holds & matrix.where(np.array(leaf.best.members))
+    holds = leaf.holds & matrix.where(leaf.best.members)
     asked = (*leaf.asked, leaf.best.members)
     return Leaf(leaf.unit, holds, asked), Leaf(leaf.unit, leaf.holds & ~holds, leaf.asked)

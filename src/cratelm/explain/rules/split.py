@@ -11,10 +11,10 @@ import numpy as np
 
 TOWARDS_LEAF = 1.0
 """So many positions with the mean of the whole leaf are added to those where a condition holds."""
+SHARES = (0.0, 0.25, 0.5, 0.75)
+"""Sets are tried of the tokens whose mean goes at least this far from the leaf's mean towards the farthest one's."""
 LIKE = 0.5
 """A rare token joins a set where its mean goes at least this far from the leaf's mean towards the set's."""
-SHARES = (0.0, 0.25, 0.5, 0.75)
-"""Sets are tried of the tokens whose mean goes at least this far from the leaf's mean towards the farthest one."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,21 @@ class Sums:
         """Those of some conditions."""
         return Sums(self.count[:, places], self.total[:, places])
 
-    def joined(self, sets: Sequence[np.ndarray]) -> "Sums":
+    def joined(self, sets: Sequence[Sequence[int]]) -> "Sums":
         """Those of sets of conditions that exclude each other."""
-        columns = [(self.count[:, places].sum(1), self.total[:, places].sum(1)) for places in sets]
-        count, total = zip(*columns, strict=True)
-        return Sums(np.stack(count, axis=1), np.stack(total, axis=1))
+        places = np.concatenate(sets)
+        begins = np.cumsum([0, *map(len, sets[:-1])])
+        return Sums(*(np.add.reduceat(values[:, places], begins, axis=1) for values in (self.count, self.total)))
 
-    def error(self, mean: np.ndarray) -> np.ndarray:
-        """The squared error of expecting means (parts, conditions | 1), less the sum of squares: (conditions,)."""
-        return (self.count * mean**2 - 2 * self.total * mean).sum(0)
+    def error(self, prior: np.ndarray) -> np.ndarray:
+        """The squared error of expecting, in each part, the mean of the others, less the sum of squares: (conditions,).
 
-    def elsewhere(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each part, counts and sums over the others: (parts, conditions) each."""
-        return self.count.sum(0) - self.count, self.total.sum(0) - self.total
-
-    def other_parts(self, prior: np.ndarray) -> np.ndarray:
-        """The mean of the other parts, for each part: (parts, conditions); drawn to `prior` (parts, 1)."""
-        count, total = self.elsewhere()
-        return (total + TOWARDS_LEAF * prior) / (count + TOWARDS_LEAF)
+        That mean is drawn to `prior` (parts, 1).
+        """
+        mean = self.total.sum(0) - self.total
+        mean += TOWARDS_LEAF * prior
+        mean /= self.count.sum(0) - self.count + TOWARDS_LEAF
+        return (mean * (self.count * mean - 2 * self.total)).sum(0)
 
 
 @dataclass(frozen=True)
@@ -63,69 +60,88 @@ class Split:
     """How much lower the squared error is."""
 
 
+@dataclass(frozen=True)
+class _Group:
+    """The tokens of one place before the current one, which exclude each other, within a leaf."""
+
+    places: np.ndarray
+    """(tokens,): their places among the conditions."""
+    own: np.ndarray
+    """(tokens,): how much lower the squared error is where the token is expected to have a mean of its own."""
+    count: np.ndarray
+    """(tokens,)."""
+    distance: np.ndarray
+    """(tokens,): how far the token's mean is above the leaf's."""
+
+
 def best_split(within: Sums, leaf: Sums, exclusive: Sequence[np.ndarray], most: int) -> Split | None:
     """The best condition, or set of up to `most` exclusive ones; None where nothing lowers the error.
 
     `within` are the sums over where each condition holds in the leaf, `leaf` those of all of it (parts, 1).
     """
-    count, total = leaf.elsewhere()
-    prior = total / np.maximum(count, 1)
-    gains = _gains(within, leaf, prior)
-    for group in exclusive if not most else ():
-        gains[group] = 0
+    prior = (leaf.total.sum(0) - leaf.total) / np.maximum(leaf.count.sum(0) - leaf.count, 1)
+    inside = within.error(prior)
+    gains = _gains(within, leaf, prior, inside)
+    groups = [_group(within, leaf, prior, inside, places) for places in exclusive] if most else []
+    for places in exclusive if not most else ():
+        gains[places] = 0
     single = int(gains.argmax())
     best = Split((single,), float(gains[single]))
-    sets = [members for group in exclusive for members in _sets(within.of(group), leaf, prior, group, most)]
+    sets = {members: group for group in groups for members in _sets(group, most)}
     if sets:
-        of_sets = _gains(within.joined(sets), leaf, prior)
+        joined = within.joined([*sets])
+        of_sets = _gains(joined, leaf, prior, joined.error(prior))
         place = int(of_sets.argmax())
         if of_sets[place] > best.gain:
-            best = Split(tuple(sets[place].tolist()), float(of_sets[place]))
+            best = Split([*sets][place], float(of_sets[place]))
     if best.gain <= 0:
         return None
-    for group in exclusive:
-        if best.members[0] in group:
-            return Split(_completed(best.members, group, within.of(group), leaf, most), best.gain)
-    return best
+    group = next((group for group in groups if best.members[0] in group.places), None)
+    return best if group is None else Split(_completed(best.members, group, within, most), best.gain)
 
 
-def _gains(within: Sums, leaf: Sums, prior: np.ndarray) -> np.ndarray:
+def _gains(within: Sums, leaf: Sums, prior: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """How much lower the error is with a mean of its own on either side of each condition: (conditions,)."""
     outside = Sums(leaf.count - within.count, leaf.total - within.total)
-    divided = sum(side.error(side.other_parts(prior)) for side in (within, outside))
-    divides = (within.count.sum(0) > 0) & (outside.count.sum(0) > 0)
+    of_leaf = (leaf.count * prior**2 - 2 * leaf.total * prior).sum()
+    count = within.count.sum(0)
+    divides = (count > 0) & (count < leaf.count.sum())
     # Rounding error must not decide between conditions that hold in the same places.
-    return np.where(divides, np.round(leaf.error(prior) - divided, 3), 0)
+    return np.where(divides, np.round(of_leaf - inside - outside.error(prior), 3), 0)
 
 
-def _completed(members: tuple[int, ...], group: np.ndarray, within: Sums, leaf: Sums, most: int) -> tuple[int, ...]:
+def _group(within: Sums, leaf: Sums, prior: np.ndarray, inside: np.ndarray, places: np.ndarray) -> _Group:
+    tokens = within.of(places)
+    count = tokens.count.sum(0)
+    own = (tokens.count * prior**2 - 2 * tokens.total * prior).sum(0) - inside[places]
+    distance = tokens.total.sum(0) / np.maximum(count, 1) - leaf.total.sum() / leaf.count.sum()
+    return _Group(places, own, count, np.where(count > 0, distance, 0))
+
+
+def _sets(group: _Group, most: int) -> list[tuple[int, ...]]:
+    """Sets of tokens that could be worth a condition: those far above the leaf's mean, or far below."""
+    sets = []
+    for away in (group.distance, -group.distance):
+        able = np.flatnonzero((group.own > 0) & (away > 0))
+        if most < 2 or len(able) < 2:
+            continue
+        able = able[np.argsort(-group.own[able], kind="stable")]
+        farthest = away[able[:most]].max()
+        for share in SHARES:
+            chosen = able[away[able] >= share * farthest][:most]
+            sets.append(tuple(np.sort(group.places[chosen]).tolist()))
+    return [members for members in dict.fromkeys(sets) if len(members) > 1]
+
+
+def _completed(members: tuple[int, ...], group: _Group, within: Sums, most: int) -> tuple[int, ...]:
     """A set with the tokens of its group that are like it, though too rare to show it in two parts of the documents.
 
     Alone they could be chance; the set has shown that the unit tells tokens apart at this place.
     """
-    count, total = within.count.sum(0), within.total.sum(0)
-    mean = leaf.total.sum() / leaf.count.sum()
-    inside = np.isin(group, members)
-    distance = np.where(count > 0, total / np.maximum(count, 1) - mean, 0)
-    of_set = total[inside].sum() / count[inside].sum() - mean
-    once = (within.count > 0).sum(0) == 1
-    able = np.flatnonzero(~inside & once & (distance / of_set >= LIKE))
-    able = able[np.argsort(-(count * distance / of_set)[able], kind="stable")][: max(most - len(members), 0)]
-    return tuple(sorted([*members, *group[able].tolist()]))
-
-
-def _sets(within: Sums, leaf: Sums, prior: np.ndarray, group: np.ndarray, most: int) -> list[np.ndarray]:
-    """Sets of tokens of one group that could be worth a condition: those far above the leaf's mean, or far below."""
-    own = within.error(np.broadcast_to(prior, within.count.shape)) - within.error(within.other_parts(prior))
-    count, total = within.count.sum(0), within.total.sum(0)
-    distance = total / np.maximum(count, 1) - leaf.total.sum() / leaf.count.sum()
-    sets = []
-    for away in (distance, -distance):
-        able = np.flatnonzero((own > 0) & (away > 0))
-        able = able[np.argsort(-own[able], kind="stable")]
-        if most < 2 or len(able) < 2:
-            continue
-        farthest = away[able[:most]].max()
-        chosen = [able[away[able] >= share * farthest][:most] for share in SHARES]
-        sets += [np.sort(group[members]) for members in chosen if len(members) > 1]
-    return sets
+    inside = np.isin(group.places, members)
+    of_set = (group.count * group.distance)[inside].sum() / group.count[inside].sum()
+    likeness = group.distance / of_set
+    once = (within.count[:, group.places] > 0).sum(0) == 1
+    able = np.flatnonzero(~inside & once & (likeness >= LIKE))
+    able = able[np.argsort(-(group.count * likeness)[able], kind="stable")][: max(most - len(members), 0)]
+    return tuple(sorted([*members, *group.places[able].tolist()]))

@@ -61,8 +61,8 @@ class TokenRecently(Kind):
     name = "recent"
 
     def candidates(self, view: TextView) -> Candidates:
-        """Each token that occurs in two texts, in each window."""
-        often = np.flatnonzero(_texts_with(view) >= OFTEN)
+        """Each token that occurs in two texts, and in one of so many, in each window."""
+        often = np.flatnonzero(_texts_with(view) >= max(OFTEN, len(view.tokens) // FEW))
         place_of = np.full(len(view.ids), -1)
         place_of[often] = np.arange(len(often))
         windows = (LINE, *WINDOWS)
