@@ -31,7 +31,7 @@ class Halved(Explainer):
     help = "half of what a table of tokens expects"
 
     def of_excerpts(self, excerpts, texts, seed):
-        return TokenTables.explain(excerpts.unit, excerpts.tokens, excerpts.activations / 2, vocabulary)
+        return TokenTables.explain(excerpts.unit, excerpts.tokens, excerpts.activations / 2, len(texts))
 
     def write(self, made, path):
         made.write(path)

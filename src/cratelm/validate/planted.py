@@ -17,13 +17,14 @@ from cratelm.records.excerpts import Excerpts
 from cratelm.records.tiling import Tiling, cut_half
 from cratelm.seeds import derive_seed
 from cratelm.stats import pearson
-from cratelm.validate.planted_context import CONTEXT_PLANTED, Rule, earlier, fires_in
+from cratelm.validate.planted_context import Rule, earlier, fires_in
 from cratelm.validate.puzzles import RECOVERED, Recovery
 
 DOCUMENTS = 3000
 """Film reviews that the units are planted in: every second one is shown, the others are held out."""
 SHOWN, SCORED = 5, 5
 """Top excerpts that an explainer sees, and top and random ones that it is scored on: the metric top-and-random."""
+
 
 def _is(*words: str) -> Rule:
     return lambda tokens, place, texts: fires_in(tokens, texts, lambda text: text in words)

@@ -26,6 +26,7 @@ class RulesExplainer(Explainer):
     help = "up to eight rules about the token and the text before it, fitted to a sample of the explain half"
     order = 25
     sees = "text"
+    recovers = 10
 
     def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> RuleLists:
         """The rules of the units of some excerpts, from these alone."""

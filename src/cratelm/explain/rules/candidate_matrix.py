@@ -28,16 +28,16 @@ class CandidateMatrix:
     @classmethod
     def of(cls, view: TextView, document: np.ndarray, known: np.ndarray) -> "CandidateMatrix":
         """The candidates of texts (rows, T) of documents (rows,), of whose tokens some are padding, not `known`."""
-        from scipy.sparse import coo_matrix
+        from scipy.sparse import csc_matrix, csr_matrix
 
         found = [kind.candidates(view) for kind in KINDS.values()]
         begins = np.cumsum([0, *(len(some.conditions) for some in found)])
         condition = np.concatenate([some.condition + begin for some, begin in zip(found, begins[:-1], strict=True)])
         position = np.concatenate([some.position for some in found])
         shape = begins[-1], view.tokens.size
-        whole = coo_matrix((np.ones(len(position), np.float32), (condition, position)), shape).tocsc()
+        whole = csc_matrix((np.ones(len(position), np.float32), (condition, position)), shape)
         part, order = _dealt(view, document, known)
-        matrices = [whole[:, order[part == number]].tocsr() for number in range(part.max(initial=0) + 1)]
+        matrices = [csr_matrix(whole[:, order[part == number]]) for number in range(part.max(initial=0) + 1)]
         return cls([condition for some in found for condition in some.conditions], matrices, order)
 
     @cached_property
@@ -55,7 +55,7 @@ class CandidateMatrix:
         return [np.array(group) for group in groups.values()]
 
     def sums(self, values: np.ndarray) -> np.ndarray:
-        """Sums of values (positions, columns) over where each condition holds, by part: (columns, parts, conditions)."""
+        """Sums of values (positions, columns) over where conditions hold, by part: (columns, parts, conditions)."""
         sums = np.empty((values.shape[1], len(self.parts), len(self.conditions)))
         for part, (matrix, begin) in enumerate(zip(self.parts, self.bounds[:-1], strict=True)):
             sums[:, part] = (matrix @ values[begin : begin + matrix.shape[1]]).T

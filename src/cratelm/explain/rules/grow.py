@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cratelm.explain.rules.candidate_matrix import CandidateMatrix
-from cratelm.explain.rules.split import Split, Sums, best_split
+from cratelm.explain.rules.split import NOTHING, Split, Sums, best_split
 
 RULES = 8
 """Rules that a unit has at most."""
@@ -32,11 +32,11 @@ class Leaf:
     """(positions,) bool."""
     asked: tuple[tuple[int, ...], ...]
     """The conditions that hold in it, as `Split.members` each."""
-    sums: Sums | None = None
-    """Over where each condition holds in it; None once it is divided."""
+    sums: Sums = NOTHING
+    """Over where each condition holds in it; NOTHING once it is divided."""
     best: Split | None = None
-    below: "tuple[Leaf, Leaf] | None" = None
-    """Where its best condition holds, and where it does not."""
+    below: "tuple[Leaf, ...]" = ()
+    """Once it is divided: where its best condition holds, and where it does not."""
 
     def in_order(self) -> list["Leaf"]:
         """The undivided leaves in it, in the order in which they are read."""
@@ -46,22 +46,37 @@ class Leaf:
 def grow(matrix: CandidateMatrix, activations: np.ndarray) -> list[Leaf]:
     """Each unit's tree from its activations (units, positions), as its root."""
     scaled = _scaled(activations)
-    roots = [Leaf(unit, np.ones(scaled.shape[1], bool), ()) for unit in range(len(scaled))]
+    new = roots = [Leaf(unit, np.ones(scaled.shape[1], bool), ()) for unit in range(len(scaled))]
     _measure(matrix, scaled, roots)
-    _choose(matrix, scaled, roots)
-    for rule in range(RULES):
-        divided = [leaf for root in roots if (leaf := _to_divide(root)) is not None]
-        for leaf in divided:
-            leaf.below = _divided(matrix, leaf)
-        if rule == RULES - 1:
-            break  # the new leaves are the last
-        _measure(matrix, scaled, [leaf.below[0] for leaf in divided if leaf.below])
-        for leaf in divided:
-            assert leaf.below
-            assert leaf.sums
-            leaf.below[1].sums, leaf.sums = leaf.sums - leaf.below[0].sums, None
-        _choose(matrix, scaled, [below for leaf in divided for below in leaf.below or ()])
+    for _ in range(RULES - 1):
+        _choose(matrix, scaled, new)
+        divided = _divide(matrix, roots)
+        new = [leaf for above in divided for leaf in above.below]
+        _measure(matrix, scaled, [above.below[0] for above in divided])
+        for above in divided:
+            yes, no = above.below
+            no.sums, above.sums = above.sums - yes.sums, NOTHING  # what does not hold is the rest
+    _choose(matrix, scaled, new)
+    _divide(matrix, roots)
     return roots
+
+
+def _divide(matrix: CandidateMatrix, roots: Sequence[Leaf]) -> list[Leaf]:
+    """Divide in each tree the leaf whose best condition gains the most, if there is one."""
+    divided = []
+    for root in roots:
+        able = [leaf for leaf in root.in_order() if leaf.best]
+        if able:
+            divided.append(leaf := max(able, key=lambda leaf: leaf.best.gain if leaf.best else 0))
+            leaf.below = _parted(matrix, leaf)
+    return divided
+
+
+def _parted(matrix: CandidateMatrix, leaf: Leaf) -> tuple[Leaf, Leaf]:
+    assert leaf.best
+    holds = leaf.holds & matrix.where(leaf.best.members)
+    asked = (*leaf.asked, leaf.best.members)
+    return Leaf(leaf.unit, holds, asked), Leaf(leaf.unit, leaf.holds & ~holds, leaf.asked)
 
 
 def _scaled(activations: np.ndarray) -> np.ndarray:
@@ -88,22 +103,9 @@ def _choose(matrix: CandidateMatrix, scaled: np.ndarray, leaves: Sequence[Leaf])
     for leaf in leaves:
         own = scaled[leaf.unit][leaf.holds]
         # No condition explains more than all that the leaf leaves unexplained.
-        if len(leaf.asked) == CONDITIONS or leaf.sums is None or len(own) * own.var(dtype=np.float64) < least:
+        if len(leaf.asked) == CONDITIONS or (own**2).sum() - own.sum() ** 2 / max(len(own), 1) < least:
             continue
         values = np.stack([leaf.holds, leaf.holds * scaled[leaf.unit]], axis=1)
         whole = Sums(*matrix.totals(values).T[..., None])
         best = best_split(leaf.sums, whole, matrix.exclusive, TOKENS - matrix.tokens(leaf.asked))
         leaf.best = best if best is not None and best.gain >= least else None
-
-
-def _to_divide(root: Leaf) -> Leaf | None:
-    """The leaf whose best condition gains the most."""
-    able = [(leaf.best.gain, -place, leaf) for place, leaf in enumerate(root.in_order()) if leaf.best]
-    return max(able)[2] if able else None
-
-
-def _divided(matrix: CandidateMatrix, leaf: Leaf) -> tuple[Leaf, Leaf]:
-    assert leaf.best
-    holds = leaf.holds & matrix.where(leaf.best.members)
-    asked = (*leaf.asked, leaf.best.members)
-    return Leaf(leaf.unit, holds, asked), Leaf(leaf.unit, leaf.holds & ~holds, leaf.asked)

@@ -39,7 +39,8 @@ def of_excerpts(excerpts: Excerpts) -> Pieces:
 
 def joined(first: Pieces, second: Pieces) -> Pieces:
     """Pieces of two texts of one length; documents of the same number are the same document."""
-    return Pieces(*(np.concatenate([getattr(some, field.name) for some in (first, second)]) for field in fields(Pieces)))
+    names = [field.name for field in fields(Pieces)]
+    return Pieces(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
 
 
 def of_sample(sample: TextSample, length: int) -> tuple[Pieces, np.ndarray]:

@@ -10,6 +10,7 @@ from cratelm.explain.rules.candidate_matrix import CandidateMatrix
 from cratelm.explain.rules.condition import Condition
 from cratelm.explain.rules.grow import Leaf
 from cratelm.explain.rules.kinds import kind_of
+from cratelm.explain.rules.shorten import shorten
 from cratelm.explain.rules.text_view import TextView
 from cratelm.judges.sentences import NEVER_FIRES
 
@@ -27,13 +28,19 @@ class Rule:
 
 def rules_of(root: Leaf, matrix: CandidateMatrix, activations: np.ndarray) -> list[Rule]:
     """A tree as rules, from the unit's activations (positions,); the last one holds everywhere."""
-    whole = activations.sum(dtype=np.float64)
-    rules = []
-    for leaf in root.in_order():
-        there = activations[leaf.holds].sum(dtype=np.float64)
-        conditions = tuple(_joined(matrix, members) for members in leaf.asked)
-        rules.append(Rule(conditions, float(there / leaf.holds.sum()), float(there / whole) if whole else 0.0))
-    return rules
+    tree = [leaf.asked for leaf in root.in_order()]
+    lists, rule_of = shorten(tree, matrix.where, activations)
+    count, total = (np.bincount(rule_of, weights, len(lists)) for weights in (None, activations))
+    whole = total.sum()
+    return [
+        Rule(
+            tuple(_joined(matrix, members) for members in asked),
+            float(some / positions),
+            float(some / whole if whole else 0),
+        )
+        for asked, positions, some in zip(lists, count, total, strict=True)
+        if positions
+    ]
 
 
 def _joined(matrix: CandidateMatrix, members: Sequence[int]) -> Condition:

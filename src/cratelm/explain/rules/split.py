@@ -50,6 +50,9 @@ class Sums:
         return (mean * (self.count * mean - 2 * self.total)).sum(0)
 
 
+NOTHING = Sums(np.empty((0, 0)), np.empty((0, 0)))
+
+
 @dataclass(frozen=True)
 class Split:
     """A condition that could divide a leaf."""
@@ -72,6 +75,8 @@ class _Group:
     """(tokens,)."""
     distance: np.ndarray
     """(tokens,): how far the token's mean is above the leaf's."""
+    parts: np.ndarray
+    """(tokens,): in how many parts of the documents the token occurs."""
 
 
 def best_split(within: Sums, leaf: Sums, exclusive: Sequence[np.ndarray], most: int) -> Split | None:
@@ -97,7 +102,7 @@ def best_split(within: Sums, leaf: Sums, exclusive: Sequence[np.ndarray], most: 
     if best.gain <= 0:
         return None
     group = next((group for group in groups if best.members[0] in group.places), None)
-    return best if group is None else Split(_completed(best.members, group, within, most), best.gain)
+    return best if group is None else Split(_completed(best.members, group, most), best.gain)
 
 
 def _gains(within: Sums, leaf: Sums, prior: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -115,14 +120,14 @@ def _group(within: Sums, leaf: Sums, prior: np.ndarray, inside: np.ndarray, plac
     count = tokens.count.sum(0)
     own = (tokens.count * prior**2 - 2 * tokens.total * prior).sum(0) - inside[places]
     distance = tokens.total.sum(0) / np.maximum(count, 1) - leaf.total.sum() / leaf.count.sum()
-    return _Group(places, own, count, np.where(count > 0, distance, 0))
+    return _Group(places, own, count, np.where(count > 0, distance, 0), (tokens.count > 0).sum(0))
 
 
 def _sets(group: _Group, most: int) -> list[tuple[int, ...]]:
     """Sets of tokens that could be worth a condition: those far above the leaf's mean, or far below."""
     sets = []
     for away in (group.distance, -group.distance):
-        able = np.flatnonzero((group.own > 0) & (away > 0))
+        able = np.flatnonzero((group.parts > 1) & (group.own > 0) & (away > 0))
         if most < 2 or len(able) < 2:
             continue
         able = able[np.argsort(-group.own[able], kind="stable")]
@@ -133,7 +138,7 @@ def _sets(group: _Group, most: int) -> list[tuple[int, ...]]:
     return [members for members in dict.fromkeys(sets) if len(members) > 1]
 
 
-def _completed(members: tuple[int, ...], group: _Group, within: Sums, most: int) -> tuple[int, ...]:
+def _completed(members: tuple[int, ...], group: _Group, most: int) -> tuple[int, ...]:
     """A set with the tokens of its group that are like it, though too rare to show it in two parts of the documents.
 
     Alone they could be chance; the set has shown that the unit tells tokens apart at this place.
@@ -141,7 +146,6 @@ def _completed(members: tuple[int, ...], group: _Group, within: Sums, most: int)
     inside = np.isin(group.places, members)
     of_set = (group.count * group.distance)[inside].sum() / group.count[inside].sum()
     likeness = group.distance / of_set
-    once = (within.count[:, group.places] > 0).sum(0) == 1
-    able = np.flatnonzero(~inside & once & (likeness >= LIKE))
+    able = np.flatnonzero(~inside & (group.parts == 1) & (likeness >= LIKE))
     able = able[np.argsort(-(group.count * likeness)[able], kind="stable")][: max(most - len(members), 0)]
     return tuple(sorted([*members, *group.places[able].tolist()]))
