@@ -31,15 +31,15 @@ def rules_of(root: Leaf, matrix: CandidateMatrix, activations: np.ndarray) -> li
     tree = [leaf.asked for leaf in root.in_order()]
     lists, rule_of = shorten(tree, matrix.where, activations)
     count, total = (np.bincount(rule_of, weights, len(lists)) for weights in (None, activations))
-    whole = total.sum()
+    share = total / total.sum() if total.any() else total
     return [
         Rule(
             tuple(_joined(matrix, members) for members in asked),
-            float(some / positions),
-            float(some / whole if whole else 0),
+            float(total[place] / count[place]),
+            float(share[place]),
         )
-        for asked, positions, some in zip(lists, count, total, strict=True)
-        if positions
+        for place, asked in enumerate(lists)
+        if count[place]
     ]
 
 

@@ -33,7 +33,7 @@ def _shorter(rules: list[Asked], place: int) -> list[list[Asked]]:
     """The rules without one of them, and with one condition of it less; the shortest first."""
     asked = rules[place]
     ways = [(*asked[:left_out], *asked[left_out + 1 :]) for left_out in range(len(asked))] if len(asked) > 1 else []
-    return [rules[:place] + rules[place + 1 :], *(rules[:place] + [way] + rules[place + 1 :] for way in ways)]
+    return [rules[:place] + rules[place + 1 :], *([*rules[:place], way, *rules[place + 1 :]] for way in ways)]
 
 
 class _ListError:
