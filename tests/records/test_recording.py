@@ -254,7 +254,7 @@ def test_recording_writes_few_bytes_for_each_that_it_keeps(gpt2, tokens, tmp_pat
     config, before = dataclasses.replace(CONFIG, table_units=None, batch=256, shard=20_000), written()
     made = record(config, ForeignModel(gpt2, {}), tokens, tmp_path / "out", quiet)
     kept = sum(file.stat().st_size for file in made.path.iterdir() if file.is_file())
-    assert (written() - before) / kept < 4
+    assert (written() - before) / kept < 5
 
 
 def test_excerpts_are_stored_by_unit_length_half_kind_interval_and_rank(recorded) -> None:

@@ -21,6 +21,7 @@ LARGEST = 15
 SMALLEST = np.float16(2.0**-24)
 """The smallest positive float16. What is smaller is stored as this, so that a unit that fires still does."""
 PIECES = pa.schema([("document", pa.int32()), ("place", pa.int32()), ("tokens", pa.list_(pa.uint32()))])
+_NONE = np.empty(0, np.int64)
 UNITS = pa.schema([("unit", pa.int32()), ("scale", pa.float64()), ("activations", pa.list_(pa.float16()))])
 
 
@@ -41,6 +42,24 @@ class TextSample:
     """(n,) int64, ascending: those with a token table."""
     activations: np.ndarray
     """(n, contexts, T) float32; 0 after `length`."""
+
+
+@dataclass(frozen=True)
+class FlatSample:
+    """The same with all pieces one after the other, as they are stored."""
+
+    tokens: np.ndarray
+    """(tokens,) int64."""
+    length: np.ndarray
+    """(contexts,) int64: how many of them each piece has."""
+    place: np.ndarray
+    """(contexts,) int64."""
+    document: np.ndarray
+    """(contexts,) int64, ascending."""
+    units: np.ndarray
+    """(n,) int64, ascending."""
+    activations: np.ndarray
+    """(n, tokens) float32."""
 
 
 def text_name(half: str) -> str:
@@ -90,31 +109,37 @@ def to_half(activations: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.where((activations > 0) & (stored == 0), SMALLEST, stored)
 
 
-def read_text_sample(records: Artifact, layer: int, half: str, units: Sequence[int] | None = None) -> TextSample:
+def read_flat_sample(records: Artifact, layer: int, half: str, units: Sequence[int] | None = None) -> FlatSample:
     """The sample of a half with the units of a layer, of all that are kept or of some of them.
 
     Raises InputError where there is none (records of an earlier version, or by the protocol paper) or it is damaged.
     """
-    pieces = _require(records.path / text_name(half))
+    pieces, path = _require(records.path / text_name(half)), _require(records.path / activations_name(half, layer))
     read = read_table(pieces, columns=PIECES.names)
-    path = _require(records.path / activations_name(half, layer))
     filters: list[Filter] = [] if units is None else [("unit", "in", list(units))]
     stored = read_table(path, filters=filters, columns=UNITS.names)
-    with reading(pieces):
-        offsets = [np.from_dlpack(chunk.offsets) for chunk in read["tokens"].chunks]
-        length = np.concatenate([np.zeros(0, np.int64), *map(np.diff, offsets)]).astype(np.int64)
-        held = np.arange(length.max(initial=0)) < length[:, None]
-        tokens = np.zeros(held.shape, np.int64)
-        tokens[held] = flat_numpy(read["tokens"])
+    length = [np.diff(np.from_dlpack(chunk.offsets)) for chunk in read["tokens"].chunks]
+    tokens = flat_numpy(read["tokens"]).astype(np.int64)
     with reading(path):
-        of_units = flat_numpy(stored["activations"]).reshape(len(stored), len(held[held]))
-        scale = as_numpy(stored["scale"])
-        activations = np.zeros((len(stored), *held.shape), np.float32)
-        for row, values in enumerate(of_units):
-            activations[row][held] = values * scale[row]  # float64: a scale may be below float32
-        number = as_numpy(stored["unit"]).astype(np.int64)
+        of_units = flat_numpy(stored["activations"]).reshape(len(stored), len(tokens))
+        activations = np.empty(of_units.shape, np.float32)
+        for row, scale in enumerate(as_numpy(stored["scale"])):
+            activations[row] = of_units[row] * scale  # float64: a scale may be below float32
     place, document = (as_numpy(read[name]).astype(np.int64) for name in ("place", "document"))
-    return TextSample(tokens, length, place, document, number, activations)
+    number = as_numpy(stored["unit"]).astype(np.int64)
+    return FlatSample(tokens, np.concatenate([_NONE, *length]), place, document, number, activations)
+
+
+def read_text_sample(records: Artifact, layer: int, half: str, units: Sequence[int] | None = None) -> TextSample:
+    """The same, a piece a row and padded to the longest."""
+    flat = read_flat_sample(records, layer, half, units)
+    held = np.arange(flat.length.max(initial=0)) < flat.length[:, None]
+    tokens = np.zeros(held.shape, np.int64)
+    tokens[held] = flat.tokens
+    activations = np.zeros((len(flat.units), *held.shape), np.float32)
+    for row, values in enumerate(flat.activations):
+        activations[row][held] = values
+    return TextSample(tokens, flat.length, flat.place, flat.document, flat.units, activations)
 
 
 def _require(path: Path) -> Path:

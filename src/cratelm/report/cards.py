@@ -56,9 +56,12 @@ def make_card(model: Measured, address: tuple[int, int], texts: Sequence[str]) -
     ]
     # 1 for a unit that fires nowhere on its card: nothing is divided by 0.
     highest = max((float(activations.max()) for _, _, activations in excerpts), default=0.0) or 1.0
-    metrics = shown_metrics([model])
-    rows = {metric: int(np.flatnonzero(model.rows(ENDPOINT.explainer, metric, layer))[unit]) for metric in metrics}
     units = model.units
+    found = {
+        metric: np.flatnonzero(model.rows(ENDPOINT.explainer, metric, layer) & (units["unit"] == unit))
+        for metric in shown_metrics([model])
+    }
+    rows = {metric: int(at[0]) for metric, at in found.items() if len(at)}  # whole-text is of a sample of units
     return Card(
         address=f"{model.name}/{layer}/{unit}",
         explanation=read_sentences(model.explanations, layer, ENDPOINT.explainer)[unit],

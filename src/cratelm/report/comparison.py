@@ -38,7 +38,7 @@ def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
         _difference(model, rival, *endpoint) | {"primary": pair_index == 0 and endpoint == ENDPOINT}
         for pair_index, (model, rival) in enumerate(compared)
         for endpoint in ENDPOINTS
-        if model.has(*endpoint) and rival.has(*endpoint)
+        if model.has_replicates(*endpoint) and rival.has_replicates(*endpoint)
     ]
     secondary = [row for row in rows if not row["primary"]]
     for row, corrected in zip(secondary, holm([row["p"] for row in secondary]), strict=True):
@@ -64,9 +64,9 @@ def rate_bins(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The mean score of units that fire equally often, by model: the correlations favour units that fire often."""
     rows, metrics = [], shown_metrics((trained for trained, _ in pairs), ENDPOINT_METRICS)
     for trained, _ in pairs:
-        rates = np.concatenate(trained.firing_rates)
         for metric in metrics:
-            scores = trained.units["score"][trained.rows(ENDPOINT.explainer, metric, None)]
+            rows_of_metric = trained.rows(ENDPOINT.explainer, metric, None)
+            scores, rates = trained.units["score"][rows_of_metric], trained.rates_of(rows_of_metric)
             for low, high in pairwise(RATES):
                 inside = (rates > low) & (rates <= high)
                 mean = float(scores[inside].mean()) if inside.any() else float("nan")

@@ -146,6 +146,11 @@ class Measured:
         """The firing rate of each unit of each layer in the score half."""
         return [read_units(self.records, layer, "score")["firing_rate"] for layer in range(len(self.layers))]
 
+    def rates_of(self, rows: np.ndarray) -> np.ndarray:
+        """The firing rates of the units of rows (all rows of `units`,), a mask: one for each that it keeps."""
+        begins = np.cumsum([0, *self.layers])[self.units["layer"][rows]]
+        return np.concatenate(self.firing_rates)[begins + self.units["unit"][rows]]
+
 
 def _mean(values: np.ndarray) -> float:
     """The mean of what is not NaN; NaN of nothing."""

@@ -12,18 +12,14 @@ from cratelm.score.metric import Metric
 from cratelm.score.registry import HEADLINE_METRICS, METRICS
 
 CEILING = next(name for name, explainer in EXPLAINERS.items() if explainer.role == "ceiling")
-METRICS_BESIDE = [
-    (metric.name, metric.beside, metric.name.replace("-", "_")) for metric in METRICS.values() if metric.beside
-]
-"""Metrics that are columns of a headline metric's table: their name, the headline metric's, and the column's."""
 Pair = tuple[Measured, Measured]
 """A trained model, and the same network before training."""
 
 
 def shown_metrics(models: Iterable[Measured], names: Sequence[str] = HEADLINE_METRICS) -> list[str]:
-    """Those of some metrics by which all models' units were scored, with the endpoint's explainer."""
-    every_model = list(models)
-    return [name for name in names if all(model.has(ENDPOINT.explainer, name) for model in every_model)]
+    """Those of some metrics by which all models' units were scored, with the endpoint's explainer and an interval."""
+    every_model = list(models)  # scores of an earlier version have none for whole-text
+    return [name for name in names if all(model.has_replicates(ENDPOINT.explainer, name) for model in every_model)]
 
 
 def explainers_beside(pairs: Sequence[Pair]) -> list[str]:
@@ -57,7 +53,7 @@ def _row(
         "metric": metric,
         "protocol": STRICT.name,
         "explainer": ENDPOINT.explainer,
-        "units": sum(trained.layers) if layer is None else trained.layers[layer],
+        "units": int(trained.rows(*where).sum()),
         "score": asdict(trained.score(*where)),
         "score_of_scored": trained.mean_of_scored(*where),
         # By its own name, which is why the names of columns are reserved (explain/registry.py).
@@ -66,10 +62,6 @@ def _row(
         "above_shuffled": asdict(trained.above_shuffled(*where)),
         "random_weights": asdict(untrained.score(*where)),
         "ceiling": trained.mean(CEILING, metric, layer) if trained.has(CEILING, metric) else None,
-        **{
-            column: trained.mean(ENDPOINT.explainer, name, layer) if headline == metric else None
-            for name, headline, column in METRICS_BESIDE
-        },
         "token_share": trained.statistic("token_share", layer),
         "token_share_random_weights": untrained.statistic("token_share", layer),
         "position_share": trained.statistic("position_share", layer),

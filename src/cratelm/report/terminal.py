@@ -14,8 +14,6 @@ from cratelm.explain.registry import EXPLAINERS
 from cratelm.output import print_json
 from cratelm.protocols import ENDPOINT, STRICT
 from cratelm.report.number_text import estimate, number, p_value
-from cratelm.report.rows import METRICS_BESIDE
-from cratelm.score.registry import METRICS
 
 
 def print_table(report: Artifact, as_json: bool) -> None:
@@ -51,11 +49,10 @@ def _beside(table: dict[str, Any]) -> list[str]:
 def _how_to_read(table: dict[str, Any]) -> str:
     beside = ", ".join(f"`{name}`" for name in _beside(table))
     others = f" (and {beside} beside it)" if beside else ""
-    text = (
+    return (
         f"Correlations by the explainer `{ENDPOINT.explainer}` †{others}, {STRICT.name} protocol: Pearson's, "
         f"Spearman's for {', '.join(STRICT.ranked)}; `all` is the mean over layers."
     )
-    return " ".join([text, *(f"{name}: {METRICS[name].help}." for name, *_ in METRICS_BESIDE)])
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
@@ -86,9 +83,8 @@ def _autoencoders(table: dict[str, Any]) -> Table:
 
 def _scores(table: dict[str, Any], metric: str) -> Table:
     explainers = _beside(table)
-    beside = {name.replace("-", "\n"): column for name, headline, column in METRICS_BESIDE if headline == metric}
     columns = ["model", "layer", "mean [95%]", *explainers, "shuffled", "random\nweights", "ceiling", "token\nshare"]
-    shown = _table(f"Scores, {metric}, by {ENDPOINT.explainer} †", (*columns, *beside, "dead/silent/\nconstant, %"))
+    shown = _table(f"Scores, {metric}, by {ENDPOINT.explainer} †", (*columns, "dead/silent/\nconstant, %"))
     for row in (row for row in table["rows"] if row["metric"] == metric):
         shown.add_row(
             row["model"],
@@ -99,7 +95,6 @@ def _scores(table: dict[str, Any], metric: str) -> Table:
             number(row["random_weights"]["mean"]),
             number(row["ceiling"]),
             number(row["token_share"]),
-            *(number(row[column]) for column in beside.values()),
             "/".join(f"{100 * row[status]:.1f}" for status in ("dead", "silent", "constant")),
             style="bold" if row["layer"] == "all" else None,
         )

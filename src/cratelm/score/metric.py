@@ -29,13 +29,11 @@ class Metric:
     """What an explanation that says nothing gets, and so what a unit that cannot be scored counts as."""
     roles: tuple[str, ...] = ("explainer", "control")
     """The explainers that it applies to, by their role."""
-    of_tokens: bool = False
-    """Whether it takes explanations that depend on the token alone, and no others."""
+    in_words: bool = True
+    """Whether it takes explanations that a language model has to read: not where it would have to read too much."""
     headline: bool = False
     """Whether it stands in the main tables and figures; the others stand in a table of their own. It needs intervals,
     and so sums over excerpts; so do those with `endpoint` or `unit_intervals`."""
-    beside: str | None = None
-    """The headline metric in whose table it is a column, if it is one."""
     note: str = ""
     """What else a reader of its numbers has to know: goes on from "In NAME, "."""
     endpoint: bool = False
@@ -54,7 +52,7 @@ class Metric:
             return False
         if explainer.sees_half and not protocol.tables:
             return False
-        return explainer.of_tokens or not self.of_tokens
+        return self.in_words or not explainer.in_words
 
     def missing(self, protocol: Protocol) -> float:
         """What a unit that cannot be scored counts as; NaN is nothing."""

@@ -152,12 +152,13 @@ class _LayerWork:
             if not (metrics := self.metrics(explainer)):
                 continue
             inputs = self.open(layer, explainer, shared)
-            # The same for every explainer, so that two of them are compared on the same units.
-            unit_weights = draw_weights(len(inputs.units), len(drawn), derive_seed(self.config.seed, "units", layer))
             for metric in metrics:
                 scored = metric.compute(inputs)
                 rows.append(self._rows(layer, explainer, metric, scored))
-                if scored.sums is not None:
+                if scored.sums is not None and len(scored.units):
+                    # The same for every explainer, so that two of them are compared on the same units.
+                    seed = derive_seed(self.config.seed, "units", layer)
+                    unit_weights = draw_weights(len(scored.units), len(drawn), seed)
                     layer_means = scored.replicates(metric.missing(self.protocol), drawn, unit_weights)
                     names = {replicates_key(layer, explainer.name, metric.name, name): name for name in layer_means}
                     replicates |= {key: layer_means[name] for key, name in names.items()}

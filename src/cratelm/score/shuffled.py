@@ -30,7 +30,7 @@ class Shuffled:
         """
         firing = units[maximum[units] > 0]
         drawn_from = firing if len(firing) > 1 else units
-        partner = np.zeros(int(units.max()) + 1, np.int64)
+        partner = np.zeros(int(units.max(initial=-1)) + 1, np.int64)
         partner[units] = np.resize(drawn_from, len(units))  # of a unit that never fires: it scores nothing either way
         if len(drawn_from) > 1:
             partner[drawn_from] = derangement(drawn_from, np.random.default_rng(seed))

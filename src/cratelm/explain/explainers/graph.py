@@ -99,6 +99,23 @@ class PatternGraphs:
             expected[rows] = np.where(known, self.mean[entry], expected[rows])
         return expected
 
+    def simulate_all(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The same for each of units (units,) on the same tokens (rows, T): what they hold is looked up once."""
+        expected = np.zeros((len(unit), tokens.size))
+        row_of_entry = places_among(unit, self.unit)
+        for pattern_index in np.unique(self.pattern):
+            fixed, whole = _fixed(PATTERNS[pattern_index], tokens, place)
+            distinct, which = np.unique(_key(np.zeros(len(fixed)), pattern_index, fixed), return_inverse=True)
+            mine = np.flatnonzero((self.pattern == pattern_index) & (row_of_entry >= 0))
+            column = places_among(distinct, _key(np.zeros(len(mine)), pattern_index, self.fixed[mine]))
+            mine, column = mine[column >= 0], column[column >= 0]
+            rows, row = np.unique(row_of_entry[mine], return_inverse=True)
+            means = np.full((len(rows), len(distinct)), np.nan)
+            means[row, column] = self.mean[mine]
+            found = np.where(whole, means[:, which], np.nan)
+            expected[rows] = np.where(np.isnan(found), expected[rows], found)
+        return expected.reshape(len(unit), *tokens.shape)
+
     def describe(self, unit: int, texts: Sequence[str], words: int = 8) -> str:
         """One unit's graph as a sentence: its strongest patterns, with their share of its strongest mean."""
         mine = self._by_unit[slice(*np.searchsorted(self._units, [unit, unit + 1]))]

@@ -46,6 +46,12 @@ class NgramTables:
         row = self.known.ngrams.longest(tokens, self.order)  # -1, the last row, for a token that is unknown
         return np.where(column[:, None] < 0, 0.0, self._expected[row, column[:, None]])
 
+    def simulate_all(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The same for each of units (units,) on the same tokens (rows, T), whose n-grams are looked up once."""
+        column = places_among(self.units, unit)[:, None, None]
+        row = self.known.ngrams.longest(tokens, self.order)
+        return np.where(column < 0, 0.0, self._expected[row, column])
+
     def describe(self, unit: int, texts: object) -> str:
         """What it is."""
         return f"means on up to {self.order} tokens of the whole explain half"

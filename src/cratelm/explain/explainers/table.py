@@ -92,6 +92,12 @@ class TokenTables:
         other = self._look_up(unit, np.full(len(unit), OTHER), 0.0)
         return self._look_up(units, tokens, other[:, None])
 
+    def simulate_all(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The same for each of units (units,) on the same tokens (rows, T), each different one looked up once."""
+        distinct, which = np.unique(tokens, return_inverse=True)
+        on_each = self.simulate(unit, np.broadcast_to(distinct, (len(unit), len(distinct))), place)
+        return on_each[:, which.reshape(tokens.shape)]
+
     def _look_up(self, unit: np.ndarray, token: np.ndarray, missing: np.ndarray | float) -> np.ndarray:
         """The entries of pairs of unit and token, `missing` where there is none."""
         place = places_among(self._keys, self._key(unit, token))
@@ -127,7 +133,6 @@ class TableExplainer(Explainer):
     name = "table"
     help = "a unit's mean activation on each token that it was shown"
     order = 10
-    of_tokens = True
     recovers = 4
 
     def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> TokenTables:

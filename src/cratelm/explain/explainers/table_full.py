@@ -24,7 +24,6 @@ class FullTableExplainer(Explainer):
     order = 30
     role = "ceiling"
     sees = "tables"
-    of_tokens = True
     speaks = False
 
     def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> TokenTables:

@@ -78,6 +78,11 @@ class RuleLists:
             expected[rows] = self._expected(int(unit[rows[0]]), view, text[rows])
         return expected
 
+    def simulate_all(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """What `simulate` gives for each of units (units,) on the same tokens (rows, T): (units, rows, T)."""
+        view, rows = TextView(tokens, place, self.texts), np.arange(len(tokens))
+        return np.stack([self._expected(number, view, rows) for number in unit.tolist()])
+
     def _expected(self, unit: int, view: TextView, rows: np.ndarray) -> np.ndarray:
         expected = np.zeros((len(rows), view.tokens.shape[1]))
         # The first rule that holds counts: it is written last.
