@@ -81,7 +81,10 @@ class RuleLists:
     def simulate_all(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
         """What `simulate` gives for each of units (units,) on the same tokens (rows, T): (units, rows, T)."""
         view, rows = TextView(tokens, place, self.texts), np.arange(len(tokens))
-        return np.stack([self._expected(number, view, rows) for number in unit.tolist()])
+        expected = np.empty((len(unit), *tokens.shape))
+        for row, number in enumerate(unit.tolist()):
+            expected[row] = self._expected(number, view, rows)
+        return expected
 
     def _expected(self, unit: int, view: TextView, rows: np.ndarray) -> np.ndarray:
         expected = np.zeros((len(rows), view.tokens.shape[1]))
