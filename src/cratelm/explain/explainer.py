@@ -174,8 +174,8 @@ class Control(Explainer):
         """There is nothing to write."""
 
     def read(self, path: Path, kept: Kept) -> Explanations:
-        """Made again."""
-        return self.of_excerpts(_NOTHING, kept.texts, kept.seed)
+        """Made again: of the vocabulary, a control knows no more than the size."""
+        return self.of_excerpts(_NOTHING, [""] * kept.vocabulary, kept.seed)
 
 
 _NONE = np.empty(0, np.int64)
