@@ -51,6 +51,8 @@ def test_one_endpoint_is_primary_and_all_others_are_corrected_together(with_saes
         ("gpt2", "gpt2+sae-1x-k4"),
         ("gpt2", "gpt2+sae-2x-k16"),
     }
+    second = [(row["model"], row["rival"], row["metric"], row["explainer"]) for row in found if row["second"]]
+    assert second == [("crate", "gpt2", "whole-text", "table")]
     rest = sorted((row for row in found if not row["primary"]), key=lambda row: row["p"])
     assert rest[0]["p_holm"] == pytest.approx(min(1, rest[0]["p"] * len(rest)))
 

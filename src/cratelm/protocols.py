@@ -156,3 +156,5 @@ class Endpoint(NamedTuple):
 
 ENDPOINT = Endpoint("table", "random-only")
 """The explainer and the metric of the endpoint that was named before any study was run: their mean over all layers."""
+SECOND_ENDPOINT = Endpoint("table", "whole-text")
+"""The second one, named next to it: the same over whole contexts instead of five excerpts."""

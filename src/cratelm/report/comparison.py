@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cratelm.explain.registry import EXPLAINERS
-from cratelm.protocols import ENDPOINT
+from cratelm.protocols import ENDPOINT, SECOND_ENDPOINT
 from cratelm.report.measured import Estimate, Measured, difference
 from cratelm.report.rows import Pair, plain, shown_metrics
 from cratelm.score.registry import ENDPOINT_METRICS
@@ -27,15 +27,19 @@ ENDPOINTS = [
 def differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """How much higher the first model scores than each other one, over all layers, and each model than its latents.
 
-    The primary endpoint, against the second model, is marked and stands alone; the p-values of the others are
-    corrected by Holm.
+    The primary and the second endpoint, against the second model, are marked. The primary one has a p-value of its own;
+    the p-values of all others are corrected by Holm.
     """
     first, *others = [trained for trained, _ in pairs]
     compared = [(first, rival) for rival in others]
     for model in others:
         compared += [(model, rival) for rival in others if rival.saes and rival.model == model.model and not model.saes]
     rows = [
-        _difference(model, rival, *endpoint) | {"primary": pair_index == 0 and endpoint == ENDPOINT}
+        _difference(model, rival, *endpoint)
+        | {
+            "primary": pair_index == 0 and endpoint == ENDPOINT,
+            "second": pair_index == 0 and endpoint == SECOND_ENDPOINT,
+        }
         for pair_index, (model, rival) in enumerate(compared)
         for endpoint in ENDPOINTS
         if model.has_replicates(*endpoint) and rival.has_replicates(*endpoint)

@@ -32,9 +32,9 @@ def print_table(report: Artifact, as_json: bool) -> None:
     console.print(_how_to_read(table))
     for row in table["differences"]:
         if row["explainer"] == ENDPOINT.explainer and row["metric"] in metrics:
-            said = "primary endpoint" if row["primary"] else f"secondary, {p_value(row['p_holm'])} by Holm"
             console.print(
-                f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {estimate(row['difference'])} ({said})"
+                f"{row['model']} - {row['rival']}, {row['metric']}, all layers: {estimate(row['difference'])} "
+                f"({_named(row)})"
             )
     if table["judged"]:
         console.print(_judged(table), *map(Text, table["judge"]), sep="\n")
@@ -44,6 +44,14 @@ def print_table(report: Artifact, as_json: bool) -> None:
 def _beside(table: dict[str, Any]) -> list[str]:
     """The explainers that have a column of their own."""
     return [name for name in EXPLAINERS if name != ENDPOINT.explainer and isinstance(table["rows"][0].get(name), dict)]
+
+
+def _named(row: dict[str, Any]) -> str:
+    """Which endpoint a difference is, with its p-value where that is corrected."""
+    if row["primary"]:
+        return "primary endpoint"
+    kind = "second endpoint" if row.get("second") else "secondary"  # reports of before do not mark it
+    return f"{kind}, {p_value(row['p_holm'])} by Holm"
 
 
 def _how_to_read(table: dict[str, Any]) -> str:

@@ -262,7 +262,7 @@ def _score(
 ) -> dict[Key, Value]:
     """A mean over units, its shuffled control, and its interval where there is one."""
     values = {name: measured.mean(explainer, metric, layer, name) for name in ("score", "shuffled")}
-    if explainer in EXPLAINERS and metric in ENDPOINT_METRICS:
+    if explainer in EXPLAINERS and metric in ENDPOINT_METRICS and measured.has_replicates(explainer, metric):
         interval = measured.score(explainer, metric, layer)
         values |= {"low": interval.low, "high": interval.high}
         lacking = ("dead", "silent", "constant")

@@ -262,8 +262,9 @@ AMOUNT_OF_TEXT = Comparison(
     title="Few excerpts, or the whole text",
     table=by_amount_of_text,
     text="""By `table`. Random-only takes a few excerpts of a unit, as OpenAI and the paper do; whole-text is the same
-correlation over all of the score half, of a sample of the units of each layer (docs/scoring.md). In so few tokens a
-unit that fires on rare ones is mostly seen without them, and scores lower. Cells without whole-text are left out.""",
+correlation over a sample of the score half's text, of a sample of the units of each layer (docs/scoring.md). Cells of
+before 2026-11-29 have it over all of the score half. In five excerpts a unit that fires on rare tokens is mostly seen
+without them, and scores lower. Cells without whole-text are left out.""",
 )
 EXPLAINED = Comparison(
     name="explainers",

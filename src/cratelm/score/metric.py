@@ -30,7 +30,8 @@ class Metric:
     roles: tuple[str, ...] = ("explainer", "control")
     """The explainers that it applies to, by their role."""
     in_words: bool = True
-    """Whether it takes explanations that a language model has to read: not where it would have to read too much."""
+    """Whether it takes explanations in words, by a language model or typed into the viewer: False where there is too
+    much text to read."""
     headline: bool = False
     """Whether it stands in the main tables and figures; the others stand in a table of their own. It needs intervals,
     and so sums over excerpts; so do those with `endpoint` or `unit_intervals`."""

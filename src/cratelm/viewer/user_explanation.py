@@ -85,15 +85,13 @@ def score_explanation(
     inputs = LayerInputs(model.records, layer, protocol, by_evidence, np.array([unit]), config["seed"])
     rows = []
     for metric in metrics_named(metrics or config["metric"]):
-        if protocol.has(metric.name) and "explainer" in metric.roles:
+        if protocol.has(metric.name) and "explainer" in metric.roles and metric.in_words:
             scored = metric.compute(inputs)
             few = max(100, config["replicates"] // 5)
             ends = scored.unit_intervals(few, config["seed"]) if metric.unit_intervals else scored.no_intervals()
-            # None of whole-text for a unit that the text sample lacks.
-            rows += scored.rows(layer, "yours", metric.name, metric.missing(protocol), ends).to_pylist()
-    return [_shown(row) for row in rows]
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    numbers = {name: None if row[name] is None else significant_number(row[name]) for name in ("score", "low", "high")}
-    return {name: row[name] for name in ("explainer", "metric", "status", "failed")} | numbers
+            (row,) = scored.rows(layer, "yours", metric.name, metric.missing(protocol), ends).to_pylist()
+            numbers = {
+                name: None if row[name] is None else significant_number(row[name]) for name in ("score", "low", "high")
+            }
+            rows.append({name: row[name] for name in ("explainer", "metric", "status", "failed")} | numbers)
+    return rows
