@@ -18,6 +18,9 @@ LINE_REACH = 32
 """So many tokens of a line are looked at when candidates are gathered."""
 OFTEN = 2
 """Texts that a token has to occur in before it can be a candidate."""
+RECENT_IN = 24
+"""A token among the last few is a candidate where one in so many texts has it: rarer ones predict nothing, and take
+half of the time."""
 FEW = 64
 """In so few texts, a token that occurs in one of them is a candidate too."""
 
@@ -61,8 +64,8 @@ class TokenRecently(Kind):
     name = "recent"
 
     def candidates(self, view: TextView) -> Candidates:
-        """Each token that occurs in two texts, and in one of so many, in each window."""
-        often = np.flatnonzero(_texts_with(view) >= max(OFTEN, len(view.tokens) // FEW))
+        """Each token that occurs in two texts, and in one of RECENT_IN, in each window."""
+        often = np.flatnonzero(_texts_with(view) >= max(OFTEN, len(view.tokens) // RECENT_IN))
         place_of = np.full(len(view.ids), -1)
         place_of[often] = np.arange(len(often))
         windows = (LINE, *WINDOWS)
