@@ -35,7 +35,8 @@ class Candidates:
 
 
 class Kind(ABC):
-    """Conditions of one kind. Bind one instance in `kinds.py` or `token_kinds.py`; nothing else has to change."""
+    """Conditions of one kind. Write one in a module of this folder and list it in `kinds.py`; nothing else has to
+    change."""
 
     name: str
     exclusive: bool = False
