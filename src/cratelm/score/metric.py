@@ -51,7 +51,7 @@ class Metric:
         """Whether an explainer's explanations are scored by it under a protocol."""
         if not protocol.has(self.name) or explainer.role not in self.roles:
             return False
-        if explainer.sees == "tables" and not protocol.tables:
+        if explainer.sees_half and not protocol.tables:
             return False
         return self.in_words or not explainer.in_words
 
