@@ -79,7 +79,7 @@ def steer(
 
     Raises InputError where the prompt is empty or longer than the model reads, or a clamp names what is not there.
     """
-    ids = _read(model, tokenizer, prompt)
+    ids = read_prompt(model, tokenizer, prompt)
     clamps = [clamp.within(ids.shape[1]) for clamp in clamps]
     before = _next_token(model, ids)
     if not before.isfinite().all():
@@ -112,7 +112,7 @@ def next_words(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str, count: int
 ) -> list[tuple[str, float]]:
     """The `count` likeliest tokens behind a prompt with their probabilities, the likeliest first."""
-    likely = _next_token(model, _read(model, tokenizer, prompt)).exp()
+    likely = _next_token(model, read_prompt(model, tokenizer, prompt)).exp()
     tokens = _tokens_in(tokenizer, torch.argsort(likely, descending=True, stable=True))[:count]
     return [(token_text(tokenizer, token), likely[token].item()) for token in tokens]
 
@@ -123,8 +123,8 @@ def _tokens_in(tokenizer: PreTrainedTokenizerFast, order: torch.Tensor) -> list[
     return [number for number in order.tolist() if number in known]
 
 
-def _read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
-    """The prompt behind the model's start token: (1, T)."""
+def read_prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
+    """The prompt behind the model's start token: (1, T); InputError where it is empty or too long for the model."""
     (tokens,) = encode(tokenizer, [prompt], model.config.get_text_config().vocab_size).tokens
     if not len(tokens):
         raise InputError("the prompt is empty, and the model has no start token to begin from. Give some text.")
