@@ -37,6 +37,7 @@ COMMANDS = {
     "export": ["export", "study/records/crate", "--format", "neuron-record", "--out", "made"],
     "explain": ["explain", "study/records/crate", "--out", "made", "--explainer", "table"],
     "score": ["score", "study/records/crate", "--explanations", "study/explanations/crate", "--out", "made"],
+    "why": ["why", "study/models/crate", "1/1", "--text", "the film", "--json"],
     "steer": ["steer", "study/models/crate", "0/1=2", "--prompt", "the film", "--new-tokens", "1", "--json"],
     "eval": ["eval", "study/models/crate", "--on", "corpus.txt", "--documents", "2", "--json"],
     "analyze": ["analyze", "study/models/crate", "--text", "study/tokens", "--out", "made", "--tokens", "500"],

@@ -35,7 +35,7 @@ class Attribution:
     value: float
     """The pre-activation, or the logit."""
     units: dict[int, torch.Tensor]
-    """By layer, (T, units): contributions, by any way."""
+    """By layer, (T, units): contributions, by any way; of the layers that have a part in it."""
     direct: dict[int, torch.Tensor]
     """The part of them that no attention takes part in; at other positions than the target's it is 0."""
     tokens: torch.Tensor
@@ -96,25 +96,23 @@ def _number(tape: Tape, target: Target) -> torch.Tensor:
 def _through(tape: Tape, flow: Flow) -> Flow:
     """The derivatives along all paths, out of those along paths without attention."""
     units, entry, attention = dict(flow.units), flow.entry.clone(), dict(flow.attention)
-    for number in sorted(attention, reverse=True):  # later attentions read what earlier ones put out
-        if not attention[number].any():
-            continue
-        earlier = tape.flow(tape.attended[number], attention[number][None])
-        units = {layer: units[layer] + more for layer, more in earlier.units.items()}
+    while attention:  # later attentions read what earlier ones put out
+        number = max(attention)
+        earlier = tape.flow(tape.attended[number], attention.pop(number)[None])
+        units |= {layer: units.get(layer, 0) + more for layer, more in earlier.units.items()}
         entry += earlier.entry
-        attention |= {other: attention[other] + more for other, more in earlier.attention.items() if other < number}
+        attention |= {other: attention.get(other, 0) + more for other, more in earlier.attention.items()}
     return Flow(units, entry, {})
 
 
 def _attribution(tape: Tape, target: Target, value: float, direct: Flow, whole: Flow) -> Attribution:
-    activations = {layer: units[0].detach() for layer, units in tape.units.items()}
+    activations = {layer: tape.units[layer][0].detach() for layer in whole.units}
     rest = tape.entry[0].detach() - tape.embedded
-    earlier = [layer for layer in activations if target.layer is None or layer < target.layer]
     return Attribution(
         target,
         value,
-        {layer: activations[layer] * whole.units[layer] for layer in earlier},
-        {layer: activations[layer] * direct.units[layer] for layer in earlier},
+        {layer: units * whole.units[layer] for layer, units in activations.items()},
+        {layer: activations[layer] * weights for layer, weights in direct.units.items()},
         (tape.embedded * whole.entry).sum(-1),
         (rest * whole.entry).sum(-1),
         ((tape.embedded * direct.entry).sum(-1), (rest * direct.entry).sum(-1)),

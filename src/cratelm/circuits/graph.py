@@ -116,7 +116,8 @@ def _taken_apart(tape: Tape, node: Node, whole: Attribution, ids: torch.Tensor, 
         for place in flat.abs().topk(min(width, len(flat))).indices.tolist():
             position, coordinate = divmod(place, contributions.shape[1])
             source = Node("unit", layer, tape.unit(layer, coordinate, position), position)
-            found.append(Edge(source, node, float(flat[place]), float(whole.direct[layer][position, coordinate])))
+            direct = float(whole.direct[layer][position, coordinate]) if layer in whole.direct else 0.0
+            found.append(Edge(source, node, float(flat[place]), direct))
     tokens, places = whole.direct_entry
     for position, token in enumerate(ids.tolist()):
         of_token = Node("token", -1, token, position), node, float(whole.tokens[position]), float(tokens[position])

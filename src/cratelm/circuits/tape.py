@@ -36,7 +36,7 @@ class Flow:
     """Derivatives of one number by everything that it is a sum over."""
 
     units: dict[int, torch.Tensor]
-    """By layer, (T, units)."""
+    """By layer, (T, units); of those that have a part in it."""
     entry: torch.Tensor
     """(T, d): by what enters the first block."""
     attention: dict[int, torch.Tensor]
@@ -127,10 +127,11 @@ class Tape:
         """The derivatives of a number, or of some numbers that count by `weight`, along paths without attention."""
         variables = [*self.units.values(), *self.heads.values(), self.entry]
         found = torch.autograd.grad(number, variables, weight, retain_graph=True, allow_unused=True)
-        filled = [torch.zeros_like(v) if g is None else g for v, g in zip(variables, found, strict=True)]
-        units = dict(zip(self.units, (g[0] for g in filled), strict=False))
-        heads = dict(zip(self.heads, (g[0] for g in filled[len(self.units) : -1]), strict=True))
-        return Flow(units, filled[-1][0], heads)
+        # What is not on any path has none: in CRATE, all layers but the one below.
+        units = {layer: g[0] for layer, g in zip(self.units, found, strict=False) if g is not None}
+        heads = {n: g[0] for n, g in zip(self.heads, found[len(self.units) : -1], strict=True) if g is not None}
+        entry = torch.zeros_like(self.entry[0]) if found[-1] is None else found[-1][0]
+        return Flow(units, entry, heads)
 
 
 def _keep(tape: Tape, output: torch.Tensor) -> None:

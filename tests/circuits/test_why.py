@@ -1,0 +1,58 @@
+"""`cratelm why`: what a person reads, what a program reads, and what is refused."""
+
+import json
+
+import pytest
+
+from cratelm.cli import run
+
+TEXT = "the film was good"
+
+
+def why(*arguments: str) -> int:
+    return run(["why", *arguments, "--text", TEXT])
+
+
+def test_a_unit_is_explained_in_lines_whose_shares_add_up(study, capsys) -> None:
+    assert why(str(study / "models" / "crate"), "1/3") == 0
+    first, *rest = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert first.startswith("1/3 on ") and "pre-activation" in first
+    assert any("all others" in line for line in rest) and any("constant" in line for line in rest)
+    assert "attention weights and norms held" in " ".join(rest)
+
+
+@pytest.mark.parametrize("model", ["crate", "gpt2"])
+@pytest.mark.parametrize("target", ["1/3", "crate/0/2", "next"])
+def test_json_holds_contributions_that_add_up_to_the_value(study, capsys, model, target) -> None:
+    assert why(str(study / "models" / model), target, "--json", "--depth", "2", "--at", "2") == 0
+    found = json.loads(capsys.readouterr().out)
+    for trace in found["traces"]:
+        total = sum(edge["contribution"] for edge in trace["contributors"]) + trace["others"] + trace["constant"]
+        assert total == pytest.approx(trace["value"], rel=1e-4, abs=1e-5)
+    assert found["target"]["position"] == 2 and len(found["tokens"]) > 3
+
+
+@pytest.mark.parametrize("ending", ["json", "graphml"])
+def test_a_graph_is_written_beside_what_is_printed(study, tmp_path, ending) -> None:
+    file = tmp_path / f"graph.{ending}"
+    assert why(str(study / "models" / "crate"), "next", "--depth", "2", "--graph", str(file)) == 0
+    assert file.stat().st_size > 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["1/99999"], "there is no unit 99999"),
+        (["7/1"], "there is no layer 7"),
+        (["film"], "nothing to explain"),
+        (["1/1", "--at", "99"], "there is no position 99"),
+        (["1/1", "--against", "a"], "for a next token"),
+        (["next= the film was"], "tokens of this model"),
+        (["1/1", "--graph", "graph.png"], "ends in .json or .graphml"),
+        (["1/1", "--sites", "*.coding_norm"], "no single sum"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(study, capsys, arguments, said) -> None:
+    assert why(str(study / "models" / "crate"), *arguments) == 2
+    error = capsys.readouterr().err
+    assert said in " ".join(error.split()) and "Traceback" not in error
