@@ -20,6 +20,7 @@ import torch
 
 HERE = Path(__file__).parent
 RUNS: dict[str, list[str]] = {
+    "circuits": ["circuits.py", "STUDY/models/crate/model"],
     "commands-help": ["commands.py", "help"],
     "commands-smoke": ["commands.py", "smoke"],
     "commands-laptop": ["commands.py", "laptop"],

@@ -17,5 +17,8 @@ class EffectsConfig(Configuration):
     where these are fewer."""
     random: Annotated[int, whole(2, 100_000)] = 64
     """Positions of each unit that are drawn from the whole sample."""
+    attributed: Annotated[int, whole(0, 2**20)] = 12
+    """Of them, units of each layer above the first that are also taken apart into what earlier units contribute, at one
+    position each, to see how far that is true of the model."""
     seed: Seed = 0
     """Seed of these draws, and of the controls."""

@@ -66,6 +66,8 @@ def _measure(
     layers = range(len(read_layers(records)))
     with progress.task(f"setting units of {records.path.name} to zero", total=len(layers) * config.units) as bar:
         effects = LayerEffects.open(config, model, records, explanations, device)
+        if config.attributed and effects.not_attributed:
+            progress.say(f"units of {records.path.name} are not taken apart: {effects.not_attributed}")
         for layer in layers:
             path = folder / f"effects-{layer}.parquet"
             if not path.is_file():  # a killed run goes on here

@@ -11,7 +11,8 @@ from cratelm.artifacts import Artifact, read_json
 from cratelm.effects.ablation import Ablation, Site
 from cratelm.effects.config import EffectsConfig
 from cratelm.effects.one_unit import Places, Read, Said, UnitEffects
-from cratelm.effects.points import all_points, draw_random, draw_strong, draw_units, partners
+from cratelm.effects.points import Points, all_points, draw_random, draw_strong, draw_units, partners
+from cratelm.effects.taken_apart import UNKNOWN, faithfulness, why_not
 from cratelm.explain.explain import explainers_of, read_explanations, vocabulary_of
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.loading import Loading
@@ -41,6 +42,8 @@ class LayerEffects:
     explanations: Callable[[int], dict[str, Said]]
     """By layer, what each explainer says."""
     vocabulary: int
+    not_attributed: str | None
+    """Why units of this model cannot be taken apart, if they cannot."""
 
     @classmethod
     def open(
@@ -58,7 +61,8 @@ class LayerEffects:
             return {name: Said(made, EXPLAINERS[name].units(made)) for name, made in read.items()}
 
         ablation = Ablation(network, sample, start_of(folder))
-        return cls(config, ablation, sites, find_unembedding(network), said, vocabulary_of(records))
+        reason = why_not(ablation, sites)
+        return cls(config, ablation, sites, find_unembedding(network), said, vocabulary_of(records), reason)
 
     def layer(self, layer: int) -> Iterator[dict[str, Any]]:
         """A row for each unit of a layer that is drawn."""
@@ -80,7 +84,15 @@ class LayerEffects:
                 )
                 both = (None, None) if lenses is None else (lenses[n], lenses[others[n]])
                 follows = one.follows(said, int(units[others[n]]))
-                yield {"unit": one.unit, "partner": one.partner} | one.effects(*both) | follows
+                apart = self._taken_apart(layer, one, every) if n < self.config.attributed else UNKNOWN
+                yield {"unit": one.unit, "partner": one.partner} | one.effects(*both) | follows | apart
+
+    def _taken_apart(self, layer: int, one: UnitEffects, every: Points) -> dict[str, float]:
+        if layer == 0 or self.not_attributed:
+            return UNKNOWN
+        strongest = one.places.strong[[one.activations[one.places.strong, one.unit].argmax()]]
+        seed = derive_seed(self.config.seed, "attributed", layer, one.unit)
+        return faithfulness(self.ablation, self.sites, layer, one.unit, every[strongest], seed)
 
     def _places(self, activations: np.ndarray, generator: np.random.Generator) -> Places:
         strong = draw_strong(activations, self.config, generator)

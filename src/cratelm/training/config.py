@@ -12,7 +12,7 @@ from cratelm.shapes import ShapeConfig, require_model
 class TrainingConfig(Configuration):
     """The recipe: AdamW with warm-up and a cosine to a tenth, as in the paper."""
 
-    tokens: Annotated[int, whole(0)] = 7_500_000
+    tokens: Annotated[int, whole(0)] = 5_000_000
     """Tokens that each model sees; rounded up to whole batches. 0 leaves the random weights as they are."""
     batch: Annotated[int, whole(1, 2**20)] = 8
     """Windows of one context length in a batch, over all processes: an optimizer step."""
