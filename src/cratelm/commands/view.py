@@ -20,7 +20,9 @@ def view(
     judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
     asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
 ) -> None:
-    """Look at a study's neurons in a browser: read them, type at them, turn them up.
+    """Open a study in a browser, or export it as web pages.
+
+    Read its units, type a text that they fire on, and turn them up.
 
     Parameters
     ----------
