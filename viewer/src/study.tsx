@@ -9,10 +9,9 @@ const scoreBy = (row: Row, explainer: string) => (row as unknown as Record<strin
 const units = (row: Row, layer: number, metric: string) => `${address(row.model, layer)}?metric=${metric}`;
 
 export function StudyPage({ study }: { study: Study }) {
-  const { rows, models, differences, note } = study.report;
+  const { rows, models, note } = study.report;
   const names = models.length ? models.map((one) => one.model) : study.models.map((one) => one.name);
-  const primary = differences.filter((one) => one.primary);
-  const second = differences.find((one) => one.second);
+  const [lead, ...rest] = study.headline;
   const first = study.models[0];
   // The scores of other explainers stand in a row under the explainers' names.
   const beside = first.explainers.filter((name) => name !== study.primary.explainer && rows.length > 0 && name in rows[0]);
@@ -21,19 +20,7 @@ export function StudyPage({ study }: { study: Study }) {
   return (
     <main class="study">
       <h1>{study.name}</h1>
-      {primary.map((one) => (
-        <p class="lead" key={one.rival}>
-          By <b>{one.metric}</b> with the explainer <b>{one.explainer}</b>, named in advance, {one.model}’s units score{" "}
-          <b>{number(Math.abs(one.difference.mean))}</b> {one.difference.mean < 0 ? "lower" : "higher"} than {one.rival}’s{" "}
-          <small>(95% interval of the difference: {number(one.difference.low)} to {number(one.difference.high)})</small>.
-        </p>
-      ))}
-      {second && (
-        <p>
-          Second endpoint, <b>{second.metric}</b> with <b>{second.explainer}</b>: {number(Math.abs(second.difference.mean))}{" "}
-          {second.difference.mean < 0 ? "lower" : "higher"} <small>({number(second.difference.low)} to {number(second.difference.high)})</small>.
-        </p>
-      )}
+      {lead && <p class="lead"><b>{lead}</b> {rest.join(" ")}</p>}
       <p class="steps">
         Choose a layer below, then one of its units. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
       </p>

@@ -9,13 +9,14 @@ export interface Row {
   random_weights?: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
 }
 export interface Study {
+  /** The comparison in sentences; none where there is nothing to compare. */
+  headline: string[];
   name: string; models: Model[]; reader: string | null; primary: { explainer: string; metric: string };
   /** What each metric says, by its name. */
   metrics: Record<string, string>;
   report: {
     note: string; rows: Row[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
-    differences: { model: string; rival: string; explainer: string; metric: string; primary: boolean; second?: boolean; difference: Estimate }[];
   };
 }
 type Column = (number | null)[];

@@ -4,6 +4,7 @@ from typing import Any
 
 from cratelm.explain.explainers.llm import LLM
 from cratelm.protocols import ENDPOINT
+from cratelm.report.headline import headline
 from cratelm.report.judged import FAILS, told
 from cratelm.score.registry import METRICS
 from cratelm.viewer.measured_table import measured_table
@@ -33,9 +34,10 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
             }
             for model in study.models.values()
         ],
+        "headline": headline(table),
         "primary": ENDPOINT._asdict(),
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
-        "report": {name: table[name] for name in ("note", "models", "rows", "differences")},
+        "report": {name: table[name] for name in ("note", "models", "rows")},
     }
 
 
