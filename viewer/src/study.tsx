@@ -2,7 +2,7 @@
 import { Curves } from "./charts";
 import { number, percent } from "./format";
 import { address, Link } from "./route";
-import type { Estimate, Row, Study } from "./types";
+import { shows, type Estimate, type Row, type Study } from "./types";
 
 const range = (value: Estimate) => <>{number(value.mean)} <small>[{number(value.low)}, {number(value.high)}]</small></>;
 const scoreBy = (row: Row, explainer: string) => (row as unknown as Record<string, Estimate | undefined>)[explainer];
@@ -30,7 +30,7 @@ export function StudyPage({ study }: { study: Study }) {
             <h2><i class={`swatch c${Math.max(0, names.indexOf(model.name)) % 6}`} />{model.name}</h2>
             <ModelFacts study={study} name={model.name} />
             <nav aria-label={`Layers of ${model.name}`}>
-              {model.layers.map((layer, at) => (
+              {model.layers.map((layer, at) => shows(model, at) && (
                 <Link key={at} class="layer" to={address(model.name, at)} title={layer.site}>layer {at} <small>{layer.units.toLocaleString("en")} units</small></Link>
               ))}
             </nav>
@@ -51,7 +51,7 @@ export function StudyPage({ study }: { study: Study }) {
             {rows.map((row, at) => (
               <tr key={at} class={row.layer === "all" ? "all" : ""}>
                 <td title={study.metrics[row.metric]}>{row.metric}</td><td>{row.model}</td>
-                <td>{row.layer === "all" ? "all" : <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link>}</td>
+                <td>{row.layer === "all" ? "all" : shows(study.models.find((model) => model.name === row.model), row.layer) ? <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link> : `layer ${row.layer}`}</td>
                 <td class="n">{range(row.score)}</td>{beside.map((name) => <td key={name} class="n">{number(scoreBy(row, name)?.mean)}</td>)}<td class="n">{number(row.shuffled?.mean)}</td>
                 {compared && <td class="n">{number(row.random_weights?.mean)}</td>}<td class="n">{number(row.ceiling)}</td><td class="n">{number(row.token_share)}</td>
                 <td class="n">{percent(row.firing_rate)}</td><td class="n">{percent(row.dead)}</td>

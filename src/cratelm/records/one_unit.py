@@ -1,6 +1,6 @@
-"""One unit of a recording, read alone: its excerpts from the one row group that holds them, and its statistics."""
+"""Some units of a recording, read alone: their excerpts from the row groups that hold them, and their statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ FILES_KEPT = 64
 
 @dataclass(frozen=True)
 class Group:
-    """A unit's excerpts of one half, kind and length."""
+    """Excerpts of one half, kind and length."""
 
     half: str
     kind: str
@@ -29,19 +29,19 @@ class Group:
     excerpts: Excerpts
 
 
-def read_groups(records: Artifact, layer: int, unit: int) -> list[Group]:
-    """All excerpts of a unit, the longest first, then by half and kind, in the store's order.
+def read_groups(records: Artifact, layer: int, units: Sequence[int]) -> list[Group]:
+    """All excerpts of some units: each unit's are the longest first, then by half and kind, in the store's order.
 
     Raises InputError where the file cannot be read.
     """
     path = records.path / f"layer-{layer}.parquet"
     with reading(path):
         metadata = _metadata(path, path.stat().st_mtime_ns)
-        number = _row_group(metadata, unit)
-        if number is None:
+        numbers = {number for unit in units if (number := _row_group(metadata, unit)) is not None}
+        if not numbers:
             return []
-        table = pq.ParquetFile(path, metadata=metadata).read_row_group(number)
-        return list(_groups(filtered(table, [("unit", "=", unit)])))
+        table = pq.ParquetFile(path, metadata=metadata).read_row_groups(sorted(numbers))
+        return list(_groups(filtered(table, [("unit", "in", list(units))])))
 
 
 @lru_cache(maxsize=FILES_KEPT)

@@ -13,6 +13,11 @@ from cratelm.viewer.viewed_study import Study, ViewedModel
 SUFFIX = "-untrained"
 
 
+def is_control(name: str) -> bool:
+    """Whether a model of a study, by its name, is the network before training."""
+    return name.endswith(SUFFIX)
+
+
 def study_document(study: Study, reader: str | None) -> dict[str, Any]:
     """What there is to look at, and the report's numbers; all paths but the folder's name are left out.
 
@@ -25,7 +30,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
         "models": [
             {
                 "name": model.name,
-                "control": model.name.endswith(SUFFIX),
+                "control": is_control(model.name),
                 "protocol": model.protocol_name,
                 "explainers": model.explainers,
                 "judge": _judge(model),
