@@ -202,24 +202,12 @@ def test_a_number_at_or_beyond_its_range_is_used_or_refused_in_one_line(original
 
 
 def test_an_export_of_the_viewer_takes_no_folder_of_somebody_elses(original, tmp_path) -> None:
-    (tmp_path / "pages.partial").mkdir()
-    (tmp_path / "pages.partial" / "thesis.txt").write_text("mine")
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "thesis.txt").write_text("mine")
     status, _, said = asked(["view", str(original / "study"), "--export", str(tmp_path / "pages")])
     assert status == 2
-    assert "pages.partial is in the way" in said
-    assert (tmp_path / "pages.partial" / "thesis.txt").read_text() == "mine"
-
-
-def test_an_export_of_the_viewer_that_was_stopped_is_not_removed_with_a_file_of_somebody_elses(original, tmp_path):
-    from cratelm.viewer.static_pages import MARK
-
-    (tmp_path / "pages.partial").mkdir()
-    for name in (MARK, "thesis.txt"):
-        (tmp_path / "pages.partial" / name).write_text("mine")
-    status, _, said = asked(["view", str(original / "study"), "--export", str(tmp_path / "pages")])
-    assert status == 2
-    assert "thesis.txt" in said
-    assert (tmp_path / "pages.partial" / "thesis.txt").read_text() == "mine"
+    assert "pages exists" in said
+    assert [path.name for path in (tmp_path / "pages").iterdir()] == ["thesis.txt"]
 
 
 def test_a_reproduction_writes_over_no_readme_of_somebody_elses(tmp_path) -> None:

@@ -13,7 +13,7 @@ from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
 from cratelm.parquet import filtered, read_table, reading
 from cratelm.records.excerpts import Excerpts
-from cratelm.records.store import to_excerpts
+from cratelm.records.store import KINDS, to_excerpts
 
 FILES_KEPT = 64
 """Files whose row groups are remembered; a larger study's are looked up again."""
@@ -67,7 +67,8 @@ def _row_group(metadata: pq.FileMetaData, unit: int) -> int | None:
 
 def _groups(table: pa.Table) -> Iterator[Group]:
     keys = list(zip(*(table[name].to_pylist() for name in ("excerpt", "half", "kind")), strict=True))
-    for length, half, kind in dict.fromkeys(keys):
+    # In the store's order of one unit, which the first of several units may not show in full.
+    for length, half, kind in sorted(set(keys), key=lambda key: (-key[0], key[1], KINDS.index(key[2]))):
         group = [("excerpt", "=", length), ("half", "=", half), ("kind", "=", kind)]
         yield Group(half, kind, length, to_excerpts(filtered(table, group), length))
 

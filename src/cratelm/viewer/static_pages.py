@@ -73,8 +73,11 @@ def export_page(folder: Path, out: Path, progress: Progress, choice: Choice) -> 
     count = _count(chosen)
     if count > MOST_ON_ONE_PAGE:
         raise InputError(f"one HTML file holds at most {MOST_ON_ONE_PAGE} units, not {count:,}. Name some by --units.")
-    scripts = dict(_scripts(study, chosen, choice, progress))
-    write_whole(out, lambda place: place.write_bytes(one_page(static_files(), scripts)) and None)
+
+    def write(place: Path) -> None:
+        place.write_bytes(one_page(static_files(), dict(_scripts(study, chosen, choice, progress))))
+
+    write_whole(out, write)
 
 
 def _require_free(out: Path) -> None:
