@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
-from cratelm.parquet import filtered, read_table, reading
+from cratelm.parquet import as_numpy, filtered, read_table, reading
 from cratelm.records.excerpts import Excerpts
 from cratelm.records.store import KINDS, to_excerpts
 
@@ -66,11 +68,22 @@ def _row_group(metadata: pq.FileMetaData, unit: int) -> int | None:
 
 
 def _groups(table: pa.Table) -> Iterator[Group]:
-    keys = list(zip(*(table[name].to_pylist() for name in ("excerpt", "half", "kind")), strict=True))
-    # In the store's order of one unit, which the first of several units may not show in full.
-    for length, half, kind in sorted(set(keys), key=lambda key: (-key[0], key[1], KINDS.index(key[2]))):
-        group = [("excerpt", "=", length), ("half", "=", half), ("kind", "=", kind)]
-        yield Group(half, kind, length, to_excerpts(filtered(table, group), length))
+    """The groups in the store's order of one unit, which the first of several units may not show in full."""
+    lengths = np.unique(as_numpy(table["excerpt"]))[::-1]
+    for length in lengths.tolist():
+        rows = filtered(table, [("excerpt", "=", length)])
+        excerpts, halves, kinds = to_excerpts(rows, length), _names(rows["half"]), _names(rows["kind"])
+        for half, kind in product(np.unique(halves).tolist(), KINDS):
+            kept = (halves == half) & (kinds == kind)
+            if kept.any():
+                yield Group(half, kind, length, excerpts.where(kept))
+
+
+def _names(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of a few names: (rows,) str."""
+    return np.concatenate(
+        [np.array(chunk.dictionary.to_pylist())[np.from_dlpack(chunk.indices)] for chunk in column.chunks]
+    )
 
 
 def read_statistics(records: Artifact, layer: int, unit: int) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,6 @@ from cratelm.explain.registry import EXPLAINERS
 from cratelm.records.excerpts import Excerpts
 from cratelm.records.one_unit import Group, read_groups
 from cratelm.records.store import UNITS_IN_ROW_GROUP
-from cratelm.viewer.json_numbers import significant_number
 from cratelm.viewer.simulated_excerpts import explanations_of, simulated
 from cratelm.viewer.unit_document import unit_facts
 from cratelm.viewer.viewed_study import ViewedModel
@@ -85,11 +84,11 @@ def unit_block(
 
     Scores of control explainers are left out unless `controls`.
     """
-    every = [_with_simulations(model, layer, group) for group in read_groups(model.records, layer, units)]
+    every = _with_simulations(model, layer, read_groups(model.records, layer, units))
     scales = _scales(every, units)
     documents = {unit: _facts(model, layer, unit, controls) for unit in units}
     for place, unit in enumerate(units):
-        ends = {name: [significant_number(float(end[place]), 6) for end in both] for name, both in scales.items()}
+        ends = {name: [float(f"{end[place]:.6g}") for end in both] for name, both in scales.items()}
         documents[unit] |= {"scales": ends, "groups": []}
     levels = bytearray()
     for values in every:
@@ -122,9 +121,19 @@ def _put_levels(
             levels += shown[rows].tobytes()
 
 
-def _with_simulations(model: ViewedModel, layer: int, group: Group) -> _Values:
-    expected = simulated(explanations_of(model, layer, group.length), group.excerpts)
-    return _Values(group, {TRUE: group.excerpts.activations, **expected})
+def _with_simulations(model: ViewedModel, layer: int, groups: Sequence[Group]) -> list[_Values]:
+    """Groups with what explanations expect, which are asked once for all excerpts of a length."""
+    found = []
+    for length in dict.fromkeys(group.length for group in groups):
+        mine = [group for group in groups if group.length == length]
+        together = Excerpts.concatenate([group.excerpts for group in mine])
+        expected = simulated(explanations_of(model, layer, length), together)
+        ends = np.cumsum([len(group.excerpts.unit) for group in mine])
+        for group, end in zip(mine, ends.tolist(), strict=True):
+            rows = slice(end - len(group.excerpts.unit), end)
+            of_group = {name: values[rows] for name, values in expected.items()}
+            found.append(_Values(group, {TRUE: group.excerpts.activations, **of_group}))
+    return found
 
 
 def _scales(every: Sequence[_Values], units: Sequence[int]) -> _Scales:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cratelm.records.one_unit import Group, read_groups
-from cratelm.viewer.json_numbers import significant, significant_number
+from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.simulated_excerpts import correlations, explanations_of, simulated
 from cratelm.viewer.viewed_study import ViewedModel
 
@@ -66,7 +66,7 @@ def _rows(model: ViewedModel, layer: int, group: Group, used: dict[int, int]) ->
 def _context(model: ViewedModel, layer: int, unit: int) -> dict[str, Any] | None:
     """How much of it the last tokens tell; None where that is not known."""
     known = model.context(layer).get(unit)
-    return known and known | {"r2": [significant_number(r2) for r2 in known["r2"]]}
+    return known and known | {"r2": significant(np.array(known["r2"], float))}
 
 
 def _statistics(model: ViewedModel, layer: int, unit: int) -> dict[str, dict[str, Any]]:
@@ -74,8 +74,10 @@ def _statistics(model: ViewedModel, layer: int, unit: int) -> dict[str, dict[str
     by_half = {}
     for half in dict.fromkeys((model.protocol.explained_on, model.protocol.scored_on)):
         columns = model.statistics(layer, half)
-        numbers: dict[str, Any] = {name: significant_number(float(columns[name][unit])) for name in STATISTICS}
-        by_half[half] = numbers | {"histogram": np.asarray(columns["histogram"][unit]).tolist()}
+        numbers = significant(np.array([columns[name][unit] for name in STATISTICS]))
+        by_half[half] = dict(zip(STATISTICS, numbers, strict=True)) | {
+            "histogram": np.asarray(columns["histogram"][unit]).tolist()
+        }
     return by_half
 
 

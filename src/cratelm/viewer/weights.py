@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from cratelm.units.directions import nearest
 from cratelm.units.unembedding import token_effects
-from cratelm.viewer.json_numbers import significant, significant_number
+from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.network import Network
 
 COUNT = 12
@@ -35,7 +36,8 @@ def weights_documents(network: Network, layer: int, units: Sequence[int]) -> lis
 
 def _neighbours(directions: torch.Tensor, unit: int) -> list[dict[str, Any]]:
     near = nearest(directions, unit, COUNT)
-    return [{"unit": u, "cosine": significant_number(c)} for u, c in zip(near.unit, near.cosine, strict=True)]
+    cosines = significant(np.array(near.cosine))
+    return [{"unit": unit, "cosine": cosine} for unit, cosine in zip(near.unit, cosines, strict=True)]
 
 
 def _effects(network: Network, effects: torch.Tensor | None) -> dict[str, Any]:
