@@ -3,6 +3,7 @@
 import errno
 import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import cratelm.commands
 from cratelm.artifacts import claim_study
-from cratelm.cli import run
+from cratelm.cli import app, run
 from cratelm.presets import preset
 from tests.conftest import sentences
 
@@ -132,6 +134,22 @@ def test_help_imports_nothing_heavy() -> None:
         "assert not {'torch', 'transformers', 'numpy', 'pyarrow', 'matplotlib', 'openai'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_help_gives_every_command_a_line_in_a_terminal_of_80_columns(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    app(["--help"], result_action="return_value")
+    listed = re.findall(r"^│ ([a-z]+) +(\S.*\.) +│$", capsys.readouterr().out, re.MULTILINE)
+    modules = [path.read_text() for path in Path(cratelm.commands.__file__).parent.glob("*.py")]
+    commands = [found[1] for text in modules if (found := re.match(r'"""`cratelm ([a-z]+)`\.', text))]
+    assert sorted(name for name, _ in listed) == sorted(commands)
+    assert all(len(line) > 20 for _, line in listed)
+
+
+def test_help_of_one_command_has_all_that_its_docstring_says(capsys) -> None:
+    app(["record", "--help"], result_action="return_value")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Record what every unit of a model fires on. Two passes read text" in shown and "--protocol" in shown
 
 
 @pytest.mark.processes

@@ -4,15 +4,17 @@ Exit status: 0 done; 1 a bug of ours; 2 the input is at fault; 3 the run or its 
 interrupted; 143 terminated.
 """
 
+import ast
 import errno
 import os
 import shlex
 import signal
 import sys
+from importlib.resources import files
 from types import FrameType
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 from rich.console import Console
 
 from cratelm import __version__
@@ -46,27 +48,36 @@ app = App(
     config=_layers,
     suppress_keyboard_interrupt=False,
 )
-app.command("cratelm.commands.agree:agree")
-app.command("cratelm.commands.analyze:analyze")
-app.command("cratelm.commands.effects:effects")
-app.command("cratelm.commands.evaluate:evaluate", name="eval")
-app.command("cratelm.commands.explain:explain")
-app.command("cratelm.commands.export:export")
-app.command("cratelm.commands.import_model:import_model", name="import")
-app.command("cratelm.commands.match:match")
-app.command("cratelm.commands.measure:measure")
-app.command("cratelm.commands.reproduce:reproduce")
-app.command("cratelm.commands.sae:sae")
-app.command("cratelm.commands.score:score")
-app.command("cratelm.commands.steer:steer")
-app.command("cratelm.commands.record:record")
-app.command("cratelm.commands.show:show")
-app.command("cratelm.commands.study:study")
-app.command("cratelm.commands.tokenize:tokenize")
-app.command("cratelm.commands.train:train")
-app.command("cratelm.commands.validate:validate")
-app.command("cratelm.commands.view:view")
-app.command("cratelm.commands.why:why")
+COMMANDS = {
+    "Study": ("study", "reproduce"),
+    "Data": ("tokenize",),
+    "Models": ("train", "eval", "sae", "import"),
+    "Measure": ("measure", "record", "effects", "analyze", "match"),
+    "Explain": ("explain", "score", "agree", "validate"),
+    "Look": ("show", "view", "why", "steer"),
+    "Extend": ("export",),
+}
+"""What `cratelm --help` lists, in this order. A command's line there is the first one of its docstring."""
+FUNCTIONS = {"eval": "evaluate", "import": "import_model"}
+"""The functions of commands whose own names mean something else in Python."""
+
+
+def _register(name: str, group: Group, place: int) -> None:
+    function = FUNCTIONS.get(name, name)
+    # Read, not imported: a command's module imports its settings, and twenty of them would take a second.
+    tree = ast.parse(files("cratelm.commands").joinpath(f"{function}.py").read_bytes())
+    (found,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    where, words = f"cratelm.commands.{function}:{function}", ast.get_docstring(found)
+    app.command(where, name=name, group=group, sort_key=place, help=words)
+
+
+for title, names in COMMANDS.items():
+    ordered = Group.create_ordered(title)
+    for place, name in enumerate(names):
+        _register(name, ordered, place)
+options = Group.create_ordered("Options")
+for flag in ("--help", "--version"):
+    app[flag].group = options
 
 
 def main() -> NoReturn:

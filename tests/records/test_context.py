@@ -13,7 +13,7 @@ from cratelm.artifacts import Artifact, open_artifact
 from cratelm.models.build import build_model
 from cratelm.models.subject import ForeignModel
 from cratelm.records.config import RecordConfig
-from cratelm.records.context import LAST, read_context, read_unit_context
+from cratelm.records.context import LAST, read_context, read_units_context
 from cratelm.records.context_pass import ContextPass, takes_positions
 from cratelm.records.context_sample import APART, MOST, Positions, sample_positions
 from cratelm.records.record import record
@@ -81,7 +81,7 @@ def test_a_model_that_sees_a_window_is_told_by_as_many_tokens(
     for row in rows:
         expected = next((k for k, r2 in zip(LAST, row["r2"], strict=True) if r2 >= 0.9), None)
         assert row["reach"] == expected
-        assert read_unit_context(records, layers - 1, row["unit"])["reach"] == expected
+        assert read_units_context(records, layers - 1)[row["unit"]]["reach"] == expected
 
 
 def test_inputs_stand_at_their_original_positions_or_the_r2_of_one_token_would_not_be_1(tokens, tmp_path) -> None:
@@ -195,7 +195,7 @@ def test_nothing_is_measured_where_no_unit_has_a_table(tokens, tmp_path, quiet) 
     folder = window_model("crate", 1, 1, tokens, tmp_path / "model")
     records = record(replace(CONFIG, table_units=0), ForeignModel(folder, {}), tokens, tmp_path / "records", quiet)
     assert read_context(records) is None
-    assert read_unit_context(records, 0, 0) is None
+    assert read_units_context(records, 0) == {}
 
 
 def test_a_study_of_latents_measures_them(latents_study: Path) -> None:

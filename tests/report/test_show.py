@@ -26,7 +26,7 @@ def shown(capsys, *arguments: str) -> str:
 def test_a_unit_read_alone_has_the_excerpts_of_the_whole_file(study) -> None:
     records = open_artifact(study / "records" / "crate", "records")
     for unit in (0, 31, 32, 63):
-        groups = {(group.length, group.half, group.kind): group.excerpts for group in read_groups(records, 1, unit)}
+        groups = {(group.length, group.half, group.kind): group.excerpts for group in read_groups(records, 1, [unit])}
         for length, kinds in ((64, ("top", "random")), (9, ("top", "random", "interval", "other"))):
             for half, kind in product(("explain", "score"), kinds):
                 expected = read_excerpts(records, 1, half, kind, [unit], length)
@@ -134,7 +134,7 @@ def test_text_of_data_cannot_act_on_the_terminal(capsys) -> None:
 def test_a_damaged_file_is_named(study, tmp_path) -> None:
     (tmp_path / "layer-0.parquet").write_bytes(b"PAR1")
     with pytest.raises(Exception, match=r"layer-0\.parquet is damaged or missing.*that made it"):
-        read_groups(Artifact(tmp_path, {}), 0, 0)
+        read_groups(Artifact(tmp_path, {}), 0, [0])
 
 
 @pytest.mark.parametrize(

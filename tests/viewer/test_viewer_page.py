@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cratelm.artifacts import open_artifact
 from cratelm.records.store import read_excerpts
-from cratelm.viewer.static_pages import export_study
+from cratelm.viewer.chosen_units import Choice
+from cratelm.viewer.static_pages import export_page, export_study
 from tests.llm_server import StandIn
 from tests.viewer.viewing import viewer
 
@@ -229,13 +230,41 @@ def test_pages_fit_narrow_and_dark_screens(browser, address, shots, scheme, widt
     page.close()
 
 
-def test_an_export_opens_from_the_disk_without_a_server(page, study, tmp_path, quiet):
-    export_study(study, tmp_path / "out", quiet)
+def test_an_export_opens_from_the_disk_without_a_server_and_shows_what_the_server_shows(
+    page, address, study, tmp_path, quiet
+):
+    export_study(study, tmp_path / "out", quiet, Choice(layer="crate/0", controls=True))
     page.goto((tmp_path / "out" / "index.html").as_uri())
     page.get_by_role("link", name="layer 0").first.click()
     page.locator("a.unit").first.click()
     expect(page.locator(".excerpt").first).to_be_visible()
     expect(page.locator(".neighbours li").first).to_be_visible()
+    exported, where = shown(page), page.url.partition("#")[2]
     page.go_back()
     expect(page.get_by_role("table")).to_be_visible()
     assert "#/crate/0" in page.url
+    page.goto(address + where)
+    expect(page.locator(".neighbours li").first).to_be_visible()
+    assert shown(page) == exported
+
+
+def shown(page: Page) -> list[str]:
+    """A unit's texts, scores and correlations of excerpts (to one digit: an export rounds activations)."""
+    texts = page.locator(".explanations, .scores, .facts, .neighbours, .excerpt .heat").all_inner_texts()
+    correlations = page.locator(".excerpt .meta span[title*=Pearson]").all_inner_texts()
+    return [*texts, *(f"{float(text.removeprefix('r ').replace('−', '-')):.1f}" for text in correlations)]
+
+
+def test_one_file_holds_chosen_units_and_opens_from_the_disk(page, study, tmp_path, quiet):
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    export_page(study, tmp_path / "one.html", quiet, Choice(units="crate/1/3,gpt2/0/40"))
+    page.goto((tmp_path / "one.html").as_uri())
+    page.get_by_role("link", name="layer 1").first.click()
+    expect(page.locator("a.unit")).to_have_count(1)
+    page.locator("a.unit").first.click()
+    expect(page.locator(".excerpt .heat").first).to_be_visible()
+    expect(page.locator("h1")).to_have_text("crate/1/3")
+    page.locator(".neighbours a").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("not in the export")
+    assert not [url for url in asked if not url.startswith(("file:///tmp", "data:"))] and len(asked) <= 2

@@ -1,21 +1,46 @@
-// Where documents come from: a server, or, in an exported page, scripts beside it that hand themselves over.
+// Where documents come from: a server, or, in an exported page, packs that scripts hand over.
 import { useEffect, useState } from "preact/hooks";
+import { type Pack, type Text, unitOf, unpacked } from "./packs";
 import type { Study, Unit } from "./types";
 
-export const exported = document.querySelector('meta[name="cratelm"]') !== null;
+const mark = document.querySelector<HTMLMetaElement>('meta[name="cratelm"]');
+export const exported = mark !== null;
+/** Whether everything is in this file, so that there is no script to load. */
+const alone = mark?.content === "one page";
 
 const kept = new Map<string, Promise<unknown>>();
-const handed = new Map<string, unknown>();
-(window as unknown as { cratelm: unknown }).cratelm = { put: (address: string, value: unknown) => handed.set(address, value) };
+type Window = { cratelm?: { early?: [string, string][]; put: (address: string, pack: string) => void } };
+const handed = new Map<string, string>((window as unknown as Window).cratelm?.early ?? []);
+(window as unknown as Window).cratelm = { put: (address, pack) => void handed.set(address, pack) };
+const NOTHING = "there is nothing of that name in this export.";
 
-function load(file: string, address: string): Promise<unknown> {
+function load(address: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = file;
-    script.onload = () => { script.remove(); resolve(handed.get(address)); handed.delete(address); };
-    script.onerror = () => { script.remove(); reject(new Error("there is nothing of that name in this study.")); };
+    script.src = `data/${address}.js`;
+    script.onload = () => { script.remove(); resolve(handed.get(address)!); handed.delete(address); };
+    script.onerror = () => { script.remove(); reject(new Error(NOTHING)); };
     document.head.append(script);
   });
+}
+
+/** A pack of the export, kept like the documents that are made of it. */
+const opened = (address: string): Promise<Pack> => keep(`pack ${address}`, async () => {
+  const there = handed.get(address);
+  if (there === undefined && alone) throw new Error(NOTHING);
+  return unpacked(there ?? await load(address));
+});
+
+async function fromExport(address: string): Promise<unknown> {
+  if (address === "/api/study") return (await opened("study")).document;
+  const [model, layer, unit, weights] = address.split("/").slice(2);
+  const study = await get<Study>("/api/study");
+  const layerAt = `${study.models.findIndex((one) => one.name === decodeURIComponent(model))}/${layer}`;
+  if (unit === undefined) return (await opened(layerAt)).document;
+  if (weights) return (await get<Unit>(address.replace(/\/weights$/, ""))).weights;
+  const block = Math.floor(Number(unit) / study.export!.block), shelf = Math.floor(block / study.export!.shelf);
+  const [units, text] = await Promise.all([opened(`${layerAt}/units-${block}`), opened(`${layerAt}/text-${shelf}`)]);
+  return unitOf(units, text.document as Text, unit);
 }
 
 async function answer(response: Response): Promise<unknown> {
@@ -24,25 +49,19 @@ async function answer(response: Response): Promise<unknown> {
   return body;
 }
 
-async function fetched(address: string): Promise<unknown> {
-  if (!exported) return answer(await fetch(address));
-  if (address === "/api/study") return load("data/study.js", address);
-  const parts = address.split("/").slice(2);
-  const model = (await get<Study>("/api/study")).models.findIndex((one) => one.name === decodeURIComponent(parts[0]));
-  const plain = `/api/${decodeURIComponent(parts[0])}/${parts.slice(1, 3).join("/")}`;
-  if (parts[3] === "weights") return (await get<Unit>(address.replace(/\/weights$/, ""))).weights;
-  return load(`data/${model}/${parts.slice(1, 3).join("/")}.js`, plain);
+const fetched = async (address: string): Promise<unknown> => (exported ? fromExport(address) : answer(await fetch(address)));
+
+function keep<T>(name: string, make: () => Promise<T>): Promise<T> {
+  if (!kept.has(name)) {
+    kept.set(name, make());
+    kept.get(name)!.catch(() => kept.delete(name));
+    if (kept.size > 200) kept.delete(kept.keys().next().value!);
+  }
+  return kept.get(name) as Promise<T>;
 }
 
 /** A document, kept so that going back shows it at once. */
-export function get<T>(address: string): Promise<T> {
-  if (!kept.has(address)) {
-    kept.set(address, fetched(address));
-    kept.get(address)!.catch(() => kept.delete(address));
-    if (kept.size > 200) kept.delete(kept.keys().next().value!);
-  }
-  return kept.get(address) as Promise<T>;
-}
+export const get = <T,>(address: string): Promise<T> => keep(address, () => fetched(address) as Promise<T>);
 
 export async function post<T>(address: string, body: unknown): Promise<T> {
   const headers = { "Content-Type": "application/json" };

@@ -22,7 +22,7 @@ function App() {
     if (model === "try") return <TryPage study={study} place={place} />;
     const found = study.models.find((one) => one.name === model);
     if (!found || (layer !== undefined && !/^\d+$/.test(layer)) || (unit !== undefined && !/^\d+$/.test(unit)) || place.parts.length > 3) return <Problem message="there is nothing of that name in this study." />;
-    if (layer === undefined) return <LayerPage key={model} judge={found.judge} place={{ ...place, parts: [model, "0"] }} />;
+    if (layer === undefined) return <LayerPage key={model} judge={found.judge} place={{ ...place, parts: [model, String(found.exported?.[0] ?? 0)] }} />;
     return unit === undefined ? <LayerPage key={`${model}/${layer}`} judge={found.judge} place={place} /> : <UnitPage judge={found.judge} place={place} />;
   };
   return <><Top study={study} place={place} />{page()}</>;

@@ -33,7 +33,7 @@ export function ordered(layer: Layer, asked: Choice): number[] {
     if (asked.search === String(unit)) return true;
     return Object.values(layer.sentences).some((all) => all[unit]?.toLowerCase().includes(asked.search)) || words(layer, unit).toLowerCase().includes(asked.search);
   };
-  const found = Array.from({ length: layer.units }, (_, unit) => unit).filter(matches);
+  const found = (layer.only ?? Array.from({ length: layer.units }, (_, unit) => unit)).filter(matches);
   const by: Record<string, (unit: number) => number | null> = {
     unit: (unit) => -unit, score: (unit) => scores[unit], fires: (unit) => layer.firing[unit],
     maximum: (unit) => layer.maximum[unit], token: (unit) => layer.token_share[unit],

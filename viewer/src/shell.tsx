@@ -1,7 +1,7 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { address, go, Link, type Place } from "./route";
-import type { Judge, Study } from "./types";
+import { shows, type Judge, type Study } from "./types";
 
 export const Problem = ({ message }: { message: string }) => (
   <main class="problem"><h1>This cannot be shown</h1><p role="alert">{message}</p><p><Link to="/">To the study</Link></p></main>
@@ -55,7 +55,7 @@ export function Top({ study, place }: { study: Study; place: Place }) {
           )}
           {model && layer !== undefined && (
             <select aria-label="Layer" value={layer} onChange={(event) => go(address(name, event.currentTarget.value))}>
-              {model.layers.map((_, at) => <option key={at} value={String(at)}>layer {at}</option>)}
+              {model.layers.map((_, at) => shows(model, at) && <option key={at} value={String(at)}>layer {at}</option>)}
             </select>
           )}
           {unit !== undefined && <Link to={address(name, layer) + (place.query.toString() ? `?${place.query}` : "")}>all units</Link>}

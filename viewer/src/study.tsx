@@ -2,17 +2,16 @@
 import { Curves } from "./charts";
 import { number, percent } from "./format";
 import { address, Link } from "./route";
-import type { Estimate, Row, Study } from "./types";
+import { shows, type Estimate, type Row, type Study } from "./types";
 
 const range = (value: Estimate) => <>{number(value.mean)} <small>[{number(value.low)}, {number(value.high)}]</small></>;
 const scoreBy = (row: Row, explainer: string) => (row as unknown as Record<string, Estimate | undefined>)[explainer];
 const units = (row: Row, layer: number, metric: string) => `${address(row.model, layer)}?metric=${metric}`;
 
 export function StudyPage({ study }: { study: Study }) {
-  const { rows, models, differences, note } = study.report;
+  const { rows, models, note } = study.report;
   const names = models.length ? models.map((one) => one.model) : study.models.map((one) => one.name);
-  const primary = differences.filter((one) => one.primary);
-  const second = differences.find((one) => one.second);
+  const [lead, ...rest] = study.headline;
   const first = study.models[0];
   // The scores of other explainers stand in a row under the explainers' names.
   const beside = first.explainers.filter((name) => name !== study.primary.explainer && rows.length > 0 && name in rows[0]);
@@ -21,19 +20,7 @@ export function StudyPage({ study }: { study: Study }) {
   return (
     <main class="study">
       <h1>{study.name}</h1>
-      {primary.map((one) => (
-        <p class="lead" key={one.rival}>
-          By <b>{one.metric}</b> with the explainer <b>{one.explainer}</b>, named in advance, {one.model}’s units score{" "}
-          <b>{number(Math.abs(one.difference.mean))}</b> {one.difference.mean < 0 ? "lower" : "higher"} than {one.rival}’s{" "}
-          <small>(95% interval of the difference: {number(one.difference.low)} to {number(one.difference.high)})</small>.
-        </p>
-      ))}
-      {second && (
-        <p>
-          Second endpoint, <b>{second.metric}</b> with <b>{second.explainer}</b>: {number(Math.abs(second.difference.mean))}{" "}
-          {second.difference.mean < 0 ? "lower" : "higher"} <small>({number(second.difference.low)} to {number(second.difference.high)})</small>.
-        </p>
-      )}
+      {lead && <p class="lead"><b>{lead}</b> {rest.join(" ")}</p>}
       <p class="steps">
         Choose a layer below, then one of its units. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
       </p>
@@ -43,7 +30,7 @@ export function StudyPage({ study }: { study: Study }) {
             <h2><i class={`swatch c${Math.max(0, names.indexOf(model.name)) % 6}`} />{model.name}</h2>
             <ModelFacts study={study} name={model.name} />
             <nav aria-label={`Layers of ${model.name}`}>
-              {model.layers.map((layer, at) => (
+              {model.layers.map((layer, at) => shows(model, at) && (
                 <Link key={at} class="layer" to={address(model.name, at)} title={layer.site}>layer {at} <small>{layer.units.toLocaleString("en")} units</small></Link>
               ))}
             </nav>
@@ -64,7 +51,7 @@ export function StudyPage({ study }: { study: Study }) {
             {rows.map((row, at) => (
               <tr key={at} class={row.layer === "all" ? "all" : ""}>
                 <td title={study.metrics[row.metric]}>{row.metric}</td><td>{row.model}</td>
-                <td>{row.layer === "all" ? "all" : <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link>}</td>
+                <td>{row.layer === "all" ? "all" : shows(study.models.find((model) => model.name === row.model), row.layer) ? <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link> : `layer ${row.layer}`}</td>
                 <td class="n">{range(row.score)}</td>{beside.map((name) => <td key={name} class="n">{number(scoreBy(row, name)?.mean)}</td>)}<td class="n">{number(row.shuffled?.mean)}</td>
                 {compared && <td class="n">{number(row.random_weights?.mean)}</td>}<td class="n">{number(row.ceiling)}</td><td class="n">{number(row.token_share)}</td>
                 <td class="n">{percent(row.firing_rate)}</td><td class="n">{percent(row.dead)}</td>

@@ -2,27 +2,33 @@
 export interface Estimate { mean: number; low: number; high: number }
 /** What a language model is worth that explained some of the units; `mark` stands beside its name. */
 export interface Judge { explainer: string; mark: string; told: string }
-export interface Model { name: string; control: boolean; protocol: string; explainers: string[]; judge: Judge | null; latents: boolean; layers: { site: string; units: number }[] }
+export interface Model { name: string; control: boolean; protocol: string; explainers: string[]; judge: Judge | null; latents: boolean; layers: { site: string; units: number }[]; exported?: number[] }
+/** Whether a layer of a model can be looked at: an export may leave some out. */
+export const shows = (model: Model | undefined, layer: number): boolean => !!model && (model.exported?.includes(layer) ?? true);
 export interface Row {
   model: string; layer: number | "all"; metric: string; score: Estimate; shuffled: Estimate;
   /** What a comparison adds; a model measured as it is has none. */
   random_weights?: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
 }
 export interface Study {
+  /** The comparison in sentences; none where there is nothing to compare. */
+  headline: string[];
+  /** Of an export: how many units are in a block, and how many blocks share a text. */
+  export?: { block: number; shelf: number };
   name: string; models: Model[]; reader: string | null; primary: { explainer: string; metric: string };
   /** What each metric says, by its name. */
   metrics: Record<string, string>;
   report: {
     note: string; rows: Row[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
-    differences: { model: string; rival: string; explainer: string; metric: string; primary: boolean; second?: boolean; difference: Estimate }[];
   };
 }
 type Column = (number | null)[];
 export interface Layer {
   model: string; layer: number; site: string; units: number; protocol: string; primary: string; firing: Column; maximum: Column; token_share: Column;
   sentences: Record<string, (string | null)[]>; tokens: number[][]; texts: string[];
-  scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
+  /** Of an export, the units that are in it, where these are not all. */
+  only?: number[]; scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
 }
 export interface Excerpt {
   half: string; kind: string; length: number; interval: number; document: number; place: number; tokens: number[];

@@ -4,7 +4,9 @@ from pathlib import Path
 
 
 def agree(one: Path, other: Path, /, *, json: bool = False) -> None:
-    """How alike two scorings rank the same units: Spearman's rank correlation, with its interval over units.
+    """Compare how two scorings rank the same units.
+
+    Spearman's rank correlation, with its interval over units.
 
     Parameters
     ----------

@@ -19,7 +19,9 @@ def analyze(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
-    """What CRATE's theory speaks of, by layer: coding rates, ISTA's objective, sparsity, dictionaries, subspaces.
+    """Measure what CRATE's theory predicts, layer by layer.
+
+    Coding rates, ISTA's objective, sparsity, dictionaries and subspaces.
 
     Parameters
     ----------

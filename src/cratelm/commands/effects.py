@@ -20,7 +20,9 @@ def effects(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
-    """Set units to zero, one at a time, and measure what that changes in the model's output.
+    """Set units to zero and measure what changes in the output.
+
+    Units are set to zero one at a time.
 
     Three questions for a sample of units. Do the logits change as the unembedding says they would (fidelity)? How much
     does the loss grow where the unit fires most (necessity)? Are its effects where its explanation expects activation?

@@ -24,7 +24,9 @@ def evaluate(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
-    """Measure a language model's loss on held-out text, and run tasks of lm-evaluation-harness on it.
+    """Measure a model's loss on held-out text, and run lm-eval tasks.
+
+    Tasks are those of lm-evaluation-harness.
 
     Parameters
     ----------

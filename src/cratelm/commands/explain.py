@@ -25,7 +25,9 @@ def explain(
     judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
     asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
 ) -> None:
-    """Explain every unit of a recording, without a language model; and a sample of them with one.
+    """Explain every unit of a recording.
+
+    Explainers without a language model explain every unit; a language model, a sample of them.
 
     Parameters
     ----------

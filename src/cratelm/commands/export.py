@@ -9,7 +9,9 @@ from cratelm.export.config import ExportConfig
 
 
 def export(records: Path, /, settings: Annotated[ExportConfig, Parameter(name="*")], *, out: Path) -> None:
-    """Write a recording in another project's format: OpenAI's NeuronRecord, or Neuronpedia's dashboards.
+    """Write a recording in the format of OpenAI or Neuronpedia.
+
+    OpenAI's NeuronRecord, or Neuronpedia's dashboards.
 
     Parameters
     ----------

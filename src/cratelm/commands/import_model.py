@@ -12,7 +12,9 @@ def import_model(
     tokenizer: Path | None = None,
     to_official: bool = False,
 ) -> None:
-    """Turn weights of other projects into a model folder of ours, or ours into an official checkpoint.
+    """Import another project's weights, or write a CRATE checkpoint.
+
+    Weights become a model folder of ours, or ours an official checkpoint.
 
     Parameters
     ----------

@@ -22,7 +22,9 @@ def match(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
-    """The same unit again? Each unit's partner in another model, by correlation over all tokens of a text.
+    """Find each unit's partner in another model.
+
+    Partners are found by correlation over all tokens of a text.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ def measure(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     settings: Annotated[MeasureConfig, Parameter(name="*")] = MeasureConfig(),
 ) -> None:
-    """Measure every neuron of a model as it is: record what each fires on, explain it, and score the explanations.
+    """Record, explain and score every unit of a model that you have.
 
     Parameters
     ----------

@@ -21,7 +21,9 @@ def record(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
 ) -> None:
-    """Record every unit of a model: what it fires on, in two passes over text that it was not trained on.
+    """Record what every unit of a model fires on.
+
+    Two passes read text that the model was not trained on.
 
     Parameters
     ----------

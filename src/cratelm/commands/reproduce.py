@@ -19,7 +19,9 @@ def reproduce(
     json: bool = False,
     engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
 ) -> None:
-    """Make the paper's tables and figures again, ours beside theirs, with the ablations that its reviewers asked for.
+    """Reproduce the paper's tables and figures, ours next to theirs.
+
+    The ablations that the paper's reviewers asked for are included.
 
     Parameters
     ----------

@@ -20,7 +20,9 @@ def sae(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
-    """Train sparse autoencoders on a model's sites, all on one stream, and measure what they cost the model.
+    """Train sparse autoencoders on a model, and measure their quality.
+
+    All sites are trained on one stream of text. The quality says what the autoencoders cost the model.
 
     Their folder then counts as a model of its own, whose units are the latents: `cratelm record` and `cratelm steer`
     take it.

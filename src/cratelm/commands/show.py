@@ -9,7 +9,9 @@ from cratelm.ranges import whole
 def show(
     folder: Path, unit: str, /, *, half: str | None = None, count: Annotated[int, whole(1)] = 3, json: bool = False
 ) -> None:
-    """One unit: its statistics, what was said of it, and the excerpts that it fires on, coloured by activation.
+    """Print one unit: statistics, explanations, scores and excerpts.
+
+    Excerpts are coloured by activation.
 
     Parameters
     ----------

@@ -29,7 +29,9 @@ def steer(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
-    """Clamp units of a model, and see what it says next, with them and without.
+    """Clamp units and compare what the model writes.
+
+    The text is written with the clamped units and without them.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ def study(
     settings: Annotated[StudyConfig, Parameter(name="*")] = StudyConfig(),
     asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
 ) -> None:
-    """Train a white-box model and its black-box rival on the same text, and measure whose neurons can be read.
+    """Train CRATE and GPT-2 on the same text, and compare their units.
 
     Parameters
     ----------

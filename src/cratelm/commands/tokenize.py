@@ -15,7 +15,7 @@ def tokenize(
     out: Path,
     engine: Annotated[EngineConfig, Parameter(name="*")] = EngineConfig(),
 ) -> None:
-    """Turn a corpus into tokens of four sides: train, validation, explain and score.
+    """Turn a corpus into tokens: train, validation, explain and score.
 
     Parameters
     ----------

@@ -18,7 +18,9 @@ def train(
     json: bool = False,
     settings: Annotated[TrainConfig, Parameter(name="*")] = TrainConfig(),
 ) -> None:
-    """Train one model on tokens; alone, or in every process that torchrun, accelerate or srun starts.
+    """Train one model on tokens.
+
+    It runs alone, or in every process that torchrun, accelerate or srun starts.
 
     Parameters
     ----------

@@ -26,7 +26,9 @@ def validate(
     plan: bool = False,
     price: Annotated[float, number(least=0, most=1_000_000)] = 0,
 ) -> None:
-    """Try an explainer or a judge on units whose explanation is known: planted ones in real text, and puzzles.
+    """Test an explainer or a judge on units with known explanations.
+
+    The units are planted ones in real text, and puzzles.
 
     Parameters
     ----------

@@ -16,11 +16,18 @@ def view(
     port: Annotated[int, whole(0, 65_535)] = 8642,
     host: str = "127.0.0.1",
     export: Path | None = None,
+    html: Path | None = None,
+    zip: bool = False,
+    layer: str | None = None,
+    units: str | None = None,
+    controls: bool = False,
     simulator: str = "all-at-once",
     judge: Annotated[JudgeConfig, Parameter(name="*")] = JudgeConfig(),
     asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
 ) -> None:
-    """Look at a study's neurons in a browser: read them, type at them, turn them up.
+    """Open a study in a browser, or export it as web pages.
+
+    Read its units, type a text that they fire on, and turn them up.
 
     Parameters
     ----------
@@ -31,7 +38,17 @@ def view(
     host
         The address to listen on. Any but this machine's own lets others read the study and run its models.
     export
-        Write the same pages as files into this folder, for any web host or none, and serve nothing.
+        Write the same pages as files into this folder, for any web host or opened from the disk, and serve nothing.
+    html
+        Write one HTML file with the units that --units or --layer name, at most 200, and serve nothing.
+    zip
+        With --export: write one zip file instead of a folder.
+    layer
+        Export these layers alone, with commas between them: `1` of every model, or `crate/1`.
+    units
+        Export these units alone, with commas between them: `crate/1/37`.
+    controls
+        Export the models before training and the scores of control explainers as well.
     simulator
         How the judge reads a sentence in Try: `all-at-once`, `token-by-token`, `log-probability-free` or `listing`.
     """
@@ -40,20 +57,31 @@ def view(
     from cratelm.errors import InputError
     from cratelm.progress import Progress
     from cratelm.score.config import ScoreConfig
+    from cratelm.viewer.chosen_units import Choice
     from cratelm.viewer.serve import require_view, serve
 
     require_view()
     ScoreConfig(simulator=simulator)  # refuses what is no simulator, whether or not a judge is named
-    if export is not None and judge.llm is not None:
+    served, choice = export is None and html is None, Choice(layer, units, controls)
+    if not served and judge.llm is not None:
         raise InputError("an export is files alone, in which no language model reads: leave out --llm or --export.")
+    if (served and (choice != Choice() or zip)) or (export is None and zip):
+        raise InputError("--layer, --units and --controls belong to --export or --html, and --zip to --export.")
+    if export is not None and html is not None:
+        raise InputError("--export writes a folder and --html one file: leave one of them out.")
     with Progress() as progress:
-        if export is None:
+        if served:
             from cratelm.viewer.judging import Judge
 
             open_judge = partial(Judge, judge, asking, simulator, progress.say) if judge.llm is not None else None
             serve(study, host, port, progress, open_judge)
             return
-        from cratelm.viewer.static_pages import export_study
+        from cratelm.viewer.static_pages import export_page, export_study
 
-        export_study(study, export, progress)
-        progress.say(f"Exported: open {(export / 'index.html').resolve()} in a browser")
+        if html is not None:
+            export_page(study, html, progress, choice)
+            progress.say(f"Exported: open {html.resolve()} in a browser")
+        elif export is not None:
+            export_study(study, export, progress, choice, zipped=zip)
+            place = export.resolve() if zip else (export / "index.html").resolve()
+            progress.say(f"Exported: {place}" if zip else f"Exported: open {place} in a browser")

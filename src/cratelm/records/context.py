@@ -27,12 +27,13 @@ def read_context(records: Artifact) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
-def read_unit_context(records: Artifact, layer: int, unit: int) -> dict[str, Any] | None:
-    """`last` (k), `r2` of each and `reach` of one unit, None for more than the largest k; None where nothing is known:
-    of units without a token table, and of those that did not vary in the sample."""
+def read_units_context(records: Artifact, layer: int) -> dict[int, dict[str, Any]]:
+    """By unit of a layer, `last` (k), `r2` of each and `reach`, None for more than the largest k.
+
+    Nothing is known of units without a token table, and of those that did not vary in the sample.
+    """
     path = records.path / UNITS
     if not path.is_file():
-        return None
-    filters = [("layer", "=", layer), ("unit", "=", unit)]
-    rows = read_table(path, filters=filters, columns=["r2", "reach"]).to_pylist()
-    return {"last": list(LAST), **rows[0]} if rows else None
+        return {}
+    rows = read_table(path, filters=[("layer", "=", layer)], columns=["unit", "r2", "reach"]).to_pylist()
+    return {row.pop("unit"): {"last": list(LAST), **row} for row in rows}

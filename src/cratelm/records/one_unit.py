@@ -1,19 +1,21 @@
-"""One unit of a recording, read alone: its excerpts from the one row group that holds them, and its statistics."""
+"""Some units of a recording, read alone: their excerpts from the row groups that hold them, and their statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cratelm.artifacts import Artifact, read_json
 from cratelm.errors import InputError
-from cratelm.parquet import filtered, read_table, reading
+from cratelm.parquet import as_numpy, filtered, read_table, reading
 from cratelm.records.excerpts import Excerpts
-from cratelm.records.store import to_excerpts
+from cratelm.records.store import KINDS, to_excerpts
 
 FILES_KEPT = 64
 """Files whose row groups are remembered; a larger study's are looked up again."""
@@ -21,7 +23,7 @@ FILES_KEPT = 64
 
 @dataclass(frozen=True)
 class Group:
-    """A unit's excerpts of one half, kind and length."""
+    """Excerpts of one half, kind and length."""
 
     half: str
     kind: str
@@ -29,19 +31,19 @@ class Group:
     excerpts: Excerpts
 
 
-def read_groups(records: Artifact, layer: int, unit: int) -> list[Group]:
-    """All excerpts of a unit, the longest first, then by half and kind, in the store's order.
+def read_groups(records: Artifact, layer: int, units: Sequence[int]) -> list[Group]:
+    """All excerpts of some units: each unit's are the longest first, then by half and kind, in the store's order.
 
     Raises InputError where the file cannot be read.
     """
     path = records.path / f"layer-{layer}.parquet"
     with reading(path):
         metadata = _metadata(path, path.stat().st_mtime_ns)
-        number = _row_group(metadata, unit)
-        if number is None:
+        numbers = {number for unit in units if (number := _row_group(metadata, unit)) is not None}
+        if not numbers:
             return []
-        table = pq.ParquetFile(path, metadata=metadata).read_row_group(number)
-        return list(_groups(filtered(table, [("unit", "=", unit)])))
+        table = pq.ParquetFile(path, metadata=metadata).read_row_groups(sorted(numbers))
+        return list(_groups(filtered(table, [("unit", "in", list(units))])))
 
 
 @lru_cache(maxsize=FILES_KEPT)
@@ -66,10 +68,22 @@ def _row_group(metadata: pq.FileMetaData, unit: int) -> int | None:
 
 
 def _groups(table: pa.Table) -> Iterator[Group]:
-    keys = list(zip(*(table[name].to_pylist() for name in ("excerpt", "half", "kind")), strict=True))
-    for length, half, kind in dict.fromkeys(keys):
-        group = [("excerpt", "=", length), ("half", "=", half), ("kind", "=", kind)]
-        yield Group(half, kind, length, to_excerpts(filtered(table, group), length))
+    """The groups in the store's order of one unit, which the first of several units may not show in full."""
+    lengths = np.unique(as_numpy(table["excerpt"]))[::-1]
+    for length in lengths.tolist():
+        rows = filtered(table, [("excerpt", "=", length)])
+        excerpts, halves, kinds = to_excerpts(rows, length), _names(rows["half"]), _names(rows["kind"])
+        for half, kind in product(np.unique(halves).tolist(), KINDS):
+            kept = (halves == half) & (kinds == kind)
+            if kept.any():
+                yield Group(half, kind, length, excerpts.where(kept))
+
+
+def _names(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of a few names: (rows,) str."""
+    return np.concatenate(
+        [np.array(chunk.dictionary.to_pylist())[np.from_dlpack(chunk.indices)] for chunk in column.chunks]
+    )
 
 
 def read_statistics(records: Artifact, layer: int, unit: int) -> dict[str, dict[str, Any]]:

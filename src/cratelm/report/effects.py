@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from cratelm.artifacts import Artifact, read_json
+from cratelm.report.fitted_table import Column, fitted, open_console, print_text
 from cratelm.report.measured import Measured
 from cratelm.report.number_text import estimate
 
@@ -54,15 +51,15 @@ def effect_columns(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
 def print_effects(effects: Artifact) -> None:
     """One model's means on stdout: a column a layer."""
     layers = _layers(effects)
-    table = Table(title="What units do to the output, mean [95%]", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("")
-    for layer in layers:
-        table.add_column(f"layer {layer['layer']} ({layer['units']} units)", justify="right", no_wrap=True)
-    for name, title in effect_columns(layers).items():
-        table.add_row(title, *(estimate(layer.get(name)) for layer in layers))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(HOW_TO_READ)
+    titles = effect_columns(layers)
+    columns = [
+        Column(f"layer {layer['layer']}\n({layer['units']} units)", [estimate(layer.get(name)) for name in titles])
+        for layer in layers
+    ]
+    console = open_console()
+    measures = Column("", list(titles.values()), left=True)
+    console.print(fitted("What units do to the output, mean [95%]", [measures], columns, console.width))
+    print_text(console, HOW_TO_READ)
     console.print(f"Every unit: {effects.path.resolve()}/effects-LAYER.parquet", soft_wrap=True)
 
 

@@ -5,15 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from rich.console import Group
 
 from cratelm.artifacts import Artifact
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.output import print_json
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.store import read_layers, read_protocol
+from cratelm.report.fitted_table import Column, fitted, open_console, print_text
 from cratelm.report.judged import FAILS, told
 from cratelm.report.measured import Estimate
 from cratelm.report.number_text import estimate, number
@@ -78,26 +77,13 @@ def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
         print_json(rows)
         return
     protocol = PROTOCOLS[read_protocol(records)]
-    title = f"Scores, protocol {protocol.name}" + (f": {protocol.caution}" if protocol.caution else "")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    trial = read_trial(scores)
-    for name in (
-        "explainer",
-        "metric",
-        "layer",
-        "units",
-        "mean [95%]",
-        "shuffled",
-        "dead/silent/constant/\none-sided, %",
-    ):
-        table.add_column(name, justify="left" if name in ("explainer", "metric") else "right")
-    for row in rows:
-        kinds = ("dead", "silent", "constant", "one-sided")
-        shares = "/".join(f"{100 * row[status]:.1f}" for status in kinds)
-        mark = FAILS if trial and EXPLAINERS[row["explainer"]].in_words and not trial["passes"] else ""
-        named = (row["explainer"] + mark, row["metric"], str(row["layer"]), str(row["units"]))
-        table.add_row(*named, estimate(row["score"]), number(row["shuffled"]), shares)
-    Console(width=None if sys.stdout.isatty() else 100, highlight=False).print(table)
+    console, trial = open_console(), read_trial(scores)
+    print_text(console, f"Scores, protocol {protocol.name}" + (f": {protocol.caution}" if protocol.caution else ""))
+    failed = trial is not None and not trial["passes"]
+    for explainer in dict.fromkeys(row["explainer"] for row in rows):
+        mark = FAILS if failed and EXPLAINERS[explainer].in_words else ""
+        of_explainer = [row for row in rows if row["explainer"] == explainer]
+        console.print(_table(f"By {explainer}{mark}", of_explainer, console.width))
     counted = protocol.missing == "chance"
     dropped = "count as 0, or where chance is more as chance" if counted else "left out of the mean"
     sys.stdout.write(f"Dead, silent and constant units {dropped}.\n")
@@ -108,3 +94,19 @@ def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
         )
         if lost:
             sys.stdout.write(f"Excerpts left out because their answers could not be used, all metrics: {lost:,}.\n")
+
+
+def _table(title: str, rows: list[dict[str, Any]], width: int) -> Group:
+    kinds = ("dead", "silent", "constant", "one-sided")
+    shares = ["/".join(f"{100 * row[status]:.1f}" for status in kinds) for row in rows]
+    keys = [
+        Column("metric", [row["metric"] for row in rows], left=True),
+        Column("layer", [str(row["layer"]) for row in rows]),
+    ]
+    columns = [
+        Column("units", [str(row["units"]) for row in rows]),
+        Column("mean [95%]", [estimate(row["score"]) for row in rows]),
+        Column("shuffled", [number(row["shuffled"]) for row in rows]),
+        Column("dead/silent/\nconstant/\none-sided, %", shares),
+    ]
+    return fitted(title, keys, columns, width)

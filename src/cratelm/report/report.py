@@ -23,6 +23,7 @@ from cratelm.report.config import ReportConfig
 from cratelm.report.context import context_rows
 from cratelm.report.effects import HOW_TO_READ, effect_columns, effect_rows
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
+from cratelm.report.headline import headline
 from cratelm.report.judged import judged_rows, told, trials
 from cratelm.report.number_text import estimate, number, p_value
 from cratelm.report.rows import Pair, detail_rows, explainers_beside, model_rows, table_rows
@@ -127,6 +128,7 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     template = environment.from_string(files("cratelm.report").joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
         table=table,
+        headline=headline(table),
         endpoint=ENDPOINT,
         effect_columns=effect_columns(table["effects"]),
         how_effects_read=HOW_TO_READ,

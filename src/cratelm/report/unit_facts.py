@@ -10,7 +10,7 @@ from cratelm.corpus.token_text import token_texts
 from cratelm.errors import InputError
 from cratelm.output import finite
 from cratelm.parquet import read_table
-from cratelm.records.context import read_unit_context
+from cratelm.records.context import read_units_context
 from cratelm.records.logits import SIDES, read_logits
 from cratelm.records.one_unit import Group, find_unit, read_groups, read_statistics
 
@@ -47,9 +47,9 @@ def _read_unit(folder: Path, address: str, opened: list[Artifact]) -> dict[str, 
         "site": summary["sites"][layer]["site"],
         "protocol": summary["protocol"],
         "statistics": read_statistics(records, layer, unit),
-        "context": read_unit_context(records, layer, unit),
+        "context": read_units_context(records, layer).get(unit),
         "logits": _logits(read_logits(records, layer, unit).get(unit), texts),
-        "excerpts": _excerpts(read_groups(records, layer, unit), texts),
+        "excerpts": _excerpts(read_groups(records, layer, [unit]), texts),
     }
     judged = _judged(opened[1], opened[2], layer, unit) if model else {"explanations": {}, "scores": []}
     return finite(known | judged)

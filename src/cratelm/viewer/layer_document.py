@@ -1,5 +1,6 @@
 """A layer's units as one list: what a page needs to sort, filter and search them all."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from cratelm.viewer.viewed_study import ViewedModel
 
 TOKENS = 6
 """A unit's top tokens that stand in the list."""
+COLUMNS = ("firing", "maximum", "token_share", "sentences", "tokens", "scores")
+"""What has a value for each unit; `sentences` and `scores` by name."""
 
 
 def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
@@ -40,6 +43,26 @@ def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
         "texts": texts,
         **_scores(model, layer, site.units),
     }
+
+
+def some_units(document: dict[str, Any], units: Sequence[int]) -> dict[str, Any]:
+    """A layer's document with nothing of the units that are not among `units`; its columns keep their length."""
+    if len(units) == document["units"]:
+        return document
+    kept = set(units)
+
+    def without_others(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: without_others(item) for name, item in value.items()}
+        return [item if unit in kept else None for unit, item in enumerate(value)]
+
+    def listed_alone(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: listed_alone(item) for name, item in value.items()}
+        return [unit for unit in value if unit in kept]
+
+    columns = {name: without_others(document[name]) for name in COLUMNS}
+    return document | columns | {"status": listed_alone(document["status"]), "only": list(units)}
 
 
 def _halves(model: ViewedModel) -> tuple[str, str]:

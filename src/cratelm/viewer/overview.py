@@ -4,12 +4,18 @@ from typing import Any
 
 from cratelm.explain.explainers.llm import LLM
 from cratelm.protocols import ENDPOINT
+from cratelm.report.headline import headline
 from cratelm.report.judged import FAILS, told
 from cratelm.score.registry import METRICS
 from cratelm.viewer.measured_table import measured_table
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
 SUFFIX = "-untrained"
+
+
+def is_control(name: str) -> bool:
+    """Whether a model of a study, by its name, is the network before training."""
+    return name.endswith(SUFFIX)
 
 
 def study_document(study: Study, reader: str | None) -> dict[str, Any]:
@@ -24,7 +30,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
         "models": [
             {
                 "name": model.name,
-                "control": model.name.endswith(SUFFIX),
+                "control": is_control(model.name),
                 "protocol": model.protocol_name,
                 "explainers": model.explainers,
                 "judge": _judge(model),
@@ -33,9 +39,10 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
             }
             for model in study.models.values()
         ],
+        "headline": headline(table),
         "primary": ENDPOINT._asdict(),
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
-        "report": {name: table[name] for name in ("note", "models", "rows", "differences")},
+        "report": {name: table[name] for name in ("note", "models", "rows")},
     }
 
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from cratelm.records.context import read_unit_context
 from cratelm.records.one_unit import Group, read_groups
-from cratelm.viewer.json_numbers import significant, significant_number
+from cratelm.viewer.json_numbers import significant
 from cratelm.viewer.simulated_excerpts import correlations, explanations_of, simulated
 from cratelm.viewer.viewed_study import ViewedModel
 
@@ -15,9 +14,15 @@ STATISTICS = ("firing_rate", "maximum", "mean", "variance", "skewness", "kurtosi
 
 def unit_document(model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
     """Everything of one unit but what its weights say; tokens of excerpts are places in `texts`."""
-    site = model.sites[layer]
     used: dict[int, int] = {}
-    excerpts = [row for group in read_groups(model.records, layer, unit) for row in _rows(model, layer, group, used)]
+    groups = read_groups(model.records, layer, [unit])
+    excerpts = [row for group in groups for row in _rows(model, layer, group, used)]
+    return unit_facts(model, layer, unit) | {"texts": [model.texts[token] for token in used], "excerpts": excerpts}
+
+
+def unit_facts(model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
+    """Everything of one unit but its excerpts and what its weights say."""
+    site = model.sites[layer]
     return {
         "model": model.name,
         "layer": layer,
@@ -31,8 +36,6 @@ def unit_document(model: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
         "context": _context(model, layer, unit),
         "explanations": {name: said for name, rows in model.sentences(layer).items() if (said := rows[unit])},
         "scores": _scores(model, layer, unit),
-        "texts": [model.texts[token] for token in used],
-        "excerpts": excerpts,
     }
 
 
@@ -62,8 +65,8 @@ def _rows(model: ViewedModel, layer: int, group: Group, used: dict[int, int]) ->
 
 def _context(model: ViewedModel, layer: int, unit: int) -> dict[str, Any] | None:
     """How much of it the last tokens tell; None where that is not known."""
-    known = read_unit_context(model.records, layer, unit)
-    return known and known | {"r2": [significant_number(r2) for r2 in known["r2"]]}
+    known = model.context(layer).get(unit)
+    return known and known | {"r2": significant(np.array(known["r2"], float))}
 
 
 def _statistics(model: ViewedModel, layer: int, unit: int) -> dict[str, dict[str, Any]]:
@@ -71,20 +74,21 @@ def _statistics(model: ViewedModel, layer: int, unit: int) -> dict[str, dict[str
     by_half = {}
     for half in dict.fromkeys((model.protocol.explained_on, model.protocol.scored_on)):
         columns = model.statistics(layer, half)
-        numbers: dict[str, Any] = {name: significant_number(float(columns[name][unit])) for name in STATISTICS}
-        by_half[half] = numbers | {"histogram": np.asarray(columns["histogram"][unit]).tolist()}
+        numbers = significant(np.array([columns[name][unit] for name in STATISTICS]))
+        by_half[half] = dict(zip(STATISTICS, numbers, strict=True)) | {
+            "histogram": np.asarray(columns["histogram"][unit]).tolist()
+        }
     return by_half
 
 
 def _scores(model: ViewedModel, layer: int, unit: int) -> list[dict[str, Any]]:
     columns = model.layer_scores(layer)
-    names = [name for name in ("score", "low", "high", "shuffled", "failed") if name in columns]
-    return [
-        {
-            "explainer": columns["explainer"][row],
-            "metric": columns["metric"][row],
-            "status": columns["status"][row],
-            **{name: significant_number(float(columns[name][row])) for name in names},
-        }
-        for row in np.flatnonzero(columns["unit"] == unit)
-    ]
+    rows = np.flatnonzero(columns["unit"] == unit)
+    texts = {name: columns[name][rows].tolist() for name in ("explainer", "metric", "status")}
+    numbers = {
+        name: significant(columns[name][rows])
+        for name in ("score", "low", "high", "shuffled", "failed")
+        if name in columns
+    }
+    named = texts | numbers
+    return [dict(zip(named, values, strict=True)) for values in zip(*named.values(), strict=True)]

@@ -22,6 +22,7 @@ from cratelm.explain.explainer import Explanations
 from cratelm.explain.explainers.llm import LLM
 from cratelm.parquet import read_table
 from cratelm.protocols import PROTOCOLS, Protocol
+from cratelm.records.context import read_units_context
 from cratelm.records.store import read_protocol, read_units
 from cratelm.score.judge_check import JUDGE, read_trial
 
@@ -103,6 +104,10 @@ class ViewedModel:
     def statistics(self, layer: int, half: str) -> dict[str, np.ndarray]:
         """The statistics of a layer's units in one half: a column a name."""
         return _statistics(self.records.path, layer, half)
+
+    def context(self, layer: int) -> dict[int, dict[str, Any]]:
+        """By unit, how much of it the last tokens tell, where that is known."""
+        return _context(self.records.path, layer)
 
     def explanation(self, layer: int, explainer: str, evidence: str) -> Explanations:
         """What an explainer says of a layer's units from one evidence."""
@@ -201,6 +206,11 @@ def _sentences(explanations: Path, layer: int) -> dict[str, list[str | None]]:
 @lru_cache(maxsize=LAYERS_KEPT)
 def _statistics(records: Path, layer: int, half: str) -> dict[str, np.ndarray]:
     return read_units(Artifact(records, {}), layer, half)
+
+
+@lru_cache(maxsize=LAYERS_KEPT)
+def _context(records: Path, layer: int) -> dict[int, dict[str, Any]]:
+    return read_units_context(Artifact(records, {}), layer)
 
 
 @lru_cache(maxsize=LAYERS_KEPT)
