@@ -79,7 +79,7 @@ def steer(
 
     Raises InputError where the prompt is empty or longer than the model reads, or a clamp names what is not there.
     """
-    ids = _read(model, tokenizer, prompt)
+    ids = read_prompt(model, tokenizer, prompt)
     clamps = [clamp.within(ids.shape[1]) for clamp in clamps]
     before = _next_token(model, ids)
     if not before.isfinite().all():
@@ -102,8 +102,8 @@ def steer(
         raised=[change(token) for token in order[:count]],
         lowered=[change(token) for token in order[::-1][:count]],
         divergence=float((after.exp() * difference).sum()),
-        continuation=_continue(model, tokenizer, sites, [], ids, new_tokens),
-        steered_continuation=_continue(model, tokenizer, sites, clamps, ids, new_tokens),
+        continuation=continue_text(model, tokenizer, sites, [], ids, new_tokens),
+        steered_continuation=continue_text(model, tokenizer, sites, clamps, ids, new_tokens),
     )
 
 
@@ -112,7 +112,7 @@ def next_words(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str, count: int
 ) -> list[tuple[str, float]]:
     """The `count` likeliest tokens behind a prompt with their probabilities, the likeliest first."""
-    likely = _next_token(model, _read(model, tokenizer, prompt)).exp()
+    likely = _next_token(model, read_prompt(model, tokenizer, prompt)).exp()
     tokens = _tokens_in(tokenizer, torch.argsort(likely, descending=True, stable=True))[:count]
     return [(token_text(tokenizer, token), likely[token].item()) for token in tokens]
 
@@ -123,7 +123,7 @@ def _tokens_in(tokenizer: PreTrainedTokenizerFast, order: torch.Tensor) -> list[
     return [number for number in order.tolist() if number in known]
 
 
-def _read(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
+def read_prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
     """The prompt behind the model's start token: (1, T)."""
     (tokens,) = encode(tokenizer, [prompt], model.config.get_text_config().vocab_size).tokens
     if not len(tokens):
@@ -139,7 +139,7 @@ def _next_token(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
     return model(input_ids=ids, use_cache=False).logits[0, -1].cpu().double().log_softmax(-1)
 
 
-def _continue(
+def continue_text(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     sites: Sequence[str],
@@ -147,6 +147,7 @@ def _continue(
     ids: torch.Tensor,
     new_tokens: int,
 ) -> str:
+    """What the model writes, greedily, behind ids (1, T) with the clamps: as many tokens as it has room for."""
     new_tokens = min(new_tokens, context_length(model, LONGEST) - ids.shape[1])
     if new_tokens < 1:
         return ""
