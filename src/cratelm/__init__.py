@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cratelm.interface.stages import record as record
     from cratelm.interface.stages import score as score
     from cratelm.interface.stages import study as study
+    from cratelm.interface.stages import tokenize as tokenize
     from cratelm.interface.stages import train as train
 
 __version__ = "0.1.0"
@@ -44,7 +45,7 @@ _MODULES = {
     "interface.opened_stages": ("OpenedExplanations", "OpenedRecording", "OpenedScores"),
     "interface.opened_study": ("OpenedStudy",),
     "interface.opened_unit": ("Unit",),
-    "interface.stages": ("explain", "measure", "record", "score", "study", "train"),
+    "interface.stages": ("explain", "measure", "record", "score", "study", "tokenize", "train"),
 }
 """The public names, by the module that has them; a test compares them with the imports above."""
 _PUBLIC = {name: module for module, names in _MODULES.items() for name in names}

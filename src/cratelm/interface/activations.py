@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Peak:
-    """A unit's highest activation on a text."""
+    """A unit's highest activation on a text.
+
+    >>> import cratelm
+    >>> cratelm.Peak(unit="1/37", activation=2.5, token=" good", position=3).unit
+    '1/37'
+    """
 
     unit: str
     """`layer/unit`."""

@@ -137,7 +137,7 @@ def load(
 
     >>> import cratelm
     >>> cratelm.load(MODEL).sites[0].name
-    'model.layers.0.code'
+    'model.layers.0.coding.code'
     """
     opening = OpeningConfig(revision=revision, device=device)
     found = find_model(str(model), opening)

@@ -44,6 +44,8 @@ def open(folder: str | Path) -> "Opened":
     <records in ...crate>
     """
     path = Path(folder)
+    if not path.is_dir():
+        raise InputError(f"{path} is not there. Give the folder of a study, of a stage, or of a model.")
     if (path / STUDY).is_file():
         return OpenedStudy(path)
     if (path / MANIFEST).is_file():

@@ -26,7 +26,7 @@ class Unit:
     >>> import cratelm
     >>> unit = cratelm.open(STUDY).unit("crate/0/3")
     >>> unit.site
-    'model.layers.0.code'
+    'model.layers.0.coding.code'
     >>> sorted(unit.statistics)
     ['explain', 'score']
     """

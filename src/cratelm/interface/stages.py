@@ -4,13 +4,12 @@ Progress goes to stderr. The same call with the same folder goes on where it sto
 done.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cratelm.artifacts import Artifact, open_artifact
+from cratelm.artifacts import open_artifact
 from cratelm.corpus.config import CorpusConfig
-from cratelm.corpus.tokens import tokenize
+from cratelm.corpus.tokens import tokenize as tokenize_corpus
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain as explain_records
 from cratelm.explain.registry import explainers_named
@@ -77,11 +76,27 @@ def measure(
     return OpenedStudy(out)
 
 
+def tokenize(corpus: str | Path, *, out: str | Path, **settings: Any) -> Path:
+    """Turn a corpus into tokens of four sides, for training and measuring; as `cratelm tokenize`. Returns the folder.
+
+    `corpus` is a name or a path, as `cratelm study --corpus` takes; `settings` are those of the command:
+    `tokenizer="gpt2"`.
+
+    >>> import cratelm
+    >>> cratelm.tokenize("my.txt", out="nowhere", tokenizer="bpe:12")
+    Traceback (most recent call last):
+    cratelm.errors.InputError: unknown tokenizer 'bpe:12': give bpe:N with N from 257 to 65536, such as bpe:4096.
+    """
+    config = changed(CorpusConfig(str(corpus)), settings)
+    with Progress() as progress:
+        return tokenize_corpus(config, Path(out), progress).path
+
+
 def train(*, tokens: str | Path, out: str | Path, preset: str = "laptop", **settings: Any) -> LoadedModel:
     """Train one model; as `cratelm train`, alone in this process.
 
-    `tokens` is a folder that `cratelm tokenize` made, such as a study's `tokens`, or a corpus, whose tokens then lie
-    next to `out`, in OUT-tokens. `settings` are those of the command: `model="gpt2"`, `shape={"layers": 1}`.
+    `tokens` is a folder that `tokenize` made, such as a study's `tokens`; `settings` are those of the command:
+    `model="gpt2"`, `shape={"layers": 1}`.
 
     >>> import cratelm
     >>> small = {"shape": {"layers": 1, "width": 16, "heads": 2, "context": 32}, "training": {"tokens": 0}}
@@ -90,8 +105,7 @@ def train(*, tokens: str | Path, out: str | Path, preset: str = "laptop", **sett
     """
     config = changed(train_preset(preset), settings)
     with Progress() as progress:
-        made = _tokens(str(tokens), next_to(Path(out), "-tokens"), progress)
-        train_model(config, made, Path(out), progress)
+        train_model(config, open_artifact(Path(tokens), "tokens"), Path(out), progress)
     return load(out)
 
 
@@ -136,7 +150,12 @@ def explain(
     """Explain every unit of a recording; as `cratelm explain`. `settings` are those of the command:
     `explainer="table,graph"`.
 
-    The explainer `llm` needs a `judge`. The example of `record` shows all three stages.
+    The explainer `llm` needs a `judge`.
+
+    >>> import cratelm
+    >>> made = cratelm.explain(STUDY + "/records/crate", out=OUT + "/explained", explainer="table,random")
+    >>> made.explainers
+    ['table', 'random']
     """
     config, judge = changed(ExplainConfig(), settings), judge or JudgeConfig()
     in_words = any(explainer.in_words for explainer in explainers_named(config.explainer))
@@ -159,7 +178,11 @@ def score(
     """Score explanations on text that their explainers have not seen; as `cratelm score`. `settings` are those of the
     command: `metric="random-only,auroc"`.
 
-    The example of `record` shows all three stages.
+    >>> import cratelm
+    >>> parts = STUDY + "/records/crate", STUDY + "/explanations/crate"
+    >>> scores = cratelm.score(*parts, out=OUT + "/scored", metric="auroc", replicates=100)
+    >>> set(scores.frame["metric"])
+    {'auroc'}
     """
     config, judge = changed(ScoreConfig(), settings), judge or JudgeConfig()
     records = open_artifact(_folder(recording), "records")
@@ -176,10 +199,3 @@ def _named(model: str | Path | LoadedModel) -> str:
 
 def _folder(stage: str | Path | OpenedStage) -> Path:
     return stage.path if isinstance(stage, OpenedStage) else Path(stage)
-
-
-def _tokens(text: str, out: Path, progress: Progress) -> Artifact:
-    """A folder of tokens as it is, or a corpus cut into tokens in `out`."""
-    if (Path(text) / "manifest.json").is_file():
-        return open_artifact(Path(text), "tokens")
-    return tokenize(replace(CorpusConfig(), corpus=text), out, progress)

@@ -7,27 +7,27 @@ from importlib.resources import files
 
 BOX = ".cratelm.cratelm"
 """Twice, so that these rules come before a notebook's own for tables."""
-CLASSES = frozenset(
-    ["all", "at", "below", "bytes", "c1", "c2", "c3", "c4", "c5", "cards", "columns", "curves", "dashed", "dot", "excerpt", "explanations", "facts", "faint", "first", "grid", "heat", "histogram", "interval", "lead", "legend", "meta", "n", "ramp", "row", "scale", "scores", "scroll", "swatch", "t", "two", "written"]
-)
+CLASSES = frozenset({"all", "at", "below", "bytes", "c1", "c2", "c3", "c4", "c5", "columns", "curves", "dashed", "dot"})
+CLASSES |= {
+    "excerpt",
+    "explanations",
+    "facts",
+    "faint",
+    "grid",
+    "heat",
+    "histogram",
+    "interval",
+    "lead",
+    "legend",
+    "meta",
+}
+CLASSES |= {"n", "ramp", "row", "scale", "scores", "scroll", "swatch", "t", "two", "written"}
 """The components that the views use."""
 ELEMENTS = frozenset(
-    ["article", "aside", "b", "body", "caption", "circle", "code", "dd", "dl", "dt", "em", "figcaption", "figure", "g", "h1", "h2", "li", "line", "ol"]
-) | {
-    "p",
-    "polyline",
-    "rect",
-    "section",
-    "small",
-    "span",
-    "svg",
-    "table",
-    "td",
-    "text",
-    "th",
-    "thead",
-    "tr",
-}
+    {"article", "aside", "b", "caption", "circle", "dd", "dl", "dt", "em", "figcaption", "figure", "g"}
+)
+ELEMENTS |= {"h1", "h2", "li", "line", "ol", "p", "polyline", "rect", "section", "small", "span", "svg", "table", "td"}
+ELEMENTS |= {"text", "th", "thead", "tr"}
 RULE = re.compile(r"\s*([^{}]+?)\s*\{([^{}]*)\}")
 MEDIA = re.compile(r"@media\s*(\([^{]*\))\s*\{((?:[^{}]*\{[^{}]*\})*\s*)\}")
 LIGHT_NOTEBOOK = 'body[data-jp-theme-light="true"], body.vscode-light'

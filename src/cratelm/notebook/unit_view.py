@@ -9,7 +9,7 @@ from cratelm.notebook.charts import dot, histogram
 from cratelm.notebook.markup import box, facts, heat, marked, number, percent, scale, short, table, text
 from cratelm.records.logits import SIDES
 
-SHOWN = 5
+SHOWN = 3
 """Excerpts of a kind."""
 TOKENS = 8
 """Next tokens each way."""
@@ -18,12 +18,35 @@ TOKENS = 8
 class Shown(Protocol):
     """An excerpt, as the view takes it."""
 
-    half: str
-    kind: str
-    document: int
-    tokens: list[str]
-    activations: np.ndarray
-    expected: dict[str, np.ndarray]
+    @property
+    def half(self) -> str:
+        """Of the text."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Why it was kept."""
+        ...
+
+    @property
+    def document(self) -> int:
+        """Its number in its half."""
+        ...
+
+    @property
+    def tokens(self) -> list[str]:
+        """(T,)."""
+        ...
+
+    @property
+    def activations(self) -> np.ndarray:
+        """(T,)."""
+        ...
+
+    @property
+    def expected(self) -> dict[str, np.ndarray]:
+        """By explainer, (T,) each."""
+        ...
 
 
 def unit_view(known: Mapping[str, Any], excerpts: Sequence[Shown], halves: Sequence[str]) -> str:
@@ -63,7 +86,8 @@ def _excerpts(excerpts: Sequence[Shown], half: str) -> str:
         for at, (kind, length) in enumerate(sorted(kinds, key=lambda kind: (kind[0] != "top", -kind[1])))
     ]
     said = "" if by is None else f" <small>expected by {text(by)}</small>"
-    return f"<section><h2>Excerpts <small>{text(half)} half</small>{said}</h2>{scale(highest, most)}{''.join(parts)}</section>"
+    title = f"<h2>Excerpts <small>{text(half)} half</small>{said}</h2>"
+    return f"<section>{title}{scale(highest, most)}{''.join(parts)}</section>"
 
 
 def _kind(
@@ -100,7 +124,8 @@ def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
         ]
         for row in sorted(scores, key=lambda row: row["metric"])
     ]
-    return f'<section class="scores"><h2>Scores</h2>{table("", ("metric", "explainer", "score", ""), rows, frozenset({2}))}</section>'
+    shown = table("by metric and explainer", ("metric", "explainer", "score", ""), rows, frozenset({2}))
+    return f'<section class="scores"><h2>Scores</h2>{shown}</section>'
 
 
 def _facts(known: Mapping[str, Any], half: str) -> str:
