@@ -1,7 +1,7 @@
 """How long commands take before they do their work: python benchmarks/start.py STUDY [NAME…]
 
 STUDY is a finished one of the preset `smoke` or `laptop`. Printed: processor seconds (user and system) and wall
-seconds, the lowest of 3. Work on the other cores makes processor seconds up to half as long again. Limits that we hold
+seconds, the lowest of 3. `import cratelm` stands for a notebook's first line. Work on the other cores makes processor seconds up to half as long again. Limits that we hold
 ourselves to, without such work: `show` 0.6 s, `steer` 3 s.
 """
 

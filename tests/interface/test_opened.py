@@ -92,7 +92,8 @@ def test_what_is_expected_of_an_excerpt_gives_the_units_score(opened: cratelm.Op
     unit = next(unit for unit in (opened.unit(f"crate/0/{at}") for at in range(64)) if _score(unit) > 0)
     scored = unit.excerpts("random", half="score")
     long = [one for one in scored if len(one.tokens) == max(len(one.tokens) for one in scored)][:5]
-    true, expected = (np.concatenate(parts) for parts in zip(*((e.activations, e.expected["table"]) for e in long)))
+    true = np.concatenate([one.activations for one in long])
+    expected = np.concatenate([one.expected["table"] for one in long])
     assert np.corrcoef(true, expected)[0, 1] == pytest.approx(_score(unit), abs=1e-6)
 
 
