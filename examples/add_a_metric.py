@@ -9,8 +9,8 @@
 # # Add a metric
 #
 # A metric says how well an explanation predicts a unit. This notebook adds one in a cell and scores the units of a
-# finished study by it. It takes half a minute on 2 cores once the study of `quickstart` is there, and a minute more if
-# it is not.
+# finished study by it. It takes ten seconds on 2 cores once the study of `quickstart` is there, and one to two minutes
+# more if it is not.
 
 # %%
 import numpy as np

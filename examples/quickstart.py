@@ -9,7 +9,7 @@
 # # Quickstart: whose neurons can be read?
 #
 # This notebook trains a small CRATE and a small GPT-2 on film reviews, explains every unit of both, scores the
-# explanations on other reviews, and turns a unit up. It takes about a minute on 2 cores and needs no network.
+# explanations on other reviews, and turns a unit up. It takes one to two minutes on 2 cores and needs no network.
 #
 # A *unit* is one coordinate of a layer's code (CRATE) or of the hidden layer of its MLP (GPT-2). An *explainer* looks
 # at some text and says what the unit fires on; the *score* says how well that predicts the unit on other text.

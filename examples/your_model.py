@@ -10,7 +10,7 @@
 #
 # `cratelm.measure` takes any causal language model of transformers: a folder, or a name of the hub such as
 # `"EleutherAI/pythia-160m"`. So that this notebook needs no network, it first trains a small GPT-2 and then treats its
-# folder as anybody's. It takes about a minute on 2 cores.
+# folder as anybody's. It takes half a minute on 2 cores.
 
 # %%
 import cratelm

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.errors import InputError
 from cratelm.interface.activations import Activations
+from cratelm.interface.at_work import without_bars
 from cratelm.loading import Dtype, OpeningConfig
 from cratelm.models.devices import device_of
 from cratelm.models.subject import find_model
@@ -141,13 +142,15 @@ def load(
     """
     opening = OpeningConfig(revision=revision, device=device)
     found = find_model(str(model), opening)
-    network, tokenizer = open_with_latents(found.path, False, opening.loading(dtype))
+    with without_bars():
+        network, tokenizer = open_with_latents(found.path, False, opening.loading(dtype))
     return LoadedModel(found.name, found.path, network, tokenizer, tuple(_sites(network, sites)))
 
 
 def of_study(viewed: ViewedModel) -> LoadedModel:
     """A study's model, with its units as they were recorded."""
-    loaded = load_viewed(viewed, without_error=False)
+    with without_bars():
+        loaded = load_viewed(viewed, without_error=False)
     return LoadedModel(viewed.name, viewed.model_folder, loaded.model, loaded.tokenizer, tuple(viewed.sites))
 
 

@@ -13,6 +13,7 @@ from cratelm.corpus.tokens import tokenize as tokenize_corpus
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.explain import explain as explain_records
 from cratelm.explain.registry import explainers_named
+from cratelm.interface.at_work import at_work
 from cratelm.interface.changed_settings import changed
 from cratelm.interface.loaded_model import LoadedModel, load
 from cratelm.interface.opened_stages import OpenedExplanations, OpenedRecording, OpenedScores, OpenedStage
@@ -24,7 +25,6 @@ from cratelm.measure_config import MeasureConfig
 from cratelm.models.subject import open_subject, tokens_for
 from cratelm.presets import preset as study_preset
 from cratelm.presets import train_preset
-from cratelm.progress import Progress
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record as make_records
 from cratelm.score.config import ScoreConfig
@@ -47,7 +47,7 @@ def study(*, out: str | Path, preset: str = "laptop", **settings: Any) -> Opened
     """
     config = changed(study_preset(preset), settings)
     model = open_judge(config.judge, AskingConfig()) if config.judge.llm is not None else None
-    with Progress() as progress:
+    with at_work() as progress:
         run_study(config, Path(out), progress, model)
     return OpenedStudy(out)
 
@@ -71,7 +71,7 @@ def measure(
     cratelm.errors.InputError: there is no setting 'txt'. Did you mean text?
     """
     config, opening = changed(MeasureConfig(), settings), OpeningConfig(revision=revision, device=device)
-    with Progress() as progress:
+    with at_work() as progress:
         measure_model(config, _named(model), Path(out), progress, opening)
     return OpenedStudy(out)
 
@@ -88,7 +88,7 @@ def tokenize(corpus: str | Path, *, out: str | Path, **settings: Any) -> Path:
     cratelm.errors.InputError: unknown tokenizer 'bpe:12': give bpe:N with N from 257 to 65536, such as bpe:4096.
     """
     config = changed(CorpusConfig(str(corpus)), settings)
-    with Progress() as progress:
+    with at_work() as progress:
         return tokenize_corpus(config, Path(out), progress).path
 
 
@@ -104,7 +104,7 @@ def train(*, tokens: str | Path, out: str | Path, preset: str = "laptop", **sett
     64
     """
     config = changed(train_preset(preset), settings)
-    with Progress() as progress:
+    with at_work() as progress:
         train_model(config, open_artifact(Path(tokens), "tokens"), Path(out), progress)
     return load(out)
 
@@ -132,7 +132,7 @@ def record(
     {'random-only'}
     """
     config, opening = changed(RecordConfig(), settings), OpeningConfig(revision=revision, device=device)
-    with Progress() as progress:
+    with at_work() as progress:
         subject = open_subject(_named(model), opening)
         tokens = tokens_for(subject, str(text), next_to(Path(out), "-tokens"), progress)
         made = make_records(config, subject, tokens, Path(out), progress, device=device)
@@ -159,7 +159,7 @@ def explain(
     """
     config, judge = changed(ExplainConfig(), settings), judge or JudgeConfig()
     in_words = any(explainer.in_words for explainer in explainers_named(config.explainer))
-    with Progress() as progress:
+    with at_work() as progress:
         opened = open_artifact(_folder(recording), "records")
         model = open_judge(judge, asking or AskingConfig()) if in_words else None
         made = explain_records(config, opened, Path(out), progress, judge, model)
@@ -188,7 +188,7 @@ def score(
     records = open_artifact(_folder(recording), "records")
     made_before = open_artifact(_folder(explanations), "explanations")
     model = open_judge(judge, asking or AskingConfig()) if judge.llm is not None else None
-    with Progress() as progress:
+    with at_work() as progress:
         made = score_records(config, records, made_before, Path(out), progress, judge=judge, model=model)
     return OpenedScores(made)
 
