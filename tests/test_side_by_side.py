@@ -118,7 +118,7 @@ def test_cores_are_shared_out_unless_the_user_says_how(monkeypatch, cores, asked
 def test_a_study_measured_in_several_processes_has_the_bytes_of_one(
     study: Path, small_study, tmp_path, quiet, monkeypatch
 ) -> None:
-    monkeypatch.setattr("cratelm.study.ENOUGH_TEXT", 0)
+    monkeypatch.setattr(sys.modules["cratelm.study"], "ENOUGH_TEXT", 0)  # cratelm.study is the function
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     run_study(small_study, tmp_path / "again", quiet)
