@@ -30,8 +30,8 @@ class Halved(Explainer):
     name = "halved-table"
     help = "half of what a table of tokens expects"
 
-    def of_excerpts(self, excerpts, vocabulary, seed):
-        return TokenTables.explain(excerpts.unit, excerpts.tokens, excerpts.activations / 2, vocabulary)
+    def of_excerpts(self, excerpts, texts, seed):
+        return TokenTables.explain(excerpts.unit, excerpts.tokens, excerpts.activations / 2, len(texts))
 
     def write(self, made, path):
         made.write(path)

@@ -66,6 +66,7 @@ app.command("cratelm.commands.tokenize:tokenize")
 app.command("cratelm.commands.train:train")
 app.command("cratelm.commands.validate:validate")
 app.command("cratelm.commands.view:view")
+app.command("cratelm.commands.why:why")
 
 
 def main() -> NoReturn:

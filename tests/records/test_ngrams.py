@@ -191,7 +191,7 @@ def test_a_study_scores_them_as_ceilings_on_the_same_units(study: Path) -> None:
     means = {}
     for explainer in (BIGRAM_FULL, TRIGRAM_FULL):
         mine = rows["explainer"] == explainer.name
-        assert set(rows["metric"][mine]) == {"top-and-random", "random-only", "anthropic"}
+        assert set(rows["metric"][mine]) == {"top-and-random", "random-only", "anthropic", "whole-text"}
         of = mine & (rows["metric"] == "random-only") & (rows["layer"] == 1)
         assert np.array_equal(rows["unit"][of], read_ngrams(records, 1, 300).units)
         means[explainer.name] = rows["score"][of].mean()

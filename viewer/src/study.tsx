@@ -12,6 +12,7 @@ export function StudyPage({ study }: { study: Study }) {
   const { rows, models, differences, note } = study.report;
   const names = models.length ? models.map((one) => one.model) : study.models.map((one) => one.name);
   const primary = differences.filter((one) => one.primary);
+  const second = differences.find((one) => one.second);
   const first = study.models[0];
   // The scores of other explainers stand in a row under the explainers' names.
   const beside = first.explainers.filter((name) => name !== study.primary.explainer && rows.length > 0 && name in rows[0]);
@@ -27,6 +28,12 @@ export function StudyPage({ study }: { study: Study }) {
           <small>(95% interval of the difference: {number(one.difference.low)} to {number(one.difference.high)})</small>.
         </p>
       ))}
+      {second && (
+        <p>
+          Second endpoint, <b>{second.metric}</b> with <b>{second.explainer}</b>: {number(Math.abs(second.difference.mean))}{" "}
+          {second.difference.mean < 0 ? "lower" : "higher"} <small>({number(second.difference.low)} to {number(second.difference.high)})</small>.
+        </p>
+      )}
       <p class="steps">
         Choose a layer below, then one of its units. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
       </p>

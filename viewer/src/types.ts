@@ -15,7 +15,7 @@ export interface Study {
   report: {
     note: string; rows: Row[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
-    differences: { model: string; rival: string; explainer: string; metric: string; primary: boolean; difference: Estimate }[];
+    differences: { model: string; rival: string; explainer: string; metric: string; primary: boolean; second?: boolean; difference: Estimate }[];
   };
 }
 type Column = (number | null)[];

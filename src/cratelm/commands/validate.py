@@ -31,10 +31,10 @@ def validate(
     Parameters
     ----------
     explainer
-        `table`, `graph`, or one of the controls `random` and `constant`; with --llm a simulator: `all-at-once`,
-        `token-by-token`, `log-probability-free` or `listing`.
+        `table`, `graph`, `rules`, or one of the controls `random` and `constant`; with --llm a simulator:
+        `all-at-once`, `token-by-token`, `log-probability-free` or `listing`.
     puzzles
-        A file of puzzles instead of the package's own.
+        A file of puzzles instead of the package's own three.
     seed
         Seed of the random excerpts of the planted units.
     json
@@ -62,25 +62,30 @@ def _validate_explainer(explainer: str, puzzles: Path | None, seed: int, as_json
     """Try an explainer that simulates without a language model."""
     import dataclasses
 
-    from cratelm.judges.puzzles import read_puzzles
+    from cratelm.judges.puzzles import HARDER, HELD_OUT, PUZZLES, read_puzzles
     from cratelm.output import print_json
     from cratelm.progress import Progress
-    from cratelm.validate.planted import find_planted
+    from cratelm.validate.planted import PLANTED, find_planted
+    from cratelm.validate.planted_context import CONTEXT_PLANTED
     from cratelm.validate.puzzles import solve_puzzles
 
     _require_simulating(explainer)
+    sentences = {"puzzles": PUZZLES, "harder puzzles": HARDER, "held-out puzzles": HELD_OUT}
+    tried = {name: read_puzzles(own=file) for name, file in sentences.items()}
+    if puzzles is not None:
+        tried = {"puzzles": read_puzzles(puzzles)}
+    groups = {"planted": PLANTED, "planted in context": CONTEXT_PLANTED}
     with Progress() as progress, progress.task(f"validating {explainer}"):
-        solved = solve_puzzles(explainer, read_puzzles(puzzles))
-        planted = find_planted(explainer, seed)
+        solved = {name: solve_puzzles(explainer, units) for name, units in tried.items()}
+        planted = {name: find_planted(explainer, seed, rules) for name, rules in groups.items()}
     if as_json:
-        rows = {
-            "planted": [dataclasses.asdict(recovery) for recovery in planted],
-            "puzzles": [dataclasses.asdict(recovery) for recovery in solved],
-        }
+        rows = {name: [dataclasses.asdict(unit) for unit in found] for name, found in (planted | solved).items()}
         print_json({"explainer": explainer} | rows)
-    else:
-        _print(f"Planted units, on held-out text: {explainer}", planted)
-        _print(f"Puzzles, leaving a sentence out: {explainer}", solved)
+        return
+    for name, found in planted.items():
+        _print(f"{name.capitalize()}, on held-out text: {explainer}", found)
+    for name, found in solved.items():
+        _print(f"{name.capitalize()}, leaving a sentence out: {explainer}", found)
 
 
 def _require_simulating(explainer: str) -> None:

@@ -17,12 +17,13 @@ class ExplainConfig(Configuration):
     """Who explains."""
 
     explainer: Annotated[str, Parameter(help=f"{_EXPLAINER} {listed(EXPLAINERS.values())}")] = (
-        "table,graph,table-full,bigram-full,trigram-full,random"
+        "table,graph,rules,table-full,bigram-full,trigram-full,random"
     )
     llm_units: Annotated[int, whole(2, 1_000_000)] = 20
     """Units a layer that `llm` explains, drawn uniformly by seed. Each needs another one as its control."""
     seed: Seed = 0
-    """Seed of `random`, and of the units that `llm` explains."""
+    """Seed of `random`, of the units that `llm` explains, and of the text that `rules` compares rare units' excerpts
+    with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -79,8 +79,8 @@ def _explain_layer(work: _Work, folder: Path, layer: int, units: int) -> None:
         evidence = work.evidence(name, layer, units)
         for explainer in explainers_named(work.config.explainer):
             file = explainer.file(name, layer)
-            if file is None or (explainer.sees == "tables" and (evidence_index or not work.protocol.tables)):
-                continue  # the tables of a half are one evidence, and not every protocol keeps them
+            if file is None or (explainer.sees_half and (evidence_index or not work.protocol.tables)):
+                continue  # what is kept of a half is one evidence, and not every protocol keeps it
             made = explainer.explain(evidence)
             explainer.write(made, folder / file)
             if explainer.speaks and not evidence_index:

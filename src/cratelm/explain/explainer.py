@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from cratelm.artifacts import Artifact
+from cratelm.corpus.read_tokens import read_tokenizer
+from cratelm.corpus.token_text import token_texts
 from cratelm.explain.selection import select
 from cratelm.judges.sentences import Reader
 from cratelm.llm.model import LanguageModel
@@ -92,6 +94,16 @@ class Kept:
     reader: Reader | None = None
     """Who reads words."""
 
+    @cached_property
+    def texts(self) -> Sequence[str]:
+        """The vocabulary's tokens."""
+        return _texts(self.records.path)
+
+
+@lru_cache(maxsize=1)
+def _texts(records: Path) -> Sequence[str]:
+    return token_texts(read_tokenizer(Artifact(records, {})))
+
 
 class Explainer(ABC):
     """Subclass it and bind one instance in a module of `explain/explainers`, or offer one as an entry point of
@@ -104,8 +116,9 @@ class Explainer(ABC):
     """Where it stands in tables: the lowest first."""
     role: Literal["explainer", "control", "ceiling"] = "explainer"
     """A control knows nothing of a unit: every score has to be above its own. A ceiling has seen more than is fair."""
-    sees: Literal["excerpts", "tables", "nothing"] = "excerpts"
-    """The excerpts of each evidence; the units' means on every token of the explain half; or nothing."""
+    sees: Literal["excerpts", "tables", "text", "nothing"] = "excerpts"
+    """The excerpts of each evidence; the units' means on every token of the explain half; the sample of its text, with
+    the first evidence's excerpts; or nothing."""
     in_words: bool = False
     """Whether a language model writes its explanations, and has to read them before they can be scored: `read` then
     gives Sentences (judges/sentences.py)."""
@@ -114,19 +127,24 @@ class Explainer(ABC):
     speaks: bool = True
     """Whether its explanations are kept as sentences."""
 
+    @property
+    def sees_half(self) -> bool:
+        """Whether it sees what a recording keeps of the whole explain half, which is one evidence and in one file."""
+        return self.sees in ("tables", "text")
+
     def file(self, evidence: str, layer: int) -> str | None:
         """The name of the file that keeps a layer's explanations; None where there is nothing to keep."""
         if self.sees == "nothing":
             return None
-        return f"{self.name}-{layer}.parquet" if self.sees == "tables" else f"{self.name}-{evidence}-{layer}.parquet"
+        return f"{self.name}-{layer}.parquet" if self.sees_half else f"{self.name}-{evidence}-{layer}.parquet"
 
     @abstractmethod
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> Explanations:
-        """Explain the units of some excerpts."""
+    def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> Explanations:
+        """Explain the units of some excerpts; `texts` are the vocabulary's tokens."""
 
     def explain(self, evidence: Evidence) -> Explanations:
         """Explain all units of a layer."""
-        return self.of_excerpts(evidence.excerpts, len(evidence.texts), evidence.seed)
+        return self.of_excerpts(evidence.excerpts, evidence.texts, evidence.seed)
 
     @abstractmethod
     def write(self, made: Explanations, path: Path) -> None:
@@ -156,8 +174,8 @@ class Control(Explainer):
         """There is nothing to write."""
 
     def read(self, path: Path, kept: Kept) -> Explanations:
-        """Made again."""
-        return self.of_excerpts(_NOTHING, kept.vocabulary, kept.seed)
+        """Made again: of the vocabulary, a control knows no more than the size."""
+        return self.of_excerpts(_NOTHING, [""] * kept.vocabulary, kept.seed)
 
 
 _NONE = np.empty(0, np.int64)

@@ -37,6 +37,10 @@ def explainers_named(names: str) -> list[Explainer]:
 COMPARED = tuple(
     name
     for name, explainer in EXPLAINERS.items()
-    if explainer.role == "explainer" and not explainer.in_words and type(explainer).__module__.startswith("cratelm.")
+    if explainer.role == "explainer"
+    and explainer.sees == "excerpts"
+    and not explainer.in_words
+    and type(explainer).__module__.startswith("cratelm.")
 )
-"""What stands side by side in every report: not those of other packages, so that installing one changes no study."""
+"""What a study has to be explained by: not those of other packages, so that installing one changes no study, and none
+that needs more than excerpts. A report shows all explainers that units have."""

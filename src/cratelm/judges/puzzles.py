@@ -14,6 +14,9 @@ from cratelm.errors import InputError
 
 MARK = re.compile(r"\[([^\[\]|]+)\|(\d+)\]")
 TOKEN = re.compile(r"\s?\w+|\s?[^\w\s]")
+PUZZLES, HARDER, HELD_OUT = "puzzles.json", "harder_puzzles.json", "held_out_puzzles.json"
+"""The package's own: short and mostly of single words; of many kinds of context; and as many of those that no explainer
+was developed on. The last two were written before the explainer `rules`."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,9 @@ class Puzzle:
     sentences: list[Sentence]
 
 
-def read_puzzles(path: Path | None = None) -> list[Puzzle]:
-    """The package's own puzzles, or those of a file of the same form; InputError names what is wrong with it."""
-    source = files("cratelm.judges").joinpath("puzzles.json") if path is None else path
+def read_puzzles(path: Path | None = None, own: str = PUZZLES) -> list[Puzzle]:
+    """One of the package's own files of puzzles, or another file of the same form; InputError names what is wrong."""
+    source = files("cratelm.judges").joinpath(own) if path is None else path
     try:
         units = json.loads(source.read_text(encoding="utf-8"))["units"]
         return [_puzzle(unit) for unit in units]

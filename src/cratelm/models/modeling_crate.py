@@ -7,7 +7,7 @@ A layer takes the tokens Z (B, T, d) through two half-steps that lower one objec
 
 There is no residual round the second half: the code is all that the layer hands on, and its h = 4d coordinates
 are the units that can be read. It passes through `coding.code`, where it is read or clamped; the codes of the steps
-before the last pass through `coding.earlier_codes`.
+before the last pass through `coding.earlier_codes`, and what the last ReLU reads through `coding.preactivation`.
 """
 
 from typing import cast
@@ -52,18 +52,19 @@ class CrateSparseCoding(nn.Module):
         )
         self.dictionary = nn.Parameter(torch.empty(cast(int, config.dictionary_size), config.hidden_size))
         self.earlier_codes = nn.ModuleList(nn.Identity() for _ in range(self.steps - 1))
+        self.preactivation = nn.Identity()
         self.code = nn.Identity()
 
     def forward(self, x):
         """(B, T, d) to (B, T, d), through the code (B, T, h)."""
         # The first step starts from A = 0, where nothing is explained yet: one product is enough.
-        code = rectify(self.step_size * (F.linear(x, self.dictionary) - self.threshold))
+        step = self.step_size * (F.linear(x, self.dictionary) - self.threshold)
         for earlier in self.earlier_codes:
-            code = earlier(code)
+            code = earlier(rectify(step))
             # The correlation with what is still unexplained: D^T (x - D A) costs two products, not three.
             unexplained = x - code @ self.dictionary  # (B, T, d)
-            code = rectify(code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold))
-        return self.code(code) @ self.dictionary
+            step = code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold)
+        return self.code(rectify(self.preactivation(step))) @ self.dictionary
 
 
 class CrateLayer(GradientCheckpointingLayer):

@@ -84,6 +84,7 @@ class VariantSparseCoding(nn.Module):
         self.step_size_log_ratio = nn.Parameter(torch.empty(units)) if config.learned else None
         self.threshold_log_ratio = nn.Parameter(torch.empty(units)) if config.learned else None
         self.earlier_codes = nn.ModuleList(nn.Identity() for _ in range(config.ista_steps - 1))
+        self.preactivation = nn.Identity()
         self.code = nn.Identity()
 
     def step_sizes_and_thresholds(self):
@@ -95,12 +96,13 @@ class VariantSparseCoding(nn.Module):
     def forward(self, x):
         """(B, T, d) to (B, T, d), through the code (B, T, h)."""
         step_size, threshold = self.step_sizes_and_thresholds()
-        code = rectify(step_size * (F.linear(x, self.dictionary) - threshold))
+        step = step_size * (F.linear(x, self.dictionary) - threshold)
         for earlier in self.earlier_codes:
-            code = earlier(code)
+            code = earlier(rectify(step))
             unexplained = x - code @ self.dictionary  # (B, T, d)
-            code = rectify(code + step_size * (F.linear(unexplained, self.dictionary) - threshold))
-        return self.code(code) @ (self.dictionary if self.decoding_dictionary is None else self.decoding_dictionary)
+            step = code + step_size * (F.linear(unexplained, self.dictionary) - threshold)
+        code = self.code(rectify(self.preactivation(step)))
+        return code @ (self.dictionary if self.decoding_dictionary is None else self.decoding_dictionary)
 
 
 class CompleteSparseCoding(nn.Module):
@@ -111,16 +113,20 @@ class CompleteSparseCoding(nn.Module):
         self.step_size, self.threshold = config.ista_step_size, config.ista_threshold
         self.dictionary = nn.Parameter(torch.empty(config.hidden_size, config.hidden_size))
         self.earlier_codes = nn.ModuleList(nn.Identity() for _ in range(config.ista_steps - 1))
+        self.preactivation = nn.Identity()
         self.code = nn.Identity()
 
     def forward(self, x):
         """(B, T, d) to the code (B, T, d)."""
         # d atoms for d coordinates: the input itself is a code to begin with.
-        code = x
-        for place in (*self.earlier_codes, self.code):
-            unexplained = x - code @ self.dictionary  # (B, T, d)
-            code = place(rectify(code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold)))
-        return code
+        step = self._step(x, x)
+        for earlier in self.earlier_codes:
+            step = self._step(x, earlier(rectify(step)))
+        return self.code(rectify(self.preactivation(step)))
+
+    def _step(self, x, code):
+        unexplained = x - code @ self.dictionary  # (B, T, d)
+        return code + self.step_size * (F.linear(unexplained, self.dictionary) - self.threshold)
 
 
 class CrateVariantLayer(GradientCheckpointingLayer):

@@ -263,7 +263,7 @@ AMOUNT_OF_TEXT = Comparison(
     table=by_amount_of_text,
     text="""By `table`. Random-only takes a few excerpts of a unit, as OpenAI and the paper do; whole-text is the same
 correlation over a sample of the score half's text, of a sample of the units of each layer (docs/scoring.md). Cells of
-before 2026-11-29 have it over all of the score half. In five excerpts a unit that fires on rare tokens is mostly seen
+earlier versions have it over all of the score half. In five excerpts a unit that fires on rare tokens is mostly seen
 without them, and scores lower. Cells without whole-text are left out.""",
 )
 EXPLAINED = Comparison(

@@ -30,8 +30,8 @@ class Metric:
     roles: tuple[str, ...] = ("explainer", "control")
     """The explainers that it applies to, by their role."""
     in_words: bool = True
-    """Whether it takes explanations in words, of a language model or typed into the viewer: not where a reader would
-    have to read too much."""
+    """Whether it takes explanations in words, by a language model or typed into the viewer: False where there is too
+    much text to read."""
     headline: bool = False
     """Whether it stands in the main tables and figures; the others stand in a table of their own. It needs intervals,
     and so sums over excerpts; so do those with `endpoint` or `unit_intervals`."""
@@ -54,7 +54,7 @@ class Metric:
         """Whether an explainer's explanations are scored by it under a protocol."""
         if not protocol.has(self.name) or explainer.role not in self.roles:
             return False
-        if explainer.sees == "tables" and not protocol.tables:
+        if explainer.sees_half and not protocol.tables:
             return False
         return self.in_words or not explainer.in_words
 

@@ -139,7 +139,7 @@ def _scale_behind(model: PreTrainedModel, norm: str, block: str, norms: Sequence
 
     Gemma 2 and 3 and OLMo 2 have such norms behind attention and MLP.
     """
-    scale = _root_mean_square_scale(model.get_submodule(norm), model)
+    scale = norm_scale(model.get_submodule(norm), model)
     if scale is None:
         return None
     trace = _traced(model, norm, block, [name for name in norms if name != norm], {})
@@ -147,7 +147,7 @@ def _scale_behind(model: PreTrainedModel, norm: str, block: str, norms: Sequence
 
 
 @torch.no_grad()
-def _root_mean_square_scale(norm: nn.Module, model: PreTrainedModel) -> torch.Tensor | None:
+def norm_scale(norm: nn.Module, model: PreTrainedModel) -> torch.Tensor | None:
     """The scale of a norm that divides by the root mean square and does nothing else but multiply, else None."""
     weight = next(norm.parameters(), None)
     if weight is None or weight.shape != (model.config.get_text_config().hidden_size,):

@@ -124,7 +124,7 @@ def _tokens_in(tokenizer: PreTrainedTokenizerFast, order: torch.Tensor) -> list[
 
 
 def read_prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
-    """The prompt behind the model's start token: (1, T)."""
+    """The prompt behind the model's start token: (1, T); InputError where it is empty or too long for the model."""
     (tokens,) = encode(tokenizer, [prompt], model.config.get_text_config().vocab_size).tokens
     if not len(tokens):
         raise InputError("the prompt is empty, and the model has no start token to begin from. Give some text.")

@@ -1,6 +1,6 @@
 """Planted units: activations made by a rule over real text, which an explainer has to find in held-out text."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from itertools import islice
 
 import numpy as np
@@ -17,6 +17,7 @@ from cratelm.records.excerpts import Excerpts
 from cratelm.records.tiling import Tiling, cut_half
 from cratelm.seeds import derive_seed
 from cratelm.stats import pearson
+from cratelm.validate.planted_context import Rule, earlier, fires_in
 from cratelm.validate.puzzles import RECOVERED, Recovery
 
 DOCUMENTS = 3000
@@ -24,25 +25,16 @@ DOCUMENTS = 3000
 SHOWN, SCORED = 5, 5
 """Top excerpts that an explainer sees, and top and random ones that it is scored on: the metric top-and-random."""
 
-Rule = Callable[[np.ndarray, np.ndarray, list[str]], np.ndarray]
-"""From tokens (rows, T), place of the first (rows,) and each token's text to where the unit fires, (rows, T) bool."""
-
 
 def _is(*words: str) -> Rule:
-    return lambda tokens, place, texts: _in(tokens, texts, lambda text: text in words)
-
-
-def _in(tokens: np.ndarray, texts: list[str], wanted: Callable[[str], bool]) -> np.ndarray:
-    known = np.array([wanted(text) for text in texts])
-    return known[tokens]
+    return lambda tokens, place, texts: fires_in(tokens, texts, lambda text: text in words)
 
 
 def _after(first: Rule, then: Rule | None = None) -> Rule:
     """Where `first` holds one token earlier, and `then` at the token itself."""
 
     def fires(tokens: np.ndarray, place: np.ndarray, texts: list[str]) -> np.ndarray:
-        holds = np.zeros(tokens.shape, bool)
-        holds[:, 1:] = first(tokens, place, texts)[:, :-1]
+        holds = earlier(first(tokens, place, texts))
         return holds if then is None else holds & then(tokens, place, texts)
 
     return fires
@@ -53,7 +45,7 @@ PLANTED: dict[str, Rule] = {
     "one of three words": _is(" good", " great", " excellent"),
     "a bigram": _after(_is(" of"), _is(" the")),
     "a word only after another": _after(_is(" I"), _is(" was")),
-    "digits": lambda tokens, place, texts: _in(tokens, texts, lambda text: text.strip().isdigit()),
+    "digits": lambda tokens, place, texts: fires_in(tokens, texts, lambda text: text.strip().isdigit()),
     "after a comma": _after(_is(",")),
     "after a line break": _after(_is("\n")),
     "the first token": lambda tokens, place, texts: place[:, None] + np.arange(tokens.shape[1]) == 0,
@@ -66,7 +58,7 @@ FOUND_BY = {name: explainer.recovers for name, explainer in EXPLAINERS.items() i
 """How many of PLANTED explainers recover, with seed 0, by name."""
 
 
-def find_planted(explainer: str, seed: int = 0) -> list[Recovery]:
+def find_planted(explainer: str, seed: int = 0, planted: Mapping[str, Rule] = PLANTED) -> list[Recovery]:
     """Plant each unit, explain it from its top excerpts, and simulate it on held-out text.
 
     "everything" counts as recovered where something is expected everywhere, "nothing" where nothing is.
@@ -75,10 +67,10 @@ def find_planted(explainer: str, seed: int = 0) -> list[Recovery]:
     texts = token_texts(tokenizer)
     reviews = list(islice(PACKAGED["reviews"].texts(), DOCUMENTS))
     shown, held_out = (_tiling(reviews[start::2], tokenizer) for start in (0, 1))
-    rules = list(PLANTED.values())
+    rules = list(planted.values())
     made = [_explained(explainer, rule, shown, texts) for rule in rules]
     scored = [_excerpts(rule, held_out, texts, seed) for rule in rules]
-    return [_recovery(rule_index, made, scored) for rule_index in range(len(rules))]
+    return [_recovery(name, rule_index, made, scored) for rule_index, name in enumerate(planted)]
 
 
 def _tiling(documents: list[str], tokenizer: Tokenizer) -> Tiling:
@@ -116,11 +108,11 @@ def _excerpts(rule: Rule, tiling: Tiling, texts: list[str], seed: int | None) ->
 
 
 def _explained(explainer: str, rule: Rule, shown: Tiling, texts: list[str]) -> Explanations:
-    return EXPLAINERS[explainer].of_excerpts(_excerpts(rule, shown, texts, None), len(texts), seed=0)
+    return EXPLAINERS[explainer].of_excerpts(_excerpts(rule, shown, texts, None), texts, seed=0)
 
 
-def _recovery(rule_index: int, made: list[Explanations], scored: list[Excerpts]) -> Recovery:
-    name, excerpts = list(PLANTED)[rule_index], scored[rule_index]
+def _recovery(name: str, rule_index: int, made: list[Explanations], scored: list[Excerpts]) -> Recovery:
+    excerpts = scored[rule_index]
     truth = excerpts.activations.ravel()
     own, control = (
         explanations.simulate(excerpts.unit, excerpts.tokens, excerpts.place).ravel()

@@ -73,7 +73,7 @@ def explain_sentences(explainer: str, sentences: Sequence[Sentence], vocabulary:
         tokens=tokens,
         activations=activations,
     )
-    return EXPLAINERS[explainer].of_excerpts(shown, len(vocabulary), seed=0)
+    return EXPLAINERS[explainer].of_excerpts(shown, list(vocabulary), seed=0)
 
 
 def _simulate(made: Explanations, sentence: Sentence, vocabulary: dict[str, int]) -> list[float]:

@@ -29,7 +29,7 @@ class ConstantControl(Control):
     help = "expects the same of every unit on every token: a control"
     order = 50
 
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> Constant:
+    def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> Constant:
         """The same, whatever the excerpts are."""
         return Constant()
 

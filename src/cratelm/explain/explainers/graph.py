@@ -269,7 +269,7 @@ class GraphExplainer(Explainer):
     order = 20
     recovers = 9
 
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> PatternGraphs:
+    def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> PatternGraphs:
         """The graphs of the units of some excerpts."""
         return PatternGraphs.explain(excerpts.unit, excerpts.tokens, excerpts.activations, excerpts.place)
 

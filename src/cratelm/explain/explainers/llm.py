@@ -56,7 +56,7 @@ class LanguageModelExplainer(Explainer):
     order = 60
     in_words = True
 
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> UnreadWords:
+    def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> UnreadWords:
         """Raises InputError: words need a language model."""
         raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
 

@@ -4,6 +4,7 @@ They are there for a sample of the units with a token table, since n-grams are m
 much of a unit is in the tokens just before its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,7 +69,7 @@ class NgramExplainer(Explainer):
         self.name, self.tokens, self.order = name, tokens, order
         self.help = f"a unit's mean activation by the last {tokens} tokens, from the whole explain half: a ceiling"
 
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> Explanations:
+    def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> Explanations:
         """Raises InputError: there is no half to take the means of."""
         raise InputError(f"{self.name} explains from the explain half of a recording, not from excerpts.")
 

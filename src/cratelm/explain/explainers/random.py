@@ -35,9 +35,9 @@ class RandomControl(Control):
     help = "expects a random number of a unit on each token: a control"
     order = 40
 
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> RandomNumbers:
+    def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> RandomNumbers:
         """The same, whatever the excerpts are."""
-        return RandomNumbers(vocabulary, seed)
+        return RandomNumbers(len(texts), seed)
 
 
 RANDOM = RandomControl()

@@ -135,9 +135,9 @@ class TableExplainer(Explainer):
     order = 10
     recovers = 4
 
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> TokenTables:
+    def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> TokenTables:
         """The tables of the units of some excerpts."""
-        return TokenTables.explain(excerpts.unit, excerpts.tokens, excerpts.activations, vocabulary)
+        return TokenTables.explain(excerpts.unit, excerpts.tokens, excerpts.activations, len(texts))
 
     def write(self, made: Explanations, path: Path) -> None:
         """An entry a row."""

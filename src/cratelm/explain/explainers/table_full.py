@@ -3,6 +3,7 @@
 It is there for the units that the recording keeps the mean on every token of.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ class FullTableExplainer(Explainer):
     sees = "tables"
     speaks = False
 
-    def of_excerpts(self, excerpts: Excerpts, vocabulary: int, seed: int) -> TokenTables:
+    def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> TokenTables:
         """Raises InputError: there is no half to take the table of."""
         raise InputError("table-full explains from the explain half of a recording, not from excerpts.")
 

@@ -1,0 +1,1 @@
+"""Why a unit fired: the exact contributions of earlier units, and graphs of them."""

@@ -1,0 +1,121 @@
+"""Why a unit fired: its pre-activation as an exact sum over earlier units, tokens and positions.
+
+    pre-activation = sum over layers, positions and units of contribution
+                   + sum over positions of what their tokens' embeddings and their places contribute
+                   + a constant, which biases and thresholds leave
+
+A contribution is the unit's activation times its weight in the frozen model (frozen.py). It holds for this text: with
+another activation, attention weights, norms and the activations of earlier ISTA steps would change too.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from cratelm.circuits.tape import Flow, Tape
+from cratelm.errors import InputError
+
+
+@dataclass(frozen=True)
+class Target:
+    """A unit of a layer at a position, the start token's being 0; the logit of a token behind it with layer None."""
+
+    layer: int | None
+    unit: int
+    position: int
+    against: int | None = None
+    """Of a logit: another token, whose logit is taken off."""
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """One target taken apart."""
+
+    target: Target
+    value: float
+    """The pre-activation, or the logit."""
+    units: dict[int, torch.Tensor]
+    """By layer, (T, units): contributions, by any way."""
+    direct: dict[int, torch.Tensor]
+    """The part of them that no attention takes part in; at other positions than the target's it is 0."""
+    tokens: torch.Tensor
+    """(T,): what the tokens' embeddings contribute."""
+    positions: torch.Tensor
+    """(T,): what else entered the first block contributes: the embeddings of positions."""
+    direct_entry: tuple[torch.Tensor, torch.Tensor]
+    """The parts of `tokens` and `positions` that no attention takes part in."""
+
+    @property
+    def constant(self) -> float:
+        """What no variable contributes."""
+        return self.value - sum(float(part.double().sum()) for part in self.parts())
+
+    def parts(self) -> list[torch.Tensor]:
+        """All contributions."""
+        return [*self.units.values(), self.tokens, self.positions]
+
+
+def attribute(tape: Tape, target: Target) -> Attribution:
+    """Take one target apart; raises InputError where it is not on the tape."""
+    number = _number(tape, target)
+    flow = tape.flow(number)
+    return _attribution(tape, target, float(number.detach()), flow, _through(tape, flow))
+
+
+def attribute_heads(tape: Tape, target: Target) -> dict[tuple[int, int], Attribution]:
+    """What reaches a target through each head, by the last one on the way: (attention, head) of those that matter.
+
+    Their sum and the direct part are the whole.
+    """
+    found = {}
+    for number, weight in tape.flow(_number(tape, target)).attention.items():
+        for head in torch.nonzero(weight.abs().amax((0, 2)) > 0).flatten().tolist():
+            alone = torch.zeros_like(weight)
+            alone[:, head] = weight[:, head]
+            flow = tape.flow(tape.attended[number], alone[None])
+            value = float((alone * tape.heads[number][0].detach()).sum())
+            found[number, head] = _attribution(tape, target, value, flow, _through(tape, flow))
+    return found
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()  # whoever asks, the number's derivatives are wanted
+def _number(tape: Tape, target: Target) -> torch.Tensor:
+    length = len(tape.logits)
+    if not 0 <= target.position < length:
+        raise InputError(f"there is no position {target.position}: the text has {length} tokens, counted from 0.")
+    if target.layer is None:
+        logits = tape.logits[target.position]
+        return logits[target.unit] - (0 if target.against is None else logits[target.against])
+    if target.layer not in tape.before:
+        raise InputError(f"there is no layer {target.layer}: the model has layers 0 to {len(tape.before) - 1}.")
+    coordinate, sign = tape.coordinate(target.layer, target.unit)
+    return sign * tape.before[target.layer][0, target.position, coordinate]
+
+
+def _through(tape: Tape, flow: Flow) -> Flow:
+    """The derivatives along all paths, out of those along paths without attention."""
+    units, entry, attention = dict(flow.units), flow.entry.clone(), dict(flow.attention)
+    for number in sorted(attention, reverse=True):  # later attentions read what earlier ones put out
+        if not attention[number].any():
+            continue
+        earlier = tape.flow(tape.attended[number], attention[number][None])
+        units = {layer: units[layer] + more for layer, more in earlier.units.items()}
+        entry += earlier.entry
+        attention |= {other: attention[other] + more for other, more in earlier.attention.items() if other < number}
+    return Flow(units, entry, {})
+
+
+def _attribution(tape: Tape, target: Target, value: float, direct: Flow, whole: Flow) -> Attribution:
+    activations = {layer: units[0].detach() for layer, units in tape.units.items()}
+    rest = tape.entry[0].detach() - tape.embedded
+    earlier = [layer for layer in activations if target.layer is None or layer < target.layer]
+    return Attribution(
+        target,
+        value,
+        {layer: activations[layer] * whole.units[layer] for layer in earlier},
+        {layer: activations[layer] * direct.units[layer] for layer in earlier},
+        (tape.embedded * whole.entry).sum(-1),
+        (rest * whole.entry).sum(-1),
+        ((tape.embedded * direct.entry).sum(-1), (rest * direct.entry).sum(-1)),
+    )

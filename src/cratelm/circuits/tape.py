@@ -1,0 +1,141 @@
+"""One text read by a frozen model, kept so that any unit on it can be taken apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from cratelm.circuits.frozen import frozen
+from cratelm.errors import InputError
+from cratelm.units.places import INPUT, block_names
+from cratelm.units.signs import known_sign
+from cratelm.units.sites import at_sites
+
+BEFORE = {"coding.code": "coding.preactivation", "mlp.hidden": f"mlp.hidden{INPUT}", "mlp.act": f"mlp.act{INPUT}"}
+"""The end of a site's name, and where what its units are before their activation is read."""
+
+NOTHING = torch.empty(0)
+
+
+def preactivation_of(model: nn.Module, site: str) -> str:
+    """Where the pre-activations of a site's units are; InputError where no single number is behind a unit."""
+    for end, before in BEFORE.items():
+        place = site.removesuffix(end) + before
+        if site.endswith(end) and place.removesuffix(INPUT) in {name for name, _ in model.named_modules()}:
+            return place
+    raise InputError(
+        f"what units at {site} are before their activation is no single sum, as behind a gate, or not known here. "
+        f"Units are taken apart at {', '.join(BEFORE)}."
+    )
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Derivatives of one number by everything that it is a sum over."""
+
+    units: dict[int, torch.Tensor]
+    """By layer, (T, units)."""
+    entry: torch.Tensor
+    """(T, d): by what enters the first block."""
+    attention: dict[int, torch.Tensor]
+    """By the number of an attention, (T, heads, p): by what its heads put out."""
+
+
+@dataclass
+class Tape:
+    """A model's forward pass on one text, T tokens with the start token.
+
+    Units, what enters the first block, and the heads' outputs are variables; everything between is linear in them.
+    """
+
+    sites: Sequence[str]
+    signed: Sequence[bool]
+    """By layer, whether unit u is the positive part of coordinate u, and unit n + u its negative part."""
+    units: dict[int, torch.Tensor] = field(default_factory=dict)
+    """By layer, (1, T, units): the variables."""
+    before: dict[int, torch.Tensor] = field(default_factory=dict)
+    """By layer, (1, T, units): pre-activations."""
+    entry: torch.Tensor = NOTHING
+    """(1, T, d): the variable."""
+    embedded: torch.Tensor = NOTHING
+    """(T, d): the tokens' embeddings, which entered with what tells the position."""
+    heads: dict[int, torch.Tensor] = field(default_factory=dict)
+    """By the number of an attention, (1, T, heads, p): the variables."""
+    attended: dict[int, torch.Tensor] = field(default_factory=dict)
+    """The same as they were computed, from earlier variables."""
+    logits: torch.Tensor = NOTHING
+    """(T, V)."""
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, sites: Sequence[str], ids: torch.Tensor) -> "Tape":
+        """Read ids (T,). Raises InputError for a model that cannot be frozen, or sites that cannot be taken apart."""
+        tape = cls(tuple(sites), tuple(known_sign(model, site) is True for site in sites))
+        places = {preactivation_of(model, site): layer for layer, site in enumerate(sites)}
+        layers = {site: layer for layer, site in enumerate(sites)}
+        first = block_names(model)[0] + INPUT
+
+        def visit(name: str, output: torch.Tensor) -> torch.Tensor | None:
+            if name in places:
+                tape.before[places[name]] = output
+                return None
+            if name == first:
+                tape.entry = _variable(output)
+                return tape.entry
+            tape.units[layers[name]] = _variable(output)
+            return tape.units[layers[name]]
+
+        def see(number: int, heads: torch.Tensor) -> torch.Tensor:
+            tape.attended[number], tape.heads[number] = heads, _variable(heads)
+            return tape.heads[number]
+
+        embedding = model.get_input_embeddings()
+        hook = embedding.register_forward_hook(lambda module, given, output: _keep(tape, output))
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        try:
+            for weight in weights:
+                weight.requires_grad_(False)  # derivatives by weights are not asked for
+            with (
+                torch.inference_mode(False),
+                torch.enable_grad(),
+                frozen(model, see),
+                at_sites(model, [first, *places, *layers], visit),
+            ):
+                tape.logits = model(input_ids=ids[None], use_cache=False).logits[0]
+        finally:
+            hook.remove()
+            for weight in weights:
+                weight.requires_grad_()
+        return tape
+
+    def coordinate(self, layer: int, unit: int) -> tuple[int, int]:
+        """The coordinate that a unit is a part of, and its sign; InputError where there is no such unit."""
+        width = self.units[layer].shape[-1]
+        count = width * (1 + self.signed[layer])
+        if not 0 <= unit < count:
+            raise InputError(f"layer {layer} has units 0 to {count - 1}: there is no unit {unit}.")
+        return unit % width, 1 if unit < width else -1
+
+    def unit(self, layer: int, coordinate: int, position: int) -> int:
+        """The unit that a coordinate is at a position: of a signed site, the part that is not 0."""
+        units = self.units[layer][0]
+        negative = self.signed[layer] and bool(units[position, coordinate] < 0)
+        return coordinate + negative * units.shape[-1]
+
+    def flow(self, number: torch.Tensor, weight: torch.Tensor | None = None) -> Flow:
+        """The derivatives of a number, or of some numbers that count by `weight`, along paths without attention."""
+        variables = [*self.units.values(), *self.heads.values(), self.entry]
+        found = torch.autograd.grad(number, variables, weight, retain_graph=True, allow_unused=True)
+        filled = [torch.zeros_like(v) if g is None else g for v, g in zip(variables, found, strict=True)]
+        units = dict(zip(self.units, (g[0] for g in filled), strict=False))
+        heads = dict(zip(self.heads, (g[0] for g in filled[len(self.units) : -1]), strict=True))
+        return Flow(units, filled[-1][0], heads)
+
+
+def _keep(tape: Tape, output: torch.Tensor) -> None:
+    tape.embedded = output[0].detach()
+
+
+def _variable(value: torch.Tensor) -> torch.Tensor:
+    return value.detach().requires_grad_()

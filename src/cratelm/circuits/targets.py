@@ -1,0 +1,44 @@
+"""What a person asks to be explained: a unit's address, or a next token, at a position of a text."""
+
+import re
+
+from transformers import PreTrainedTokenizerFast
+
+from cratelm.circuits.attribution import Target
+from cratelm.circuits.tape import Tape
+from cratelm.errors import InputError
+from cratelm.ranges import shown
+
+UNIT = re.compile(r"(?:[^/=]*/)?(\d{1,9})/(\d{1,9})")
+NEXT = "next"
+LIKELIEST = f"{NEXT}, or {NEXT}=TOKEN such as '{NEXT}= good'"
+
+
+def find_target(asked: str, against: str | None, at: int, tape: Tape, tokenizer: PreTrainedTokenizerFast) -> Target:
+    """The target that `asked` names at the position `at`, from the end if negative.
+
+    Raises InputError for anything that is no unit and no next token, and a position that the text has not.
+    """
+    length = len(tape.logits)
+    if not -length <= at < length:
+        raise InputError(f"there is no position {at}: the model reads {length} tokens here, from 0 to {length - 1}.")
+    position = at % length
+    if found := UNIT.fullmatch(asked):
+        if against is not None:
+            raise InputError("--against is for a next token: a unit is compared with none.")
+        return Target(int(found[1]), int(found[2]), position)
+    name, _, token = asked.partition("=")
+    if name != NEXT:
+        raise InputError(f"{shown(asked)} is nothing to explain: give LAYER/UNIT such as 1/37, {LIKELIEST}.")
+    number = token_of(token, tokenizer) if token else int(tape.logits[position].argmax())
+    return Target(None, number, position, None if against is None else token_of(against, tokenizer))
+
+
+def token_of(text: str, tokenizer: PreTrainedTokenizerFast) -> int:
+    """The id of a text that is one token; InputError where it is several, or none."""
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if len(ids) != 1:
+        raise InputError(
+            f"{shown(text)} is {len(ids)} tokens of this model: name one, with its space before it if any."
+        )
+    return ids[0]
