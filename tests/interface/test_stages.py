@@ -80,6 +80,8 @@ def test_a_metric_of_a_notebook_is_the_mean_over_excerpts_with_a_control_and_an_
         """how far off"""
         return float(np.abs(true - simulated).mean())
 
+    assert mean_error(np.ones(2), np.zeros(2)) == 1  # it stays a function
+
     parts = study / "records/crate", study / "explanations/crate"
     scores = cratelm.score(*parts, out=tmp_path / "scores", metric="mean-error", replicates=100)
     frame = scores.frame.query("explainer == 'table' and layer == 0 and status == 'scored'")
@@ -95,10 +97,10 @@ def test_a_metric_of_a_notebook_is_the_mean_over_excerpts_with_a_control_and_an_
 @pytest.mark.usefixtures("added")
 def test_another_metric_of_the_same_name_does_not_get_the_scores_of_the_first(study: Path, tmp_path: Path) -> None:
     parts = study / "records/crate", study / "explanations/crate"
-    cratelm.metric(lambda true, simulated: 1.0, name="mine")
+    cratelm.metric(name="mine")(lambda true, simulated: 1.0)
     cratelm.score(*parts, out=tmp_path / "scores", metric="mine", replicates=100)
     cratelm.score(*parts, out=tmp_path / "scores", metric="mine", replicates=100)
-    cratelm.metric(lambda true, simulated: 2.0, name="mine")
+    cratelm.metric(name="mine")(lambda true, simulated: 2.0)
     with pytest.raises(InputError, match="metric_versions"):
         cratelm.score(*parts, out=tmp_path / "scores", metric="mine", replicates=100)
 
@@ -114,12 +116,12 @@ def test_another_metric_of_the_same_name_does_not_get_the_scores_of_the_first(st
 )
 def test_a_metric_that_cannot_be_added_is_refused(asked: dict, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        cratelm.metric(lambda true, simulated: 1.0, **asked)
+        cratelm.metric(**asked)(lambda true, simulated: 1.0)
 
 
 @pytest.mark.usefixtures("added")
 def test_a_metric_that_gives_no_number_is_named(study: Path, tmp_path: Path) -> None:
-    cratelm.metric(lambda true, simulated: float("nan"), name="mine")
+    cratelm.metric(name="mine")(lambda true, simulated: float("nan"))
     parts = study / "records/crate", study / "explanations/crate"
     with pytest.raises(InputError, match="gave nan on an excerpt"):
         cratelm.score(*parts, out=tmp_path / "scores", metric="mine", replicates=100)

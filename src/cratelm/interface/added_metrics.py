@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FunctionType
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -17,21 +18,30 @@ from cratelm.score.metric import Metric
 from cratelm.score.registry import METRICS
 from cratelm.score.scored import Scored
 
-OfExcerpt = Callable[[np.ndarray, np.ndarray], float]
+F = TypeVar("F", bound=FunctionType)
 """True and simulated activations of a unit on an excerpt, (T,) each, to a number."""
 metrics = METRICS
 explainers = EXPLAINERS
 
 
+@overload
+def metric(function: F) -> F: ...
+
+
+@overload
+def metric(*, name: str | None = None, excerpts: str = "random-only", chance: float = 0.0) -> Callable[[F], F]: ...
+
+
 def metric(
-    function: OfExcerpt, *, name: str | None = None, excerpts: str = "random-only", chance: float = 0.0
-) -> Metric:
+    function: F | None = None, *, name: str | None = None, excerpts: str = "random-only", chance: float = 0.0
+) -> F | Callable[[F], F]:
     """Add a metric, from a function of a unit's true and simulated activations on one excerpt, (T,) each.
 
-    A unit's score is the mean over its excerpts; a layer's mean gets its interval and its shuffled control as any
-    other's. `excerpts` are those that a metric of ours draws (`random-only`, `top-and-random`, `anthropic`), `chance`
-    is what a unit that cannot be scored counts as. The first line of the docstring says what a high score means. Adding
-    one of the same name takes its place, unless it came with cratelm or an installed package.
+    Write `@cratelm.metric` above the function, or `@cratelm.metric(name="mine")` with settings; the function stays what
+    it is. A unit's score is the mean over its excerpts. A layer's mean gets its interval and its shuffled control as
+    that of any other metric. `excerpts` are those that a metric of ours draws (`random-only`, `top-and-random`,
+    `anthropic`); `chance` is what a unit that cannot be scored counts as. The first line of the docstring says what a
+    high score means. Adding one of the same name takes its place, unless it came with cratelm or an installed package.
 
     Raises InputError for a name that is taken, and for excerpts that there are not.
 
@@ -43,29 +53,41 @@ def metric(
     >>> cratelm.metrics["closeness"].help
     'one less the mean absolute error, in maxima of the excerpt'
     """
-    name = require_name(name or function.__name__.replace("_", "-"), "a metric")
+
+    def add(given: F) -> F:
+        named = _free(name or given.__name__.replace("_", "-"))
+        METRICS[named] = _made(given, named, excerpts, chance)
+        return given
+
+    return add if function is None else add(function)
+
+
+def _free(name: str) -> str:
+    require_name(name, "a metric")
     if name in METRICS and not isinstance(METRICS[name].compute, MeanOverExcerpts):
         raise InputError(f"there is a metric {name!r} already. Choose another name.")
+    return name
+
+
+def _made(function: FunctionType, name: str, excerpts: str, chance: float) -> Metric:
     if excerpts not in STRICT.scored:
         raise InputError(f"there are no excerpts {excerpts!r}: choose from {', '.join(STRICT.scored)}.")
-    help = (function.__doc__ or f"the mean of {name} over excerpts").strip().splitlines()[0]
-    METRICS[name] = Metric(
+    return Metric(
         name=name,
-        help=help,
+        help=(function.__doc__ or f"the mean of {name} over excerpts").strip().splitlines()[0],
         compute=MeanOverExcerpts(function, excerpts),
         order=200,
         excerpts=excerpts,
         chance=chance,
         version=fingerprint(function.__code__),
     )
-    return METRICS[name]
 
 
 @dataclass(frozen=True)
 class MeanOverExcerpts:
     """A unit's score as the mean over its excerpts of a function of each."""
 
-    function: OfExcerpt
+    function: FunctionType
     excerpts: str
 
     def __call__(self, inputs: LayerInputs) -> Scored:
