@@ -27,8 +27,8 @@ test-all: .venv/installed
 	$(PYTEST)
 
 check: .venv/installed
-	.venv/bin/ruff format --check src tests benchmarks
-	.venv/bin/ruff check src tests benchmarks
+	.venv/bin/ruff format --check src tests benchmarks examples
+	.venv/bin/ruff check src tests benchmarks examples
 	.venv/bin/pyrefly check
 
 # What a study and the viewer need; everything else is a gigabyte more.

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from io import StringIO
@@ -58,6 +60,31 @@ def test_what_jobs_tell_is_shown_by_the_first_process(tmp_path) -> None:
     assert sorted(written.getvalue().splitlines()) == ["working on one", "working on two"]
 
 
+SCRIPT = """
+import pathlib, sys
+from functools import partial
+from cratelm.progress import Progress
+from cratelm.side_by_side import run_side_by_side
+from tests.test_side_by_side import note
+
+folder = pathlib.Path(sys.argv[1])
+with (folder / "script").open("a") as file:
+    file.write("ran ")
+with Progress() as progress:
+    run_side_by_side([partial(note, folder, name) for name in "ab"], 2, 1, progress)
+"""
+
+
+@pytest.mark.processes
+def test_a_script_that_asks_for_processes_is_not_run_again_in_them(tmp_path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path)]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "script").read_text() == "ran "
+    assert (tmp_path / "a").is_file() and (tmp_path / "b").is_file()
+
+
 def test_a_refusal_comes_back_and_the_other_jobs_are_stopped(tmp_path, quiet) -> None:
     with pytest.raises(InputError, match="this text is too short"):
         run_side_by_side([partial(wait_long, tmp_path), refuse], 2, 1, quiet)
@@ -91,7 +118,7 @@ def test_cores_are_shared_out_unless_the_user_says_how(monkeypatch, cores, asked
 def test_a_study_measured_in_several_processes_has_the_bytes_of_one(
     study: Path, small_study, tmp_path, quiet, monkeypatch
 ) -> None:
-    monkeypatch.setattr("cratelm.study.ENOUGH_TEXT", 0)
+    monkeypatch.setattr(sys.modules["cratelm.study"], "ENOUGH_TEXT", 0)  # cratelm.study is the function
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     run_study(small_study, tmp_path / "again", quiet)

@@ -2,7 +2,13 @@
 
 
 class InputError(Exception):
-    """What the person gave cannot be used: exit status 2. The message says what, where, and what to do."""
+    """What the person gave cannot be used: exit status 2. The message says what, where, and what to do.
+
+    >>> import cratelm
+    >>> cratelm.open("nowhere")
+    Traceback (most recent call last):
+    cratelm.errors.InputError: nowhere is not there. Give the folder of a study, of a stage, or of a model.
+    """
 
 
 class RunError(Exception):

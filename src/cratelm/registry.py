@@ -47,14 +47,18 @@ def registered(package: str, kind: type[T], group: str, reserved: tuple[str, ...
     """
     by_name: dict[str, T] = {}
     for candidate in sorted([*_own(package, kind), *_offered(kind, group)], key=lambda candidate: candidate.order):
-        if not re.fullmatch(NAME, candidate.name) or candidate.name in reserved:
-            raise InputError(
-                f"{candidate.name!r} is no name for one of {group}. Take letters a to z, digits and hyphens."
-            )
+        require_name(candidate.name, f"one of {group}", reserved)
         # One object may be bound in several modules, where one of them imports it from another.
         if by_name.setdefault(candidate.name, candidate) is not candidate:
             raise InputError(f"{candidate.name!r} is registered twice as {group}. Uninstall the package that adds it.")
     return by_name
+
+
+def require_name(name: str, what: str, reserved: tuple[str, ...] = ()) -> str:
+    """The name of something that is registered; InputError where it cannot be one."""
+    if not re.fullmatch(NAME, name) or name in reserved:
+        raise InputError(f"{name!r} is no name for {what}. Take letters a to z, digits and hyphens.")
+    return name
 
 
 def listed(members: Iterable[Described]) -> str:

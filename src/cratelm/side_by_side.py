@@ -6,6 +6,7 @@ study measures as many models at once as there are cores.
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Lock
+from types import ModuleType
 from typing import Any
 
 from cratelm.errors import InputError, RunError
@@ -67,7 +69,9 @@ def _processes(workers: int, threads: int) -> Iterator[list[_Worker]]:
         for _ in range(workers):
             ours, theirs = get_context(STARTED).Pipe()
             process = get_context(STARTED).Process(target=_work, args=(theirs,))
-            with _environment(OMP_NUM_THREADS=str(threads)):
+            # What they do is shown here: bars of their own would cross ours.
+            own = _environment(OMP_NUM_THREADS=str(threads), HF_HUB_DISABLE_PROGRESS_BARS="1")
+            with own, _no_main_module():
                 process.start()
             theirs.close()
             started.append(_Worker(process, ours))
@@ -92,6 +96,18 @@ def _environment(**variables: str) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Processes started meanwhile do not run this one's main script again: jobs are functions of modules, and a
+    person's script that calls `cratelm.study` would start a study in each of them."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _heard(workers: list[_Worker]) -> list[_Worker]:

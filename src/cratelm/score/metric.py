@@ -43,6 +43,9 @@ class Metric:
     """Whether a unit has enough excerpts for an interval of its own, which has been shown to cover."""
     details: tuple[str, ...] = ()
     """The columns, beside the score, that the table of details shows."""
+    version: str = ""
+    """Changes with what it computes; kept in the manifest of scores, so that scores of another version are not taken
+    for its own. Empty where cratelm's version says it."""
     most_asked: Callable[[Iterator[int]], list[str]] | None = None
     """The most prompts, each with a number of its own, that a language model is sent for a unit; None where it is asked
     to simulate the excerpts."""

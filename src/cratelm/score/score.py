@@ -68,7 +68,7 @@ def score(
         raise InputError("a language model is not asked by several workers: say --concurrency instead of --workers.")
     _require_applicable(config, records, explanations)
     inputs = {"records": records, "explanations": explanations}
-    settings = as_plain(config) | ({"judge": as_plain(judge)} if in_words else {})
+    settings = as_plain(config) | ({"judge": as_plain(judge)} if in_words else {}) | _versions(config)
 
     def work(folder: Path) -> None:
         layers = len(read_layers(records))
@@ -80,6 +80,12 @@ def score(
             run_shards(layer, layers, engine, folder / "log" / "score")
 
     return run_stage(out, SCORES, settings, inputs, work, lambda: require_engine(engine))
+
+
+def _versions(config: ScoreConfig) -> dict[str, dict[str, str]]:
+    """The versions of the metrics that have one."""
+    versions = {metric.name: metric.version for metric in metrics_named(config.metric) if metric.version}
+    return {"metric_versions": versions} if versions else {}
 
 
 def _in_words(explanations: Artifact) -> bool:

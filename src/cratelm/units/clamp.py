@@ -12,6 +12,7 @@ from torch import nn
 from cratelm.errors import InputError
 from cratelm.ranges import shown
 from cratelm.units.sites import at_sites, require_units
+from cratelm.units.unit_site import Site
 
 OPERATIONS = {"": "set", "+": "add", "*": "scale"}
 LARGEST = 3.4028235e38
@@ -81,6 +82,23 @@ class Clamp:
         else:
             changed = column + self.value if self.operation == "add" else column * self.value
         activations[:, places, self.unit] = changed
+
+
+def at_coordinate(clamp: Clamp, sites: Sequence[Site]) -> Clamp:
+    """A clamp of a unit as one of the module's coordinates; they differ at sites whose values can be negative.
+
+    Raises InputError where there is no such unit.
+    """
+    if not clamp.layer < len(sites):
+        raise InputError(f"there is no layer {clamp.layer}: the model has {len(sites)}, counted from 0.")
+    site = sites[clamp.layer]
+    if clamp.unit >= site.units:
+        raise InputError(f"layer {clamp.layer} has {site.units} units: there is no unit {clamp.unit}.")
+    half = site.units // 2
+    if not site.signed or clamp.unit < half:
+        return clamp
+    value = clamp.value if clamp.operation == "scale" else -clamp.value
+    return replace(clamp, unit=clamp.unit - half, value=value)
 
 
 @contextmanager

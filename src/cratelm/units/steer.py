@@ -102,8 +102,8 @@ def steer(
         raised=[change(token) for token in order[:count]],
         lowered=[change(token) for token in order[::-1][:count]],
         divergence=float((after.exp() * difference).sum()),
-        continuation=_continue(model, tokenizer, sites, [], ids, new_tokens),
-        steered_continuation=_continue(model, tokenizer, sites, clamps, ids, new_tokens),
+        continuation=continue_text(model, tokenizer, sites, [], ids, new_tokens),
+        steered_continuation=continue_text(model, tokenizer, sites, clamps, ids, new_tokens),
     )
 
 
@@ -139,7 +139,7 @@ def _next_token(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
     return model(input_ids=ids, use_cache=False).logits[0, -1].cpu().double().log_softmax(-1)
 
 
-def _continue(
+def continue_text(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     sites: Sequence[str],
@@ -147,6 +147,7 @@ def _continue(
     ids: torch.Tensor,
     new_tokens: int,
 ) -> str:
+    """What the model writes, greedily, behind ids (1, T) with the clamps: as many tokens as it has room for."""
     new_tokens = min(new_tokens, context_length(model, LONGEST) - ids.shape[1])
     if new_tokens < 1:
         return ""

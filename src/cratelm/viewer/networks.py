@@ -38,14 +38,15 @@ class Networks:
         key = viewed.name, without_error
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = _loaded(viewed, without_error)
+                self._kept[key] = load_viewed(viewed, without_error)
                 if len(self._kept) > NETWORKS_KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
             yield self._kept[key]
 
 
-def _loaded(viewed: ViewedModel, without_error: bool) -> Network:
+def load_viewed(viewed: ViewedModel, without_error: bool) -> Network:
+    """A model of a study, in memory: InputError where it is gone, or another than the one that was measured."""
     require_running()
     from cratelm.viewer.heavy_imports import open_subject, open_with_latents
 

@@ -25,20 +25,10 @@ from cratelm.protocols import PROTOCOLS, Protocol
 from cratelm.records.context import read_units_context
 from cratelm.records.store import read_protocol, read_units
 from cratelm.score.judge_check import JUDGE, read_trial
+from cratelm.units.unit_site import Site
 
 LAYERS_KEPT = 24
 """Layers whose explanations and scores stay in memory."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a layer's units are."""
-
-    name: str
-    """The module's name in the model."""
-    units: int
-    signed: bool
-    """Unit u < n is the positive part of coordinate u, unit n + u its negative part."""
 
 
 @dataclass(frozen=True, eq=False)
