@@ -105,7 +105,7 @@ def test_a_model_of_every_family_goes_from_its_folder_to_a_page_of_neurons(kind,
     assert run(["eval", str(model), "--on", text, "--documents", "5", "--context", "64"]) == 0
     assert "context 64" in capsys.readouterr().out
     assert run(["view", str(out), "--export", str(tmp_path / "page")]) == 0
-    assert (tmp_path / "page" / "data" / "0" / "1" / "3.js").is_file()
+    assert (tmp_path / "page" / "data" / "0" / "1" / "units-0.js").is_file()
 
 
 def _require_hooked_activations(model: Path, kind: str, out: Path) -> None:

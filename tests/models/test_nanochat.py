@@ -127,7 +127,7 @@ def test_a_checkpoint_goes_from_its_folder_to_pages_of_neurons(checkpoint, tmp_p
     assert "context 128" in capsys.readouterr().out
     assert run(["analyze", str(model), "--text", str(out / "tokens"), "--out", str(tmp_path / "theory")]) == 0
     assert run(["view", str(out), "--export", str(tmp_path / "page")]) == 0
-    assert (tmp_path / "page" / "data" / "0" / "1" / "3.js").is_file()
+    assert (tmp_path / "page" / "data" / "0" / "1" / "units-0.js").is_file()
 
 
 def _require_codes_of_the_equations(checkpoint: Path, model: Path, out: Path) -> None:

@@ -142,7 +142,7 @@ def test_latents_go_on_to_explanations_scores_and_pages(placed, tmp_path, capsys
     assert run(["show", str(out), "tiny+sae/0/3"]) == 0
     assert run(["steer", str(out / "models" / "tiny+sae"), "0/3=4", "--prompt", "the film was"]) == 0
     assert run(["view", str(out), "--export", str(tmp_path / "page")]) == 0
-    assert (tmp_path / "page" / "data" / "0" / "0" / "3.js").is_file()
+    assert (tmp_path / "page" / "data" / "0" / "0" / "units-0.js").is_file()
     assert run(["measure", str(placed / "tiny"), *given, *small]) == 0
 
 

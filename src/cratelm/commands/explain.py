@@ -68,13 +68,14 @@ def _print(made: "Artifact", layers: int) -> None:
     """Say how many units each explainer explained, with an example, and why explanations could not be used."""
     from rich.console import Console
 
-    from cratelm.explain.explain import explainers_of
+    from cratelm.explain.explain import explainers_of, explainers_that_spoke
     from cratelm.explain.explainers.llm import count_failures
     from cratelm.report.text import visible
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    spoken = explainers_that_spoke(made)  # not every protocol keeps what each of them needs
     for explainer in explainers_of(made):
-        if explainer.speaks:
+        if explainer.speaks and explainer.name in spoken:
             sentences = _usable_sentences(made, layers, explainer.name)
             address, sentence = sentences[0] if sentences else ("", "")
             example = f", such as unit {address}: {visible(sentence)}" if sentences else "."

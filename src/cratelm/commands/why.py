@@ -28,7 +28,9 @@ def why(
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
     json: bool = False,
 ) -> None:
-    """Why did it fire? A unit's pre-activation as an exact sum over earlier units, tokens and positions.
+    """Take one activation apart: which units and tokens made it fire.
+
+    A unit's pre-activation is an exact sum over earlier units, tokens and positions.
 
     The attention weights and norms of this text are held at their values; with another activation they would change.
 

@@ -107,6 +107,11 @@ def explainers_of(explanations: Artifact) -> list[Explainer]:
     return explainers_named(explanations.config["explainer"])
 
 
+def explainers_that_spoke(explanations: Artifact) -> list[str]:
+    """The names of those whose explanations are kept as sentences, of the first layer and so of all."""
+    return read_table(explanations.path / "sentences-0.parquet").column_names[1:]
+
+
 def read_explanations(
     explanations: Artifact,
     records: Artifact,

@@ -144,7 +144,7 @@ def _plain(value: Any) -> Any:
 
 def _expected(viewed: ViewedModel, layer: int, unit: int) -> Iterator[dict[str, np.ndarray]]:
     """What the explanations expect on each excerpt, in the order of `read_groups`."""
-    for group in read_groups(viewed.records, layer, unit):
+    for group in read_groups(viewed.records, layer, [unit]):
         by_name = simulated(explanations_of(viewed, layer, group.length), group.excerpts)
         for row in range(len(group.excerpts.unit)):
             yield {name: values[row] for name, values in by_name.items()}

@@ -1,4 +1,4 @@
-"""A study: its endpoint in a sentence, the curves, and the table of mean scores."""
+"""A study: its headline in words, the curves, and the table of mean scores."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def study_view(document: dict[str, Any]) -> str:
     """HTML of what `study_document` gives."""
     report = document["report"]
     names = [row["model"] for row in report["models"]] or [model["name"] for model in document["models"]]
-    lead = "".join(_lead(row) for row in report["differences"] if row["primary"])
+    lead = f'<p class="lead">{text(" ".join(document["headline"]))}</p>' if document["headline"] else ""
     figures = f'<div class="row">{"".join(_curves(document, names))}</div>'
     caption = f"Mean scores by the explainer {text(document['primary']['explainer'])}"
     rows = [_row(row) for row in report["rows"]]
@@ -32,17 +32,6 @@ def study_view(document: dict[str, Any]) -> str:
     note = f'<p class="faint">{text(report["note"])}</p>'
     title = f"<h1>{text(document['name'])}</h1>"
     return box(f"Study {document['name']}", title, lead, figures, _legend(names, report), mean_scores, note)
-
-
-def _lead(row: dict[str, Any]) -> str:
-    by = row["difference"]
-    verb = "lower" if by["mean"] < 0 else "higher"
-    return (
-        f'<p class="lead">By <b>{text(row["metric"])}</b> with the explainer <b>{text(row["explainer"])}</b>, named in '
-        f"advance, {text(row['model'])}’s units score <b>{number(abs(by['mean']))}</b> {verb} than "
-        f"{text(row['rival'])}’s <small>(95% interval of the difference: {number(by['low'])} to {number(by['high'])})"
-        "</small>.</p>"
-    )
 
 
 def _curves(document: dict[str, Any], names: Sequence[str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_jso
 from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
 from cratelm.errors import InputError
-from cratelm.explain.explain import explainers_of, read_explanations
+from cratelm.explain.explain import explainers_of, explainers_that_spoke, read_explanations
 from cratelm.explain.explainer import Explanations
 from cratelm.explain.explainers.llm import LLM
 from cratelm.parquet import read_table
@@ -79,7 +79,8 @@ class ViewedModel:
     @cached_property
     def simulating(self) -> list[str]:
         """The explainers whose explanations are text and simulate without a language model."""
-        return [explainer.name for explainer in explainers_of(self.explanations) if explainer.speaks]
+        spoken = explainers_that_spoke(self.explanations)  # not every protocol keeps what each of them needs
+        return [by.name for by in explainers_of(self.explanations) if by.speaks and by.name in spoken]
 
     @cached_property
     def explainers(self) -> list[str]:
