@@ -15,6 +15,7 @@ from cratelm.interface.opened_unit import Unit
 from cratelm.notebook.activations_view import activations_view
 from cratelm.notebook.study_view import study_view
 from cratelm.notebook.style import CLASSES, style_sheet
+from cratelm.report.headline import headline
 
 VOID = {"br", "img", "input", "link", "meta", "hr"}
 ACTS = {"script", "iframe", "img", "link", "object", "embed", "form", "a", "button", "input", "base", "meta"}
@@ -108,8 +109,7 @@ def test_no_name_can_act_in_a_study(opened_study: cratelm.OpenedStudy) -> None:
     report = document["report"] | {"note": evil}
     report["rows"] = [row | {"model": evil, "metric": evil} for row in report["rows"]]
     report["models"] = [row | {"model": evil} for row in report["models"]]
-    report["differences"] = [row | {"model": evil, "rival": evil} for row in report["differences"]]
-    require_harmless(study_view(document | {"name": evil, "report": report}))
+    require_harmless(study_view(document | {"name": evil, "report": report, "headline": [evil]}))
 
 
 def test_a_study_shows_every_row_and_its_endpoint(opened_study: cratelm.OpenedStudy) -> None:
@@ -118,8 +118,7 @@ def test_a_study_shows_every_row_and_its_endpoint(opened_study: cratelm.OpenedSt
     assert sum(tag == "tr" for tag, _ in page.elements) == len(rows) + 1
     for row in rows:
         assert f"{row['score']['mean']:.3f}".replace("-", "−") in page.text
-    (primary,) = [row for row in opened_study.comparison["differences"] if row["primary"]]
-    assert f"{abs(primary['difference']['mean']):.3f}" in page.text
+    assert all(sentence in page.text for sentence in headline(opened_study.comparison))
     circles = sum(tag == "circle" for tag, _ in page.elements)
     assert circles == 2 * sum(row["layer"] != "all" for row in rows)  # each with the network before training
 
