@@ -6,11 +6,12 @@ import torch
 from scipy.stats import spearmanr
 
 from cratelm.effects import measures
-from cratelm.effects.ablation import Ablation, Site
+from cratelm.effects.ablation import Ablation
 from cratelm.effects.points import all_points
 from cratelm.models import CrateConfig, CrateForCausalLM
 from cratelm.records.text_sample import TextSample
 from cratelm.units.clamp import Clamp, clamped
+from cratelm.units.unit_site import Site
 from tests import language_models
 
 START, VOCABULARY = 3, 41

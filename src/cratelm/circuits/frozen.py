@@ -9,6 +9,7 @@ pieces.
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from cratelm.units.directions import norm_scale
 
 FROZEN = "cratelm_frozen"
 """The name under which transformers knows the attention below."""
+_SEE: ContextVar[Callable[[torch.Tensor], torch.Tensor]] = ContextVar("what becomes of the heads' outputs")
 EAGER = ("eager_attention_forward", "eager_attention")
 """What a model's module calls its own attention in plain products."""
 
@@ -34,8 +36,7 @@ def _attend(
         weights = _own_attention(module)(module, query, key, value, mask, **settings)[1]  # (B, heads, T, T)
     values = value.repeat_interleave(weights.shape[1] // value.shape[1], dim=1)  # heads may share their values
     out = (weights @ values).transpose(1, 2)
-    seen = getattr(module, "_cratelm_see", None)
-    return (out if seen is None else seen(out)).contiguous(), weights
+    return _SEE.get()(out).contiguous(), weights
 
 
 def _own_attention(module: nn.Module) -> Callable[..., Any]:
@@ -67,9 +68,7 @@ def frozen(model: PreTrainedModel, see: Callable[[int, torch.Tensor], torch.Tens
             undo.callback(module.register_forward_hook(_frozen_norm(model, name, module)).remove)
         model.set_attn_implementation(FROZEN)
         undo.callback(model.set_attn_implementation, before)
-        for module in model.modules():
-            module.__dict__["_cratelm_see"] = lambda out: see(next(numbers), out)
-            undo.callback(module.__dict__.pop, "_cratelm_see")
+        undo.callback(_SEE.reset, _SEE.set(lambda out: see(next(numbers), out)))
         yield
 
 

@@ -1,16 +1,12 @@
 """`cratelm why`."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.ranges import whole
-
-if TYPE_CHECKING:
-    from cratelm.circuits.graph import Graph
 
 
 def why(
@@ -60,44 +56,25 @@ def why(
     """
     from rich.console import Console
 
-    from cratelm.circuits.graph import trace
-    from cratelm.circuits.tape import Tape
-    from cratelm.circuits.targets import find_target
-    from cratelm.circuits.tree import HELD, as_json, lines_of
-    from cratelm.models.subject import model_folder, open_subject
+    from cratelm.interface.loaded_model import load
     from cratelm.output import print_json
-    from cratelm.report.text import visible
-    from cratelm.training.evaluate_texts import open_language_model
-    from cratelm.units.sites import find_sites
-    from cratelm.units.steer import read_prompt, token_text
 
-    write = _writer(graph)
-    network, tokenizer = open_language_model(model_folder(open_subject(model, opening)), opening.loading("float32"))
-    ids = read_prompt(network, tokenizer, text)[0]
-    tape = Tape.of(network, find_sites(network, sites), ids)
-    asked = find_target(target, against, at, tape, tokenizer)
-    found = trace(tape, ids, asked, depth, width)
-    tokens = [token_text(tokenizer, token) for token in ids.tolist()]
-    if write is not None and graph is not None:
-        write(found, tokens, graph)
+    require_writer(graph)
+    found = load(model, sites=sites, revision=opening.revision, device=opening.device).why(
+        target, text, at, against=against, depth=depth, width=width
+    )
+    if graph is not None:
+        found.write(graph)
     if json:
-        print_json(as_json(found, tokens))
-        return
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    texts = [visible(token) for token in tokens]
-    name = f"the logit of {visible(token_text(tokenizer, asked.unit))!r}" if asked.layer is None else target
-    for line in lines_of(found, texts, f"{name} on {texts[found.target.position]!r}"):
-        console.print(line)
-    console.print(HELD)
+        print_json(found.json())
+    else:
+        Console(highlight=False, markup=False, soft_wrap=True).print(repr(found))
 
 
-def _writer(path: Path | None) -> "Callable[[Graph, Sequence[str], Path], None] | None":
-    """What writes a graph into a file with this ending; InputError for any other, before anything is computed."""
+def require_writer(path: Path | None) -> None:
+    """Refuse a file that nothing could be written to, before anything is computed; raises InputError."""
     from cratelm.circuits.write_graph import WRITERS
     from cratelm.errors import InputError
 
-    if path is None:
-        return None
-    if path.suffix not in WRITERS or not path.parent.is_dir():
+    if path is not None and (path.suffix not in WRITERS or not path.parent.is_dir()):
         raise InputError(f"--graph {path}: give a file that ends in {' or '.join(WRITERS)}, in a folder that is there.")
-    return WRITERS[path.suffix]

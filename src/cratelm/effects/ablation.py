@@ -12,23 +12,10 @@ from cratelm.effects.points import Points
 from cratelm.models.devices import device_of
 from cratelm.records.text_sample import TextSample
 from cratelm.units.sites import at_sites
+from cratelm.units.unit_site import Site
 
 TOKENS_AT_ONCE = 8192
 """Tokens of a batch."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a layer's units are."""
-
-    name: str
-    units: int
-    signed: bool
-    """Unit u < n is the positive part of coordinate u, unit n + u its negative part."""
-
-    def coordinate(self, unit: np.ndarray) -> np.ndarray:
-        """The module's coordinates that units are parts of."""
-        return unit % (self.units // 2) if self.signed else unit
 
 
 @dataclass(frozen=True)
@@ -80,7 +67,7 @@ class Ablation:
         for some in self._batches(points.position[order] + 1):
             own = order[some]
             row, place = np.arange(len(own)), points.position[own]
-            coordinate = site.coordinate(unit[own])
+            coordinate = unit[own] % (site.units // 2) if site.signed else unit[own]
 
             def silence(name: str, output: torch.Tensor, at=(row, place + 1, coordinate)) -> torch.Tensor:
                 changed = output.clone()

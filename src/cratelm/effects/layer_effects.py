@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from cratelm.artifacts import Artifact, read_json
-from cratelm.effects.ablation import Ablation, Site
+from cratelm.effects.ablation import Ablation
 from cratelm.effects.config import EffectsConfig
 from cratelm.effects.one_unit import Places, Read, Said, UnitEffects
 from cratelm.effects.points import Points, all_points, draw_random, draw_strong, draw_units, partners
@@ -26,6 +26,7 @@ from cratelm.seeds import derive_seed
 from cratelm.stats import derangement
 from cratelm.units.directions import unit_directions
 from cratelm.units.unembedding import Unembedding, find_unembedding
+from cratelm.units.unit_site import Site
 
 LOGITS_AT_ONCE = 2**27
 """Numbers of the logits that are held at once, 512 MB; those of one unit at least."""

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from cratelm.effects import measures
-from cratelm.effects.ablation import Ablation, Site
+from cratelm.effects.ablation import Ablation
 from cratelm.effects.points import Points
 from cratelm.explain.explainer import Explanations
 from cratelm.stats import pearson
+from cratelm.units.unit_site import Site
 
 ACTIVATION = "activation"
 """What takes the place of an explanation, to see how well any could do: the unit's own activations."""

@@ -6,10 +6,11 @@ import torch
 from cratelm.circuits.attribution import Target, attribute
 from cratelm.circuits.faithfulness import KEPT, check
 from cratelm.circuits.tape import Tape, preactivation_of
-from cratelm.effects.ablation import Ablation, Site
+from cratelm.effects.ablation import Ablation
 from cratelm.effects.points import Points
 from cratelm.errors import InputError
 from cratelm.models.devices import device_of
+from cratelm.units.unit_site import Site
 
 INTERVENTIONS = 10
 """Contributors of each unit that are set to zero, the strongest."""

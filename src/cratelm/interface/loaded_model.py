@@ -8,13 +8,18 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from cratelm.circuits.graph import trace
+from cratelm.circuits.tape import Tape
+from cratelm.circuits.targets import find_target
 from cratelm.errors import InputError
 from cratelm.interface.activations import Activations
 from cratelm.interface.at_work import without_bars
+from cratelm.interface.attributed import Attributed
 from cratelm.loading import Dtype, OpeningConfig
 from cratelm.models.devices import device_of
 from cratelm.models.subject import find_model
 from cratelm.records.probe import PROBE, width_seen
+from cratelm.report.text import visible
 from cratelm.sae.open import open_with_latents
 from cratelm.units.clamp import Clamp, at_coordinate, clamped
 from cratelm.units.read import read_text, read_units
@@ -98,6 +103,27 @@ class LoadedModel:
         3
         """
         return next_words(self.network, self.tokenizer, text, count)
+
+    def why(
+        self, target: str, text: str, at: int = -1, *, against: str | None = None, depth: int = 1, width: int = 8
+    ) -> Attributed:
+        """Take one activation apart: which units and tokens made it fire, as an exact sum (docs/circuits.md).
+
+        `target` is a unit such as `1/37`, or `next` or `next=TOKEN` for a logit; `at` the position in what the model
+        reads, its start token being 0. The `width` strongest contributors are kept at each place, and taken apart
+        again up to `depth`. Raises InputError where there is no such unit or position, or a model has no such sum.
+
+        >>> import cratelm
+        >>> print(cratelm.load(MODEL).why("1/3", "the film was"))  # doctest: +ELLIPSIS
+        1/3 on ...
+        """
+        ids = read_prompt(self.network, self.tokenizer, text)[0]
+        tape = Tape.of(self.network, self._site_names, ids)
+        asked = find_target(target, against, at, tape, self.tokenizer)
+        tokens = tuple(token_text(self.tokenizer, token) for token in ids.tolist())
+        name = target if asked.layer is not None else f"the logit of {token_text(self.tokenizer, asked.unit)!r}"
+        where = f"{name} on {tokens[asked.position]!r}"
+        return Attributed(visible(where), tokens, trace(tape, ids, asked, depth, width))
 
     @property
     def _site_names(self) -> list[str]:

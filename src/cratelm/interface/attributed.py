@@ -1,0 +1,64 @@
+"""One activation taken apart, as it is shown in a notebook and handed on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cratelm.circuits.graph import Graph
+from cratelm.circuits.tree import HELD, as_json, lines_of
+from cratelm.circuits.write_graph import WRITERS, label_of
+from cratelm.errors import InputError
+from cratelm.notebook.markup import box, text
+from cratelm.report.text import visible
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attributed:
+    """Which units and tokens made a unit fire: `model.why` gives it.
+
+    >>> import cratelm
+    >>> found = cratelm.load(MODEL).why("1/3", "the film was")
+    >>> first = found.graph.traces[found.graph.target]
+    >>> total = sum(edge.contribution for edge in first.edges) + first.others + first.constant
+    >>> abs(total - first.value) < 1e-4
+    True
+    """
+
+    name: str
+    """What is explained."""
+    tokens: tuple[str, ...]
+    """What the model read, its start token included."""
+    graph: Graph
+    """The contributors of the target, and of what contributes to it, as deep as was asked."""
+
+    def frame(self) -> "DataFrame":
+        """A row a contribution: the target, the source, the contribution, and the part without attention."""
+        from pandas import DataFrame
+
+        rows = [
+            (label_of(edge.target, self.tokens), label_of(edge.source, self.tokens), edge.contribution, edge.direct)
+            for edge in self.graph.edges()
+        ]
+        return DataFrame(rows, columns=["target", "source", "contribution", "direct"])
+
+    def json(self) -> dict[str, Any]:
+        """The graph as plain values, as `cratelm why --json` prints it."""
+        return as_json(self.graph, self.tokens)
+
+    def write(self, path: str | Path) -> None:
+        """Write the graph: a file .json for circuit-tracer's viewer, .graphml for programs that draw graphs.
+
+        Raises InputError for any other ending.
+        """
+        if (ending := Path(path).suffix) not in WRITERS:
+            raise InputError(f"{path}: give a file that ends in {' or '.join(WRITERS)}.")
+        WRITERS[ending](self.graph, self.tokens, Path(path))
+
+    def __repr__(self) -> str:
+        return "\n".join([*lines_of(self.graph, [visible(token) for token in self.tokens], self.name), HELD])
+
+    def _repr_html_(self) -> str:
+        return box(f"Why {self.name}", f"<pre>{text(repr(self))}</pre>")
