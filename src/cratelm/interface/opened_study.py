@@ -10,6 +10,7 @@ from cratelm.errors import InputError
 from cratelm.interface.frames import to_frame
 from cratelm.interface.opened_unit import Unit, open_unit
 from cratelm.interface.score_table import score_table, together, with_model
+from cratelm.viewer.measured_table import measured_table
 from cratelm.viewer.overview import study_document
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
@@ -46,7 +47,7 @@ class OpenedStudy:
     @cached_property
     def comparison(self) -> dict[str, Any]:
         """The report's numbers: `rows` of mean scores with intervals, `differences` between models, `models`."""
-        return study_document(self._study, None)["report"]
+        return self._study.table or measured_table(list(self._study.models.values()))
 
     @cached_property
     def table(self) -> pa.Table:
