@@ -28,7 +28,7 @@ def study(
     out
         The study's folder. The same command with the same folder goes on where it stopped.
     preset
-        Where the settings begin: `smoke` (a minute, to see that all works) or `laptop` (12 to 20 minutes).
+        Where the settings begin: `smoke` (a minute, to see that all works) or `laptop` (a quarter of an hour).
     config
         A TOML file of settings; the command line has the last word.
     json
