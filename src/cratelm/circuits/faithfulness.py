@@ -26,8 +26,8 @@ class Faithfulness:
     """Of one target."""
 
     kept: list[float]
-    """By KEPT: how much of the target's pre-activation is left when its strongest contributors alone are kept: from 0,
-    where none is kept, to 1, where all are."""
+    """By KEPT: how near the target's pre-activation stays when its strongest contributors alone are kept. 1 is what it
+    was, 0 as far from that as with none kept; too much counts like too little."""
     kept_at_random: list[float]
     """The same for as many contributors drawn at random."""
     predicted: list[float]
@@ -60,8 +60,10 @@ def check(
     drawn = fires[torch.randperm(len(fires), generator=torch.Generator().manual_seed(seed))]
     run = _Runs(model, tape, ids, found, layers)
     none = run.keeping(strongest[:0])
-    scale = found.value - none
-    kept, at_random = ([(run.keeping(order[:count]) - none) / scale for count in KEPT] for order in (strongest, drawn))
+    lost = abs(found.value - none) or float("nan")  # where nothing is lost, nothing can be kept
+    kept, at_random = (
+        [1 - abs(run.keeping(order[:count]) - found.value) / lost for count in KEPT] for order in (strongest, drawn)
+    )
     some = strongest[:interventions]
     real = [run.without(place) - found.value for place in some.tolist()]
     return Faithfulness(kept, at_random, (-flat[some]).tolist(), real)

@@ -27,8 +27,9 @@ HOW_TO_READ = (
     "loss: nats by which the loss on the next token grows when the unit is set to zero where it fires most, at random "
     "positions where it fires less, and when another unit that fires as often is set to zero instead. follows: "
     "Pearson's r over random positions between the size of the unit's effect on the logits and what an explanation "
-    "expects, or the unit's own activation. 16 kept: how much of a unit's pre-activation is left when all earlier "
-    "units but its 16 strongest contributors are set to their mean over the text, next to 16 drawn at random. "
+    "expects, or the unit's own activation. 16 kept: how near a unit's pre-activation stays to what it was (1; 0 with "
+    "none kept) when all earlier units but its 16 strongest contributors are set to their mean over the text, next to "
+    "16 drawn at random. "
     "predicted: Pearson's r between what attribution says a contributor's zero would change and what it changes "
     "(docs/circuits.md). Intervals (95%): units drawn again."
 )
