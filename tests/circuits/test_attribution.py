@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from transformers import GPTJConfig, GPTJForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 
 from cratelm.circuits.attribution import Target, attribute, attribute_heads
 from cratelm.circuits.graph import trace
@@ -204,6 +205,27 @@ def test_units_behind_a_gate_are_refused_with_the_sites_that_work() -> None:
     model = language_models.random_gpt2()
     with pytest.raises(InputError, match=r"mlp\.act"):
         preactivation_of(model, "transformer.h.0.mlp.c_proj")
+
+
+def test_a_model_whose_attention_cannot_be_held_is_refused() -> None:
+    config = GPTJConfig(vocab_size=VOCABULARY, n_embd=16, n_layer=2, n_head=2, n_positions=16, rotary_dim=4)
+    model = GPTJForCausalLM(config).eval()
+    with pytest.raises(InputError, match="an attention of its own"):
+        Tape.of(model, find_sites(model), text())
+
+
+def test_contributions_in_a_model_with_rotary_positions_and_no_biases_leave_no_constant() -> None:
+    model = GPTNeoXForCausalLM(
+        GPTNeoXConfig(
+            vocab_size=VOCABULARY, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
+        )
+    ).eval()
+    for name, weight in model.named_parameters():
+        weight.data += 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+        if name.endswith("bias"):
+            weight.data.zero_()
+    found = attribute(tape_of(model), Target(1, 3, 7))
+    assert abs(found.constant) < 1e-4 * max(1, abs(found.value))
 
 
 def test_a_graph_adds_up_at_every_node_and_never_goes_upwards(tmp_path) -> None:

@@ -74,7 +74,7 @@ def test_a_unit_set_to_zero_at_a_point_equals_a_clamp_of_its_coordinate_there(ab
 
 def test_activations_are_the_parts_of_what_the_site_gives_and_zero_behind_a_piece(ablation) -> None:
     work, site = ablation
-    (found,) = work.activations([site])
+    found = work.activations(site)
     seen: list[torch.Tensor] = []
     hook = work.network.get_submodule(site.name).register_forward_hook(lambda m, i, output: seen.append(output[0, 1:]))
     whole(work, 2)

@@ -67,6 +67,11 @@ def frozen(model: PreTrainedModel, see: Callable[[int, torch.Tensor], torch.Tens
         for name, module in norms_of(model):
             undo.callback(module.register_forward_hook(_frozen_norm(model, name, module)).remove)
         model.set_attn_implementation(FROZEN)
+        if model.config._attn_implementation != FROZEN:  # transformers only warns
+            kind = model.config.model_type
+            raise InputError(
+                f"a {kind} model has an attention of its own, whose weights cannot be held at their values."
+            )
         undo.callback(model.set_attn_implementation, before)
         undo.callback(_SEE.reset, _SEE.set(lambda out: see(next(numbers), out)))
         yield

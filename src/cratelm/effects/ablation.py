@@ -28,22 +28,20 @@ class Ablation:
     """The token that the model reads before each piece; positions are counted without it."""
 
     @torch.inference_mode()
-    def activations(self, sites: list[Site]) -> list[torch.Tensor]:
-        """Every site's units at all positions of all pieces: (pieces, T, units) float32 each, 0 after a piece's end."""
+    def activations(self, site: Site) -> torch.Tensor:
+        """A site's units at all positions of all pieces: (pieces, T, units) float32, 0 after a piece's end."""
         pieces, length = self.sample.tokens.shape
-        kept = [torch.zeros(pieces, length, site.units) for site in sites]
-        number = {site.name: index for index, site in enumerate(sites)}
+        kept = torch.zeros(pieces, length, site.units)
         for rows in self._batches(self.sample.length):
             longest = int(self.sample.length[rows].max())
             held = torch.from_numpy(np.arange(longest) < self.sample.length[rows][:, None])
 
             def see(name: str, output: torch.Tensor, rows=rows, longest=longest, held=held) -> None:
-                site = sites[number[name]]
                 values = output[:, 1:].float().cpu()
                 values = torch.cat([values.relu(), (-values).relu()], -1) if site.signed else values
-                kept[number[name]][rows, :longest] = values * held[..., None]
+                kept[rows, :longest] = values * held[..., None]
 
-            with at_sites(self.network, list(number), see):
+            with at_sites(self.network, [site.name], see):
                 self.network.base_model(input_ids=self._ids(rows, longest), use_cache=False)
         return kept
 

@@ -69,7 +69,7 @@ class LayerEffects:
         """A row for each unit of a layer that is drawn."""
         site, generator = self.sites[layer], np.random.default_rng(derive_seed(self.config.seed, "effects", layer))
         every = all_points(self.ablation.sample)
-        activations = self.ablation.activations([site])[0][every.piece, every.position].numpy()  # (points, units)
+        activations = self.ablation.activations(site)[every.piece, every.position].numpy()  # (points, units)
         units = draw_units(activations, self.config.units, generator)
         if len(units) < 2:
             return

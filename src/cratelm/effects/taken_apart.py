@@ -5,7 +5,7 @@ import torch
 
 from cratelm.circuits.attribution import Target, attribute
 from cratelm.circuits.faithfulness import KEPT, check
-from cratelm.circuits.tape import Tape, preactivation_of
+from cratelm.circuits.tape import Tape
 from cratelm.effects.ablation import Ablation
 from cratelm.effects.points import Points
 from cratelm.errors import InputError
@@ -19,8 +19,6 @@ INTERVENTIONS = 10
 def why_not(ablation: Ablation, sites: list[Site]) -> str | None:
     """Why units at these sites cannot be taken apart; None where they can."""
     try:
-        for site in sites:
-            preactivation_of(ablation.network, site.name)
         Tape.of(ablation.network, [site.name for site in sites], _ids(ablation, 0))
     except InputError as error:
         return str(error)
