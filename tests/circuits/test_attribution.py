@@ -44,8 +44,8 @@ def text(seed: int = 0) -> torch.Tensor:
     return torch.randint(0, VOCABULARY, (LENGTH,), generator=torch.Generator().manual_seed(seed))
 
 
-def tape_of(model) -> Tape:
-    return Tape.of(model, find_sites(model), text())
+def tape_of(model, at: int = -1) -> Tape:
+    return Tape.of(model, find_sites(model), text(), at)
 
 
 MODELS = ["crate", "crate-1step", "crate-4step", "crate-alpha", "crate-learned", "crate-separate", "crate-complete"]
@@ -55,9 +55,10 @@ MODELS += ["crate+sliding_window=2", "gpt2", "gpt2-mssa"]
 @pytest.mark.parametrize("name", MODELS)
 def test_reading_a_text_frozen_gives_the_model_s_own_logits_and_activations(name) -> None:
     model = drawn(build_model(name, SHAPE, VOCABULARY, 0, 0))
-    tape = tape_of(model)
     with torch.inference_mode():
-        torch.testing.assert_close(tape.logits.detach(), model(input_ids=text()[None]).logits[0], rtol=1e-4, atol=1e-4)
+        expected = model(input_ids=text()[None]).logits[0]
+    for at in (0, 6, -1):
+        torch.testing.assert_close(tape_of(model, at).logits.detach(), expected[at], rtol=1e-4, atol=1e-4)
     assert model.config._attn_implementation == "sdpa"
     assert all(weight.requires_grad for weight in model.parameters())
 
@@ -183,7 +184,7 @@ def test_heads_and_the_direct_part_are_the_whole(name) -> None:
 
 
 def test_a_difference_of_two_logits_is_the_difference_of_their_contributions() -> None:
-    tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)))
+    tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)), 8)
     both = attribute(tape, Target(None, 4, 8, against=9))
     one, other = (attribute(tape, Target(None, token, 8)) for token in (4, 9))
     assert both.value == pytest.approx(one.value - other.value, rel=1e-4)
@@ -302,7 +303,7 @@ def test_contributions_in_a_model_with_rotary_positions_and_no_biases_leave_no_c
 
 
 def test_a_graph_adds_up_at_every_node_and_never_goes_upwards(tmp_path) -> None:
-    tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)))
+    tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)), 10)
     graph = trace(tape, text(), Target(None, 5, 10), depth=3, width=4)
     for node, one in graph.traces.items():
         total = sum(edge.contribution for edge in one.edges) + one.others + one.constant

@@ -61,7 +61,7 @@ class Attribution:
 
 
 def attribute(tape: Tape, target: Target) -> Attribution:
-    """Take one target apart; raises InputError where it is not on the tape."""
+    """Take one target apart; raises InputError where it is not on the tape, ValueError for a logit that it has not."""
     number = _number(tape, target)
     flow = tape.flow(number)
     return _attribution(tape, target, float(number.detach()), flow, _through(tape, flow))
@@ -86,12 +86,13 @@ def attribute_heads(tape: Tape, target: Target) -> dict[tuple[int, int], Attribu
 @torch.inference_mode(False)
 @torch.enable_grad()  # whoever asks, the number's derivatives are wanted
 def _number(tape: Tape, target: Target) -> torch.Tensor:
-    length = len(tape.logits)
+    length = len(tape.embedded)
     if not 0 <= target.position < length:
         raise InputError(f"there is no position {target.position}: the text has {length} tokens, counted from 0.")
     if target.layer is None:
-        logits = tape.logits[target.position]
-        return logits[target.unit] - (0 if target.against is None else logits[target.against])
+        if target.position != tape.at:
+            raise ValueError(f"the tape has the logits behind position {tape.at}, not behind {target.position}")
+        return tape.logits[target.unit] - (0 if target.against is None else tape.logits[target.against])
     if target.layer not in tape.before:
         raise InputError(f"there is no layer {target.layer}: the model has layers 0 to {len(tape.before) - 1}.")
     coordinate, sign = tape.coordinate(target.layer, target.unit)

@@ -95,13 +95,27 @@ class Tape:
     """By the number of an attention, (1, T, heads, p): the variables."""
     attended: dict[int, torch.Tensor] = field(default_factory=dict)
     """The same as they were computed, from earlier variables."""
+    at: int = 0
+    """The position whose logits were computed."""
     logits: torch.Tensor = NOTHING
-    """(T, V)."""
+    """(V,): of the token behind `at`."""
 
     @classmethod
-    def of(cls, model: PreTrainedModel, sites: Sequence[str], ids: torch.Tensor) -> "Tape":
-        """Read ids (T,). Raises InputError for a model that cannot be frozen, or sites that cannot be taken apart."""
-        tape = cls(tuple(sites), tuple(known_sign(model, site) is True or has_gate(model, site) for site in sites))
+    def of(cls, model: PreTrainedModel, sites: Sequence[str], ids: torch.Tensor, at: int = -1) -> "Tape":
+        """Read ids (T,), and compute the logits of the token behind position `at`, from the end if negative.
+
+        Raises InputError for a model that cannot be frozen, sites that cannot be taken apart, or no such position.
+        """
+        length = len(ids)
+        if not -length <= at < length:
+            raise InputError(
+                f"there is no position {at}: the model reads {length} tokens here, from 0 to {length - 1}."
+            )
+        tape = cls(
+            tuple(sites),
+            tuple(known_sign(model, site) is True or has_gate(model, site) for site in sites),
+            at=at % length,
+        )
         places = {preactivation_of(model, site): layer for layer, site in enumerate(sites)}
         layers = {site: layer for layer, site in enumerate(sites)}
         missed = {site.removesuffix("latents") + "missed": layer for site, layer in layers.items() if LATENTS in site}
@@ -139,7 +153,8 @@ class Tape:
                 held_activations(model),
                 at_sites(model, list(dict.fromkeys([first, *places, *layers, *missed])), visit),
             ):
-                tape.logits = model(input_ids=ids[None], use_cache=False).logits[0]
+                only = ids.new_tensor([tape.at])
+                tape.logits = model(input_ids=ids[None], use_cache=False, logits_to_keep=only).logits[0, 0]
         finally:
             hook.remove()
             for weight in weights:
