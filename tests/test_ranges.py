@@ -20,6 +20,7 @@ NEEDED = {
     "explain": ["a", "--out", "o"],
     "export": ["a", "--format", "neuronpedia", "--out", "o"],
     "effects": ["m", "--records", "r", "--explanations", "e", "--out", "o"],
+    "push": ["a", "b/c"],
     "why": ["m", "0/1", "--text", "t"],
     "match": ["a", "b", "--text", "t", "--out", "o"],
     "measure": ["a", "--out", "o"],

@@ -55,7 +55,7 @@ COMMANDS = {
     "Measure": ("measure", "record", "effects", "analyze", "match"),
     "Explain": ("explain", "score", "agree", "validate"),
     "Look": ("show", "view", "why", "steer"),
-    "Extend": ("export",),
+    "Extend": ("export", "push"),
 }
 """What `cratelm --help` lists, in this order. A command's line there is the first one of its docstring."""
 FUNCTIONS = {"eval": "evaluate", "import": "import_model"}

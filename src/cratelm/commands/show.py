@@ -16,7 +16,7 @@ def show(
     Parameters
     ----------
     folder
-        A study, or a folder that `cratelm record` made.
+        A study, or a folder that `cratelm record` made; either may be hub:OWNER/NAME[@REVISION].
     unit
         model/layer/index in a study, such as crate/1/37; layer/index in a recording.
     half
@@ -27,11 +27,12 @@ def show(
         Print all that is known as JSON on stdout, every excerpt included.
     """
     from cratelm.errors import InputError
+    from cratelm.hub.fetch import local_folder
     from cratelm.output import print_json
     from cratelm.report.unit_facts import read_unit
     from cratelm.report.unit_terminal import print_unit
 
-    known = read_unit(folder, unit)
+    known = read_unit(local_folder(folder), unit)
     halves = list(known["statistics"])
     if half is not None and half not in halves:
         raise InputError(f"--half {half}: the recording has {' and '.join(halves)}.")

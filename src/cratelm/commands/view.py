@@ -32,7 +32,8 @@ def view(
     Parameters
     ----------
     study
-        The folder that `cratelm study` or `cratelm measure` made.
+        The folder that `cratelm study` or `cratelm measure` made, or hub:OWNER/NAME[@REVISION], one that `cratelm push`
+        sent. The hub is off unless HF_HUB_OFFLINE=0.
     port
         Where the page is served on this machine; 0 takes a free one.
     host
@@ -55,6 +56,7 @@ def view(
     from functools import partial
 
     from cratelm.errors import InputError
+    from cratelm.hub.fetch import local_folder
     from cratelm.progress import Progress
     from cratelm.score.config import ScoreConfig
     from cratelm.viewer.chosen_units import Choice
@@ -69,6 +71,7 @@ def view(
         raise InputError("--layer, --units and --controls belong to --export or --html, and --zip to --export.")
     if export is not None and html is not None:
         raise InputError("--export writes a folder and --html one file: leave one of them out.")
+    study = local_folder(study)
     with Progress() as progress:
         if served:
             from cratelm.viewer.judging import Judge

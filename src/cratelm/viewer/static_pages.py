@@ -5,6 +5,7 @@ A page opened from a disk may load scripts but not read files, so a document is 
 path.
 
 DIR/index.html, app.js, app.css …   the page
+DIR/text.json                       which corpus the excerpts are of
 DIR/data/study.js                   the study
 DIR/data/MODEL/LAYER.js             a layer; models by their number among those that are exported
 DIR/data/MODEL/LAYER/units-N.js     the layer's N-th UNITS_IN_BLOCK units (viewer/unit_blocks.py)
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from cratelm.artifacts import write_json
+from cratelm.corpus.provenance import corpus_of_study, public_name
 from cratelm.errors import InputError
 from cratelm.progress import Progress
 from cratelm.stages import require_place, write_whole
@@ -31,6 +34,10 @@ from cratelm.viewer.unit_blocks import BLOCKS_ON_SHELF, UNITS_IN_BLOCK, Text, un
 from cratelm.viewer.viewed_study import Study
 from cratelm.viewer.weights import weights_documents
 
+EXPORTED = '<meta name="cratelm" content="export">'
+"""What tells the page that it is an export."""
+TEXT = "text.json"
+"""Which corpus the excerpts are of, by its public name: whether they may be published depends on it."""
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'"
 MOST_ON_ONE_PAGE = 200
 """Units in a page of one file, which a browser reads whole."""
@@ -52,6 +59,7 @@ def export_study(folder: Path, out: Path, progress: Progress, choice: Choice = A
         pages = place.with_name("pages") if zipped else place
         pages.mkdir()
         _write_page(pages)
+        write_json(pages / TEXT, {"corpus": public_name(corpus_of_study(study.folder))})
         for address, pack in _scripts(study, chosen, choice, progress):
             file = pages / "data" / f"{address}.js"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +141,5 @@ def _write_page(folder: Path) -> None:
         if name == "index.html":
             policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             page = content.decode().replace('="/', '="')
-            content = page.replace(
-                "<head>", f'<head>\n    {policy}\n    <meta name="cratelm" content="export">'
-            ).encode()
+            content = page.replace("<head>", f"<head>\n    {policy}\n    {EXPORTED}").encode()
         (folder / name).write_bytes(content)

@@ -1,0 +1,85 @@
+"""Which files of a folder are sent: those that manifests list, after a check of their hashes."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cratelm.artifacts import MANIFEST, Artifact, open_artifact, read_object
+from cratelm.errors import InputError
+
+LOG = "log"
+AT_HOME = ("tokens",)
+"""Stages that nothing needs which looks at results: the text itself, as tokens."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is sent of a folder, and what is not."""
+
+    files: dict[str, Path]
+    """By name in the repository."""
+    at_home: dict[str, int] = field(default_factory=dict)
+    """What stays here, in bytes by folder; logs of all folders together."""
+
+    @property
+    def bytes(self) -> int:
+        """The size of what is sent."""
+        return sum(file.stat().st_size for file in self.files.values())
+
+
+def listed_files(stage: Artifact) -> dict[str, Path]:
+    """The files of a finished stage, its manifest included, by name."""
+    return {name: stage.path / name for name in (MANIFEST, *stage.manifest["outputs"])}
+
+
+def stage_contents(folder: Path, stage: str) -> Contents:
+    """A finished stage's folder as it is; InputError where a file is damaged."""
+    files = listed_files(open_artifact(folder, stage))
+    return Contents(files, _rest(folder, set(files.values())))
+
+
+def study_contents(folder: Path, own: tuple[str, ...]) -> Contents:
+    """All finished stages of a study but its tokens, and its files `own`; InputError where a file is damaged."""
+    files = {name: folder / name for name in own}
+    for place in _stages(folder):
+        stage = read_object(place / MANIFEST, stage=str)["stage"]
+        if stage not in AT_HOME:
+            below = place.relative_to(folder).as_posix()
+            files |= {f"{below}/{name}": file for name, file in listed_files(open_artifact(place, stage)).items()}
+    return Contents(files, _rest(folder, set(files.values())))
+
+
+def model_contents(folder: Path, stage: Path, patterns: tuple[str, ...]) -> Contents:
+    """The files of a model's folder that match a pattern; of its stage's folder, which holds it, the rest stays here."""
+    files = {file.name: file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()}
+    if not any(name.endswith(".safetensors") for name in files):
+        raise InputError(f"{folder} holds no safetensors: there is no model to send.")
+    return Contents(files, _rest(stage, set(files.values())))
+
+
+def pages_contents(folder: Path) -> Contents:
+    """Every file of an export of the viewer; InputError where a link would lead out of it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    links = [path for path in paths if path.is_symlink()]
+    if links:
+        raise InputError(f"{links[0]} is a link, which no export has. Export the study again into a new folder.")
+    return Contents({path.relative_to(folder).as_posix(): path for path in paths})
+
+
+def _stages(folder: Path) -> Iterator[Path]:
+    """The finished stages below a folder, through links as well: a measured model is a link to where it was."""
+    for place in sorted(folder.iterdir()):
+        if place.is_dir() and (place / MANIFEST).is_file():
+            yield place
+        elif place.is_dir() and not place.is_symlink():
+            yield from _stages(place)
+
+
+def _rest(folder: Path, sent: set[Path]) -> dict[str, int]:
+    sizes: dict[str, int] = defaultdict(int)
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in sent:
+            place = path.relative_to(folder).parts
+            sizes[LOG if LOG in place else place[0]] += path.stat().st_size
+    return {name: sizes[name] for name in sorted(sizes)}
