@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cratelm.artifacts import MANIFEST, Artifact, open_unhashed, read_json
-from cratelm.corpus.provenance import public_name
+from cratelm.corpus.provenance import OWN, public_name
 from cratelm.hub.licence import licence_lines
 from cratelm.models.subject import model_folder
 from cratelm.records.store import read_protocol
@@ -15,6 +15,8 @@ from cratelm.viewer.measured_table import measured_table
 from cratelm.viewer.viewed_study import Study
 
 TAGS = "tags: [interpretability, cratelm]"
+RESULTS = (TAGS, "viewer: false")
+"""Of what is no table: the hub need not try to show it as one."""
 COLUMNS = ("model", "metric", "mean [95%]", "shuffled", "random weights")
 PLACE = "this folder"
 """How a trained model's card names where it is (models/save.py)."""
@@ -33,7 +35,7 @@ def study_card(folder: Path, repository: str, corpus: str | None, licence: str |
         f'    study = cratelm.open("hub:{repository}")',
     ]
     parts = [
-        _head([TAGS, *licence_lines(licence)]),
+        _head([*RESULTS, *licence_lines(licence)]),
         f"# {repository.partition('/')[2]}",
         f"A study by cratelm of {', '.join(study.models)}: recordings, explanations and scores of every unit.",
         " ".join(headline(table)),
@@ -53,7 +55,7 @@ def records_card(folder: Path, repository: str, corpus: str | None, licence: str
     halves = [f"{half['tokens']:,} tokens ({name})" for name, half in made["halves"].items()]
     load = f'    import cratelm\n    recording = cratelm.open("hub:{repository}")'
     parts = [
-        _head([TAGS, *licence_lines(licence)]),
+        _head([*RESULTS, *licence_lines(licence)]),
         f"# {repository.partition('/')[2]}",
         f"A recording by cratelm of the model {made['model']}: activations, excerpts and statistics of every unit, on "
         f"{' and '.join(halves)}, protocol {read_protocol(records)}.",
@@ -69,6 +71,7 @@ def model_card(folder: Path, repository: str, corpus: str | None, licence: str |
     own = model_folder(Artifact(folder, {})) / "README.md"
     if own.is_file():
         card = own.read_text(encoding="utf-8").replace(PLACE, repository)
+        card = card.replace(f"the corpus {corpus} ", f"{public_name(corpus)} ") if public_name(corpus) == OWN else card
     else:
         card = _joined([_head(["library_name: transformers", TAGS]), f"# {repository.partition('/')[2]}"])
     rows = _measured(folder)
@@ -111,9 +114,8 @@ def _scores(rows: Sequence[dict[str, Any]]) -> str:
         if row["layer"] == "all"
     ]
     explained = "Means over layers and units, by the explainer `table`. *Shuffled*: explanations of other units."
-    return "\n".join(
-        ["## Measured", "", f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS), *lines, "", explained]
-    )
+    head = [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
+    return "\n".join(["## Measured", "", *head, *lines, "", explained])
 
 
 def _measured(folder: Path) -> list[dict[str, Any]]:

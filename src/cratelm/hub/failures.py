@@ -8,7 +8,7 @@ from cratelm.errors import InputError, RunError, first_line
 
 TOKEN = "HF_TOKEN"
 REFUSALS = {
-    401: f"the hub does not take the token in {TOKEN} (401). Make one that may write, at huggingface.co/settings/tokens",
+    401: f"the hub does not take the token in {TOKEN} (401). Make one that may write: huggingface.co/settings/tokens",
     403: "the token in {token} may not write to {repository} (403). Give a repository of your own, or a token that may",
     404: "the hub has no place for {repository} (404). The owner is a user or an organisation that is there",
 }

@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-from cratelm.corpus.hub import dataset_folder
-from cratelm.corpus.sources import HUB
 from cratelm.errors import InputError
 
+HUB = "hub:"
 ADDRESS = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([^\s@:]+))?")
 
 
@@ -21,5 +20,7 @@ def local_folder(place: str | Path) -> Path:
     address = ADDRESS.fullmatch(str(place))
     if address is None:
         raise InputError(f"{place} is no study of the hub: write hub:OWNER/NAME[@REVISION].")
+    from cratelm.corpus.hub import dataset_folder  # the hub's client is imported where it is needed
+
     repository, revision = address.groups()
     return dataset_folder(repository, ["*"], revision, "the path of a folder")

@@ -35,7 +35,10 @@ IDENTIFIERS = (
     "pddl",
     "unlicense",
 )
-"""Licences that the hub knows by name; of any other it wants the name apart (huggingface.co/docs/hub/repositories-licenses)."""
+"""Licences that the hub knows by name; of any other it wants the name apart.
+
+Source: huggingface.co/docs/hub/repositories-licenses.
+"""
 
 
 def licence_of(corpus: str | None, given: str | None, excerpts: bool) -> str | None:
@@ -52,7 +55,7 @@ def licence_of(corpus: str | None, given: str | None, excerpts: bool) -> str | N
                 "nothing was sent. Push a model alone, or the results on another corpus."
             )
         return None
-    known = given or (packaged and packaged.licence)
+    known = given or (None if packaged is None else packaged.licence)
     if known is None and excerpts:
         raise InputError(
             "what would be sent holds excerpts of a text whose licence is not known. Name it, if the text may be "

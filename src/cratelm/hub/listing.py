@@ -13,7 +13,8 @@ def listing(parcel: Parcel) -> str:
 
 def _lines(parcel: Parcel) -> Iterator[str]:
     kind, contents = parcel.kind, parcel.contents
-    yield f"{kind.name} -> {kind.repository_type} {parcel.repository}: {len(contents.files)} files, {_size(contents.bytes)}"
+    size = f"{len(contents.files)} files, {_size(contents.bytes)}"
+    yield f"{kind.name} -> {kind.repository_type} {parcel.repository}: {size}"
     yield from _table("would be sent", _by_folder(parcel))
     yield from _table("stays here", contents.at_home)
     yield f"licence of the text: {parcel.licence or 'not said'}"

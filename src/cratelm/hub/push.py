@@ -67,9 +67,7 @@ def _token() -> str:
         raise InputError("the hub is off: HF_HUB_OFFLINE=0 turns it on for a command.")
     token = os.environ.get(TOKEN, "").strip()
     if not token:
-        raise InputError(
-            f"no token is in the environment variable {TOKEN}. Make one at huggingface.co/settings/tokens."
-        )
+        raise InputError(f"no token is in the environment variable {TOKEN}. Make one: huggingface.co/settings/tokens.")
     return token
 
 

@@ -1,5 +1,6 @@
 """The study as a whole: its models, their layers, and the comparison."""
 
+from pathlib import Path
 from typing import Any
 
 from cratelm.explain.explainers.llm import LLM
@@ -25,7 +26,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
     """
     table = study.table or measured_table(list(study.models.values()))
     return {
-        "name": study.folder.name,
+        "name": _name(study.folder),
         "reader": reader,
         "models": [
             {
@@ -44,6 +45,11 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
         "report": {name: table[name] for name in ("note", "models", "rows")},
     }
+
+
+def _name(folder: Path) -> str:
+    """The folder's, or of a snapshot in the hub's cache, which a commit names, the repository's."""
+    return folder.parents[1].name.rpartition("--")[2] if folder.parent.name == "snapshots" else folder.name
 
 
 def _judge(model: ViewedModel) -> dict[str, Any] | None:
