@@ -3,6 +3,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
 import { useDocument } from "./data";
 import { marked, number, percent, short } from "./format";
+import { NearestUnits } from "./nearest";
 import { choice, ordered, statusOf } from "./order";
 import { address, changed, go, Link, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
@@ -61,6 +62,7 @@ function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Jud
           <option value="">all units</option>{["scored", "dead", "silent", "constant", "failed", "one-sided"].map((name) => <option key={name}>{name}</option>)}</select></label>
         <output>{units.length.toLocaleString("en")} of {layer.units.toLocaleString("en")} units</output>
       </form>
+      <NearestUnits model={layer.model} layer={layer.layer} question={place.query.get("q") ?? ""} />
       {judge && asked.explainer === judge.explainer && <p class="faint">{judge.told}</p>}
       <div class="table" role="table" aria-label={`Units of ${layer.model}, layer ${layer.layer}`} aria-rowcount={units.length + 1}>
         <div class="head" role="row">

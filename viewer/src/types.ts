@@ -15,7 +15,7 @@ export interface Study {
   headline: string[];
   /** Of an export: how many units are in a block, and how many blocks share a text. */
   export?: { block: number; shelf: number };
-  name: string; models: Model[]; reader: string | null; primary: { explainer: string; metric: string };
+  name: string; models: Model[]; reader: string | null; search?: boolean; primary: { explainer: string; metric: string };
   /** What each metric says, by its name. */
   metrics: Record<string, string>;
   report: {
@@ -30,6 +30,7 @@ export interface Layer {
   /** Of an export, the units that are in it, where these are not all. */
   only?: number[]; scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
 }
+export interface Nearest { question: string; units: { unit: number; score: number; by: string; text: string }[] }
 export interface Excerpt {
   half: string; kind: string; length: number; interval: number; document: number; place: number; tokens: number[];
   activations: number[]; simulated: Record<string, number[]>; correlation: Record<string, number>;

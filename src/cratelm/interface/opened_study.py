@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cratelm.errors import InputError
-from cratelm.interface.frames import to_frame
+from cratelm.interface.frames import repeated, to_frame
 from cratelm.interface.opened_unit import Unit, open_unit
 from cratelm.interface.score_table import score_table, together, with_model
 from cratelm.viewer.measured_table import measured_table
@@ -63,6 +63,28 @@ class OpenedStudy:
     def scores(self) -> "pd.DataFrame":
         """The same as a DataFrame. `low` and `high` are the ends of a unit's own interval, where it has one."""
         return to_frame(self.table)
+
+    def search(self, question: str, count: int = 20, model: str | None = None) -> "pd.DataFrame":
+        """The units whose explanations or top tokens are nearest in meaning to a question, the nearest first.
+
+        `score` is a cosine of static embeddings (docs/python.md); `model` searches one model alone, which may be one
+        before training. Raises InputError where the extra `search` is not installed, or the question is empty.
+        """
+        from cratelm.search.index import search_models
+
+        if not question.strip():
+            raise InputError(
+                "the question is empty: say what the units should be about, such as 'negative adjectives'."
+            )
+        asked = list(self._study.models.values()) if model is None else [self._model(model)]
+        hits = search_models(asked, question, count)
+        columns = {
+            "unit": [f"{hit.model}/{hit.layer}/{hit.unit}" for hit in hits],
+            "score": [hit.score for hit in hits],
+            "said_by": repeated([hit.said_by for hit in hits]),
+            "explanation": [hit.text for hit in hits],
+        }
+        return to_frame(pa.table(columns))
 
     def unit(self, address: str) -> Unit:
         """The unit `model/layer/unit`, such as `crate/1/37`; InputError where there is none.

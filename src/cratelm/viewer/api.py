@@ -13,8 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cratelm.errors import InputError, RunError
+from cratelm.search.embedding import can_search
 from cratelm.viewer.judging import Judge, NoAnswer
 from cratelm.viewer.layer_document import layer_document
+from cratelm.viewer.nearest import nearest_document
 from cratelm.viewer.networks import Networks, require_running
 from cratelm.viewer.overview import study_document
 from cratelm.viewer.requests import Tries
@@ -25,6 +27,8 @@ from cratelm.viewer.viewed_study import Study, ViewedModel
 READERS = 4
 """Requests that read at once."""
 LAYERS_KEPT = 8
+LONGEST_QUESTION = 200
+"""Characters of a question to the search by meaning."""
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
@@ -65,6 +69,7 @@ class Viewer:
         routes = [
             Route("/api/study", self.get_study),
             Route("/api/{model}/{layer:int}", self.get_layer),
+            Route("/api/{model}/{layer:int}/search", self.get_nearest),
             Route(f"/api{unit}", self.get_unit),
             Route(f"/api{unit}/weights", self.get_weights),
             Route("/api/try/{what:str}", self.post_try, methods=["POST"]),
@@ -94,12 +99,23 @@ class Viewer:
     async def get_study(self, request: Request) -> Response:
         """The comparison, and what there is to look at."""
         reader = None if self.judge is None else self.judge.name
-        return await self._read(lambda: as_json(study_document(self.study, reader)))
+        return await self._read(lambda: as_json(study_document(self.study, reader) | {"search": can_search()}))
 
     async def get_layer(self, request: Request) -> Response:
         """A layer's units."""
         place = self._place(request)
         return _missing() if place is None else await self._read(lambda: self._layer(*place[:2]))
+
+    async def get_nearest(self, request: Request) -> Response:
+        """The units of a layer that are nearest in meaning to the question `q`."""
+        place, question = self._place(request), request.query_params.get("q", "").strip()
+        if place is None:
+            return _missing()
+        if not 0 < len(question) <= LONGEST_QUESTION:
+            return failure(422, f"a question has 1 to {LONGEST_QUESTION} characters.")
+        if not can_search():
+            return failure(422, "search by meaning needs the extra `search`.")
+        return await self._read(lambda: as_json(nearest_document(*place[:2], question)))
 
     async def get_unit(self, request: Request) -> Response:
         """One unit."""
