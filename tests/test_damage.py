@@ -35,6 +35,7 @@ COMMANDS = {
     "show of a recording": ["show", "study/records/crate", "0/1"],
     "agree": ["agree", "study/scores/crate", "study/scores/gpt2", "--json"],
     "export": ["export", "study/records/crate", "--format", "neuron-record", "--out", "made"],
+    "push": ["push", "study", "me/name", "--licence", "CC0-1.0", "--dry-run"],
     "explain": ["explain", "study/records/crate", "--out", "made", "--explainer", "table"],
     "score": ["score", "study/records/crate", "--explanations", "study/explanations/crate", "--out", "made"],
     "why": ["why", "study/models/crate", "1/1", "--text", "the film", "--json"],

@@ -1,4 +1,4 @@
-"""Search by meaning: what is nearest by a formula in plain arrays, what is indexed, and what the real embedding finds."""
+"""Search by meaning: what is nearest, by a formula in plain arrays; what is indexed; what the real embedding finds."""
 
 import builtins
 
@@ -36,7 +36,8 @@ def test_a_unit_s_score_is_the_highest_cosine_of_its_texts_less_what_they_have_i
     for texts in said.values():
         vectors = np.array(
             [
-                sum(w * by_letters([word])[0] for word, w in zip(one.words, one.weights)) / sum(one.weights)
+                sum(w * by_letters([word])[0] for word, w in zip(one.words, one.weights, strict=True))
+                / sum(one.weights)
                 for one in texts
             ]
         )

@@ -77,7 +77,7 @@ def layer_index(model: ViewedModel, layer: int) -> LayerIndex:
 
 
 def search_models(models: Sequence[ViewedModel], question: str, count: int) -> list[Hit]:
-    """The units of some models that are nearest to a question; networks before training only where there is no other."""
+    """The units of some models that are nearest to a question; networks before training only if there are no others."""
     searched = [model for model in models if not is_control(model.name)] or models
     layers = [(model, layer) for model in searched for layer in range(len(model.sites))]
     found = [hit for model, layer in layers for hit in layer_index(model, layer).search(question, count)]
