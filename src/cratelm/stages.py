@@ -26,7 +26,7 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 IDENTITY = "stage.json"
 LOCK = ".lock"
-ADDED = {"dtype": "float32"}
+ADDED = {"dtype": "float32", "weights": "float32"}
 """Settings that folders of before do not name, and what held for them."""
 VERSIONED = ("cratelm", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
