@@ -21,13 +21,6 @@ from tests.viewer.viewing import WITH_ERROR, client_of
 
 
 @pytest.fixture(scope="module")
-def archive(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("packed") / "study.tar.xz"
-    pack(study, out)
-    return out
-
-
-@pytest.fixture(scope="module")
 def packed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("unpacked") / "study"
     with tarfile.open(archive) as file:

@@ -10,17 +10,9 @@ from pathlib import Path
 import pytest
 
 from cratelm.demo import unpack
-from cratelm.demo.pack import pack
 from cratelm.errors import InputError, RunError
 from cratelm.progress import Progress
 from tests.shared import state_of
-
-
-@pytest.fixture(scope="module")
-def archive(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("packed") / "study.tar.xz"
-    pack(study, out)
-    return out
 
 
 @pytest.fixture

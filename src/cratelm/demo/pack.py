@@ -58,7 +58,7 @@ PARTS = (
 
 
 def pack(study: Path, archive: Path) -> None:
-    """Write the file `archive` from the finished study in `study`.
+    """Write the file `archive` from the finished study in `study`, with the notice of the demo study's text.
 
     Raises InputError where the folder holds no finished study, or a file of it is damaged.
     """
