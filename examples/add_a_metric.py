@@ -9,8 +9,8 @@
 # # Add a metric
 #
 # A metric says how well an explanation predicts a unit. This notebook adds one in a cell and scores the units of a
-# finished study by it. The smoke study that it makes first takes one to two minutes on 2 cores, once; the rest takes ten
-# seconds.
+# finished study by it. The smoke study that it makes first takes one to two minutes on 2 cores, once. The rest takes
+# ten seconds.
 
 # %%
 import numpy as np

@@ -1,8 +1,8 @@
 """A finished study, reduced to what is looked at, as one file: python -m cratelm.demo.pack STUDY FILE
 
 The file holds the trained models, their units' excerpts, explanations and scores, and the report's numbers. It leaves
-out the text, the models before training, and what only further measuring needs. Activations are rounded to eight
-significant bits. Every manifest is signed anew: it lists the files that are there and names those that are not. The
+out the text, the models before training, and what only further measuring needs. Activations, as recorded and as explanations
+expect them, are rounded to 8 significant bits. Every manifest is signed anew: it lists the files that are there and names those that are not. The
 same study gives the same bytes, as long as pyarrow and liblzma are the same.
 """
 
@@ -10,7 +10,6 @@ import lzma
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.resources import as_file, files
@@ -34,13 +33,22 @@ COMPRESSION = 9 | lzma.PRESET_EXTREME
 
 @dataclass(frozen=True)
 class Part:
-    """What is kept of one kind of stage."""
+    """What is kept of one kind of stage, and how."""
 
     folders: str
     """A glob over the study's folder."""
     stage: str
     kept: tuple[str, ...]
     """Globs over the stage's files; `*` matches a `/` too."""
+    rounded: str | None = None
+    """The column of its parquet files whose numbers are rounded: float32 or float64, or lists of them."""
+
+    def copy(self, source: Path, out: Path) -> None:
+        """Copy one file: parquet row by row, the rest byte by byte."""
+        if source.suffix == ".parquet":
+            write_plain(source, out, self.rounded)
+        else:
+            shutil.copyfile(source, out)
 
 
 PARTS = (
@@ -49,8 +57,9 @@ PARTS = (
         "records/*",
         "records",
         ("layer-*.parquet", "units.parquet", "context.*", "logits.parquet", "records.json", "tokenizer.json"),
+        "activations",
     ),
-    Part("explanations/*", "explanations", ("sentences-*", "rules-*", "*-openai-*", "*-anthropic-*")),
+    Part("explanations/*", "explanations", ("sentences-*", "rules-*", "*-openai-*", "*-anthropic-*"), "mean"),
     Part("scores/*", "scores", ("units-*",)),
     Part("report", "report", ("table.*",)),
 )
@@ -78,51 +87,51 @@ def reduce(study: Path, out: Path) -> None:
     for part in PARTS:
         for folder in sorted(study.glob(part.folders)):
             if not is_control(folder.name):
-                _reduce(open_artifact(folder, part.stage), out / folder.relative_to(study), part.kept, signed)
+                _reduce(open_artifact(folder, part.stage), out / folder.relative_to(study), part, signed)
 
 
-def _reduce(artifact: Artifact, out: Path, kept: tuple[str, ...], signed: dict[str, str]) -> None:
+def _reduce(artifact: Artifact, out: Path, part: Part, signed: dict[str, str]) -> None:
     """One stage. `signed` gives the new hash of a manifest by its old one, and gets this stage's."""
     outputs = artifact.manifest["outputs"]
-    names = [name for name in outputs if any(fnmatchcase(name, pattern) for pattern in kept)]
+    names = [name for name in outputs if any(fnmatchcase(name, pattern) for pattern in part.kept)]
     for name in names:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        WRITERS.get(Path(name).suffix, shutil.copyfile)(artifact.path / name, out / name)
+        part.copy(artifact.path / name, out / name)
     inputs = {name: signed.get(sha256, sha256) for name, sha256 in artifact.manifest["inputs"].items()}
     left_out = {LEFT_OUT: sorted(outputs.keys() - names)} if len(names) < len(outputs) else {}
     write_json(out / MANIFEST, artifact.manifest | {"inputs": inputs, "outputs": hashed(out, names)} | left_out)
     signed[artifact.sha256] = hash_file(out / MANIFEST)
 
 
-def _write_plain(source: Path, out: Path) -> None:
+def write_plain(source: Path, out: Path, rounded: str | None) -> None:
     """The same rows in the same row groups, uncompressed: so xz sees the text that excerpts of many units share."""
     with pq.ParquetFile(source) as file:
         schema = file.schema_arrow
         names = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         with pq.ParquetWriter(out, schema, compression="none", use_dictionary=names) as writer:  # type: ignore[arg-type]
             for group in range(file.num_row_groups):
-                writer.write_table(_with_rounded(file.read_row_group(group)))
+                table = file.read_row_group(group)
+                writer.write_table(_with_rounded(table, rounded) if rounded in table.column_names else table)
 
 
-def _with_rounded(table: pa.Table) -> pa.Table:
-    """The table with its activations, where it has some, rounded."""
-    if "activations" not in table.column_names:
-        return table
-    lists = table["activations"].combine_chunks()
-    values = lists.values.slice(lists.offsets[0].as_py(), lists.offsets[-1].as_py() - lists.offsets[0].as_py())
-    offsets = np.asarray(lists.offsets) - lists.offsets[0].as_py()
-    rounded = pa.ListArray.from_arrays(pa.array(offsets), pa.array(to_bfloat16(np.asarray(values))))
-    return table.set_column(table.column_names.index("activations"), "activations", rounded)
+def _with_rounded(table: pa.Table, name: str) -> pa.Table:
+    """The table with the numbers of a column rounded."""
+    column = table[name].combine_chunks()
+    if pa.types.is_list(column.type):  # of a table as it was read, which begins with its first value
+        new = pa.ListArray.from_arrays(column.offsets, _rounded(column.values))
+    else:
+        new = _rounded(column)
+    return table.set_column(table.column_names.index(name), name, new)
+
+
+def _rounded(values: pa.Array) -> pa.Array:
+    return pa.array(to_bfloat16(np.asarray(values).astype(np.float32)), values.type)
 
 
 def to_bfloat16(values: np.ndarray) -> np.ndarray:
     """float32 numbers rounded to those that bfloat16 can hold, as float32; a half is rounded away from zero."""
     bits = values.view(np.uint32).astype(np.uint64) + 0x8000
     return (bits & 0xFFFF0000).astype(np.uint32).view(np.float32)
-
-
-WRITERS: dict[str, Callable[[Path, Path], object]] = {".parquet": _write_plain}
-"""How a file is copied, by its ending; byte by byte where nothing is said."""
 
 
 def _archive(folder: Path, place: Path) -> None:
