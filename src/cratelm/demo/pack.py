@@ -1,9 +1,9 @@
 """A finished study, reduced to what is looked at, as one file: python -m cratelm.demo.pack STUDY FILE
 
 The file holds the trained models, their units' excerpts, explanations and scores, and the report's numbers. It leaves
-out the text, the models before training, and what only further measuring needs. Activations, as recorded and as explanations
-expect them, are rounded to 8 significant bits. Every manifest is signed anew: it lists the files that are there and names those that are not. The
-same study gives the same bytes, as long as pyarrow and liblzma are the same.
+out the text, the models before training, and what only further measuring needs. Activations, recorded and expected, are
+rounded to 8 significant bits. Every manifest is signed anew: it lists the files that are there and names those that are
+not. The same study gives the same bytes, as long as pyarrow and liblzma are the same.
 """
 
 import lzma
