@@ -32,16 +32,16 @@ whole.groupby(["model", "layer"], observed=True).score.describe()
 # %% [markdown]
 # ## What it fires on
 #
-# The unit of CRATE's second layer that the explainer `rules` explains best, and what the explainers say of it.
+# One unit of CRATE's second layer. Its strongest tokens are signs of arithmetic, such as `**(`, `//` and `)**`. Each
+# excerpt is coloured by activation; these excerpts are from text that the explainers did not see.
 
 # %%
-best = whole.loc[whole[(whole.model == "crate") & (whole.layer == 1)].score.idxmax()]
-address = f"{best.layer}/{best.unit}"
+address = "1/128"
 unit = study.unit(f"crate/{address}")
 unit
 
 # %%
-print(unit.explanations["rules"])
+print(unit.explanations["table"])
 for excerpt in unit.excerpts("top", half="score")[:3]:
     print(excerpt)
 
@@ -52,23 +52,28 @@ for excerpt in unit.excerpts("top", half="score")[:3]:
 # earlier units and tokens contributed; the shares add up to 100%.
 
 # %%
-excerpt = unit.excerpts("top", half="score")[0]
-text = "".join(excerpt.tokens[: int(excerpt.activations.argmax()) + 1])
+top = unit.excerpts("top", half="score")[0]
+text = "".join(top.tokens[: int(top.activations.argmax()) + 1])
 model = study.model("crate")
 model.why(address, text)
 
 # %% [markdown]
 # ## What it does
 #
-# The model's next tokens as it is, and with the unit at twice the highest activation that was recorded of it.
+# What its weights raise, and the model's next tokens where no sign of arithmetic stands: as it is, and with the unit at
+# four times the highest activation that was recorded of it. The model then expects numbers, as after `x**`.
 
 # %%
-model.next_tokens(text, count=5)
+unit.raised[:5]
+
+# %%
+model.next_tokens("from sympy import", count=5)
 
 # %%
 highest = unit.statistics["explain"]["maximum"]
-with model.clamp({address: 2 * highest}):
-    print("turned up:", model.next_tokens(text, count=5))
+with model.clamp({address: 4 * highest}):
+    raised = model.next_tokens("from sympy import", count=5)
+raised
 
 # %% [markdown]
 # ## Your own text
