@@ -111,7 +111,9 @@ def write_plain(source: Path, out: Path, rounded: str | None) -> None:
         with pq.ParquetWriter(out, schema, compression="none", use_dictionary=names) as writer:  # type: ignore[arg-type]
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
-                writer.write_table(_with_rounded(table, rounded) if rounded in table.column_names else table)
+                if rounded is not None and rounded in table.column_names:
+                    table = _with_rounded(table, rounded)
+                writer.write_table(table)
 
 
 def _with_rounded(table: pa.Table, name: str) -> pa.Table:

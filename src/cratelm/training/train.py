@@ -6,7 +6,6 @@ OUT/losses.*         the loss curve, as JSON lines, CSV and a picture
 OUT/training.json    what training came to
 """
 
-import copy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -122,9 +121,15 @@ def _save(
 
 
 def _stored(config: TrainConfig, model: DecoderForCausalLM) -> DecoderForCausalLM:
-    """The model in the type that its weights are stored in: a copy, because training may go on with the original."""
+    """The model in the type that its weights are stored in, made anew: training may go on with the original, and has
+    put a forward pass around it that a copy would share."""
     dtype = getattr(torch, config.training.weights)
-    return model if model.dtype == dtype else copy.deepcopy(model).to(dtype)
+    if model.dtype == dtype:
+        return model
+    stored = type(model)(model.config).to(dtype)  # type: ignore[bad-argument-type]
+    stored.load_state_dict(model.state_dict())
+    stored.tie_weights()
+    return stored.eval()
 
 
 def _summary(config: TrainConfig, model: DecoderForCausalLM, validation: Validation) -> dict[str, Any]:
