@@ -9,7 +9,7 @@ import pytest
 import cratelm
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = ("quickstart", "your_model", "add_a_metric")  # in this order: the last uses the first one's study
+NOTEBOOKS = ("quickstart", "your_model", "add_a_metric")
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def notebooks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_runs_from_its_first_cell_to_its_last(name, notebooks_folder, monkeypatch) -> None:
     monkeypatch.chdir(notebooks_folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(notebooks_folder / "cache"))
     runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
     cratelm.metrics.pop("same-peak", None)
 

@@ -38,7 +38,7 @@ export const address = (...parts: (string | number)[]): string => "/" + parts.ma
 /** The address with some of its query changed; what is null or empty is left out. */
 export function changed(place: Place, changes: Record<string, string | null>): string {
   const query = new URLSearchParams(place.query);
-  for (const [name, value] of Object.entries(changes)) value ? query.set(name, value) : query.delete(name);
+  for (const [name, value] of Object.entries(changes)) value === null ? query.delete(name) : query.set(name, value);
   const text = query.toString();
   return address(...place.parts) + (text ? `?${text}` : "");
 }

@@ -48,7 +48,7 @@ export interface Unit {
 }
 export interface Fired { layer: number; unit: number; maximum: number; share: number; place: number; count: number }
 export interface Fire {
-  tokens: string[]; firing: Fired[];
+  text: string; tokens: string[]; firing: Fired[];
   chosen: { layer: number; unit: number; maximum: number; activations: number[]; simulated: Record<string, number[]> } | null;
 }
 export interface Read { judge: string; explanation: string; scores: Score[]; answers: number; failures: Record<string, number> }

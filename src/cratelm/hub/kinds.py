@@ -13,6 +13,8 @@ from cratelm.models.save import SAVED
 from cratelm.models.subject import NEEDED, SAES, model_folder
 from cratelm.viewer.static_pages import EXPORTED, TEXT
 
+NOTICES = ("NOTICE*", "LICENSE*", "LICENCE*")
+"""Files of a study's folder that the licence of its text may ask for."""
 Card = Callable[[Path, str, str | None, str | None], str]
 """A folder, the repository's name, the corpus and the licence of its text -> README.md."""
 
@@ -71,7 +73,8 @@ def _is_export(folder: Path) -> bool:
 
 
 def _study_files(folder: Path) -> Contents:
-    return study_contents(folder, (STUDY,))
+    notices = sorted(path.name for pattern in NOTICES for path in folder.glob(pattern) if path.is_file())
+    return study_contents(folder, (STUDY, *notices))
 
 
 def _recording_files(folder: Path) -> Contents:

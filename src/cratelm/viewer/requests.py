@@ -28,15 +28,16 @@ class Tries:
         return {"fire": self.fire, "steer": self.steer, "explain": self.explain, "judge": self.judge}.get(what)
 
     def fire(self, body: bytes) -> dict[str, Any]:
-        """`model`, `text`, and `layer` and `unit` of one to look at, or null."""
+        """`model`, `text` (null: an example from the study's text), and `layer` and `unit` to look at, or null."""
         require_running()
         from cratelm.viewer.heavy_imports import fire
 
-        asked = _fields(body, model=str, text=str, layer=int | None, unit=int | None)
+        asked = _fields(body, model=str, text=str | None, layer=int | None, unit=int | None)
         model = self._model(asked["model"])
         chosen = None if asked["unit"] is None else _unit(model, asked["layer"], asked["unit"])
+        text = None if asked["text"] is None else _text(asked["text"])
         with self.networks.open(model) as network:
-            return fire(network, _text(asked["text"]), chosen)
+            return fire(network, text, chosen)
 
     def steer(self, body: bytes) -> dict[str, Any]:
         """`model`, `text`, `clamps` and `without_error` as on the command line, and how many `new_tokens` to write."""
