@@ -9,7 +9,7 @@ import pytest
 import cratelm
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = ("quickstart", "your_model", "add_a_metric")
+NOTEBOOKS = ("quickstart", "your_model", "add_a_metric", "reproduce_a_claim")
 
 
 @pytest.fixture

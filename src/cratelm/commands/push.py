@@ -6,9 +6,9 @@ from pathlib import Path
 def push(
     folder: Path, repository: str, /, *, licence: str | None = None, private: bool = False, dry_run: bool = False
 ) -> None:
-    """Publish a model, a recording, a study or the viewer's pages on the hub.
+    """Publish a study, a recording or a model on the hub.
 
-    Sends what is needed to load or view it, with a card; tokens, logs and unfinished work stay here.
+    Sends what is needed to look at it or to load it, with a card. Tokens, logs and unfinished work stay here.
 
     Parameters
     ----------
