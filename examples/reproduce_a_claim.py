@@ -39,8 +39,8 @@ assert interval["low"] > 0, "the demo study has a lead"
 # %% [markdown]
 # ## A table with a row a unit
 #
-# Scores are in the study, token shares in the recordings' statistics. As in the reproduction, token share is measured on
-# the explain half of the text, and scores on the score half. A unit without a token share is left out.
+# Scores are in the study, token shares in the recordings' statistics. As in the reproduction, token share is measured
+# on the explain half of the text, and scores on the score half. A unit without a token share is left out.
 
 
 # %%

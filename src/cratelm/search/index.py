@@ -38,7 +38,7 @@ class LayerIndex:
     def __init__(self, model: ViewedModel, layer: int, embedding: Embed = embed) -> None:
         """Raises InputError where the embedding is not installed, or a file of the layer is damaged."""
         self._where, self._embed = (model.name, layer), embedding
-        self._common = embedding([text.strip() for text in model.texts]).mean(axis=0)
+        self._common = _vocabulary_mean(model, embedding)
         self._said: list[tuple[str, Said]] = []
         parts = []
         for name, texts in texts_of_layer(model, layer).items():
@@ -58,6 +58,11 @@ class LayerIndex:
             if len(hits) == count:
                 break
         return list(hits.values())
+
+
+@lru_cache(maxsize=8)
+def _vocabulary_mean(model: ViewedModel, embedding: Embed) -> np.ndarray:
+    return embedding([text.strip() for text in model.texts]).mean(axis=0)
 
 
 def _vectors(texts: Sequence[Said], embedding: Embed) -> np.ndarray:
