@@ -16,6 +16,7 @@ from cratelm.errors import InputError
 from cratelm.hub.licence import licence_lines, licence_of
 from cratelm.viewer.viewed_study import Study
 from tests.hub.standing_in import StandIn, stand_in
+from tests.test_measure import made as measured  # noqa: F401  a fixture
 
 TERMS = ["--licence", "CC-BY-4.0"]
 
@@ -134,6 +135,22 @@ def test_a_unit_of_a_study_of_the_hub_is_shown(hub, study, capsys) -> None:
     there = capsys.readouterr().out
     assert run(["show", str(study), "crate/0/1", "--json"]) == 0
     assert json.loads(there)["explanations"] == json.loads(capsys.readouterr().out)["explanations"]
+
+
+def test_a_measured_model_is_sent_without_the_weights_that_it_links_to_and_the_dry_run_says_so(
+    hub,
+    measured,  # noqa: F811
+    capsys,
+) -> None:
+    folder = measured / "out"
+    assert run(["push", str(folder), "owner/name", *TERMS, "--dry-run"]) == 0
+    size = sum(file.stat().st_size for file in (measured / "tiny").iterdir())
+    assert f"{size / 1e3:,.1f} kB  models/tiny (a link)" in capsys.readouterr().out
+    assert run(["push", str(folder), "owner/name", *TERMS]) == 0
+    assert not [name for name in hub.repositories["datasets/owner/name"] if name.startswith("models/")]
+    back = cratelm.open("hub:owner/name")
+    assert back.table.equals(cratelm.open(folder).table)
+    assert Study(back.path).model("tiny") is not None
 
 
 @pytest.mark.slow

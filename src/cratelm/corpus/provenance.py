@@ -3,18 +3,25 @@
 from pathlib import Path
 from typing import Any
 
-from cratelm.artifacts import MANIFEST, STUDY, Artifact, read_json, read_object
+from cratelm.artifacts import MANIFEST, STUDY, Artifact, read_object
 from cratelm.corpus.packaged import PACKAGED
 from cratelm.corpus.sources import HUB
+from cratelm.errors import InputError
 
 OWN = "a corpus of its author's own"
 """How results that leave this machine call text that has no public name: its path is nobody's business."""
 
 
 def corpus_of_study(folder: Path) -> str:
-    """The corpus of a study or of a measured model, as its author named it: packaged, of the hub, or a path."""
-    settings = read_json(folder / STUDY)
-    named = settings["corpus"]["corpus"] if "corpus" in settings else settings["text"]
+    """The corpus of a study or of a measured model, as its author named it: packaged, of the hub, or a path.
+
+    Raises InputError where the study's settings name none.
+    """
+    settings = read_object(folder / STUDY)
+    of_study = settings.get("corpus")
+    named = of_study.get("corpus") if isinstance(of_study, dict) else settings.get("text")
+    if not isinstance(named, str):
+        raise InputError(f"{folder / STUDY} is damaged (it names no corpus). Restore it from a copy.")
     made = Path(named) / MANIFEST
     return read_object(made, config=dict)["config"].get("corpus", named) if made.is_file() else named
 

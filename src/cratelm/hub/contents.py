@@ -77,9 +77,14 @@ def _stages(folder: Path) -> Iterator[Path]:
 
 
 def _rest(folder: Path, sent: set[Path]) -> dict[str, int]:
+    """The bytes of what is not sent: by the folder's entries, of all logs together, and of what links lead to."""
     sizes: dict[str, int] = defaultdict(int)
     for path in folder.rglob("*"):
-        if path.is_file() and path not in sent:
-            place = path.relative_to(folder).parts
-            sizes[LOG if LOG in place else place[0]] += path.stat().st_size
+        place = path.relative_to(folder)
+        if path.is_symlink() and path.is_dir() and not any(path in file.parents for file in sent):
+            sizes[f"{place.as_posix()} (a link)"] = sum(
+                file.stat().st_size for file in path.rglob("*") if file.is_file()
+            )
+        elif path.is_file() and path not in sent:
+            sizes[LOG if LOG in place.parts else place.parts[0]] += path.stat().st_size
     return {name: sizes[name] for name in sorted(sizes)}
