@@ -11,7 +11,7 @@ from cratelm.errors import InputError
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.search import embedding
 from cratelm.search.index import LayerIndex
-from cratelm.search.texts import TOP_TOKENS, meant, texts_of_layer
+from cratelm.search.texts import TOP_TOKENS, is_cut_up, meant, texts_of_layer
 from cratelm.viewer.viewed_study import Study
 from tests.viewer.viewing import client_of
 
@@ -60,6 +60,12 @@ def test_every_explainer_that_is_no_control_is_searched_and_so_are_top_tokens(ju
 
 def test_a_number_and_a_piece_of_a_word_mean_nothing() -> None:
     assert meant("fires on 'oof' 1.00, ' spoil' 0.84, less on 101 more tokens") == "fires on spoil less on more tokens"
+
+
+def test_a_text_of_mostly_pieces_of_words_is_not_searched() -> None:
+    assert is_cut_up("fires on 'oof' 1.00, 'uff' 0.74, ' play' 0.65")
+    assert not is_cut_up("fires on 'oof' 1.00, ' spoil' 0.84, ' play' 0.65")
+    assert not is_cut_up("words of praise, and what one doesn't like")
 
 
 def test_the_real_embedding_puts_what_means_the_same_nearer() -> None:

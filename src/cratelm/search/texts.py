@@ -21,6 +21,7 @@ WORD = re.compile(r" [^\W\d_]{2,}|[A-Z][^\W\d_]{2,}|\s?\d+|\s?[^\w\s]+")
 """Tokens that mean something by themselves: whole words, numbers, punctuation."""
 PIECE = re.compile(r"'[a-z]{1,}'")
 """A piece of a word as explanations quote it."""
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 NOTATION = re.compile(r"[\d.%→()\"'=;:,\[\]]+")
 
 
@@ -42,9 +43,14 @@ def texts_of_layer(model: ViewedModel, layer: int) -> dict[str, list[Said]]:
     found = {TOP_TOKENS: _top_tokens(model, layer)}
     for name in model.explainers:
         if EXPLAINERS[name].role == "explainer":
-            said = ((unit, text) for unit, text in enumerate(sentences.get(name, [])) if text)
+            said = ((unit, text) for unit, text in enumerate(sentences.get(name, [])) if text and not is_cut_up(text))
             found[name] = [Said(unit, text, (meant(text),), (1.0,)) for unit, text in said]
     return {name: texts for name, texts in found.items() if texts}
+
+
+def is_cut_up(text: str) -> bool:
+    """Whether an explanation quotes more pieces of words than anything else: what it means, they do not tell."""
+    return 2 * len(PIECE.findall(text)) > len(QUOTED.findall(text))
 
 
 def meant(text: str) -> str:
@@ -65,11 +71,14 @@ def _top_tokens(model: ViewedModel, layer: int) -> list[Said]:
     parts = zip(np.split(unit, cuts), np.split(token, cuts), np.split(mean, cuts), strict=True)
     units = ((int(of[0]), tokens[:TOP], means[:TOP]) for of, tokens, means in parts if len(of))
     listed = (_of_unit(*one, model.texts) for one in units)
-    return [said for said in listed if said.words]
+    return [said for said in listed if said is not None]
 
 
-def _of_unit(unit: int, tokens: np.ndarray, means: np.ndarray, texts: Sequence[str]) -> Said:
+def _of_unit(unit: int, tokens: np.ndarray, means: np.ndarray, texts: Sequence[str]) -> Said | None:
+    """A unit's top tokens, unless pieces of words have more than half of their activation."""
     words = [(texts[token], float(mean)) for token, mean in zip(tokens, means, strict=True)]
     whole = [(text.strip(), mean) for text, mean in words if WORD.fullmatch(text)]
+    if not whole or 2 * sum(mean for _, mean in whole) < means.sum():
+        return None
     shown = " ".join(repr(text) for text, _ in words[:SHOWN])
     return Said(unit, shown, tuple(text for text, _ in whole), tuple(mean for _, mean in whole))
