@@ -1,7 +1,10 @@
 """`cratelm push` against a stand-in for the hub: what is sent, what stays, what comes back, and what is refused."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +102,29 @@ def test_the_card_of_a_study_has_the_means_of_its_report(hub, study) -> None:
         assert f"| {row['model']} | {row['metric']} | {mean:z.3f} [" in card
         assert f"| {shuffled:z.3f} |" in card
     assert str(study) not in card and "corpus.txt" not in card
+
+
+@pytest.mark.processes
+def test_the_command_sends_from_a_shell_by_its_environment_alone(study, tmp_path) -> None:
+    with stand_in() as hub:
+        allowed = {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), "HF_TOKEN": "writer"}
+        command = [
+            sys.executable,
+            "-c",
+            "from cratelm.cli import main; main()",
+            "push",
+            str(study),
+            "owner/name",
+            *TERMS,
+        ]
+        done = subprocess.run(command, env=os.environ | allowed, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "" and f"Sent: {hub.address}/datasets/owner/name" in done.stderr
+        assert STUDY in hub.repositories["datasets/owner/name"]
+        done = subprocess.run(
+            command, env=os.environ | allowed | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True
+        )
+        assert done.returncode == 2 and "HF_HUB_OFFLINE=0" in done.stderr
 
 
 def test_what_an_earlier_push_sent_and_this_one_does_not_is_removed_and_nothing_else_is(hub, study) -> None:

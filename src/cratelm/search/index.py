@@ -11,7 +11,8 @@ from cratelm.search.texts import Said, texts_of_layer
 from cratelm.viewer.overview import is_control
 from cratelm.viewer.viewed_study import ViewedModel
 
-LAYERS_KEPT = 64
+LAYERS_KEPT = 24
+"""Layers whose vectors stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ class LayerIndex:
             vectors = _vectors(texts, embedding)
             parts.append(unit_length(vectors - vectors.mean(axis=0)))
             self._said += [(name, said) for said in texts]
-        self._vectors = np.concatenate(parts) if parts else np.zeros((0, len(self._common)))
+        # Kept in 32 bits: a layer of 40,000 units has four texts a unit, a kilobyte each.
+        self._vectors = np.concatenate(parts or [np.zeros((0, len(self._common)))]).astype(np.float32)
 
     def search(self, question: str, count: int) -> list[Hit]:
         """The `count` units that are nearest, each once, the nearest first; equals in the order of their numbers."""
         asked = unit_length(self._embed([question]) - self._common)[0]
-        scores = self._vectors @ asked
+        scores = self._vectors @ asked.astype(np.float32)
         hits: dict[int, Hit] = {}
         for place in sorted(range(len(scores)), key=lambda place: (-scores[place], self._said[place][1].unit, place)):
             name, said = self._said[place]
