@@ -91,7 +91,8 @@ class Answers(BaseHTTPRequestHandler):
         elif path == "/api/repos/create":
             self.create(json.loads(body))
         elif path == "/api/validate-yaml":
-            self.send({})
+            wrong = b"license_name: unheard-of" in body
+            self.send({"errors": [{"message": "no such licence"}] if wrong else []}, 400 if wrong else 200)
         elif "/preupload/" in path:
             names = [file["path"] for file in json.loads(body)["files"]]
             self.send({"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]})

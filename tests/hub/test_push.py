@@ -213,6 +213,11 @@ def test_an_owner_that_is_not_there_and_a_hub_that_does_not_answer_are_said_in_o
     assert "it does not answer" in refused(capsys, 3, "push", study, "owner/name", *TERMS)
 
 
+def test_a_card_that_the_hub_does_not_accept_is_said_in_one_line(hub, study, capsys) -> None:
+    said = refused(capsys, 2, "push", study, "owner/name", "--licence", "Unheard of")
+    assert "the hub does not take owner/name: Invalid metadata in README.md. - no such licence" in said
+
+
 def test_nothing_is_sent_and_nothing_fetched_while_the_hub_is_off(hub, study, capsys, monkeypatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE=0 turns it on" in refused(capsys, 2, "push", study, "owner/name", *TERMS)

@@ -25,6 +25,8 @@ def explained(repository: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's fault, not the hub's
         raise _in_one_line(repository, error) from error
+    except ValueError as error:  # a card that the hub does not accept, such as one with a licence that it does not know
+        raise InputError(f"the hub does not take {repository}: {' '.join(str(error).split())}.") from error
 
 
 def _in_one_line(repository: str, error: Exception) -> InputError | RunError:
