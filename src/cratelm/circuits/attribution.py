@@ -54,6 +54,10 @@ class Attribution:
         """All contributions."""
         return [*self.units.values(), self.tokens, self.positions]
 
+    def by_position(self) -> torch.Tensor:
+        """(T,): what each position contributes with its units, its token and its place together."""
+        return torch.stack([units.sum(-1) for units in self.units.values()] + [self.tokens, self.positions]).sum(0)
+
 
 def attribute(tape: Tape, target: Target) -> Attribution:
     """Take one target apart; raises InputError where it is not on the tape."""
