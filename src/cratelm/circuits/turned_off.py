@@ -54,9 +54,7 @@ def turned_off(model: PreTrainedModel, tape: Tape, ids: torch.Tensor, target: Ta
     return preactivation_with(model, tape, ids, target, {site: change})
 
 
-def _what_is_left(
-    model: PreTrainedModel, tape: Tape, source: Node
-) -> tuple[str, int | slice, float | torch.Tensor]:
+def _what_is_left(model: PreTrainedModel, tape: Tape, source: Node) -> tuple[str, int | slice, float | torch.Tensor]:
     """A site, the coordinates of a contributor there, and what they are without it."""
     if source.kind == "unit":
         return tape.sites[source.layer], tape.coordinate(source.layer, source.unit)[0], 0.0

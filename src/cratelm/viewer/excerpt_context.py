@@ -1,4 +1,4 @@
-"""What a model read when an excerpt was recorded: the start token, and the excerpt's context up to the excerpt's end."""
+"""What a model read when an excerpt was recorded: the excerpt's context up to the excerpt's end."""
 
 from functools import lru_cache
 from pathlib import Path

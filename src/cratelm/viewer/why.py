@@ -25,7 +25,7 @@ DIGITS = 6
 
 
 def text_ids(network: Network, text: str) -> torch.Tensor:
-    """A text of one's own as the model reads it, behind its start token: (T,); InputError where that is not possible."""
+    """A text of one's own as the model reads it, its start token first: (T,); InputError where it cannot."""
     return _on_device(network, read_text(network.model, network.tokenizer, text))
 
 
