@@ -106,10 +106,10 @@ def test_units_that_cannot_be_taken_apart_say_why(page, latents_study):
 
 def test_hostile_tokens_stay_text(page, address):
     page.goto(f"{address}/try?model=crate&unit=0/3")
-    page.get_by_label("Text", exact=True).fill("<img src=x onerror=alert(1)>\u202e good")
+    page.get_by_label("Text", exact=True).fill("<img src=x onerror=alert(1)>\x1b good")
     page.locator(".heat .t").last.click()
     expect(page.locator(".words")).to_contain_text("onerror")
-    expect(page.locator(".words")).to_contain_text("<U+202E>")
+    expect(page.locator(".words")).to_contain_text("<U+001B>")
     assert page.locator("img").count() == 0
 
 
