@@ -65,6 +65,9 @@ export interface Why {
   positions: number[];
   said: Record<string, { explanation: string | null; top: string | null }>;
 }
+export interface Connected { layer: number; unit: number; weight: number; contribution: number; explanation: string | null; top: string | null }
+/** Units of the neighbouring layers, by their mean contribution over so many tokens; null where there is no such layer. */
+export interface Connections { tokens: number; fed_by: Connected[] | null; feeds: Connected[] | null }
 export interface Without { before: number; predicted: number; after: number }
 export interface Read { judge: string; explanation: string; scores: Score[]; answers: number; failures: Record<string, number> }
 export interface Change { token: string; before: number; after: number; difference: number }

@@ -9,6 +9,7 @@ import { choice, ordered } from "./order";
 import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
 import type { Excerpt, Judge, Layer, Score, Unit, Weights } from "./types";
+import { Connected } from "./connected";
 import { recordedOf, recordedQuestion, WhyPanel } from "./why";
 
 export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }) {
@@ -41,6 +42,7 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
         <aside>
           <Scores scores={value.scores} judge={judge} />
           <Facts unit={value} />
+          {!exported && <Connected key={`${data}/${unit}`} model={model} data={`${data}/${unit}/connections`} />}
           {weights.error ? <p class="faint">{weights.error}</p> : weights.value && <Written unit={value} weights={weights.value} list={list} />}
         </aside>
       </div>

@@ -13,6 +13,7 @@ from cratelm.records.logits import SIDES
 from cratelm.report.text import visible
 
 BARS = " ▁▂▃▄▅▆▇█"
+CONNECTIONS = ("fed_by", "feeds")
 FAINT, STRONG = (255, 243, 214), (226, 88, 34)
 """The backgrounds of a token on which the unit hardly fires, and of one on which it fires most: paper to ember."""
 
@@ -30,6 +31,8 @@ def print_unit(known: dict[str, Any], half: str, count: int) -> None:
         console.print(Text(f"{name}: ", "bold") + Text(visible(sentence)), soft_wrap=True)
     for side in SIDES if known["logits"] else ():
         console.print(_raised(side, known["logits"]), soft_wrap=True)
+    for way in CONNECTIONS if "connections" in known else ():
+        console.print(_connected(way, known["connections"]))
     if known["scores"]:
         console.print(_scores(known["scores"]))
     mine = [excerpt for excerpt in known["excerpts"] if excerpt["half"] == half]
@@ -63,6 +66,22 @@ def _context(context: dict[str, Any]) -> Text:
 def _raised(side: str, logits: dict[str, Any]) -> Text:
     said = (f"'{visible(token)}' {by:+.3g}" for token, by in zip(logits[side], logits[f"{side}_by"], strict=True))
     return Text(f"{side}: ", "bold") + Text(", ".join(said))
+
+
+def _connected(way: str, connections: dict[str, Any]) -> Text | Table:
+    """The units of a neighbouring layer, with what is contributed to a token on average."""
+    name, rows = way.replace("_", " "), connections[way]
+    if rows is None:
+        return Text(f"{name}: ", "bold") + Text("there is no such layer")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(name)
+    table.add_column(f"adds, mean over {connections['tokens']:,} tokens", justify="right")
+    table.add_column("direct weight", justify="right")
+    table.add_column("explanation", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        numbers = f"{row['contribution']:+.3g}", f"{row['weight']:+.3g}"
+        table.add_row(f"{row['layer']}/{row['unit']}", *numbers, Text(visible(row["explanation"] or "–")))
+    return table
 
 
 def _number(value: float | None) -> str:

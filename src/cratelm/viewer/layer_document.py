@@ -85,6 +85,14 @@ def _scores(model: ViewedModel, layer: int, units: int) -> dict[str, Any]:
     return {"scores": scores, "status": status}
 
 
+def said_of(model: ViewedModel, layer: int, unit: int) -> dict[str, str | None]:
+    """What the first explainer says of a unit, and the token that it fires most on; None where that is not known."""
+    sentences = next(iter(model.sentences(layer).values()), None)
+    tokens, texts = top_tokens(model, layer)
+    top = texts[tokens[unit][0]] if tokens[unit] else None
+    return {"explanation": None if sentences is None else sentences[unit], "top": top}
+
+
 def _unscored(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, list[int]]:
     statuses = columns["status"][rows]
     return {name: columns["unit"][rows[statuses == name]].tolist() for name in STATUS[1:] if (statuses == name).any()}

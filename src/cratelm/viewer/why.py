@@ -16,7 +16,7 @@ from cratelm.training.text_losses import context_length
 from cratelm.units.read import read_text
 from cratelm.units.steer import LONGEST
 from cratelm.viewer.json_numbers import significant, significant_number
-from cratelm.viewer.layer_document import top_tokens
+from cratelm.viewer.layer_document import said_of
 from cratelm.viewer.network import Network
 
 WIDTH, DEPTH = 8, 2
@@ -51,7 +51,7 @@ def why(network: Network, ids: torch.Tensor, target: Target) -> dict[str, Any]:
         "target": _node(graph, graph.target),
         "traces": [_trace(graph, one) for one in graph.traces.values()],
         "positions": significant(of_positions, DIGITS),
-        "said": {f"{layer}/{unit}": _said(network, layer, unit) for layer, unit in _units(graph)},
+        "said": {f"{layer}/{unit}": said_of(network.viewed, layer, unit) for layer, unit in _units(graph)},
     }
 
 
@@ -76,16 +76,6 @@ def _text(network: Network, token: int) -> str:
 
 def _units(graph: Graph) -> list[tuple[int, int]]:
     return sorted({(node.layer, node.unit) for node in graph.nodes() if node.kind == "unit"})
-
-
-def _said(network: Network, layer: int, unit: int) -> dict[str, Any]:
-    """What the first explainer says of a unit, and the token that it fires most on."""
-    sentences = next(iter(network.viewed.sentences(layer).values()), None)
-    tokens, texts = top_tokens(network.viewed, layer)
-    return {
-        "explanation": sentences and sentences[unit],
-        "top": texts[tokens[unit][0]] if tokens[unit] else None,
-    }
 
 
 def _trace(graph: Graph, one: Trace) -> dict[str, Any]:
