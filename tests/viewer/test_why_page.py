@@ -104,6 +104,16 @@ def test_units_that_cannot_be_taken_apart_say_why(page, latents_study):
         expect(page.locator(".why").get_by_role("alert")).to_contain_text("no single sum")
 
 
+def test_units_that_feed_a_unit_are_listed_and_lead_there_and_back(page, address):
+    page.goto(f"{address}/crate/1/3")
+    fed_by = page.get_by_role("list", name="fed by")
+    expect(fed_by.get_by_role("link")).to_have_count(10)
+    name = fed_by.get_by_role("link").first.inner_text()
+    fed_by.get_by_role("link").first.click()
+    expect(page.locator("h1")).to_have_text(f"crate/{name}")
+    expect(page.get_by_role("list", name="feeds").get_by_role("link")).to_have_count(10)
+
+
 def test_hostile_tokens_stay_text(page, address):
     page.goto(f"{address}/try?model=crate&unit=0/3")
     page.get_by_label("Text", exact=True).fill("<img src=x onerror=alert(1)>\x1b good")
@@ -128,4 +138,4 @@ def test_an_export_has_no_model_and_asks_nothing(page, study, tmp_path, quiet):
     page.goto((tmp_path / "out" / "index.html").as_uri() + "#/crate/1/3")
     page.locator(".heat .t").nth(3).click()
     expect(page.locator(".heat output").first).to_contain_text("activation")
-    assert page.locator(".why, .hint").count() == 0
+    assert page.locator(".why, .hint, .connected").count() == 0

@@ -14,6 +14,8 @@ from cratelm.report.text import visible
 
 BARS = " ▁▂▃▄▅▆▇█"
 CONNECTIONS = ("fed_by", "feeds")
+EXPLANATION = 60
+"""Characters of a neighbouring unit's explanation."""
 FAINT, STRONG = (255, 243, 214), (226, 88, 34)
 """The backgrounds of a token on which the unit hardly fires, and of one on which it fires most: paper to ember."""
 
@@ -73,14 +75,15 @@ def _connected(way: str, connections: dict[str, Any]) -> Text | Table:
     name, rows = way.replace("_", " "), connections[way]
     if rows is None:
         return Text(f"{name}: ", "bold") + Text("there is no such layer")
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(name)
-    table.add_column(f"adds, mean over {connections['tokens']:,} tokens", justify="right")
-    table.add_column("direct weight", justify="right")
-    table.add_column("explanation", no_wrap=True, overflow="ellipsis")
+    title = f"{name}: what is added to a token's pre-activation, mean over {connections['tokens']:,} tokens"
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=title, title_justify="left")
+    for column in ("unit", "adds", "direct weight", "explanation"):
+        table.add_column(column, justify="right" if column in ("adds", "direct weight") else "left")
     for row in rows:
         numbers = f"{row['contribution']:+.3g}", f"{row['weight']:+.3g}"
-        table.add_row(f"{row['layer']}/{row['unit']}", *numbers, Text(visible(row["explanation"] or "–")))
+        said = Text(visible(row["explanation"] or "–"))
+        said.truncate(EXPLANATION, overflow="ellipsis")
+        table.add_row(f"{row['layer']}/{row['unit']}", *numbers, said)
     return table
 
 
