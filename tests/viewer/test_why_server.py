@@ -61,6 +61,12 @@ def test_parts_and_positions_each_add_up_and_are_those_of_cratelm_why(client, st
     assert [one["contribution"] for one in first["contributors"]] == pytest.approx(expected, rel=1e-4)
 
 
+def test_contributors_are_not_taken_apart_where_that_takes_too_long(client, monkeypatch):
+    whole = client.post("/api/try/why", json=typed()).json()["traces"]
+    monkeypatch.setattr("cratelm.viewer.why.DEEP", 1)
+    assert client.post("/api/try/why", json=typed()).json()["traces"] == whole[:1] != whole
+
+
 def test_contributors_come_with_their_explanation_and_top_token(client):
     found = client.post("/api/try/why", json=typed()).json()
     layer = client.get("/api/crate/0").json()

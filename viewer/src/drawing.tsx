@@ -49,6 +49,7 @@ export function Drawing({ why, follow }: { why: Why; follow: (path: Source[]) =>
     const level = [...nodes].filter(([, one]) => one.source.layer === layer).sort(([, a], [, b]) => a.source.position - b.source.position || a.source.unit - b.source.unit);
     level.forEach(([key], place) => at.set(key, [((place + 0.5) * width) / level.length, 28 + row * HEIGHT]));
   });
+  const cut = why.traces[0].contributors.some((one) => one.kind === "unit");
   const height = 56 + (layers.length - 1) * HEIGHT;
   return (
     <figure class="drawing" ref={box}>
@@ -61,7 +62,7 @@ export function Drawing({ why, follow }: { why: Why; follow: (path: Source[]) =>
           {[...nodes].map(([key, one]) => <Box key={key} why={why} node={one} at={at.get(key)!} follow={follow} />)}
         </svg>
       )}
-      <figcaption>The strongest contributors and theirs. A line is as wide as its share of what it leads to; <span class="dashes">dashed</span> lines hold down.</figcaption>
+      <figcaption>The strongest contributors{why.traces.length > 1 ? " and theirs." : cut ? ". Theirs take too long on a text of this length: click one to go on." : "."} A line is as wide as its share of what it leads to; <span class="dashes">dashed</span> lines hold down.</figcaption>
     </figure>
   );
 }

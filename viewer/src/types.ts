@@ -59,7 +59,7 @@ export interface Contributor extends Source, Part { direct: number }
 export interface Trace { node: Source; value: number; contributors: Contributor[]; others: Part; constant: Part }
 export interface Why {
   tokens: string[]; target: Source;
-  /** The target first, then its strongest contributors. */
+  /** The target first, then its strongest contributors where that does not take too long. */
   traces: Trace[];
   /** What each position contributes. */
   positions: number[];
