@@ -82,7 +82,9 @@ function Answer({ why, body, follow, through, recorded }: Answered) {
         {fires ? <>Activation <b>{short(activation)}</b>{Math.abs(first.value - activation!) > 1e-3 * Math.abs(first.value) && <>, pre-activation <b>{short(first.value)}</b></>}.</> : <>It does not fire here: its pre-activation is <b>{short(first.value)}</b>, and all parts add up to −100%.</>}
         {apart && <> The recording has {short(recorded)} here.</>}
       </p>
+      <p class="faint">Which tokens did it: a token’s colour is what it and the units on it contribute; blue holds down.</p>
       <Words why={why} first={first} />
+      <p class="faint">Its strongest contributors: earlier units and tokens.</p>
       <Contributors why={why} first={first} body={body} follow={follow} />
       <Drawing why={why} follow={through} />
       <p class="faint">The parts are an exact sum for this text: attention weights, norms and active units are held at their values here. <em>Turn off</em> sets a contributor to zero in the model as it is, with nothing held, so the real change can be another than its part.</p>
