@@ -118,7 +118,7 @@ function Contributors({ why, first, body, follow }: { why: Why; first: Trace; bo
         <li key={`${one.kind} ${one.layer}/${one.unit} ${one.position}`}>
           <span class="n">{shareOf(one)}</span>{bar(one)}
           <span class="who"><Named why={why} one={one} model={body.model} follow={follow} /></span>
-          <Off one={one} body={body} value={first.value} />
+          <Off one={one} body={body} first={first} />
         </li>
       ))}
       <li class="rest"><span class="n">{shareOf(first.others)}</span>{bar(first.others)}<span class="who">all others together</span></li>
@@ -145,15 +145,16 @@ function Named({ why, one, model, follow }: { why: Why; one: Contributor; model:
 const way = (one: Contributor): string => (one.direct === one.contribution ? "" : Math.abs(one.direct) < 0.05 * Math.abs(one.contribution) ? ", by attention" : Math.abs(one.direct - one.contribution) < 0.05 * Math.abs(one.contribution) ? "" : ", partly by attention");
 
 /** A contributor turned off in the model itself: what was predicted, and what it comes to. */
-function Off({ one, body, value }: { one: Contributor; body: Answered["body"]; value: number }) {
+function Off({ one, body, first }: { one: Contributor; body: Answered["body"]; first: Trace }) {
   const [asked, ask] = useState(false);
   const without = { ...body, of_kind: one.kind, of_layer: one.layer, of_unit: one.unit, of_position: one.position };
   const { value: found, error } = useLoaded(asked ? "off" : null, () => post<Without>("/api/try/without", without));
   if (!asked) return <button onClick={() => ask(true)}>Turn off</button>;
+  const value = first.value, between = first.node.layer - one.layer > 1;
   const change = (to: number) => `${to >= value ? "+" : ""}${short(to - value)}`;
   return (
     <output class="off" aria-live="polite">
-      {error ?? (found ? <>{short(value)} → <b>{short(found.after)}</b> <small>changes by {change(found.after)}, predicted {change(found.predicted)}</small></> : "…")}
+      {error ?? (found ? <>{short(value)} → <b>{short(found.after)}</b> <small>changes by {change(found.after)}, predicted {change(found.predicted)}{between && <> without the units between, which it changes too</>}</small></> : "…")}
     </output>
   );
 }
