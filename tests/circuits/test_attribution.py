@@ -7,7 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
-from transformers import GPTJConfig, GPTJForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GPTJConfig,
+    GPTJForCausalLM,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+)
 
 from cratelm.circuits.attribution import Target, attribute, attribute_heads
 from cratelm.circuits.graph import trace
@@ -37,8 +44,8 @@ def text(seed: int = 0) -> torch.Tensor:
     return torch.randint(0, VOCABULARY, (LENGTH,), generator=torch.Generator().manual_seed(seed))
 
 
-def tape_of(model) -> Tape:
-    return Tape.of(model, find_sites(model), text())
+def tape_of(model, at: int = -1) -> Tape:
+    return Tape.of(model, find_sites(model), text(), at)
 
 
 MODELS = ["crate", "crate-1step", "crate-4step", "crate-alpha", "crate-learned", "crate-separate", "crate-complete"]
@@ -48,9 +55,10 @@ MODELS += ["crate+sliding_window=2", "gpt2", "gpt2-mssa"]
 @pytest.mark.parametrize("name", MODELS)
 def test_reading_a_text_frozen_gives_the_model_s_own_logits_and_activations(name) -> None:
     model = drawn(build_model(name, SHAPE, VOCABULARY, 0, 0))
-    tape = tape_of(model)
     with torch.inference_mode():
-        torch.testing.assert_close(tape.logits.detach(), model(input_ids=text()[None]).logits[0], rtol=1e-4, atol=1e-4)
+        expected = model(input_ids=text()[None]).logits[0]
+    for at in (0, 6, -1):
+        torch.testing.assert_close(tape_of(model, at).logits.detach(), expected[at], rtol=1e-4, atol=1e-4)
     assert model.config._attn_implementation == "sdpa"
     assert all(weight.requires_grad for weight in model.parameters())
 
@@ -176,7 +184,7 @@ def test_heads_and_the_direct_part_are_the_whole(name) -> None:
 
 
 def test_a_difference_of_two_logits_is_the_difference_of_their_contributions() -> None:
-    tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)))
+    tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)), 8)
     both = attribute(tape, Target(None, 4, 8, against=9))
     one, other = (attribute(tape, Target(None, token, 8)) for token in (4, 9))
     assert both.value == pytest.approx(one.value - other.value, rel=1e-4)
@@ -201,7 +209,73 @@ def test_what_is_not_on_the_tape_is_refused(target) -> None:
         attribute(tape, target)
 
 
-def test_units_behind_a_gate_are_refused_with_the_sites_that_work() -> None:
+GATED = {
+    "llama": {},
+    "mistral": {"sliding_window": 4},
+    "qwen2": {},
+    "qwen3": {"head_dim": 8},
+    "gemma": {"head_dim": 8},
+    "gemma2": {"head_dim": 8, "sliding_window": 4},
+    "gemma3_text": {"head_dim": 8, "sliding_window": 4},
+    "phi3": {"pad_token_id": 0},
+    "olmo2": {},
+    "smollm3": {},
+    "granite": {},
+}
+"""Model types with gated MLPs, and what their configurations have to be told."""
+
+
+def gated(kind: str) -> torch.nn.Module:
+    """A small model of a type, without biases, so that nothing but tokens and units contributes."""
+    shape = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = AutoConfig.for_model(
+        kind, vocab_size=VOCABULARY, num_key_value_heads=1, **{"pad_token_id": None} | shape | GATED[kind]
+    )
+    model = drawn(AutoModelForCausalLM.from_config(config))
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            weight.data.zero_()
+    return model
+
+
+@pytest.mark.parametrize("kind", GATED)
+def test_behind_a_gate_that_is_held_units_are_the_sum_of_their_contributions_alone(kind) -> None:
+    tape = tape_of(gated(kind))
+    for layer, unit, position in [(0, 3, 7), (1, 5, 9), (1, 5, 0)]:
+        found = attribute(tape, Target(layer, unit, position))
+        assert abs(found.constant) < 1e-4 * max(1, abs(found.value))
+        assert found.value == pytest.approx(float(tape.units[layer].detach()[0, position, unit]))
+        assert float(found.positions.abs().max()) < 1e-6  # positions enter by rotations of the attention alone
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2"])
+def test_what_a_unit_behind_a_gate_gets_from_below_is_its_gate_times_what_is_projected(kind) -> None:
+    """Layer 1's unit, by the part of layer 0's units that goes straight up: written out with weights."""
+    model = gated(kind)
+    tape, position, unit = tape_of(model), 7, 5
+    seen: dict[str, torch.Tensor] = {}
+    below, block = model.model.layers[0], model.model.layers[1]
+    inner = getattr(block, "pre_feedforward_layernorm", block.post_attention_layernorm)
+    handles = [
+        inner.register_forward_hook(lambda module, given, output: seen.update(given=given[0], normed=output)),
+        block.mlp.act_fn.register_forward_hook(lambda module, given, output: seen.update(gate=output)),
+    ]
+    if kind == "gemma2":
+        after = below.post_feedforward_layernorm
+        handles.append(after.register_forward_hook(lambda m, given, output: seen.update(ratio=output / given[0])))
+    with torch.no_grad():
+        model(input_ids=text()[None])
+        ratio = seen.get("ratio", torch.ones(1, LENGTH, 16))[0, position]
+        scale = (seen["normed"] / seen["given"])[0, position]
+        written = tape.units[0][0, position, :, None] * below.mlp.down_proj.weight.T * ratio
+        by_hand = seen["gate"][0, position, unit] * (written * scale) @ block.mlp.up_proj.weight[unit]
+    for handle in handles:
+        handle.remove()
+    found = attribute(tape, Target(1, unit, position)).direct[0][position]
+    torch.testing.assert_close(found, by_hand, rtol=1e-3, atol=1e-5)
+
+
+def test_units_that_are_no_single_sum_are_refused_with_the_sites_that_work() -> None:
     model = language_models.random_gpt2()
     with pytest.raises(InputError, match=r"mlp\.act"):
         preactivation_of(model, "transformer.h.0.mlp.c_proj")
@@ -229,7 +303,7 @@ def test_contributions_in_a_model_with_rotary_positions_and_no_biases_leave_no_c
 
 
 def test_a_graph_adds_up_at_every_node_and_never_goes_upwards(tmp_path) -> None:
-    tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)))
+    tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)), 10)
     graph = trace(tape, text(), Target(None, 5, 10), depth=3, width=4)
     for node, one in graph.traces.items():
         total = sum(edge.contribution for edge in one.edges) + one.others + one.constant

@@ -18,7 +18,7 @@ def test_a_unit_is_explained_in_lines_whose_shares_add_up(study, capsys) -> None
     first, *rest = [line for line in capsys.readouterr().out.splitlines() if line]
     assert first.startswith("1/3 on ") and "pre-activation" in first
     assert any("all others" in line for line in rest) and any("constant" in line for line in rest)
-    assert "attention weights and norms held" in " ".join(rest)
+    assert "attention weights, norms and gates held" in " ".join(rest)
 
 
 @pytest.mark.parametrize("model", ["crate", "gpt2"])

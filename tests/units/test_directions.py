@@ -201,10 +201,11 @@ class Sae(torch.nn.Module):
     def __init__(self, coordinates: int):
         super().__init__()
         self.W_dec = torch.nn.Parameter(torch.randn(40, coordinates))
+        self.hook_sae_acts_pre = torch.nn.Identity()
         self.cfg = type("Configuration", (), {"d_in": coordinates})
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        return (x @ self.W_dec.T).relu()
+        return self.hook_sae_acts_pre(x @ self.W_dec.T).relu()
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         return latents @ self.W_dec + 0.5

@@ -18,6 +18,8 @@ from cratelm.records.text_sample import read_pieces
 from cratelm.viewer.neighbour_layers import COUNT, TOKENS
 from tests.viewer.viewing import client_of
 
+QUESTION = {"model": "crate", "layer": 1, "unit": 3, "position": 3, "text": "the film was good"}
+
 
 @pytest.fixture(scope="module")
 def client(study: Path) -> TestClient:
@@ -64,7 +66,14 @@ def test_a_recording_has_no_model_to_ask(study, capsys) -> None:
     assert "no finished study" in " ".join(capsys.readouterr().err.split())
 
 
-def test_units_that_cannot_be_taken_apart_are_refused_with_the_reason(latents_study, client) -> None:
+def test_latents_have_connections_and_layers_that_are_not_there_have_none(latents_study, client) -> None:
     answer = client_of(latents_study).get("/api/crate%2Bsae-1x-k4/1/3/connections")
-    assert answer.status_code == 422 and "no single sum" in answer.json()["error"]
+    assert answer.status_code == 200 and answer.json()["fed_by"]
     assert client.get("/api/crate/9/3/connections").status_code == 404
+
+
+def test_units_that_cannot_be_taken_apart_are_refused_with_the_reason(study, monkeypatch) -> None:
+    monkeypatch.setattr("cratelm.circuits.tape.BEFORE", {})
+    client = client_of(study)
+    for answer in (client.get("/api/crate/1/3/connections"), client.post("/api/try/why", json=QUESTION)):
+        assert answer.status_code == 422 and "no single sum" in answer.json()["error"]

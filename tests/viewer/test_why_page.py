@@ -98,10 +98,14 @@ def test_an_address_of_text_that_is_not_there_says_so_and_the_page_stands(page, 
     expect(page.locator(".excerpt").first).to_be_visible()
 
 
-def test_units_that_cannot_be_taken_apart_say_why(page, latents_study):
+def test_latents_are_taken_apart_with_what_their_autoencoder_misses(page, latents_study):
     with viewer(latents_study) as address:
         ask(page, address, "crate%2Bsae-1x-k4/1/3")
-        expect(page.locator(".why").get_by_role("alert")).to_contain_text("no single sum")
+        *parts, together = shares(page)
+        assert abs(together) == 100 and sum(parts) == pytest.approx(together, abs=0.05 * len(parts))
+        missed = page.locator(".parts li", has_text="misses").first
+        missed.get_by_role("button", name="Turn off").click()
+        expect(missed.locator(".off")).to_contain_text(re.compile("changes by .+, predicted .+"))
 
 
 def test_units_that_feed_a_unit_are_listed_and_lead_there_and_back(page, address):

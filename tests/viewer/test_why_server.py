@@ -121,6 +121,7 @@ def test_a_question_that_has_no_answer_is_refused_with_its_reason(client, change
         (("unit", 1, 3, 3), "no contributors"),
         (("unit", 0, 10**6, 3), "no unit"),
         (("unit", 9, 0, 3), "no layer 9"),
+        (("error", 0, 0, 3), "no layer 0"),
         (("unit", 0, 0, 99), "no position 99"),
         (("token", -1, 0, -5), "no position -5"),
         (("logit", 0, 0, 0), "nothing else"),

@@ -70,6 +70,7 @@ export function Drawing({ why, follow }: { why: Why; follow: (path: Source[]) =>
 function Box({ why, node, at: [x, y], follow }: { why: Why; node: Node; at: [number, number]; follow: (path: Source[]) => string }) {
   const { source, path } = node, token = marked(why.tokens[source.position]);
   const cut = (text: string) => (text.length > 9 ? text.slice(0, 8) + "…" : text);
+  if (source.kind === "error") return <g class="node"><text x={x} y={y - 3} text-anchor="middle">missed</text><text class="token" x={x} y={y + 12} text-anchor="middle">{cut(token)}</text><title>what the autoencoder of layer {source.layer} misses on {token}</title></g>;
   if (source.kind === "position") return <g class="node"><text x={x} y={y + 4} text-anchor="middle">place {source.position}</text></g>;
   if (source.kind === "token") return <g class="node"><text class="token" x={x} y={y + 4} text-anchor="middle">{cut(token)}</text><title>{token}, position {source.position}</title></g>;
   const name = `${source.layer}/${source.unit}`;

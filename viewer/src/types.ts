@@ -52,8 +52,8 @@ export interface Fire {
   tokens: string[]; firing: Fired[];
   chosen: { layer: number; unit: number; maximum: number; activations: number[]; simulated: Record<string, number[]> } | null;
 }
-/** Something that contributes; `layer` is −1 of tokens and positions. */
-export interface Source { kind: "unit" | "token" | "position"; layer: number; unit: number; position: number; activation: number | null }
+/** Something that contributes; `layer` is −1 of tokens and positions; an error is what an autoencoder misses. */
+export interface Source { kind: "unit" | "error" | "token" | "position"; layer: number; unit: number; position: number; activation: number | null }
 export interface Part { contribution: number; share: number | null }
 export interface Contributor extends Source, Part { direct: number }
 export interface Trace { node: Source; value: number; contributors: Contributor[]; others: Part; constant: Part }

@@ -73,13 +73,13 @@ interface Answered { why: Why; body: Record<string, unknown> & { model: string }
 
 function Answer({ why, body, follow, through, recorded }: Answered) {
   const first = why.traces[0], { activation, layer, unit } = why.target;
-  const fires = (activation ?? 0) > 0;
+  const fires = (activation ?? 0) > 0, same = Math.abs(first.value - (activation ?? 0)) <= 1e-3 * Math.abs(first.value);
   const apart = recorded !== undefined && Math.abs(recorded - (activation ?? 0)) > 0.02 * Math.max(Math.abs(recorded), Math.abs(activation ?? 0), 1e-6);
   return (
     <>
       <p class="faint said-of">{why.said[`${layer}/${unit}`]?.explanation}</p>
       <p>
-        {fires ? <>Activation <b>{short(activation)}</b>{Math.abs(first.value - activation!) > 1e-3 * Math.abs(first.value) && <>, pre-activation <b>{short(first.value)}</b></>}.</> : <>It does not fire here: its pre-activation is <b>{short(first.value)}</b>, and all parts add up to −100%.</>}
+        {fires ? <>Activation <b>{short(activation)}</b>{!same && <>, pre-activation <b>{short(first.value)}</b></>}.</> : <>It does not fire here: its {same ? "activation" : "pre-activation"} is <b>{short(first.value)}</b>, and all parts add up to −100%.</>}
         {apart && <> The recording has {short(recorded)} here.</>}
       </p>
       <p class="faint">Which tokens did it: a token’s colour is what it and the units on it contribute; blue holds down.</p>
@@ -123,7 +123,7 @@ function Contributors({ why, first, body, follow }: { why: Why; first: Trace; bo
       ))}
       <li class="rest"><span class="n">{shareOf(first.others)}</span>{bar(first.others)}<span class="who">all others together</span></li>
       <li class="rest"><span class="n">{shareOf(first.constant)}</span>{bar(first.constant)}<span class="who">constant: biases and thresholds</span></li>
-      <li class="sum"><span class="n">{shareOf({ share: Number.isFinite(whole) ? whole : null, contribution: 0 })}</span><span /><span class="who">the pre-activation, {short(first.value)}</span></li>
+      <li class="sum"><span class="n">{shareOf({ share: Number.isFinite(whole) ? whole : null, contribution: 0 })}</span><span /><span class="who">together, {short(first.value)}</span></li>
     </ol>
   );
 }
@@ -132,6 +132,7 @@ function Named({ why, one, model, follow }: { why: Why; one: Contributor; model:
   const token = <b>{marked(why.tokens[one.position])}</b>;
   if (one.kind === "position") return <>the position {one.position}</>;
   if (one.kind === "token") return <>the token {token} itself <small>position {one.position}{way(one)}</small></>;
+  if (one.kind === "error") return <>what the autoencoder of layer {one.layer} misses on {token} <small>position {one.position}{way(one)}</small></>;
   const said = why.said[`${one.layer}/${one.unit}`];
   return (
     <>

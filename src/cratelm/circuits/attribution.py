@@ -2,6 +2,7 @@
 
     pre-activation = sum over layers, positions and units of contribution
                    + sum over positions of what their tokens' embeddings and their places contribute
+                   + sum over layers and positions of what contributes that autoencoders miss, where units are latents
                    + a constant, which biases and thresholds leave
 
 A contribution is the unit's activation times its weight in the frozen model (frozen.py). It holds for this text: with
@@ -38,10 +39,14 @@ class Attribution:
     """By layer, (T, units): contributions, by any way; of the layers that have a part in it."""
     direct: dict[int, torch.Tensor]
     """The part of them that no attention takes part in; at other positions than the target's it is 0."""
+    errors: dict[int, torch.Tensor]
+    """By layer, (T,): what contributes that autoencoders miss; of layers whose units are latents."""
     tokens: torch.Tensor
     """(T,): what the tokens' embeddings contribute."""
     positions: torch.Tensor
     """(T,): what else entered the first block contributes: the embeddings of positions."""
+    direct_errors: dict[int, torch.Tensor]
+    """The part of `errors` that no attention takes part in."""
     direct_entry: tuple[torch.Tensor, torch.Tensor]
     """The parts of `tokens` and `positions` that no attention takes part in."""
 
@@ -52,15 +57,16 @@ class Attribution:
 
     def parts(self) -> list[torch.Tensor]:
         """All contributions."""
-        return [*self.units.values(), self.tokens, self.positions]
+        return [*self.units.values(), *self.errors.values(), self.tokens, self.positions]
 
     def by_position(self) -> torch.Tensor:
         """(T,): what each position contributes with its units, its token and its place together."""
-        return torch.stack([units.sum(-1) for units in self.units.values()] + [self.tokens, self.positions]).sum(0)
+        units = [of_layer.sum(-1) for of_layer in self.units.values()]
+        return torch.stack([*units, *self.errors.values(), self.tokens, self.positions]).sum(0)
 
 
 def attribute(tape: Tape, target: Target) -> Attribution:
-    """Take one target apart; raises InputError where it is not on the tape."""
+    """Take one target apart; raises InputError where it is not on the tape, ValueError for a logit that it has not."""
     number = _number(tape, target)
     flow = tape.flow(number)
     return _attribution(tape, target, float(number.detach()), flow, through(tape, flow))
@@ -85,12 +91,13 @@ def attribute_heads(tape: Tape, target: Target) -> dict[tuple[int, int], Attribu
 @torch.inference_mode(False)
 @torch.enable_grad()  # whoever asks, the number's derivatives are wanted
 def _number(tape: Tape, target: Target) -> torch.Tensor:
-    length = len(tape.logits)
+    length = len(tape.embedded)
     if not 0 <= target.position < length:
         raise InputError(f"there is no position {target.position}: the text has {length} tokens, counted from 0.")
     if target.layer is None:
-        logits = tape.logits[target.position]
-        return logits[target.unit] - (0 if target.against is None else logits[target.against])
+        if target.position != tape.at:
+            raise ValueError(f"the tape has the logits behind position {tape.at}, not behind {target.position}")
+        return tape.logits[target.unit] - (0 if target.against is None else tape.logits[target.against])
     if target.layer not in tape.before:
         raise InputError(f"there is no layer {target.layer}: the model has layers 0 to {len(tape.before) - 1}.")
     coordinate, sign = tape.coordinate(target.layer, target.unit)
@@ -99,14 +106,15 @@ def _number(tape: Tape, target: Target) -> torch.Tensor:
 
 def through(tape: Tape, flow: Flow) -> Flow:
     """The derivatives along all paths, out of those along paths without attention."""
-    units, entry, attention = dict(flow.units), flow.entry.clone(), dict(flow.attention)
+    units, errors, entry, attention = dict(flow.units), dict(flow.errors), flow.entry.clone(), dict(flow.attention)
     while attention:  # later attentions read what earlier ones put out
         number = max(attention)
         earlier = tape.flow(tape.attended[number], attention.pop(number)[None])
         units |= {layer: units.get(layer, 0) + more for layer, more in earlier.units.items()}
+        errors |= {layer: errors.get(layer, 0) + more for layer, more in earlier.errors.items()}
         entry += earlier.entry
         attention |= {other: attention.get(other, 0) + more for other, more in earlier.attention.items()}
-    return Flow(units, entry, {})
+    return Flow(units, errors, entry, {})
 
 
 def _attribution(tape: Tape, target: Target, value: float, direct: Flow, whole: Flow) -> Attribution:
@@ -117,7 +125,13 @@ def _attribution(tape: Tape, target: Target, value: float, direct: Flow, whole: 
         value,
         {layer: units * whole.units[layer] for layer, units in activations.items()},
         {layer: activations[layer] * weights for layer, weights in direct.units.items()},
+        _errors(tape, whole),
         (tape.embedded * whole.entry).sum(-1),
         (rest * whole.entry).sum(-1),
+        _errors(tape, direct),
         ((tape.embedded * direct.entry).sum(-1), (rest * direct.entry).sum(-1)),
     )
+
+
+def _errors(tape: Tape, flow: Flow) -> dict[int, torch.Tensor]:
+    return {layer: (tape.errors[layer][0].detach() * weights).sum(-1) for layer, weights in flow.errors.items()}

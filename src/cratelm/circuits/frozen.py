@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -28,15 +28,32 @@ EAGER = ("eager_attention_forward", "eager_attention")
 """What a model's module calls its own attention in plain products."""
 
 
+class _Weighted(torch.autograd.Function):
+    """Values (B, heads, T, p) weighted by constants (B, heads, T, T), which are computed again where a derivative is
+    asked for: a model's weights on a long text would fill the memory."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, weights: Callable[[], torch.Tensor]) -> torch.Tensor:
+        ctx.weights = weights
+        return weights() @ values
+
+    @staticmethod
+    def backward(ctx: Any, *derivatives: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.weights().transpose(-1, -2) @ derivatives[0], None
+
+
 def _attend(
     module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **settings: Any
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The model's own attention weights as constants, times the values: (B, T, heads, p), and the weights."""
-    with torch.no_grad():
-        weights = _own_attention(module)(module, query, key, value, mask, **settings)[1]  # (B, heads, T, T)
-    values = value.repeat_interleave(weights.shape[1] // value.shape[1], dim=1)  # heads may share their values
-    out = (weights @ values).transpose(1, 2)
-    return _SEE.get()(out).contiguous(), weights
+) -> tuple[torch.Tensor, None]:
+    """The model's own attention weights as constants, times the values: (B, T, heads, p)."""
+
+    def weights() -> torch.Tensor:
+        with torch.no_grad():
+            return _own_attention(module)(module, query, key, value, mask, **settings)[1]
+
+    values = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)  # heads may share their values
+    out = cast(torch.Tensor, _Weighted.apply(values, weights)).transpose(1, 2)
+    return _SEE.get()(out).contiguous(), None
 
 
 def _own_attention(module: nn.Module) -> Callable[..., Any]:

@@ -18,11 +18,11 @@ class Node:
     """Something that contributes: a unit, a token's embedding, a position's, or the logit that is explained."""
 
     kind: str
-    """`unit`, `token`, `position` or `logit`."""
+    """`unit`, `error`, `token`, `position` or `logit`. An error is what an autoencoder misses of a layer."""
     layer: int
-    """Of a unit; -1 of what enters the first block, the number of layers of a logit."""
+    """Of a unit or an error; -1 of what enters the first block, the number of layers of a logit."""
     unit: int
-    """Of a unit its number, of a token or a logit the token's, of a position the position."""
+    """Of a unit its number, of an error 0, of a token or a logit the token's, of a position the position."""
     position: int
     """In the text, the start token's being 0."""
 
@@ -118,6 +118,9 @@ def _taken_apart(tape: Tape, node: Node, whole: Attribution, ids: torch.Tensor, 
             source = Node("unit", layer, tape.unit(layer, coordinate, position), position)
             direct = float(whole.direct[layer][position, coordinate]) if layer in whole.direct else 0.0
             found.append(Edge(source, node, float(flat[place]), direct))
+    for layer, contributions in whole.errors.items():
+        both = zip(contributions.tolist(), whole.direct_errors.get(layer, 0 * contributions).tolist(), strict=True)
+        found += [Edge(Node("error", layer, 0, place), node, *parts) for place, parts in enumerate(both)]
     tokens, places = whole.direct_entry
     for position, token in enumerate(ids.tolist()):
         of_token = Node("token", -1, token, position), node, float(whole.tokens[position]), float(tokens[position])

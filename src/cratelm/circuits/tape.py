@@ -2,33 +2,58 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from cratelm.circuits.frozen import frozen
+from cratelm.circuits.held_activations import has_gate, held_activations
 from cratelm.errors import InputError
 from cratelm.units.places import INPUT, block_names
 from cratelm.units.signs import known_sign
 from cratelm.units.sites import at_sites
 
-BEFORE = {"coding.code": "coding.preactivation", "mlp.hidden": f"mlp.hidden{INPUT}", "mlp.act": f"mlp.act{INPUT}"}
+LATENTS = "sae.latents"
+BEFORE = {
+    "coding.code": "coding.preactivation",
+    "mlp.hidden": f"mlp.hidden{INPUT}",
+    "mlp.act": f"mlp.act{INPUT}",
+    LATENTS: "sae.preactivation",
+}
 """The end of a site's name, and where what its units are before their activation is read."""
 
 NOTHING = torch.empty(0)
 
 
 def preactivation_of(model: nn.Module, site: str) -> str:
-    """Where the pre-activations of a site's units are; InputError where no single number is behind a unit."""
+    """Where the pre-activations of a site's units are; InputError where no single number is behind a unit.
+
+    Behind a gate it is the site itself: with the gate held, a unit is a sum.
+    """
+    if has_gate(model, site):
+        return site
+    if site.endswith(LATENTS):
+        _require_fixed_scale(model, site)
     for end, before in BEFORE.items():
         place = site.removesuffix(end) + before
         if site.endswith(end) and place.removesuffix(INPUT) in {name for name, _ in model.named_modules()}:
             return place
     raise InputError(
-        f"what units at {site} are before their activation is no single sum, as behind a gate, or not known here. "
-        f"Units are taken apart at {', '.join(BEFORE)}."
+        f"what units at {site} are before their activation is no single sum, or not known here. Units are taken apart "
+        f"at {', '.join(BEFORE)}, and behind the gates of an MLP."
     )
+
+
+def _require_fixed_scale(model: nn.Module, site: str) -> None:
+    """Refuse an autoencoder that divides each token's activations by their own size or spread."""
+    attached: Any = model.get_submodule(site.removesuffix(".latents"))
+    scaling = getattr(attached.sae.cfg, "normalize_activations", "none")
+    if scaling in ("layer_norm", "constant_norm_rescale"):
+        raise InputError(
+            f"the autoencoder at {site} scales each token by itself ({scaling}): that cannot be held here."
+        )
 
 
 @dataclass(frozen=True)
@@ -37,6 +62,8 @@ class Flow:
 
     units: dict[int, torch.Tensor]
     """By layer, (T, units); of those that have a part in it."""
+    errors: dict[int, torch.Tensor]
+    """By layer, (T, d): by what its autoencoder misses."""
     entry: torch.Tensor
     """(T, d): by what enters the first block."""
     attention: dict[int, torch.Tensor]
@@ -47,7 +74,8 @@ class Flow:
 class Tape:
     """A model's forward pass on one text, T tokens with the start token.
 
-    Units, what enters the first block, and the heads' outputs are variables; everything between is linear in them.
+    Units, what autoencoders miss, what enters the first block, and the heads' outputs are variables; everything between
+    is linear in them.
     """
 
     sites: Sequence[str]
@@ -57,32 +85,53 @@ class Tape:
     """By layer, (1, T, units): the variables."""
     before: dict[int, torch.Tensor] = field(default_factory=dict)
     """By layer, (1, T, units): pre-activations."""
+    errors: dict[int, torch.Tensor] = field(default_factory=dict)
+    """By layer, (1, T, d): the variables; of layers whose units are latents."""
     entry: torch.Tensor = NOTHING
     """(1, T, d): the variable."""
     embedded: torch.Tensor = NOTHING
-    """(T, d): the tokens' embeddings, which entered with what tells the position."""
+    """(T, d): the part of it that is the tokens' own; the rest tells the position."""
     heads: dict[int, torch.Tensor] = field(default_factory=dict)
     """By the number of an attention, (1, T, heads, p): the variables."""
     attended: dict[int, torch.Tensor] = field(default_factory=dict)
     """The same as they were computed, from earlier variables."""
+    at: int = 0
+    """The position whose logits were computed."""
     logits: torch.Tensor = NOTHING
-    """(T, V)."""
+    """(V,): of the token behind `at`."""
 
     @classmethod
-    def of(cls, model: PreTrainedModel, sites: Sequence[str], ids: torch.Tensor) -> "Tape":
-        """Read ids (T,). Raises InputError for a model that cannot be frozen, or sites that cannot be taken apart."""
-        tape = cls(tuple(sites), tuple(known_sign(model, site) is True for site in sites))
+    def of(cls, model: PreTrainedModel, sites: Sequence[str], ids: torch.Tensor, at: int = -1) -> "Tape":
+        """Read ids (T,), and compute the logits of the token behind position `at`, from the end if negative.
+
+        Raises InputError for a model that cannot be frozen, sites that cannot be taken apart, or no such position.
+        """
+        length = len(ids)
+        if not -length <= at < length:
+            raise InputError(
+                f"there is no position {at}: the model reads {length} tokens here, from 0 to {length - 1}."
+            )
+        tape = cls(
+            tuple(sites),
+            tuple(known_sign(model, site) is True or has_gate(model, site) for site in sites),
+            at=at % length,
+        )
         places = {preactivation_of(model, site): layer for layer, site in enumerate(sites)}
         layers = {site: layer for layer, site in enumerate(sites)}
+        missed = {site.removesuffix("latents") + "missed": layer for site, layer in layers.items() if LATENTS in site}
         first = block_names(model)[0] + INPUT
 
         def visit(name: str, output: torch.Tensor) -> torch.Tensor | None:
             if name in places:
                 tape.before[places[name]] = output
-                return None
             if name == first:
                 tape.entry = _variable(output)
                 return tape.entry
+            if name in missed:
+                tape.errors[missed[name]] = _variable(output)
+                return tape.errors[missed[name]]
+            if name not in layers:
+                return None
             tape.units[layers[name]] = _variable(output)
             return tape.units[layers[name]]
 
@@ -91,7 +140,8 @@ class Tape:
             return tape.heads[number]
 
         embedding = model.get_input_embeddings()
-        hook = embedding.register_forward_hook(lambda module, given, output: _keep(tape, output))
+        looked_up: list[torch.Tensor] = []
+        hook = embedding.register_forward_hook(lambda module, given, output: looked_up.append(output[0].detach()))
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         try:
             for weight in weights:
@@ -100,13 +150,16 @@ class Tape:
                 torch.inference_mode(False),
                 torch.enable_grad(),
                 frozen(model, see),
-                at_sites(model, [first, *places, *layers], visit),
+                held_activations(model),
+                at_sites(model, list(dict.fromkeys([first, *places, *layers, *missed])), visit),
             ):
-                tape.logits = model(input_ids=ids[None], use_cache=False).logits[0]
+                only = ids.new_tensor([tape.at])
+                tape.logits = model(input_ids=ids[None], use_cache=False, logits_to_keep=only).logits[0, 0]
         finally:
             hook.remove()
             for weight in weights:
                 weight.requires_grad_()
+        tape.embedded = _token_part(tape.entry[0].detach(), looked_up[0])
         return tape
 
     def coordinate(self, layer: int, unit: int) -> tuple[int, int]:
@@ -125,17 +178,25 @@ class Tape:
 
     def flow(self, number: torch.Tensor, weight: torch.Tensor | None = None) -> Flow:
         """The derivatives of a number, or of some numbers that count by `weight`, along paths without attention."""
-        variables = [*self.units.values(), *self.heads.values(), self.entry]
+        kinds = (self.units, self.errors, self.heads)
+        variables = [*(variable for kind in kinds for variable in kind.values()), self.entry]
         found = torch.autograd.grad(number, variables, weight, retain_graph=True, allow_unused=True)
         # What is not on any path has none: in CRATE, all layers but the one below.
-        units = {layer: g[0] for layer, g in zip(self.units, found, strict=False) if g is not None}
-        heads = {n: g[0] for n, g in zip(self.heads, found[len(self.units) : -1], strict=True) if g is not None}
+        derivatives = iter(found)
+        units, errors, heads = (
+            {key: g[0] for key, g in zip(kind, derivatives, strict=False) if g is not None} for kind in kinds
+        )
         entry = torch.zeros_like(self.entry[0]) if found[-1] is None else found[-1][0]
-        return Flow(units, entry, heads)
+        return Flow(units, errors, entry, heads)
 
 
-def _keep(tape: Tape, output: torch.Tensor) -> None:
-    tape.embedded = output[0].detach()
+def _token_part(entry: torch.Tensor, embedded: torch.Tensor) -> torch.Tensor:
+    """What tokens themselves bring into the first block, (T, d): their embeddings, or all of it.
+
+    Some models scale their embeddings and add no position to them.
+    """
+    scale = (entry * embedded).sum(-1, keepdim=True) / embedded.square().sum(-1, keepdim=True)
+    return entry if torch.allclose(entry, scale * embedded, rtol=1e-4, atol=1e-6) else embedded
 
 
 def _variable(value: torch.Tensor) -> torch.Tensor:

@@ -14,24 +14,20 @@ NEXT = "next"
 LIKELIEST = f"{NEXT}, or {NEXT}=TOKEN such as '{NEXT}= good'"
 
 
-def find_target(asked: str, against: str | None, at: int, tape: Tape, tokenizer: PreTrainedTokenizerFast) -> Target:
-    """The target that `asked` names at the position `at`, from the end if negative.
+def find_target(asked: str, against: str | None, tape: Tape, tokenizer: PreTrainedTokenizerFast) -> Target:
+    """The target that `asked` names at the position whose logits the tape has.
 
-    Raises InputError for anything that is no unit and no next token, and a position that the text has not.
+    Raises InputError for anything that is no unit and no next token.
     """
-    length = len(tape.logits)
-    if not -length <= at < length:
-        raise InputError(f"there is no position {at}: the model reads {length} tokens here, from 0 to {length - 1}.")
-    position = at % length
     if found := UNIT.fullmatch(asked):
         if against is not None:
             raise InputError("--against is for a next token: a unit is compared with none.")
-        return Target(int(found[1]), int(found[2]), position)
+        return Target(int(found[1]), int(found[2]), tape.at)
     name, _, token = asked.partition("=")
     if name != NEXT:
         raise InputError(f"{shown(asked)} is nothing to explain: give LAYER/UNIT such as 1/37, {LIKELIEST}.")
-    number = token_of(token, tokenizer) if token else int(tape.logits[position].argmax())
-    return Target(None, number, position, None if against is None else token_of(against, tokenizer))
+    number = token_of(token, tokenizer) if token else int(tape.logits.argmax())
+    return Target(None, number, tape.at, None if against is None else token_of(against, tokenizer))
 
 
 def token_of(text: str, tokenizer: PreTrainedTokenizerFast) -> int:

@@ -9,8 +9,8 @@ from cratelm.circuits.write_graph import label_of
 BAR = 12
 """Characters of the longest bar."""
 HELD = (
-    "Shares are of the pre-activation and add up to 100%. They are exact for this text, with its attention weights and "
-    "norms held; turned off, a contributor may change more or less."
+    "Shares are of the pre-activation and add up to 100%. They are exact for this text, with its attention weights, "
+    "norms and gates held; turned off, a contributor may change more or less."
 )
 
 
@@ -58,7 +58,7 @@ def as_json(graph: Graph, tokens: Sequence[str]) -> dict[str, Any]:
     return {
         "tokens": list(tokens),
         "target": _node(graph, graph.target, tokens),
-        "held": ["attention weights", "norms"],
+        "held": ["attention weights", "norms", "gates"],
         "traces": [_trace(graph, trace, tokens) for trace in graph.traces.values()],
     }
 

@@ -38,48 +38,67 @@ def preactivation_with(
 
 
 def turned_off(model: PreTrainedModel, tape: Tape, ids: torch.Tensor, target: Target, source: Node) -> float:
-    """The pre-activation of a unit when one contributor is zero at its position: a unit, a token's embedding, or a
-    position's.
+    """The pre-activation of a unit when one contributor is zero at its position: a unit, what an autoencoder misses, a
+    token's embedding, or a position's.
 
     Raises InputError where there is no such contributor.
     """
     _require(tape, source)
-    site, coordinate, left = _what_is_left(model, tape, source)
-
-    def change(output: torch.Tensor) -> torch.Tensor:
-        changed = output.clone()
-        changed[0, source.position, coordinate] = left
-        return changed
-
-    return preactivation_with(model, tape, ids, target, {site: change})
-
-
-def _what_is_left(model: PreTrainedModel, tape: Tape, source: Node) -> tuple[str, int | slice, float | torch.Tensor]:
-    """A site, the coordinates of a contributor there, and what they are without it."""
-    if source.kind == "unit":
-        return tape.sites[source.layer], tape.coordinate(source.layer, source.unit)[0], 0.0
-    embedded = tape.embedded[source.position]
-    place = tape.entry[0, source.position].detach() - embedded
-    return block_names(model)[0] + INPUT, slice(None), place if source.kind == "token" else embedded
+    return preactivation_with(model, tape, ids, target, OFF[source.kind](model, tape, source))
 
 
 def contribution_of(tape: Tape, found: Attribution, source: Node) -> float:
     """What one contributor adds to a target; InputError where it is none."""
     _require(tape, source)
-    if source.kind == "token":
-        return float(found.tokens[source.position])
-    if source.kind == "position":
-        return float(found.positions[source.position])
-    if source.layer not in found.units:
+    at = source.position
+    if source.layer >= 0 and source.layer not in found.units:
         raise InputError(f"units of layer {source.layer} are no contributors of layer {found.target.layer} themselves.")
-    return float(found.units[source.layer][source.position, tape.coordinate(source.layer, source.unit)[0]])
+    if source.kind == "unit":
+        return float(found.units[source.layer][at, tape.coordinate(source.layer, source.unit)[0]])
+    entered = {"token": found.tokens, "position": found.positions}
+    return float((found.errors[source.layer] if source.kind == "error" else entered[source.kind])[at])
+
+
+def _unit_off(model: PreTrainedModel, tape: Tape, source: Node) -> dict[str, Change]:
+    coordinate = tape.coordinate(source.layer, source.unit)[0]
+    return {tape.sites[source.layer]: _set(source.position, coordinate, 0.0)}
+
+
+def _error_off(model: PreTrainedModel, tape: Tape, source: Node) -> dict[str, Change]:
+    site = tape.sites[source.layer]
+    # An autoencoder whose latents nobody replaces computes no error.
+    missed = site.removesuffix("latents") + "missed"
+    return {site: torch.Tensor.clone, missed: _set(source.position, slice(None), 0.0)}
+
+
+def _token_off(model: PreTrainedModel, tape: Tape, source: Node) -> dict[str, Change]:
+    place = tape.entry[0, source.position].detach() - tape.embedded[source.position]
+    return {block_names(model)[0] + INPUT: _set(source.position, slice(None), place)}
+
+
+def _position_off(model: PreTrainedModel, tape: Tape, source: Node) -> dict[str, Change]:
+    token = tape.embedded[source.position]
+    return {block_names(model)[0] + INPUT: _set(source.position, slice(None), token)}
+
+
+OFF = {"unit": _unit_off, "error": _error_off, "token": _token_off, "position": _position_off}
+"""By the kind of a contributor: what to change so that it is zero."""
+
+
+def _set(position: int, coordinate: int | slice, value: float | torch.Tensor) -> Change:
+    def change(output: torch.Tensor) -> torch.Tensor:
+        changed = output.clone()
+        changed[0, position, coordinate] = value
+        return changed
+
+    return change
 
 
 def _require(tape: Tape, source: Node) -> None:
-    length = len(tape.logits)
+    length, layers = len(tape.embedded), {"unit": tape.units, "error": tape.errors}.get(source.kind)
     if not 0 <= source.position < length:
         raise InputError(f"there is no position {source.position}: the text has {length} tokens, counted from 0.")
-    if source.kind == "unit" and source.layer not in tape.units:
-        raise InputError(f"there is no layer {source.layer}: the model has layers 0 to {len(tape.units) - 1}.")
-    if source.kind not in ("unit", "token", "position"):
-        raise InputError("units, tokens and positions can be turned off, and nothing else.")
+    if layers is not None and source.layer not in layers:
+        raise InputError(f"there is no layer {source.layer} with such a contributor.")
+    if source.kind not in OFF:
+        raise InputError(f"one of {', '.join(OFF)} can be turned off, and nothing else.")

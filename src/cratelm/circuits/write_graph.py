@@ -11,7 +11,13 @@ from xml.sax.saxutils import quoteattr
 
 from cratelm.circuits.graph import Graph, Node
 
-KINDS = {"unit": "cross layer transcoder", "token": "embedding", "position": "embedding", "logit": "logit"}
+KINDS = {
+    "unit": "cross layer transcoder",
+    "error": "mlp reconstruction error",
+    "token": "embedding",
+    "position": "embedding",
+    "logit": "logit",
+}
 """What circuit-tracer calls a node of each kind; it draws units as it draws the features of its transcoders."""
 
 
@@ -92,7 +98,7 @@ def _writable(text: str) -> str:
 
 def name_of(node: Node) -> str:
     """What a node is called in files: its layer, its unit or token, and its position."""
-    layer = {"token": "E", "position": "P"}.get(node.kind, str(node.layer))
+    layer = {"token": "E", "position": "P", "error": f"{node.layer}e"}.get(node.kind, str(node.layer))
     return f"{layer}_{node.unit}_{node.position}"
 
 
@@ -100,6 +106,8 @@ def label_of(node: Node, tokens: Sequence[str]) -> str:
     """What a node is called for people."""
     if node.kind == "unit":
         return f"{node.layer}/{node.unit} on {tokens[node.position]!r}"
+    if node.kind == "error":
+        return f"what the autoencoder of layer {node.layer} misses on {tokens[node.position]!r}"
     if node.kind == "token":
         return f"the token {tokens[node.position]!r}"
     return f"position {node.position}" if node.kind == "position" else f"the logit of token {node.unit}"

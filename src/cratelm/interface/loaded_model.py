@@ -118,8 +118,8 @@ class LoadedModel:
         1/3 on ...
         """
         ids = read_prompt(self.network, self.tokenizer, text)[0]
-        tape = Tape.of(self.network, self._site_names, ids)
-        asked = find_target(target, against, at, tape, self.tokenizer)
+        tape = Tape.of(self.network, self._site_names, ids, at)
+        asked = find_target(target, against, tape, self.tokenizer)
         tokens = tuple(token_text(self.tokenizer, token) for token in ids.tolist())
         name = target if asked.layer is not None else f"the logit of {token_text(self.tokenizer, asked.unit)!r}"
         where = f"{name} on {tokens[asked.position]!r}"

@@ -27,11 +27,12 @@ class AttachedSae(nn.Module):
 
     def __init__(self, sae: Any, substitute: bool, centred: bool = False):
         super().__init__()
-        self.latents = nn.Identity()
+        self.preactivation, self.latents, self.missed = nn.Identity(), nn.Identity(), nn.Identity()
         self.substitute, self.centred = substitute, centred
         if getattr(sae, "hook_z_reshaping_mode", False):
             sae.turn_off_forward_pass_hook_z_reshaping()  # here, heads lie side by side
         self._sae = (sae,)  # in a tuple: its weights are none of the model's
+        sae.hook_sae_acts_pre.register_forward_hook(lambda module, given, output: self.preactivation(output))
         self._read: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     @property
@@ -57,7 +58,9 @@ class AttachedSae(nn.Module):
         x, encoded, latents = self._read.pop()
         if self.substitute:
             return self._decoded(x, latents).to(y)
-        return y if latents is encoded else y + (self._decoded(x, latents) - self._decoded(x, encoded)).to(y)
+        if latents is encoded:
+            return y
+        return self.missed(y - self._decoded(x, encoded).to(y)) + self._decoded(x, latents).to(y)
 
     def _encodable(self, x: torch.Tensor) -> torch.Tensor:
         """x as the autoencoder was trained on it, in the type of its weights."""

@@ -25,7 +25,7 @@ NEVER_NEGATIVE = (
     activations.LaplaceActivation,
     activations.SqrtSoftplusActivation,
 )
-SIGNED = (
+SIGNED_ACTIVATIONS = (
     nn.GELU,
     nn.SiLU,
     nn.Hardswish,
@@ -34,11 +34,6 @@ SIGNED = (
     nn.ELU,
     nn.Mish,
     nn.Tanh,
-    nn.Linear,
-    nn.LayerNorm,
-    nn.RMSNorm,
-    nn.Embedding,
-    Conv1D,
     activations.GELUActivation,
     activations.NewGELUActivation,
     activations.FastGELUActivation,
@@ -50,6 +45,9 @@ SIGNED = (
     activations.MishActivation,
     activations.LinearActivation,
 )
+ACTIVATIONS = (*NEVER_NEGATIVE, *SIGNED_ACTIVATIONS)
+"""Functions of single numbers, and a few of all of a token's."""
+SIGNED = (*SIGNED_ACTIVATIONS, nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, Conv1D)
 CODINGS = (CrateSparseCoding, VariantSparseCoding, CompleteSparseCoding)
 """Modules whose codes, read at an nn.Identity, come out of a ReLU."""
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -80,12 +81,14 @@ def _word(text: str) -> str:
     return word if word.isalpha() else ""
 
 
-def _endings(word: str) -> list[str]:
-    return [word[-letters:] for letters in ENDINGS if len(word) >= letters + STEM]
+@lru_cache(2**16)  # each ending is looked for in every token
+def _endings(text: str) -> tuple[str, ...]:
+    word = _word(text)
+    return tuple(word[-letters:] for letters in ENDINGS if len(word) >= letters + STEM)
 
 
 def _ends(text: str, ending: str) -> bool:
-    return ending in _endings(_word(text))
+    return ending in _endings(text)
 
 
 TOKEN_CLASS, TOKEN_ENDING = TokenClass(), TokenEnding()
