@@ -1,7 +1,11 @@
 """Why did it fire here? In a real browser, on excerpts and on a text of one's own."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -10,6 +14,20 @@ from cratelm.viewer.static_pages import export_study
 from tests.viewer.viewing import IN_BROWSER, viewer
 
 pytestmark = IN_BROWSER
+
+
+@contextmanager
+def ready(study: Path, model: str) -> Iterator[str]:
+    """The address of a viewer that has imported PyTorch and opened a model: on a busy machine that takes a while."""
+    with viewer(study) as address:
+        httpx.get(f"{address}/api/{model}/0/1/weights", timeout=300).raise_for_status()
+        yield address
+
+
+@pytest.fixture(scope="module")
+def address(study: Path) -> Iterator[str]:
+    with ready(study, "crate") as address:
+        yield address
 
 
 def shares(page: Page) -> list[float]:
@@ -99,7 +117,7 @@ def test_an_address_of_text_that_is_not_there_says_so_and_the_page_stands(page, 
 
 
 def test_latents_are_taken_apart_with_what_their_autoencoder_misses(page, latents_study):
-    with viewer(latents_study) as address:
+    with ready(latents_study, "crate%2Bsae-1x-k4") as address:
         ask(page, address, "crate%2Bsae-1x-k4/1/3")
         *parts, together = shares(page)
         assert abs(together) == 100 and sum(parts) == pytest.approx(together, abs=0.05 * len(parts))
