@@ -8,8 +8,8 @@
 # %% [markdown]
 # # Quickstart: whose neurons can be read?
 #
-# This notebook trains a small CRATE and a small GPT-2 on film reviews, explains every unit of both, scores the
-# explanations on other reviews, and turns a unit up. It takes one to two minutes on 2 cores and needs no network.
+# This notebook opens the study that comes with cratelm: a small CRATE and a small GPT-2, trained on Python source. It
+# reads one unit, asks why it fired, and turns it up. It takes half a minute and needs no network.
 #
 # A *unit* is one coordinate of a layer's code (CRATE) or of the hidden layer of its MLP (GPT-2). An *explainer* looks
 # at some text and says what the unit fires on; the *score* says how well that predicts the unit on other text.
@@ -17,7 +17,7 @@
 # %%
 import cratelm
 
-study = cratelm.study(out="runs/quickstart", preset="smoke")  # the second time, it only opens what is there
+study = cratelm.demo()
 study
 
 # %% [markdown]
@@ -26,39 +26,63 @@ study
 
 # %%
 scores = study.scores
-table = scores[(scores.explainer == "table") & (scores.metric == "random-only")]
-table.groupby(["model", "layer"], observed=True).score.describe()
+whole = scores[(scores.explainer == "rules") & (scores.metric == "whole-text")]
+whole.groupby(["model", "layer"], observed=True).score.describe()
 
 # %% [markdown]
-# ## One unit
+# ## What it fires on
 #
-# The unit of CRATE's second layer that the explainer `table` explains best.
+# One unit of CRATE's second layer. Its strongest tokens are signs of arithmetic, such as `**(`, `//` and `)**`. Each
+# excerpt is coloured by activation; these excerpts are from text that the explainers did not see.
 
 # %%
-mine = table[(table.model == "crate") & (table.layer == 1)]
-best = mine.loc[mine.score.idxmax()]
-unit = study.unit(f"crate/{best.layer}/{best.unit}")
+address = "1/128"
+unit = study.unit(f"crate/{address}")
 unit
 
 # %%
+print(unit.explanations["table"])
 for excerpt in unit.excerpts("top", half="score")[:3]:
     print(excerpt)
 
 # %% [markdown]
-# ## Your own text
+# ## Why it fired
 #
-# Which units fire on a sentence, and what the model says next when one of them is held high.
+# The beginning of its top excerpt, up to the token on which it fires most. `why` takes that activation apart into what
+# earlier units and tokens contributed; the shares add up to 100%.
 
 # %%
+top = unit.excerpts("top", half="score")[0]
+text = "".join(top.tokens[: int(top.activations.argmax()) + 1])
 model = study.model("crate")
-acts = model.activations("The film was great, and the actors were good.")
+model.why(address, text)
+
+# %% [markdown]
+# ## What it does
+#
+# What its weights raise, and the model's next tokens where no sign of arithmetic stands: as it is, and with the unit at
+# four times the highest activation that was recorded of it. The model then expects numbers, as after `x**`.
+
+# %%
+unit.raised[:5]
+
+# %%
+model.next_tokens("from sympy import", count=5)
+
+# %%
+highest = unit.statistics["explain"]["maximum"]
+with model.clamp({address: 4 * highest}):
+    raised = model.next_tokens("from sympy import", count=5)
+raised
+
+# %% [markdown]
+# ## Your own text
+#
+# Which units fire on a line of code. `cratelm demo` in a terminal opens all of this in a browser.
+
+# %%
+acts = model.activations("def is_prime(number):\n    return not number % 2")
 acts
 
 # %%
 acts.top(3)
-
-# %%
-print("as it is:", model.generate("The film was", new_tokens=10))
-peak = acts.top(1)[0]
-with model.clamp({peak.unit: 5 * peak.activation}):
-    print(f"{peak.unit} up:", model.generate("The film was", new_tokens=10))

@@ -9,7 +9,7 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +31,7 @@ FAST = ["--training.tokens", "256", "--training.batch", "2", "--training.evaluat
 FAST += ["--shape.layers", "1", "--shape.width", "8", "--shape.heads", "2", "--shape.context", "64"]
 SAE = ["--width", "1x", "--k", "4", "--tokens", "800", "--batch", "80", "--buffer", "400", "--documents", "2"]
 COMMANDS = {
+    "demo": ["demo", "--export", "study"],
     "show": ["show", "study", "crate/0/1", "--json"],
     "show of a recording": ["show", "study/records/crate", "0/1"],
     "agree": ["agree", "study/scores/crate", "study/scores/gpt2", "--json"],
@@ -56,6 +57,14 @@ COMMANDS = {
 }
 HEAVY = ["score", "analyze", "effects", "match", "record", "train", "sae", "validate"]
 LIGHT = [name for name in COMMANDS if name not in ("view", *HEAVY)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder that is nobody's, for the demo study."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def asked(arguments: list[str]) -> tuple[int, str, str]:

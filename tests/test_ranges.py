@@ -15,6 +15,7 @@ from tests.options import numeric_options, plain, typed_options
 
 NEEDED = {
     "agree": ["a", "b"],
+    "demo": [],
     "analyze": ["a", "--text", "t", "--out", "o"],
     "eval": ["a", "--on", "t"],
     "explain": ["a", "--out", "o"],

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cratelm.interface.added_metrics import metric as metric
     from cratelm.interface.added_metrics import metrics as metrics
     from cratelm.interface.attributed import Attributed as Attributed
+    from cratelm.interface.demo_study import demo as demo
     from cratelm.interface.excerpt import Excerpt as Excerpt
     from cratelm.interface.loaded_model import LoadedModel as LoadedModel
     from cratelm.interface.loaded_model import load as load
@@ -41,6 +42,7 @@ _MODULES = {
     "interface.activations": ("Activations", "Peak"),
     "interface.added_metrics": ("explainers", "metric", "metrics"),
     "interface.attributed": ("Attributed",),
+    "interface.demo_study": ("demo",),
     "interface.excerpt": ("Excerpt",),
     "interface.loaded_model": ("LoadedModel", "load"),
     "interface.open_folder": ("open",),

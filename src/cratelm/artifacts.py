@@ -18,6 +18,7 @@ from cratelm.files import as_plain, hash_file, read_json, read_object, write_jso
 from cratelm.stages import MANIFEST, SCHEMA, Stage, claimed, is_ours, partial_of, require_place, require_same
 
 __all__ = [
+    "LEFT_OUT",
     "MANIFEST",
     "STUDY",
     "Artifact",
@@ -31,10 +32,13 @@ __all__ = [
     "read_json",
     "read_object",
     "require_same_study",
+    "require_whole",
     "run_stage",
     "write_json",
 ]
 STUDY = "study.json"
+LEFT_OUT = "left_out"
+"""The entry of a manifest that names the files which a packed study leaves out (demo/pack.py)."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,16 @@ def open_unhashed(path: Path, stage: str) -> Artifact:
     return Artifact(path, manifest)
 
 
+def require_whole(artifact: Artifact) -> None:
+    """Refuse a stage of a packed study, which is there to be looked at, where another stage would be made of it."""
+    left_out = artifact.manifest.get(LEFT_OUT)
+    if left_out:
+        raise InputError(
+            f"{artifact.path} is part of a packed study, which leaves out what this is made from: {len(left_out)} "
+            f"files, such as {left_out[0]}. Make the study yourself, by cratelm study --preset demo --out DIR."
+        )
+
+
 @contextmanager
 def damage_named(opened: Sequence[Artifact]) -> Iterator[None]:
     """Whatever fails while artifacts that were opened unhashed are read: a damaged file is to blame if there is one.
@@ -145,6 +159,8 @@ def run_stage(
         return artifact
     if out.exists():
         raise InputError(f"{out} exists and is not a finished {stage.name}. Choose another folder.")
+    for artifact in inputs.values():
+        require_whole(artifact)
     ready()
     with claimed(partial_of(out), stage, identity) as claim, disk_errors(claim.folder):
         try:

@@ -54,7 +54,7 @@ COMMANDS = {
     "Models": ("train", "eval", "sae", "import"),
     "Measure": ("measure", "record", "effects", "analyze", "match"),
     "Explain": ("explain", "score", "agree", "validate"),
-    "Look": ("show", "view", "why", "steer"),
+    "Look": ("demo", "show", "view", "why", "steer"),
     "Extend": ("export",),
 }
 """What `cratelm --help` lists, in this order. A command's line there is the first one of its docstring."""

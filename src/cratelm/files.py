@@ -10,6 +10,11 @@ from typing import Any
 from cratelm.errors import InputError
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept between runs, for one user: ~/.cache/cratelm, or in XDG_CACHE_HOME."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cratelm"
+
+
 def hash_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -91,6 +91,14 @@ PRESETS = {
         saes=StudySaeConfig(dictionaries="1x-k8", tokens=50_000, batch=512, buffer=8192, documents=20),
     ),
     "laptop": StudyConfig(),
+    # What comes with the package (cratelm/demo): small in every way that costs bytes, and of no text that may not ship.
+    "demo": StudyConfig(
+        corpus=CorpusConfig("python-source"),
+        shape=ShapeConfig(width=64),
+        training=TrainingConfig(tokens=8_000_000, weights="bfloat16"),
+        records=RecordConfig(top=10, random=5, short_random=10, interval=2, other=20, logits=10),
+        explain=ExplainConfig(explainer="table,graph,rules,table-full,random"),
+    ),
 }
 
 

@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,7 +26,7 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 IDENTITY = "stage.json"
 LOCK = ".lock"
-ADDED = {"dtype": "float32"}
+ADDED = {"dtype": "float32", "weights": "float32"}
 """Settings that folders of before do not name, and what held for them."""
 VERSIONED = ("cratelm", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
@@ -109,10 +109,7 @@ class Claim:
     def commit(self, out: Path) -> None:
         """Write the manifest last, and move the folder to its place in one step."""
         require_own(self.folder, self.stage.files)
-        outputs = {
-            name: {"sha256": hash_file(self.folder / name), "bytes": (self.folder / name).stat().st_size}
-            for name in _listed(self.folder)
-        }
+        outputs = hashed(self.folder, _listed(self.folder))
         versions = {name: version(name) for name in VERSIONED}
         surroundings = {
             "versions": versions,
@@ -123,6 +120,13 @@ class Claim:
         for name in (LOCK, IDENTITY):
             (self.folder / name).unlink()
         self.folder.rename(out)
+
+
+def hashed(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str | int]]:
+    """What a manifest says of the files of a folder: their hashes and sizes, by name."""
+    return {
+        name: {"sha256": hash_file(folder / name), "bytes": (folder / name).stat().st_size} for name in sorted(names)
+    }
 
 
 @contextmanager

@@ -25,7 +25,10 @@ def examples(name: str, given: dict[str, str]) -> list[doctest.DocTest]:
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name not in REGISTRIES | {"RunError"}])
-def test_every_public_object_has_an_example_that_runs(name: str, study: Path, tmp_path: Path) -> None:
+def test_every_public_object_has_an_example_that_runs(
+    name: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     given = {"STUDY": str(study), "MODEL": str(study / "models" / "crate"), "OUT": str(tmp_path)}
     tests = examples(name, given)
     assert tests, f"{name} has no example"

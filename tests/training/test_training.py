@@ -22,7 +22,7 @@ from cratelm.progress import Progress
 from cratelm.shapes import ShapeConfig
 from cratelm.training.checkpoints import COMMIT, commit, newest_committed
 from cratelm.training.config import TrainConfig
-from cratelm.training.heldout_loss import document_losses
+from cratelm.training.heldout_loss import Validation, document_losses
 from cratelm.training.train import train
 from tests.shared import Shared
 
@@ -106,6 +106,19 @@ def test_an_untrained_model_is_the_one_that_training_starts_from(config, tokens,
     once = train(barely, tokens, tmp_path / "b", quiet)
     one, other = (load_model(model).state_dict() for model in (untrained, once))
     assert all(torch.allclose(one[name], other[name], atol=1e-9) for name in one)
+
+
+def test_weights_stored_in_16_bits_are_the_trained_ones_rounded_and_the_loss_is_theirs(
+    whole: Artifact, config: TrainConfig, tokens: Artifact, tmp_path: Path, quiet: Progress
+) -> None:
+    half = train(replace(config, training=replace(config.training, weights="bfloat16")), tokens, tmp_path / "h", quiet)
+    one, other = (load_model(model) for model in (whole, half))
+    for name, weight in one.state_dict().items():
+        assert torch.equal(weight.bfloat16().float(), other.state_dict()[name])
+    sizes = [(model.path / "model/model.safetensors").stat().st_size for model in (whole, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    said = json.loads((half.path / "training.json").read_text())["nats_per_token"]
+    assert said == Validation(tokens).losses(other).nats_per_token
 
 
 @pytest.mark.parametrize("harm", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", COMMIT])

@@ -126,6 +126,17 @@ def test_a_text_fires_units_as_the_model_run_by_hand_says(client, study):
     assert again["activations"][strongest["place"]] == max(again["activations"])
 
 
+def test_without_a_text_the_beginning_of_the_units_own_top_excerpt_is_the_example(client, study):
+    asked = {"model": "crate", "layer": 1, "unit": 3}
+    found = client.post("/api/try/fire", json=asked | {"text": None}).json()
+    top = next(one for one in client.get("/api/crate/1/3").json()["excerpts"] if one["kind"] == "top")
+    assert top["half"] == "explain" and top["length"] == 64
+    texts = client.get("/api/crate/1/3").json()["texts"]
+    end = max(16, int(np.argmax(top["activations"])) + 1)
+    assert found["text"] == "".join(texts[token] for token in top["tokens"][:end])
+    assert found["tokens"] == client.post("/api/try/fire", json=asked | {"text": found["text"]}).json()["tokens"]
+
+
 def test_latents_are_steered_without_the_autoencoders_error_as_the_command_does(latents_study, capsys):
     name, text, divergences = "crate+sae-1x-k4", "the cat was very good", []
     client = client_of(latents_study)

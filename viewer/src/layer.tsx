@@ -52,7 +52,7 @@ function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Jud
       </header>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
         <input id="search" type="search" placeholder="search explanations and top tokens  ( / )" aria-label="Search explanations and top tokens"
-          value={place.query.get("q") ?? ""} onInput={(event) => change({ q: event.currentTarget.value })} />
+          value={place.query.get("q") ?? ""} onInput={(event) => change({ q: event.currentTarget.value || null })} />
         <label>explainer <select value={asked.explainer} onChange={(event) => change({ explainer: event.currentTarget.value })}>
           {Object.keys(layer.scores).map((name) => <option key={name} value={name}>{said(name, judge)}</option>)}</select></label>
         <label>metric <select value={asked.metric} onChange={(event) => change({ metric: event.currentTarget.value })}>

@@ -3,20 +3,20 @@ import { useState } from "preact/hooks";
 import { exported, get, post, useLoaded } from "./data";
 import { marked, number, percent, short, visible } from "./format";
 import { Heatmap } from "./heatmap";
-import { address, changed, go, Link, type Place } from "./route";
+import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { Scores } from "./unit";
+import { typedOf, WhyPanel } from "./why";
 import type { Change, Fire, Layer, Model, Read, Score, Steered, Study } from "./types";
-
-const EXAMPLE = "The film was a great surprise, and the actors were";
 
 export function TryPage({ study, place }: { study: Study; place: Place }) {
   const name = place.query.get("model") ?? "";
   const model = study.models.find((one) => one.name === name) ?? study.models[0];
-  const text = place.query.get("text") ?? EXAMPLE;
+  const typed = place.query.get("text"); // where nothing was typed, the server gives an example from the study's text
   const chosen = place.query.get("unit")?.match(/^(\d+)\/(\d+)$/);
   const [layer, unit] = chosen ? [Number(chosen[1]), Number(chosen[2])] : [null, null];
-  const asked = { model: model.name, text, layer, unit };
+  const asked = { model: model.name, text: typed, layer, unit };
   const { value, error } = useLoaded(exported ? null : JSON.stringify(asked), () => post<Fire>("/api/try/fire", asked), 150);
+  const text = typed ?? value?.text ?? "";
   // While another unit is on its way, what is known is of the one before.
   const seen = value?.chosen && value.chosen.layer === layer && value.chosen.unit === unit ? value : null;
   const change = (changes: Record<string, string | null>) => go(changed(place, changes), true);
@@ -25,13 +25,13 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
     <main class="try">
       <header class="bar">
         <h1>Try a text</h1>
-        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, unit: null, clamp: null, error: null })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
+        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, text: typed, unit: null, clamp: null, error: null, ...NO_WHY })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
       </header>
-      <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value })} />
+      <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value, ...NO_WHY })} />
       {error && <p class="error" role="alert">{error}</p>}
       <div class="columns">
         <div>
-          {seen && <Seen fire={seen} model={model.name} />}
+          {seen && <Seen fire={seen} model={model.name} text={text} place={place} />}
           <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
           {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} />}
           {chosen && <Sentence key={`sentence ${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} reader={study.reader} metric={study.primary.metric} />}
@@ -39,23 +39,27 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
         <aside>
           <h2>Fire most <small>share of each unit’s own maximum</small></h2>
           {!value && !error && <p class="faint" aria-busy="true">Opening the model …</p>}
-          {value && <Firing fire={value} model={model.name} choose={(to) => change({ unit: to, clamp: null })} now={chosen?.[0]} />}
+          {value && <Firing fire={value} model={model.name} choose={(to) => change({ text, unit: to, clamp: null, ...NO_WHY })} now={chosen?.[0]} />}
         </aside>
       </div>
     </main>
   );
 }
 
-function Seen({ fire, model }: { fire: Fire; model: string }) {
+function Seen({ fire, model, text, place }: { fire: Fire; model: string; text: string; place: Place }) {
   const { layer, unit, activations, simulated, maximum } = fire.chosen!;
   const expected = Object.values(simulated)[0];
+  const asked = typedOf(place, text);
   const data = `/api/${encodeURIComponent(model)}/${layer}`;
   const list = useLoaded(data, () => get<Layer>(data)).value;
   return (
     <section>
       <h2><Link to={address(model, layer, unit)}>{model}/{layer}/{unit}</Link> <small>on your text; its recorded maximum is {short(maximum)}</small></h2>
       {list && <p class="faint">{Object.values(list.sentences)[0]?.[unit]}</p>}
-      <Heatmap texts={fire.tokens} truth={activations} expected={expected} highest={Math.max(maximum, ...activations)} label="Your text" />
+      <Heatmap texts={fire.tokens} truth={activations} expected={expected} highest={Math.max(maximum, ...activations)} label="Your text"
+        asked={asked ? asked.position - 1 : undefined} ask={(at) => go(changed(place, { why: String(at + 1), path: null }), false, true)} />
+      {asked && <WhyPanel key={`${place.query.get("why")} ${layer}/${unit} ${text}`} model={model} layer={layer} unit={unit} asked={asked} place={place} />}
+      {!asked && <p class="faint">Click a token: why did it fire there?</p>}
     </section>
   );
 }
@@ -82,8 +86,8 @@ function Steer({ model, text, place, chosen }: { model: Model; text: string; pla
   const clamps = (place.query.get("clamp") ?? "").split(" ").filter(Boolean);
   const withoutError = model.latents && place.query.get("error") === "without";
   const asked = { model: model.name, text, clamps, new_tokens: 24, without_error: withoutError };
-  const { value, error } = useLoaded(clamps.length ? JSON.stringify(asked) : null, () => post<Steered>("/api/try/steer", asked), 250);
-  const change = (all: string[]) => go(changed(place, { clamp: all.join(" ") }), true);
+  const { value, error } = useLoaded(clamps.length && text ? JSON.stringify(asked) : null, () => post<Steered>("/api/try/steer", asked), 250);
+  const change = (all: string[]) => go(changed(place, { text, clamp: all.join(" ") || null }), true);
   const name = chosen && `${chosen.layer}/${chosen.unit}`;
   const mine = clamps.find((one) => one.startsWith(`${name}=`));
   const set = (value_: number) => change([...clamps.filter((one) => !one.startsWith(`${name}=`)), `${name}=${Number(value_.toPrecision(3))}`]);
@@ -134,7 +138,7 @@ function Own({ model, layer, unit }: { model: string; layer: number; unit: numbe
     <section class="own">
       <h2>Your own explanation in words that it fires on <small>scored on the unit’s records like any other</small></h2>
       <form onSubmit={(event) => { event.preventDefault(); ask(words); }}>
-        <input aria-label="Words that it fires on" placeholder="words that it fires on: good, great=0.8, not bad=0.5" value={words} maxLength={4000} onInput={(event) => setWords(event.currentTarget.value)} />
+        <input aria-label="Words that it fires on" placeholder="words that it fires on, with their strengths: one, two=0.8, two words=0.5" value={words} maxLength={4000} onInput={(event) => setWords(event.currentTarget.value)} />
         <button type="submit">Score it</button>
       </form>
       {error && <p class="error" role="alert">{error}</p>}
@@ -155,7 +159,7 @@ function Sentence({ model, layer, unit, reader, metric }: { model: string; layer
       <h2>Your own explanation as a sentence <small>{reader ? `read by ${reader}` : "needs a language model to read it"}</small></h2>
       {reader ? (
         <form onSubmit={(event) => { event.preventDefault(); ask({ sentence }); count(times + 1); }}>
-          <input aria-label="A sentence that says what it fires on" placeholder="it fires on … praise of actors" value={sentence} maxLength={500} onInput={(event) => setSentence(event.currentTarget.value)} />
+          <input aria-label="A sentence that says what it fires on" placeholder="it fires on … numbers in brackets" value={sentence} maxLength={500} onInput={(event) => setSentence(event.currentTarget.value)} />
           <button type="submit">Let it read</button>
         </form>
       ) : <p class="faint">Run <code>cratelm view STUDY --llm URL|PATH</code>, with a server’s address or a model’s path, to have sentences read.</p>}

@@ -74,7 +74,7 @@ def steer(
 
     clamps = [Clamp.parse(unit) for unit in units]
     if not clamps or (prompt is None and on is None):
-        raise InputError("nothing to do: give a unit and --prompt TEXT, such as 1/37=8 --prompt 'The film was'.")
+        raise InputError("nothing to do: give a unit and --prompt TEXT, such as 1/37=8 --prompt 'One day'.")
     multiples = _numbers(strengths)
     with Progress() as progress:
         found = find_model(model, opening)

@@ -28,7 +28,8 @@ def study(
     out
         The study's folder. The same command with the same folder goes on where it stopped.
     preset
-        Where the settings begin: `smoke` (a minute, to see that all works) or `laptop` (a quarter of an hour).
+        Where the settings begin: `smoke` (a minute, to see that all works), `laptop` (a quarter of an hour) or `demo`
+        (the study that `cratelm demo` opens, on Python source).
     config
         A TOML file of settings; the command line has the last word.
     json

@@ -43,7 +43,7 @@ def study(*, out: str | Path, preset: str = "laptop", **settings: Any) -> Opened
     >>> import cratelm
     >>> cratelm.study(out="nowhere", preset="smok")
     Traceback (most recent call last):
-    cratelm.errors.InputError: unknown preset 'smok': choose from smoke, laptop. Did you mean smoke?
+    cratelm.errors.InputError: unknown preset 'smok': choose from smoke, laptop, demo. Did you mean smoke?
     """
     config = changed(study_preset(preset), settings)
     model = open_judge(config.judge, AskingConfig()) if config.judge.llm is not None else None

@@ -5,7 +5,6 @@ and 318 in float32 on one of Intel's with avx512_bf16 and no AMX, and 1,600 and 
 """
 
 import json
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 
 from cratelm.errors import InputError
-from cratelm.files import read_object, write_json
+from cratelm.files import cache_folder, read_object, write_json
 
 SIZE, TURNS = 1024, 5
 """Rows and columns of the two factors, and how often each kind of product is timed: a tenth of a second in all."""
@@ -33,7 +32,7 @@ def bf16_gain() -> float:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cratelm" / "bf16.json"
+    return cache_folder() / "bf16.json"
 
 
 def _known(file: Path) -> dict[str, Any]:

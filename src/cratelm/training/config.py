@@ -28,6 +28,9 @@ class TrainingConfig(Configuration):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """`auto` is bf16 on a GPU that has it, and on a processor that multiplies in bf16 at least 1.15 times as
     fast, which is measured once a machine and kept in ~/.cache/cratelm; fp32 elsewhere. fp16 needs a GPU."""
+    weights: Literal["float32", "bfloat16"] = "float32"
+    """The type that the trained weights are stored in. `bfloat16` takes half the disk. The final loss, and all that is
+    measured on the model, are then those of the rounded weights."""
     compile: Literal["auto", "yes", "no"] = "auto"
     """`auto` compiles the model where a C++ compiler is installed."""
     activation_checkpointing: bool = False

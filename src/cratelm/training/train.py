@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import Tokenizer
 
 from cratelm.artifacts import MANIFEST, Artifact, Stage, open_artifact, run_stage, write_json
@@ -96,7 +97,7 @@ def _train(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progre
         _save(config, whole(model), tokenizer, folder / "snapshots" / share, facts)
 
     history = fit(config, model, tokens, validation, folder / "checkpoints", snapshot, progress)
-    model = whole(model)
+    model = _stored(config, whole(model)).float()  # the loss is that of the weights as they are stored
     write_curve(folder, history)
     with progress.task(f"validation loss of {config.model}"):
         summary = _summary(config, model, validation)
@@ -115,8 +116,20 @@ def _save(
     config: TrainConfig, model: DecoderForCausalLM, tokenizer: Tokenizer, folder: Path, facts: dict[str, str]
 ) -> None:
     """Write a model with its tokenizer and its card."""
-    save_model(model, folder, facts)
+    save_model(_stored(config, model), folder, facts)
     save_tokenizer(tokenizer, config.shape.context, folder)
+
+
+def _stored(config: TrainConfig, model: DecoderForCausalLM) -> DecoderForCausalLM:
+    """The model in the type that its weights are stored in, made anew: training may go on with the original, and has
+    put a forward pass around it that a copy would share."""
+    dtype = getattr(torch, config.training.weights)
+    if model.dtype == dtype:
+        return model
+    stored = type(model)(model.config).to(dtype)  # type: ignore[bad-argument-type]
+    stored.load_state_dict(model.state_dict())
+    stored.tie_weights()
+    return stored.eval()
 
 
 def _summary(config: TrainConfig, model: DecoderForCausalLM, validation: Validation) -> dict[str, Any]:

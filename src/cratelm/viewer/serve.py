@@ -2,8 +2,11 @@
 
 import os
 import socket
+import sys
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from cratelm.errors import InputError, RunError, first_line
@@ -26,9 +29,17 @@ def require_view() -> None:
 
 
 def serve(
-    folder: Path, host: str, port: int, progress: Progress, open_judge: "Callable[[], Judge] | None" = None
+    folder: Path,
+    host: str,
+    port: int,
+    progress: Progress,
+    open_judge: "Callable[[], Judge] | None" = None,
+    ready: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Serve the study in `folder` until somebody ends the process; `open_judge` gives who reads sentences."""
+    """Serve the study in `folder` until somebody ends the process.
+
+    `open_judge` gives who reads sentences; `ready` is told the page's address as soon as it can be asked for.
+    """
     require_view()
     import uvicorn
 
@@ -45,7 +56,8 @@ def serve(
                 f"{host} is not this machine alone: whoever reaches port {bound_port} can read the study and run its "
                 "models. There is no password. Leave out --host to keep it to yourself."
             )
-        progress.say(f"Viewing {study.folder} at http://{host}:{bound_port} (Ctrl-C ends it)")
+        address = f"http://{host}:{bound_port}"
+        progress.say(f"Viewing {study.folder} at {address} (Ctrl-C ends it)")
         app = Viewer(study, judge).application(sorted({*NAMES, host}))
         config = uvicorn.Config(
             app,
@@ -59,7 +71,14 @@ def serve(
             lifespan="off",
             server_header=False,
         )
+        ready(address)  # the socket listens already: a browser that is faster than the server waits
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def open_in_browser(address: str) -> None:
+    """Open a page in the user's browser, where there is a screen; one that runs in the terminal is not started."""
+    if sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys():
+        Thread(target=webbrowser.open, args=[address], daemon=True).start()  # some browsers are waited for
 
 
 def _bound(host: str, port: int) -> socket.socket:

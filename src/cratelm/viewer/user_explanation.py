@@ -36,7 +36,7 @@ class OwnWords:
         parts = [part.strip() for part in re.split(r"[,\n]", text)]
         strengths = dict(_word(part) for part in parts if part)
         if not 1 <= len(strengths) <= MOST:
-            raise InputError(f"give 1 to {MOST} words, with commas between them, such as: good, great=0.8, not bad=0.5")
+            raise InputError(f"give 1 to {MOST} words, with commas between them, such as: one, two=0.8, two words=0.5")
         return cls(strengths, texts)
 
     def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def _word(part: str) -> tuple[str, float]:
     try:
         strength = float(strength_text)
     except ValueError as error:
-        raise InputError(f"{part!r}: behind = stands a strength, such as great=0.8.") from error
+        raise InputError(f"{part!r}: behind = stands a strength, such as two=0.8.") from error
     if not 0 < strength <= 100:
         raise InputError(f"{part!r}: a strength is above 0 and at most 100.")
     return word.strip().lower(), strength
