@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from cratelm.circuits.attribution import Target, attribute
-from cratelm.circuits.graph import trace
+from cratelm.circuits.graph import Node, trace
 from cratelm.circuits.tape import Tape
 from cratelm.circuits.tree import lines_of
+from cratelm.circuits.turned_off import turned_off
 from cratelm.errors import InputError
 from cratelm.models.build import build_model
 from cratelm.sae.attach import attach_saes
@@ -62,6 +63,35 @@ def test_the_pre_activation_is_the_one_that_the_autoencoder_computes(name) -> No
     found = attribute(tape, Target(1, UNIT, POSITION))
     assert found.value == pytest.approx(expected.item(), rel=1e-3, abs=1e-4)
     assert sum(float(part.sum()) for part in found.parts()) + found.constant == pytest.approx(found.value, rel=1e-4)
+
+
+def test_latents_on_an_activation_s_own_output_feed_the_layer_above() -> None:
+    model = drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0))
+    with_latents(model, find_sites_glob(find_sites(model)), width=64)
+    found = attribute(tape_of(model), Target(1, UNIT, POSITION))
+    assert set(found.units) == {0} and found.units[0].any() and found.errors[0].any()
+
+
+def test_what_is_missed_turned_off_is_the_reconstruction_in_its_place() -> None:
+    model = drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0))
+    saes = [*with_latents(model, find_sites_glob(find_sites(model)), width=64).values()]
+    tape, target = tape_of(model), Target(1, UNIT, POSITION)
+    found = turned_off(model, tape, text(), target, Node("error", 0, 0, POSITION))
+
+    def reconstruct(module, given, output):
+        output = output.clone()
+        output[0, POSITION] = saes[0].decode(saes[0].encode(output))[0, POSITION]
+        return output
+
+    seen: list[torch.Tensor] = []
+    hidden = [block.mlp.hidden for block in model.model.layers[:2]]
+    hidden[0].register_forward_hook(reconstruct)
+    hidden[1].register_forward_hook(lambda module, given, output: seen.append(output[0, POSITION]), prepend=True)
+    with torch.inference_mode():
+        model(input_ids=text()[None])
+    expected = (seen[0] - saes[1].b_dec) @ saes[1].W_enc[:, UNIT] + saes[1].b_enc[UNIT]
+    assert found == pytest.approx(expected.item(), rel=1e-3, abs=1e-4)
+    assert found != pytest.approx(attribute(tape, target).value, rel=1e-3)
 
 
 def find_sites_glob(sites: list[str]) -> str:

@@ -4,75 +4,22 @@ Screenshots of each page lie in the folder that CRATELM_SCREENSHOTS names, or el
 """
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from cratelm.artifacts import open_artifact
 from cratelm.records.store import read_excerpts
 from cratelm.viewer.chosen_units import Choice
 from cratelm.viewer.static_pages import export_page, export_study
 from tests.llm_server import StandIn
-from tests.viewer.viewing import viewer
+from tests.viewer.viewing import IN_BROWSER, viewer
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-expect.set_options(timeout=30_000)  # the machine may be busy
-OFFLINE = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def address(study: Path) -> Iterator[str]:
-    with viewer(study) as address:
-        yield address
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page on which no script fails, and which blocks nothing of its own."""
-    page = browser.new_page(viewport={"width": 1360, "height": 850})
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
-    yield page
-    page.close()
-    assert not faults
-
-
-@pytest.fixture(scope="session")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Path(os.environ.get("CRATELM_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+pytestmark = IN_BROWSER
 
 
 def test_a_newcomer_gets_from_the_study_to_a_steered_sentence_by_what_the_screen_says(page, address, shots):

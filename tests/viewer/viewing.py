@@ -1,6 +1,7 @@
 """A viewer on a study, in this process and in one of its own."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
 from cratelm.viewer.api import Viewer
@@ -18,6 +20,14 @@ from cratelm.viewer.viewed_study import Study
 
 HERE = "http://127.0.0.1"
 WITH_ERROR = {"without_error": False}
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+IN_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+"""Marks of tests in a real browser."""
 
 
 def client_of(study: Path) -> TestClient:

@@ -54,7 +54,7 @@ export function unitOf(pack: Pack, text: Text, unit: string): Unit {
     }));
     const { [TRUE]: activations, ...simulated } = values;
     return {
-      half: group.half, kind: group.kind, length: group.length, interval: group.interval[row], document: group.document[row], place: group.place[row],
+      half: group.half, kind: group.kind, length: group.length, interval: group.interval[row], document: group.document[row], place: group.place[row], start,
       tokens: read[group.half](start, group.length), activations, simulated,
       correlation: Object.fromEntries(Object.entries(simulated).map(([name, expected]) => [name, pearson(activations, expected)])),
     };

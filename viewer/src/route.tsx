@@ -17,10 +17,11 @@ function decoded(part: string): string {
 
 export const href = (address: string): string => (exported ? `#${address}` : address);
 
-export function go(address: string, replace = false): void {
+/** Show what an address names; `stay` where it is a part of the page that is read already. */
+export function go(address: string, replace = false, stay = false): void {
   history[replace ? "replaceState" : "pushState"](null, "", href(address));
   window.dispatchEvent(new Event("place"));
-  if (!replace) window.scrollTo(0, 0);
+  if (!replace && !stay) window.scrollTo(0, 0);
 }
 
 export function usePlace(): Place {
@@ -43,11 +44,14 @@ export function changed(place: Place, changes: Record<string, string | null>): s
   return address(...place.parts) + (text ? `?${text}` : "");
 }
 
-export function Link({ to, children, ...rest }: { to: string; children: ComponentChildren; [name: string]: unknown }) {
+/** What leads away from the question why a unit fired on a token. */
+export const NO_WHY = { why: null, path: null };
+
+export function Link({ to, stay, children, ...rest }: { to: string; stay?: boolean; children: ComponentChildren; [name: string]: unknown }) {
   const follow = (event: MouseEvent) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    go(to);
+    go(to, false, stay);
   };
   return <a href={href(to)} onClick={follow} {...rest}>{children}</a>;
 }

@@ -1,6 +1,6 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
-import { address, go, Link, type Place } from "./route";
+import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { shows, type Judge, type Study } from "./types";
 
 export const Problem = ({ message }: { message: string }) => (
@@ -58,7 +58,7 @@ export function Top({ study, place }: { study: Study; place: Place }) {
               {model.layers.map((_, at) => shows(model, at) && <option key={at} value={String(at)}>layer {at}</option>)}
             </select>
           )}
-          {unit !== undefined && <Link to={address(name, layer) + (place.query.toString() ? `?${place.query}` : "")}>all units</Link>}
+          {unit !== undefined && <Link to={changed({ ...place, parts: [name, layer] }, NO_WHY)}>all units</Link>}
         </nav>
         <nav aria-label="Tools">
           <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>
@@ -68,7 +68,7 @@ export function Top({ study, place }: { study: Study; place: Place }) {
       </header>
       {help && (
         <div class="help" role="dialog" aria-label="Keys">
-          <dl><dt>j k</dt><dd>next and previous unit</dd><dt>Enter</dt><dd>open the chosen unit</dd><dt>/</dt><dd>search</dd><dt>← →</dt><dd>read an excerpt’s tokens, once it has the focus</dd><dt>?</dt><dd>these keys</dd></dl>
+          <dl><dt>j k</dt><dd>next and previous unit</dd><dt>Enter</dt><dd>open the chosen unit</dd><dt>/</dt><dd>search</dd><dt>← →</dt><dd>read an excerpt’s tokens, once it has the focus</dd><dt>Enter</dt><dd>there: why did it fire on this token? Escape closes the answer</dd><dt>?</dt><dd>these keys</dd></dl>
         </div>
       )}
     </>

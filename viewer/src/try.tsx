@@ -3,8 +3,9 @@ import { useState } from "preact/hooks";
 import { exported, get, post, useLoaded } from "./data";
 import { marked, number, percent, short, visible } from "./format";
 import { Heatmap } from "./heatmap";
-import { address, changed, go, Link, type Place } from "./route";
+import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { Scores } from "./unit";
+import { typedOf, WhyPanel } from "./why";
 import type { Change, Fire, Layer, Model, Read, Score, Steered, Study } from "./types";
 
 export function TryPage({ study, place }: { study: Study; place: Place }) {
@@ -24,13 +25,13 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
     <main class="try">
       <header class="bar">
         <h1>Try a text</h1>
-        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, text: typed, unit: null, clamp: null, error: null })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
+        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, text: typed, unit: null, clamp: null, error: null, ...NO_WHY })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
       </header>
-      <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value })} />
+      <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value, ...NO_WHY })} />
       {error && <p class="error" role="alert">{error}</p>}
       <div class="columns">
         <div>
-          {seen && <Seen fire={seen} model={model.name} />}
+          {seen && <Seen fire={seen} model={model.name} text={text} place={place} />}
           <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
           {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} />}
           {chosen && <Sentence key={`sentence ${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} reader={study.reader} metric={study.primary.metric} />}
@@ -38,23 +39,27 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
         <aside>
           <h2>Fire most <small>share of each unit’s own maximum</small></h2>
           {!value && !error && <p class="faint" aria-busy="true">Opening the model …</p>}
-          {value && <Firing fire={value} model={model.name} choose={(to) => change({ text, unit: to, clamp: null })} now={chosen?.[0]} />}
+          {value && <Firing fire={value} model={model.name} choose={(to) => change({ text, unit: to, clamp: null, ...NO_WHY })} now={chosen?.[0]} />}
         </aside>
       </div>
     </main>
   );
 }
 
-function Seen({ fire, model }: { fire: Fire; model: string }) {
+function Seen({ fire, model, text, place }: { fire: Fire; model: string; text: string; place: Place }) {
   const { layer, unit, activations, simulated, maximum } = fire.chosen!;
   const expected = Object.values(simulated)[0];
+  const asked = typedOf(place, text);
   const data = `/api/${encodeURIComponent(model)}/${layer}`;
   const list = useLoaded(data, () => get<Layer>(data)).value;
   return (
     <section>
       <h2><Link to={address(model, layer, unit)}>{model}/{layer}/{unit}</Link> <small>on your text; its recorded maximum is {short(maximum)}</small></h2>
       {list && <p class="faint">{Object.values(list.sentences)[0]?.[unit]}</p>}
-      <Heatmap texts={fire.tokens} truth={activations} expected={expected} highest={Math.max(maximum, ...activations)} label="Your text" />
+      <Heatmap texts={fire.tokens} truth={activations} expected={expected} highest={Math.max(maximum, ...activations)} label="Your text"
+        asked={asked ? asked.position - 1 : undefined} ask={(at) => go(changed(place, { why: String(at + 1), path: null }), false, true)} />
+      {asked && <WhyPanel key={`${place.query.get("why")} ${layer}/${unit} ${text}`} model={model} layer={layer} unit={unit} asked={asked} place={place} />}
+      {!asked && <p class="faint">Click a token: why did it fire there?</p>}
     </section>
   );
 }

@@ -32,7 +32,9 @@ export interface Layer {
 }
 export interface Nearest { question: string; units: { unit: number; score: number; by: string; text: string }[] }
 export interface Excerpt {
-  half: string; kind: string; length: number; interval: number; document: number; place: number; tokens: number[];
+  half: string; kind: string; length: number; interval: number; document: number;
+  /** Of its first token: the place in its context, and on its half. */
+  place: number; start: number; tokens: number[];
   activations: number[]; simulated: Record<string, number[]>; correlation: Record<string, number>;
 }
 export interface Score { explainer: string; metric: string; status: string | null; score: number | null; low: number | null; high: number | null; shuffled?: number | null; failed?: number | null }
@@ -51,6 +53,23 @@ export interface Fire {
   text: string; tokens: string[]; firing: Fired[];
   chosen: { layer: number; unit: number; maximum: number; activations: number[]; simulated: Record<string, number[]> } | null;
 }
+/** Something that contributes; `layer` is −1 of tokens and positions; an error is what an autoencoder misses. */
+export interface Source { kind: "unit" | "error" | "token" | "position"; layer: number; unit: number; position: number; activation: number | null }
+export interface Part { contribution: number; share: number | null }
+export interface Contributor extends Source, Part { direct: number }
+export interface Trace { node: Source; value: number; contributors: Contributor[]; others: Part; constant: Part }
+export interface Why {
+  tokens: string[]; target: Source;
+  /** The target first, then its strongest contributors where that does not take too long. */
+  traces: Trace[];
+  /** What each position contributes. */
+  positions: number[];
+  said: Record<string, { explanation: string | null; top: string | null }>;
+}
+export interface Connected { layer: number; unit: number; weight: number; contribution: number; explanation: string | null; top: string | null }
+/** Units of the neighbouring layers, by their mean contribution over so many tokens; null where there is no such layer. */
+export interface Connections { tokens: number; fed_by: Connected[] | null; feeds: Connected[] | null }
+export interface Without { before: number; predicted: number; after: number }
 export interface Read { judge: string; explanation: string; scores: Score[]; answers: number; failures: Record<string, number> }
 export interface Change { token: string; before: number; after: number; difference: number }
 export interface Steered { tokens: string[]; raised: Change[]; lowered: Change[]; divergence: number; continuation: string; steered_continuation: string }

@@ -1,13 +1,16 @@
 // One unit: what it fires on, what is said of it and how well that holds, what it writes, who is like it.
+import { Fragment } from "preact";
 import { useMemo } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
 import { exported, get, useDocument, useLoaded } from "./data";
 import { marked, number, percent, short } from "./format";
 import { Heatmap } from "./heatmap";
 import { choice, ordered } from "./order";
-import { address, changed, go, Link, type Place } from "./route";
+import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
 import type { Excerpt, Judge, Layer, Score, Unit, Weights } from "./types";
+import { Connected } from "./connected";
+import { recordedOf, recordedQuestion, WhyPanel } from "./why";
 
 export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }) {
   const [model, layer, unit] = place.parts;
@@ -17,10 +20,9 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
   const weights = useLoaded(`${data}/${unit}`, () => get<Weights>(`${data}/${unit}/weights`));
   const order = useMemo(() => (list ? ordered(list, choice(place, list)) : []), [list, place.query.toString()]);
   const at = order.indexOf(Number(unit));
-  const query = place.query.toString();
-  const beside = (by: number) => {
+    const beside = (by: number) => {
     const next = order[at + by];
-    return next === undefined || at < 0 ? null : `${address(model, layer, next)}${query ? `?${query}` : ""}`;
+    return next === undefined || at < 0 ? null : changed({ ...place, parts: [model, layer, String(next)] }, NO_WHY);
   };
   useKeys({ j: () => { const to = beside(1); if (to) go(to); }, k: () => { const to = beside(-1); if (to) go(to); } });
   if (error) return <Problem message={error} />;
@@ -40,6 +42,7 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
         <aside>
           <Scores scores={value.scores} judge={judge} />
           <Facts unit={value} />
+          {!exported && <Connected key={`${data}/${unit}`} model={model} data={`${data}/${unit}/connections`} />}
           {weights.error ? <p class="faint">{weights.error}</p> : weights.value && <Written unit={value} weights={weights.value} list={list} />}
         </aside>
       </div>
@@ -72,6 +75,11 @@ function Excerpts({ unit, place }: { unit: Unit; place: Place }) {
   const shown = unit.excerpts.filter((one) => `${one.kind}/${one.length}` === kind && one.half === half);
   const highest = Math.max(...unit.excerpts.flatMap((one) => one.activations), 0);
   const most = Math.max(...unit.excerpts.flatMap((one) => one.simulated[explainer] ?? []), 0);
+  const asked = exported ? null : recordedOf(place);
+  const matches = (one: Excerpt) => !!asked && recordedQuestion(one, asked.position - one.place - 1) === place.query.get("why");
+  const under = shown.findIndex(matches);
+  const from = unit.excerpts.find(matches);
+  const panel = asked && <WhyPanel key={place.query.get("why")} model={unit.model} layer={unit.layer} unit={unit.unit} asked={asked} place={place} recorded={from?.activations[asked.position - from.place - 1]} />;
   const choose = (name: string, all: string[], now: string, say: (one: string) => string) => (
     <div class="choose" role="group" aria-label={name}>
       {all.map((one) => <button key={one} aria-pressed={one === now} onClick={() => go(changed(place, { [name]: one }), true)}>{say(one)}</button>)}
@@ -84,14 +92,21 @@ function Excerpts({ unit, place }: { unit: Unit; place: Place }) {
         {choose("half", halves, half, (one) => `${one} half`)}
         {choose("by", explainers, explainer, (one) => `by ${one}`)}
       </div>
-      <p class="scale" aria-hidden="true"><span class="ramp" />activation 0 to {short(highest)}<span class="ramp below" />expected 0 to {short(most)}, under each token</p>
+      <p class="scale" aria-hidden="true"><span class="ramp" />activation 0 to {short(highest)}<span class="ramp below" />expected 0 to {short(most)}, under each token{!exported && <span class="hint">Click a token: why did it fire there?</span>}</p>
       {shown.length === 0 && <p class="faint">{unit.excerpts.length ? "There are no such excerpts." : "This unit was set aside: nothing of it was recorded."}</p>}
-      {shown.map((one, at) => <Row key={at} unit={unit} excerpt={one} explainer={explainer} highest={highest} most={most} />)}
+      {asked && under < 0 && panel}
+      {shown.map((one, at) => (
+        <Fragment key={at}>
+          <Row unit={unit} excerpt={one} explainer={explainer} highest={highest} most={most} place={place} asked={at === under ? asked!.position - one.place - 1 : undefined} />
+          {at === under && panel}
+        </Fragment>
+      ))}
     </section>
   );
 }
 
-function Row({ unit, excerpt, explainer, highest, most }: { unit: Unit; excerpt: Excerpt; explainer: string; highest: number; most: number }) {
+function Row({ unit, excerpt, explainer, highest, most, place, asked }: { unit: Unit; excerpt: Excerpt; explainer: string; highest: number; most: number; place: Place; asked?: number }) {
+  const ask = (at: number) => go(changed(place, { why: recordedQuestion(excerpt, at), path: null }), false, true);
   const top = Math.max(...excerpt.activations), r = excerpt.correlation[explainer];
   return (
     <article class="excerpt">
@@ -102,7 +117,7 @@ function Row({ unit, excerpt, explainer, highest, most }: { unit: Unit; excerpt:
         <span class="faint">doc {excerpt.document}</span>
       </p>
       <Heatmap texts={excerpt.tokens.map((token) => unit.texts[token])} truth={excerpt.activations} expected={excerpt.simulated[explainer]}
-        highest={highest} most={most} label={`Excerpt, highest activation ${short(top)}, correlation ${number(r, 2)}`} />
+        highest={highest} most={most} asked={asked} ask={exported ? undefined : ask} label={`Excerpt, highest activation ${short(top)}, correlation ${number(r, 2)}`} />
     </article>
   );
 }

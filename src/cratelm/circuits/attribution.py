@@ -59,12 +59,17 @@ class Attribution:
         """All contributions."""
         return [*self.units.values(), *self.errors.values(), self.tokens, self.positions]
 
+    def by_position(self) -> torch.Tensor:
+        """(T,): what each position contributes with its units, its token and its place together."""
+        units = [of_layer.sum(-1) for of_layer in self.units.values()]
+        return torch.stack([*units, *self.errors.values(), self.tokens, self.positions]).sum(0)
+
 
 def attribute(tape: Tape, target: Target) -> Attribution:
     """Take one target apart; raises InputError where it is not on the tape, ValueError for a logit that it has not."""
     number = _number(tape, target)
     flow = tape.flow(number)
-    return _attribution(tape, target, float(number.detach()), flow, _through(tape, flow))
+    return _attribution(tape, target, float(number.detach()), flow, through(tape, flow))
 
 
 def attribute_heads(tape: Tape, target: Target) -> dict[tuple[int, int], Attribution]:
@@ -79,7 +84,7 @@ def attribute_heads(tape: Tape, target: Target) -> dict[tuple[int, int], Attribu
             alone[:, head] = weight[:, head]
             flow = tape.flow(tape.attended[number], alone[None])
             value = float((alone * tape.heads[number][0].detach()).sum())
-            found[number, head] = _attribution(tape, target, value, flow, _through(tape, flow))
+            found[number, head] = _attribution(tape, target, value, flow, through(tape, flow))
     return found
 
 
@@ -99,7 +104,7 @@ def _number(tape: Tape, target: Target) -> torch.Tensor:
     return sign * tape.before[target.layer][0, target.position, coordinate]
 
 
-def _through(tape: Tape, flow: Flow) -> Flow:
+def through(tape: Tape, flow: Flow) -> Flow:
     """The derivatives along all paths, out of those along paths without attention."""
     units, errors, entry, attention = dict(flow.units), dict(flow.errors), flow.entry.clone(), dict(flow.attention)
     while attention:  # later attentions read what earlier ones put out

@@ -5,7 +5,7 @@ activation is left, next to n units drawn at random?
 Intervening: one contributor is set to zero. Does the target change by what it contributes?
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,10 @@ import torch
 from transformers import PreTrainedModel
 
 from cratelm.circuits.attribution import Attribution
-from cratelm.circuits.tape import Tape, preactivation_of
+from cratelm.circuits.graph import Node
+from cratelm.circuits.tape import Tape
+from cratelm.circuits.turned_off import preactivation_with, turned_off
 from cratelm.stats import pearson
-from cratelm.units.sites import at_sites
 
 KEPT = (1, 4, 16, 64, 256)
 """How many contributors are kept."""
@@ -82,43 +83,19 @@ class _Runs:
     def keeping(self, places: torch.Tensor) -> float:
         """The target's value when these units, numbered through all layers, are as they were and all others at their
         mean over the text."""
-        first, changed = 0, {}
+        first, changes = 0, {}
         for layer in self.layers:
             own = self.tape.units[layer][0].detach()
             inside = places[(places >= first) & (places < first + own.numel())] - first
             values = own.mean(0, keepdim=True).expand_as(own).flatten().clone()
             values[inside] = own.flatten()[inside]
-            changed[layer] = values.reshape(own.shape)
+            kept = values.reshape(own.shape)[None]
+            changes[self.tape.sites[layer]] = lambda output, kept=kept: kept.to(output)
             first += own.numel()
-        return self._value(lambda layer, output: changed[layer][None].to(output))
+        return preactivation_with(self.model, self.tape, self.ids, self.found.target, changes)
 
     def without(self, place: int) -> float:
         """The target's value when one unit is set to zero."""
         layer = next(layer for layer in self.layers if (place := place - self.tape.units[layer].numel()) < 0)
-        place += self.tape.units[layer].numel()
-
-        def change(at: int, output: torch.Tensor) -> torch.Tensor:
-            changed = output.clone()
-            if at == layer:
-                changed.view(-1)[place] = 0
-            return changed
-
-        return self._value(change)
-
-    @torch.inference_mode()
-    def _value(self, change: Callable[[int, torch.Tensor], torch.Tensor]) -> float:
-        target, sites = self.found.target, {self.tape.sites[layer]: layer for layer in self.layers}
-        assert target.layer is not None
-        seen: list[torch.Tensor] = []
-        before = preactivation_of(self.model, self.tape.sites[target.layer])
-
-        def visit(name: str, output: torch.Tensor) -> torch.Tensor | None:
-            if name == before:
-                seen.append(output[0, target.position])
-                return None
-            return change(sites[name], output)
-
-        with at_sites(self.model, [before, *sites], visit):
-            self.model.base_model(input_ids=self.ids[None], use_cache=False)
-        coordinate, sign = self.tape.coordinate(target.layer, target.unit)
-        return sign * float(seen[0][coordinate])
+        position, unit = divmod(place + self.tape.units[layer].numel(), self.tape.units[layer].shape[-1])
+        return turned_off(self.model, self.tape, self.ids, self.found.target, Node("unit", layer, unit, position))

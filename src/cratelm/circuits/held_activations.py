@@ -32,10 +32,12 @@ def held_activations(model: nn.Module) -> Iterator[None]:
     gates = {gate for mlp in model.modules() if (gate := _gating(mlp)) is not None}
     others = {module for module in model.modules() if isinstance(module, ACTIVATIONS)} - gates
     with ExitStack() as undo:
+        # First of all hooks: an autoencoder on an activation's output would otherwise be taken for the activation.
         for gate in gates:
-            undo.callback(gate.register_forward_hook(lambda module, given, output: output.detach()).remove)
+            held = gate.register_forward_hook(lambda module, given, output: output.detach(), prepend=True)
+            undo.callback(held.remove)
         for module in others:
-            undo.callback(module.register_forward_hook(_as_factor).remove)
+            undo.callback(module.register_forward_hook(_as_factor, prepend=True).remove)
         yield
 
 

@@ -1,13 +1,20 @@
 """`cratelm show`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cratelm.ranges import whole
 
 
 def show(
-    folder: Path, unit: str, /, *, half: str | None = None, count: Annotated[int, whole(1)] = 3, json: bool = False
+    folder: Path,
+    unit: str,
+    /,
+    *,
+    half: str | None = None,
+    count: Annotated[int, whole(1)] = 3,
+    connections: bool = False,
+    json: bool = False,
 ) -> None:
     """Print one unit: statistics, explanations, scores and excerpts.
 
@@ -23,6 +30,8 @@ def show(
         The half of the text that excerpts are shown of; by default the one that explanations are scored on.
     count
         Excerpts of each kind that are shown.
+    connections
+        Also print which units of the layer below feed it and which it feeds. This runs the study's model.
     json
         Print all that is known as JSON on stdout, every excerpt included.
     """
@@ -36,7 +45,24 @@ def show(
     halves = list(known["statistics"])
     if half is not None and half not in halves:
         raise InputError(f"--half {half}: the recording has {' and '.join(halves)}.")
+    if connections:
+        known["connections"] = _connections(folder, unit)
     if json:
         print_json(known)
     else:
         print_unit(known, half or halves[-1], count)
+
+
+def _connections(folder: Path, unit: str) -> dict[str, Any]:
+    """Of a unit of a study, by an address that was found; InputError where its model cannot be taken apart."""
+    from cratelm.errors import InputError
+    from cratelm.interface.at_work import without_bars
+    from cratelm.viewer.networks import Networks, connections_of
+    from cratelm.viewer.viewed_study import Study
+
+    name, *place = unit.split("/")
+    viewed = Study(folder).model(name)
+    if viewed is None:
+        raise InputError(f"{folder} has not scored the model {name}. Run the command that made it again, to the end.")
+    with without_bars():
+        return connections_of(Networks(), viewed, *map(int, place))

@@ -109,6 +109,17 @@ def to_half(activations: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.where((activations > 0) & (stored == 0), SMALLEST, stored)
 
 
+def read_pieces(records: Artifact, half: str, most: int) -> list[np.ndarray]:
+    """The tokens of the first pieces of a half, (T,) int64 each: as many as come to `most` tokens, one at least.
+
+    Raises InputError where there are none, as below.
+    """
+    lists = read_table(_require(records.path / text_name(half)), columns=["tokens"])["tokens"].to_pylist()
+    ends = np.cumsum([len(tokens) for tokens in lists])
+    count = max(1, int(np.searchsorted(ends, most, side="right")))
+    return [np.array(tokens, np.int64) for tokens in lists[:count]]
+
+
 def read_flat_sample(records: Artifact, layer: int, half: str, units: Sequence[int] | None = None) -> FlatSample:
     """The sample of a half with the units of a layer, of all that are kept or of some of them.
 

@@ -13,6 +13,9 @@ from cratelm.records.logits import SIDES
 from cratelm.report.text import visible
 
 BARS = " ▁▂▃▄▅▆▇█"
+CONNECTIONS = ("fed_by", "feeds")
+EXPLANATION = 60
+"""Characters of a neighbouring unit's explanation."""
 FAINT, STRONG = (255, 243, 214), (226, 88, 34)
 """The backgrounds of a token on which the unit hardly fires, and of one on which it fires most: paper to ember."""
 
@@ -30,6 +33,8 @@ def print_unit(known: dict[str, Any], half: str, count: int) -> None:
         console.print(Text(f"{name}: ", "bold") + Text(visible(sentence)), soft_wrap=True)
     for side in SIDES if known["logits"] else ():
         console.print(_raised(side, known["logits"]), soft_wrap=True)
+    for way in CONNECTIONS if "connections" in known else ():
+        console.print(_connected(way, known["connections"]))
     if known["scores"]:
         console.print(_scores(known["scores"]))
     mine = [excerpt for excerpt in known["excerpts"] if excerpt["half"] == half]
@@ -63,6 +68,23 @@ def _context(context: dict[str, Any]) -> Text:
 def _raised(side: str, logits: dict[str, Any]) -> Text:
     said = (f"'{visible(token)}' {by:+.3g}" for token, by in zip(logits[side], logits[f"{side}_by"], strict=True))
     return Text(f"{side}: ", "bold") + Text(", ".join(said))
+
+
+def _connected(way: str, connections: dict[str, Any]) -> Text | Table:
+    """The units of a neighbouring layer, with what is contributed to a token on average."""
+    name, rows = way.replace("_", " "), connections[way]
+    if rows is None:
+        return Text(f"{name}: ", "bold") + Text("there is no such layer")
+    title = f"{name}: what is added to a token's pre-activation, mean over {connections['tokens']:,} tokens"
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=title, title_justify="left")
+    for column in ("unit", "adds", "direct weight", "explanation"):
+        table.add_column(column, justify="right" if column in ("adds", "direct weight") else "left")
+    for row in rows:
+        numbers = f"{row['contribution']:+.3g}", f"{row['weight']:+.3g}"
+        said = Text(visible(row["explanation"] or "–"))
+        said.truncate(EXPLANATION, overflow="ellipsis")
+        table.add_row(f"{row['layer']}/{row['unit']}", *numbers, said)
+    return table
 
 
 def _number(value: float | None) -> str:

@@ -17,7 +17,7 @@ from cratelm.search.embedding import can_search
 from cratelm.viewer.judging import Judge, NoAnswer
 from cratelm.viewer.layer_document import layer_document
 from cratelm.viewer.nearest import nearest_document
-from cratelm.viewer.networks import Networks, require_running
+from cratelm.viewer.networks import Networks, connections_of, require_running
 from cratelm.viewer.overview import study_document
 from cratelm.viewer.requests import Tries
 from cratelm.viewer.safety import Busy, Turn, failure, guards, read_body
@@ -72,6 +72,7 @@ class Viewer:
             Route("/api/{model}/{layer:int}/search", self.get_nearest),
             Route(f"/api{unit}", self.get_unit),
             Route(f"/api{unit}/weights", self.get_weights),
+            Route(f"/api{unit}/connections", self.get_connections),
             Route("/api/try/{what:str}", self.post_try, methods=["POST"]),
             *(Route(f"/{name}", partial(self.get_static, name)) for name in self.static if name != "index.html"),
             *(Route(path, self.get_page) for path in ("/", "/try", "/{model}", "/{model}/{layer:int}", unit)),
@@ -136,6 +137,18 @@ class Viewer:
 
         with self.networks.open(model) as network:
             return weights_document(network, layer, unit)
+
+    async def get_connections(self, request: Request) -> Response:
+        """Which units feed one unit, and which it feeds."""
+        place = self._place(request)
+        if place is None:
+            return _missing()
+        try:
+            return _json(await self.turn.take(lambda: as_json(connections_of(self.networks, *place))))
+        except InputError as error:
+            return failure(422, self._without_paths(error))
+        except Busy as busy:
+            return failure(503, str(busy))
 
     async def post_try(self, request: Request) -> Response:
         """Run a text, clamp units, score an explanation, or let the judge read one."""

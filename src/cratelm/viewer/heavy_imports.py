@@ -3,10 +3,15 @@
 `networks.require_running` imports this module.
 """
 
+from cratelm.circuits.attribution import Target
+from cratelm.circuits.graph import Node
 from cratelm.models.subject import open_subject
 from cratelm.sae.open import open_with_latents
 from cratelm.units.clamp import Clamp
+from cratelm.viewer.neighbour_layers import connections_document
 from cratelm.viewer.tryout import fire, steer_text
 from cratelm.viewer.weights import weights_document
+from cratelm.viewer.why import recorded_ids, text_ids, why, without
 
-__all__ = ["Clamp", "fire", "open_subject", "open_with_latents", "steer_text", "weights_document"]
+__all__ = ["Clamp", "Node", "Target", "connections_document", "fire", "open_subject", "open_with_latents"]
+__all__ += ["recorded_ids", "steer_text", "text_ids", "weights_document", "why", "without"]

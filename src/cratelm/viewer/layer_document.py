@@ -1,6 +1,7 @@
 """A layer's units as one list: what a page needs to sort, filter and search them all."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from cratelm.protocols import ENDPOINT
 from cratelm.score.metric import OPENAI
 from cratelm.score.scored import STATUS
 from cratelm.viewer.json_numbers import significant
-from cratelm.viewer.viewed_study import ViewedModel
+from cratelm.viewer.viewed_study import LAYERS_KEPT, ViewedModel
 
 TOKENS = 6
 """A unit's top tokens that stand in the list."""
@@ -27,7 +28,7 @@ def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
     """
     site = model.sites[layer]
     scored_on, shown = (model.statistics(layer, half) for half in _halves(model))
-    tokens, texts = _top_tokens(model, layer)
+    tokens, texts = top_tokens(model, layer)
     return {
         "model": model.name,
         "layer": layer,
@@ -84,12 +85,21 @@ def _scores(model: ViewedModel, layer: int, units: int) -> dict[str, Any]:
     return {"scores": scores, "status": status}
 
 
+def said_of(model: ViewedModel, layer: int, unit: int) -> dict[str, str | None]:
+    """What the first explainer says of a unit, and the token that it fires most on; None where that is not known."""
+    sentences = next(iter(model.sentences(layer).values()), None)
+    tokens, texts = top_tokens(model, layer)
+    top = texts[tokens[unit][0]] if tokens[unit] else None
+    return {"explanation": None if sentences is None else sentences[unit], "top": top}
+
+
 def _unscored(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, list[int]]:
     statuses = columns["status"][rows]
     return {name: columns["unit"][rows[statuses == name]].tolist() for name in STATUS[1:] if (statuses == name).any()}
 
 
-def _top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[str]]:
+@lru_cache(maxsize=LAYERS_KEPT)
+def top_tokens(model: ViewedModel, layer: int) -> tuple[list[list[int]], list[str]]:
     """The tokens that each unit fires most on, in the excerpts that explainers are shown, and their texts."""
     units = model.sites[layer].units
     path = model.explanations.path / str(TABLE.file(OPENAI, layer))

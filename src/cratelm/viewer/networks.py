@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
 from cratelm.errors import InputError
 from cratelm.viewer.network import Network
@@ -43,6 +44,15 @@ class Networks:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
             yield self._kept[key]
+
+
+def connections_of(networks: Networks, viewed: ViewedModel, layer: int, unit: int) -> dict[str, Any]:
+    """Which units feed a unit of a study, and which it feeds; InputError where that is not known of its model."""
+    require_running()
+    from cratelm.viewer.heavy_imports import connections_document
+
+    with networks.open(viewed) as network:
+        return connections_document(network, layer, unit)
 
 
 def load_viewed(viewed: ViewedModel, without_error: bool) -> Network:

@@ -2,19 +2,29 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cratelm.errors import InputError
+from cratelm.viewer.excerpt_context import context_tokens
 from cratelm.viewer.judging import Judge
+from cratelm.viewer.network import Network
 from cratelm.viewer.networks import Networks, require_running
 from cratelm.viewer.user_explanation import OwnWords, score_explanation
 from cratelm.viewer.viewed_study import Study, ViewedModel
+
+if TYPE_CHECKING:
+    import torch
+
+    from cratelm.circuits.attribution import Target
 
 LONGEST_TEXT = 8_000
 """Characters."""
 LONGEST_SENTENCE = 500
 MOST_CLAMPS = 16
 MOST_NEW_TOKENS = 60
+WHY = {"model": str, "layer": int, "unit": int, "position": int} | {"text": str | None, "half": str | None}
+WHY |= {"start": int | None, "count": int | None}
+"""The fields that name a unit on a text of one's own, or on recorded text."""
 
 
 class Tries:
@@ -25,7 +35,8 @@ class Tries:
 
     def named(self, what: str) -> Callable[[bytes], dict[str, Any]] | None:
         """What is done for `/api/try/WHAT`, or None."""
-        return {"fire": self.fire, "steer": self.steer, "explain": self.explain, "judge": self.judge}.get(what)
+        kinds = {"fire": self.fire, "steer": self.steer, "why": self.why, "without": self.without}
+        return (kinds | {"explain": self.explain, "judge": self.judge}).get(what)
 
     def fire(self, body: bytes) -> dict[str, Any]:
         """`model`, `text` (null: an example from the study's text), and `layer` and `unit` to look at, or null."""
@@ -52,6 +63,25 @@ class Tries:
         clamps = [Clamp.parse(text[:200]) for text in asked["clamps"]]
         with self.networks.open(self._model(asked["model"]), asked["without_error"]) as network:
             return steer_text(network, _text(asked["text"]), clamps, asked["new_tokens"])
+
+    def why(self, body: bytes) -> dict[str, Any]:
+        """A unit at a `position` of what the model reads: its `text`, or `count` tokens of a `half` from `start`."""
+        require_running()
+        from cratelm.viewer.heavy_imports import why
+
+        asked = _fields(body, **WHY)
+        with self.networks.open(self._model(asked["model"])) as network:
+            return why(network, _read(network, asked), _target(network.viewed, asked))
+
+    def without(self, body: bytes) -> dict[str, Any]:
+        """The same without one contributor: `of_kind` and `of_position`, and of a unit `of_layer` and `of_unit`."""
+        require_running()
+        from cratelm.viewer.heavy_imports import Node, without
+
+        asked = _fields(body, **WHY, of_kind=str, of_layer=int, of_unit=int, of_position=int)
+        source = Node(asked["of_kind"], asked["of_layer"], asked["of_unit"], asked["of_position"])
+        with self.networks.open(self._model(asked["model"])) as network:
+            return without(network, _read(network, asked), _target(network.viewed, asked), source)
 
     def explain(self, body: bytes) -> dict[str, Any]:
         """`model`, `layer`, `unit`, and `words` that it should fire on."""
@@ -106,6 +136,23 @@ def _text(text: str) -> str:
     except UnicodeEncodeError as error:
         raise InputError("the text holds half a character (a lone surrogate).") from error
     return text
+
+
+def _read(network: Network, asked: dict[str, Any]) -> "torch.Tensor":
+    """The tokens that are asked about, as the model reads them: (T,)."""
+    from cratelm.viewer.heavy_imports import recorded_ids, text_ids
+
+    if asked["text"] is not None:
+        return text_ids(network, _text(asked["text"]))
+    if None in (asked["half"], asked["start"], asked["count"]):
+        raise InputError("give a text, or the half, start and count of recorded text.")
+    return recorded_ids(network, context_tokens(network.viewed, asked["half"], asked["start"], asked["count"]))
+
+
+def _target(model: ViewedModel, asked: dict[str, Any]) -> "Target":
+    from cratelm.viewer.heavy_imports import Target
+
+    return Target(*_unit(model, asked["layer"], asked["unit"]), asked["position"])
 
 
 def _unit(model: ViewedModel, layer: int | None, unit: int) -> tuple[int, int]:

@@ -53,6 +53,7 @@ def _rows(model: ViewedModel, layer: int, group: Group, used: dict[int, int]) ->
             "length": group.length,
             "interval": int(excerpts.interval[row]),
             "document": int(excerpts.document[row]),
+            "start": int(excerpts.start[row]),
             "place": int(excerpts.place[row]),
             "tokens": [used.setdefault(token, len(used)) for token in excerpts.tokens[row].tolist()],
             "activations": truth[row],
