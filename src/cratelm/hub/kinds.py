@@ -36,6 +36,8 @@ class Kind:
     card: Card
     then: str
     """What to do with it once it is there, with `{repository}` in it."""
+    sdk: str | None = None
+    """How the hub runs a Space: `static` serves its files."""
 
 
 def kind_of(folder: Path) -> Kind:
@@ -110,5 +112,6 @@ KINDS = (
     Kind(
         *("export of the viewer", "space", True, _is_export, pages_contents, _export_text, card.pages_card),
         "the pages are at https://huggingface.co/spaces/{repository}",
+        sdk="static",
     ),
 )

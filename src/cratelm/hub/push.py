@@ -52,9 +52,8 @@ def send(parcel: Parcel, private: bool) -> str:
     """
     api = HfApi(token=_token())
     where = {"repo_id": parcel.repository, "repo_type": parcel.kind.repository_type}
-    sdk = "static" if parcel.kind.repository_type == "space" else None
     with explained(parcel.repository):
-        url = api.create_repo(**where, private=private, exist_ok=True, space_sdk=sdk)
+        url = api.create_repo(**where, private=private, exist_ok=True, space_sdk=parcel.kind.sdk)
         stale = _stale(parcel, api.list_repo_files(**where))
         operations = [*_additions(parcel), *(CommitOperationDelete(name) for name in stale)]
         api.create_commit(**where, operations=operations, commit_message=f"{parcel.kind.name} of cratelm")
