@@ -73,11 +73,16 @@ def test_a_study_comes_back_from_the_hub_as_it_was_sent(hub, unfinished, capsys)
         open_artifact(back.path / stage / "crate", stage)  # every file has the hash that its manifest says
 
 
-def test_the_text_logs_and_unfinished_work_stay_at_home_and_so_do_files_of_somebody_elses(hub, unfinished) -> None:
+def test_the_training_text_logs_and_unfinished_work_stay_at_home_and_so_do_files_of_somebody_elses(
+    hub, unfinished
+) -> None:
     assert run(["push", str(unfinished), "owner/name", *TERMS]) == 0
     sent = hub.repositories["datasets/owner/name"]
     places = {name.partition("/")[0] for name in sent}
-    assert places == {"README.md", STUDY, *("models", "records", "explanations", "scores", "effects", "report")}
+    stages = ("tokens", "models", "records", "explanations", "scores", "effects", "report")
+    assert places == {"README.md", STUDY, *stages}
+    text = {name.removeprefix("tokens/").partition(".ds")[0] for name in sent if ".ds" in name}
+    assert text == {"explain", "score"}  # what the models were measured on
     assert not [name for name in sent if "/log/" in name or ".partial" in name]
 
 
@@ -85,9 +90,10 @@ def test_a_dry_run_sends_nothing_and_says_what_would_be_sent_and_what_stays(hub,
     assert run(["push", str(unfinished), "owner/name", *TERMS, "--dry-run"]) == 0
     printed = capsys.readouterr().out
     sent, stays = printed.partition("stays here:")[::2]
-    sizes = sum(file.stat().st_size for file in (unfinished / "tokens").rglob("*") if "log" not in file.parts)
-    assert f"{sizes / 1e3:,.1f} kB  tokens" in stays
-    assert "notes.txt" in stays and "tokens" not in sent and "records/crate" in sent
+    text = (file for half in ("train", "validation") for file in (unfinished / "tokens").glob(f"{half}*"))
+    size = sum(file.stat().st_size for file in text)
+    assert f"{size / 1e3:,.1f} kB  tokens" in stays
+    assert "notes.txt" in stays and "records/crate" in sent
     assert "licence of the text: CC-BY-4.0" in printed and "license: cc-by-4.0" in printed
     assert hub.asked == []
 

@@ -132,5 +132,5 @@ def _measured(folder: Path) -> list[dict[str, Any]]:
 def _text(corpus: str | None, licence: str | None, excerpts: bool) -> str:
     """Whose the text is."""
     said = f"licence {licence}" if licence else "its licence is not known, or does not allow to pass it on"
-    held = "Excerpts of it are part of this repository." if excerpts else "This repository holds none of it."
+    held = "Parts of it are in this repository." if excerpts else "This repository holds none of it."
     return f"## Text\n\n{public_name(corpus)}: {said}. {held}"

@@ -1,16 +1,17 @@
 """Which files of a folder are sent: those that manifests list, after a check of their hashes."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from cratelm.artifacts import MANIFEST, Artifact, open_artifact, read_object
+from cratelm.artifacts import MANIFEST, open_artifact, read_object
 from cratelm.errors import InputError
 
 LOG = "log"
-AT_HOME = ("tokens",)
-"""Stages that nothing needs which looks at results: the text itself, as tokens."""
+SENT = {"tokens": ("explain.ds*", "score.ds*", "counts.json", "tokenizer.json")}
+"""By stage, globs over what is sent of it; of other stages all. Of the text, what the models were measured on."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +29,31 @@ class Contents:
         return sum(file.stat().st_size for file in self.files.values())
 
 
-def listed_files(stage: Artifact) -> dict[str, Path]:
-    """The files of a finished stage, its manifest included, by name."""
-    return {name: stage.path / name for name in (MANIFEST, *stage.manifest["outputs"])}
+def stage_files(folder: Path, stage: str) -> dict[str, Path]:
+    """The files of a finished stage that are sent, its manifest included, by name; InputError where one is damaged."""
+    globs = SENT.get(stage, ("*",))
+    names = open_artifact(folder, stage, globs).manifest["outputs"]
+    return {name: folder / name for name in (MANIFEST, *names) if name == MANIFEST or matches(name, globs)}
+
+
+def matches(name: str, globs: Sequence[str]) -> bool:
+    """Whether a name is of one of these forms."""
+    return any(fnmatchcase(name, glob) for glob in globs)
 
 
 def stage_contents(folder: Path, stage: str) -> Contents:
-    """A finished stage's folder as it is; InputError where a file is damaged."""
-    files = listed_files(open_artifact(folder, stage))
+    """A finished stage's folder; InputError where a file is damaged."""
+    files = stage_files(folder, stage)
     return Contents(files, _rest(folder, set(files.values())))
 
 
 def study_contents(folder: Path, own: tuple[str, ...]) -> Contents:
-    """All finished stages of a study but its tokens, and its files `own`; InputError where a file is damaged."""
+    """All finished stages of a study, and its files `own`; InputError where a file is damaged."""
     files = {name: folder / name for name in own}
     for place in _stages(folder):
         stage = read_object(place / MANIFEST, stage=str)["stage"]
-        if stage not in AT_HOME:
-            below = place.relative_to(folder).as_posix()
-            files |= {f"{below}/{name}": file for name, file in listed_files(open_artifact(place, stage)).items()}
+        below = place.relative_to(folder).as_posix()
+        files |= {f"{below}/{name}": file for name, file in stage_files(place, stage).items()}
     return Contents(files, _rest(folder, set(files.values())))
 
 
