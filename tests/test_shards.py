@@ -2,11 +2,7 @@
 
 import dataclasses
 import json
-import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +22,7 @@ from cratelm.shards.run import run_shards
 from tests.conftest import sentences
 from tests.corpus.test_readers import write
 from tests.noted import Noted, Struck, fill, kill, made
+from tests.waiting import is_running, launch, wait_until
 
 
 def end_of_text(tokens: Artifact) -> int:
@@ -255,53 +252,19 @@ def test_a_worker_that_fails_is_told_in_one_line_and_its_shard_alone_is_made_aga
     assert made(folder) == {str(number) for number in range(6)}
 
 
-LAUNCH = """
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from cratelm.shards.config import EngineConfig
-from cratelm.shards.run import run_shards
-from tests.noted import Struck, rest
-if __name__ == "__main__":
-    folder, log = map(Path, sys.argv[1:3])
-    run_shards(Struck(folder, 0, rest), range(2), EngineConfig(engine=sys.argv[3], workers=2), log, print)
-"""
-
-
 @pytest.mark.processes
 def test_workers_end_with_a_command_that_is_killed_and_the_same_command_goes_on(tmp_path) -> None:
-    folder, log, script = tmp_path / "made", tmp_path / "log", tmp_path / "launch.py"
+    folder, log = tmp_path / "made", tmp_path / "log"
     folder.mkdir()
-    script.write_text(LAUNCH)
-    command = [sys.executable, str(script), str(folder), str(log), "local"]
-    path = f"{Path(__file__).parents[1]}:{os.environ.get('PYTHONPATH', '')}"
-    launcher = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path})
+    launcher = launch("local", folder, log)
     begun = folder / "begun-0"
     wait_until(lambda: begun.is_file() and bool(begun.read_text()) and (log / "completions" / "00001").is_file())
     worker = int(begun.read_text())
     launcher.kill()
     launcher.wait()
     wait_until(lambda: not is_running(worker))
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": path})
+    assert launch("local", folder, log).wait() == 0
     assert made(folder) == {"0", "1"}
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Look until something is so; an assertion fails where it takes too long."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def is_running(process: int) -> bool:
-    """Whether a process is there and no zombie, which waits for a parent to ask for it."""
-    status = Path(f"/proc/{process}/stat")
-    try:
-        return status.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ shards alike, so that one goes on where another was stopped.
 
 import os
 import pickle
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,10 +56,11 @@ class Job:
         return [shard for shard in self.shards if not self.mark(shard).is_file()]
 
     def _set_threads(self) -> None:
+        """The work has imported torch, or imports it later, which then reads the environment."""
         if self.threads is not None:
-            import torch
-
-            torch.set_num_threads(self.threads)
+            os.environ["OMP_NUM_THREADS"] = str(self.threads)
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(self.threads)
 
 
 def left(job: Job) -> str:

@@ -72,7 +72,8 @@ def _run_array(job: Job, shards: list[int], name: str, engine: EngineConfig, tel
         if time.monotonic() > deadline:
             place = shards.index(failed[0])
             log = path.parent / f"{number}_{place}.out"
-            state = states.get(place, "no longer known to Slurm")
+            state = states.get(place, "PENDING")
+            state = "no longer in its queue" if state in ACTIVE else state
             raise RunError(f"Slurm ended shard {failed[0]} ({state}); its log is {log}. {left(job)}.")
         time.sleep(0.5)
 
