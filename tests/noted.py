@@ -45,14 +45,15 @@ def pause() -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Struck:
-    """Notes what it made, as `Noted` does, after something befell one shard the first time it was begun."""
+    """Notes what it made, as `Noted` does, after something befell one shard: the first time it was begun, or always."""
 
     folder: Path
     shard: int
     befalls: Callable[[], None]
+    always: bool = False
 
     def __call__(self, number: int) -> None:
-        if number == self.shard and self._begun():
+        if number == self.shard and (self._begun() or self.always):
             self.befalls()
         Noted(self.folder)(number)
 

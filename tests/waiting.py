@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 PYTHONPATH = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
@@ -32,6 +34,22 @@ def is_running(process: int) -> bool:
         return status.read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@contextmanager
+def meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """Do something next to the block; what goes wrong there is raised at its end."""
+    with ThreadPoolExecutor(1) as pool:
+        acting = pool.submit(act)
+        yield
+        acting.result()
+
+
+def begun(folder: Path) -> int:
+    """The process that makes shard 0, once it is there."""
+    file = folder / "begun-0"
+    wait_until(lambda: file.is_file() and bool(file.read_text()))
+    return int(file.read_text())
 
 
 def main() -> None:

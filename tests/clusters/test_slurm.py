@@ -4,9 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +19,7 @@ from tests.clusters.slurm_cluster import SlurmCluster
 from tests.noted import Noted, Struck, fill, kill, made, pause, rest
 from tests.reproduce.test_cells import kept, small
 from tests.training.test_training_processes import losses
-from tests.waiting import is_running, launch, wait_until
+from tests.waiting import begun, is_running, launch, meanwhile, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
 TWO = EngineConfig(engine="slurm", workers=2)
@@ -169,22 +166,6 @@ def test_a_controller_that_is_restarted_is_waited_for(slurm, folder, tmp_path) -
     assert made(folder) == {"0", "1", "2"}
 
 
-@contextmanager
-def meanwhile(act: Callable[[], object]) -> Iterator[None]:
-    """Do something next to the block; what goes wrong there is raised at its end."""
-    with ThreadPoolExecutor(1) as pool:
-        acting = pool.submit(act)
-        yield
-        acting.result()
-
-
-def begun(folder: Path) -> int:
-    """The process that makes shard 0, once it is there."""
-    file = folder / "begun-0"
-    wait_until(lambda: file.is_file() and bool(file.read_text()))
-    return int(file.read_text())
-
-
 def kill_with_its_parent(process: int) -> None:
     """A task and the slurmstepd that watches it."""
     parent = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
@@ -209,8 +190,8 @@ def model(tmp_path_factory) -> Path:
     """A folder with tokens and a model that two processes of srun have trained."""
     folder = tmp_path_factory.mktemp("model")
     assert cratelm("tokenize", *CORPUS, "--out", folder / "tokens").returncode == 0
-    training = ["--preset", "smoke", "--shape.width", "16", "--shape.context", "64", "--training.precision", "fp32"]
-    training += ["--tokens", folder / "tokens", "--training.tokens", 40 * 8 * 64]
+    training = ["--preset", "smoke", "--shape.width", "16", "--shape.context", "80", "--training.precision", "fp32"]
+    training += ["--tokens", folder / "tokens", "--training.tokens", 40 * 8 * 80]
     two = cratelm("train", *training, "--out", folder / "two", before=("srun", "--ntasks=2", "--nodes=2"))
     assert two.returncode == 0, two.stderr
     assert cratelm("train", *training, "--out", folder / "one").returncode == 0
