@@ -2,19 +2,18 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from cratelm.artifacts import open_artifact, read_object
+from cratelm.artifacts import open_artifact
 from cratelm.errors import InputError, RunError
 from cratelm.reproduce import matrix
 from cratelm.reproduce.run import reproduce
 from cratelm.shards.config import EngineConfig
 from cratelm.shards.run import require_engine, run_shards
 from cratelm.training.processes import _first_host
+from tests.clusters.commands import cratelm, require_same_bytes, train
 from tests.clusters.slurm_cluster import SlurmCluster
 from tests.noted import Noted, Struck, fill, kill, made, pause, rest
 from tests.reproduce.test_cells import kept, small
@@ -173,28 +172,15 @@ def kill_with_its_parent(process: int) -> None:
         os.kill(one, signal.SIGKILL)
 
 
-def cratelm(*arguments, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """The command line, in a process of its own."""
-    command = [*before, sys.executable, "-c", "from cratelm.cli import main; main()", *map(str, arguments)]
-    # Both nodes are this machine, and their names are Slurm's alone.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
-
-
-CORPUS = ["--corpus", "reviews", "--tokenizer", "bpe:300", "--documents", "300"]
 ON_SLURM = ["--engine", "slurm", "--workers", "2"]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    """A folder with tokens and a model that two processes of srun have trained."""
+def model(slurm, tmp_path_factory) -> Path:
+    """A folder with tokens, a model that two processes of srun have trained, and one that one process has."""
     folder = tmp_path_factory.mktemp("model")
-    assert cratelm("tokenize", *CORPUS, "--out", folder / "tokens").returncode == 0
-    training = ["--preset", "smoke", "--shape.width", "16", "--shape.context", "80", "--training.precision", "fp32"]
-    training += ["--tokens", folder / "tokens", "--training.tokens", 40 * 8 * 80]
-    two = cratelm("train", *training, "--out", folder / "two", before=("srun", "--ntasks=2", "--nodes=2"))
-    assert two.returncode == 0, two.stderr
-    assert cratelm("train", *training, "--out", folder / "one").returncode == 0
+    train(folder, "two", before=("srun", "--ntasks=2", "--nodes=2"))
+    train(folder, "one")
     return folder
 
 
@@ -209,25 +195,12 @@ def test_the_first_of_slurms_nodes_is_known() -> None:
 
 
 def test_tokenize_record_and_score_make_the_bytes_of_one_worker(model, tmp_path) -> None:
-    for name, more in (("here", []), ("there", ON_SLURM)):
-        out = tmp_path / name
-        commands = [
-            ["tokenize", *CORPUS, "--out", out / "tokens", *more],
-            ["record", model / "one", "--text", model / "tokens", "--out", out / "records", "--pool", 50, *more],
-            ["explain", out / "records", "--out", out / "explanations"],
-            ["score", out / "records", "--explanations", out / "explanations", "--out", out / "scores", *more],
-        ]
-        for command in commands:
-            done = cratelm(*command)
-            assert done.returncode == 0, done.stderr
-    assert "Slurm job" in done.stderr and "Traceback" not in done.stderr
-    for stage in ("tokens", "records", "scores"):
-        here, there = (read_object(tmp_path / name / stage / "manifest.json")["outputs"] for name in ("here", "there"))
-        assert here == there
+    said = require_same_bytes(model, tmp_path, *ON_SLURM)
+    assert "Slurm job" in said and "Traceback" not in said
 
 
 def test_a_wrong_partition_is_one_line_and_exit_status_2(tmp_path) -> None:
-    wrong = cratelm("tokenize", *CORPUS, "--out", tmp_path / "a", *ON_SLURM, "--partition", "nowhere")
+    wrong = cratelm("tokenize", "--out", tmp_path / "a", *ON_SLURM, "--partition", "nowhere")
     assert wrong.returncode == 2
     assert wrong.stderr.splitlines() == [
         "cratelm: Slurm refuses the job: Invalid partition name specified. `sinfo` lists what the cluster has."
