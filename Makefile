@@ -21,7 +21,7 @@ study: .venv/study
 PYTEST := .venv/bin/python -m pytest -n logical --dist worksteal
 
 test: .venv/installed
-	$(PYTEST) -m "not (slow or processes or judge or browser or foreign)"
+	$(PYTEST) -m "not (slow or processes or judge or browser or foreign or cluster)"
 
 test-all: .venv/installed
 	$(PYTEST)

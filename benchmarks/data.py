@@ -25,7 +25,7 @@ from cratelm.corpus.tokens import tokenize
 from cratelm.corpus.training_windows import Windows
 from cratelm.corpus.writing import write_side
 from cratelm.progress import Progress
-from cratelm.shards import EngineConfig
+from cratelm.shards.config import EngineConfig
 
 TRAINING = 25_000
 """Tokens a second of a laptop training step (docs/log.md)."""

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +17,12 @@ from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.corpus.tokens import tokenize
 from cratelm.corpus.writing import write_side
 from cratelm.errors import InputError, RunError
-from cratelm.shards import EngineConfig, run_shards
+from cratelm.shards.config import EngineConfig
+from cratelm.shards.run import run_shards
 from tests.conftest import sentences
 from tests.corpus.test_readers import write
-from tests.noted import Noted
+from tests.noted import Noted, Struck, fill, kill, made
+from tests.waiting import is_running, launch, wait_until
 
 
 def end_of_text(tokens: Artifact) -> int:
@@ -79,16 +79,16 @@ def test_a_shard_whose_worker_died_is_made_again_and_the_others_are_not(tmp_path
 def test_another_number_of_workers_goes_on_where_one_was_stopped(tmp_path, second) -> None:
     (tmp_path / "made").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        run_shards(Noted(tmp_path / "made", dies_at=2), 4, EngineConfig(), tmp_path / "log")
+        run_shards(Noted(tmp_path / "made", dies_at=2), range(4), EngineConfig(), tmp_path / "log", print)
     assert {path.name for path in (tmp_path / "made").iterdir()} == {"0", "1"}
-    run_shards(Noted(tmp_path / "made"), 4, EngineConfig(workers=second), tmp_path / "log")
+    run_shards(Noted(tmp_path / "made"), range(4), EngineConfig(workers=second), tmp_path / "log", print)
     assert {path.name for path in (tmp_path / "made").iterdir()} == {"0", "1", "2", "3"}
 
 
 @pytest.mark.processes
 def test_what_two_workers_made_is_not_made_again_by_one(tmp_path) -> None:
     for workers in (2, 1):
-        run_shards(Noted(tmp_path), 3, EngineConfig(workers=workers), tmp_path / "log")
+        run_shards(Noted(tmp_path), range(3), EngineConfig(workers=workers), tmp_path / "log", print)
 
 
 def test_a_run_that_died_before_its_commit_is_finished_without_its_shards(tmp_path, quiet, monkeypatch) -> None:
@@ -228,53 +228,54 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(tmp_path
     assert not (tmp_path / "a.partial" / "shards").exists()
 
 
-SBATCH = """#!{python}
-# A stand-in for Slurm: runs the job file that it is given, task by task, and prints a job's number.
-import os, re, subprocess, sys
-text = open(sys.argv[-1]).read()
-first, last = re.search(r"--array=(\\d+)-(\\d+)", text).groups()
-for task in range(int(first), int(last) + 1):
-    environment = os.environ | {{"SLURM_ARRAY_TASK_ID": str(task), "SLURM_NODELIST": "here", "SLURM_NODEID": "0"}}
-    subprocess.run(["bash", sys.argv[-1]], env=environment, check=True, stdout=sys.stderr)
-print("Submitted batch job 1" if "--parsable" not in sys.argv else "1")
-"""
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("befalls", "error", "message"),
+    [
+        (kill, RunError, "made shard 2 was killed by SIGKILL, as .* when the memory is full.*same command again"),
+        (fill, OSError, "No space left on device"),
+    ],
+)
+def test_a_worker_that_fails_is_told_in_one_line_and_its_shard_alone_is_made_again(
+    befalls, error, message, tmp_path
+) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    work, engine = Struck(folder, 2, befalls), EngineConfig(workers=4)
+    with pytest.raises(error, match=message) as failed:
+        run_shards(work, range(6), engine, tmp_path / "log", print)
+    assert len(str(failed.value).splitlines()) == 1
+    assert "2" not in made(folder)
+    for mark in made(folder) - {path.name.lstrip("0") or "0" for path in (tmp_path / "log" / "completions").iterdir()}:
+        (folder / mark).unlink()  # made, and stopped before it could be marked
+    run_shards(work, range(6), engine, tmp_path / "log", print)
+    assert made(folder) == {str(number) for number in range(6)}
 
 
 @pytest.mark.processes
-def test_slurm_makes_the_bytes_of_this_machine(tmp_path, quiet, monkeypatch) -> None:
-    config = folder_of_shards(tmp_path / "corpus", monkeypatch)
-    whole = tokenize(config, tmp_path / "whole", quiet)
-    (tmp_path / "bin").mkdir()
-    scripts = {"sbatch": SBATCH.format(python=sys.executable), "srun": SRUN, "scontrol": "#!/bin/bash\necho here\n"}
-    for name, script in scripts.items():
-        file = tmp_path / "bin" / name
-        file.write_text(script)
-        file.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}")
-    engine = EngineConfig(engine="slurm", partition="any", workers=5)
-    try:
-        made = tokenize(config, tmp_path / "a", quiet, engine)
-    except RunError:  # the first call hands the jobs in
-        made = tokenize(config, tmp_path / "a", quiet, engine)
-    assert outputs(made) == outputs(whole)
-
-
-SRUN = """#!/bin/bash
-# A stand-in for Slurm's srun: runs the command behind its options.
-while [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done
-exec "$@"
-"""
+def test_workers_end_with_a_command_that_is_killed_and_the_same_command_goes_on(tmp_path) -> None:
+    folder, log = tmp_path / "made", tmp_path / "log"
+    folder.mkdir()
+    launcher = launch("local", folder, log)
+    begun = folder / "begun-0"
+    wait_until(lambda: begun.is_file() and bool(begun.read_text()) and (log / "completions" / "00001").is_file())
+    worker = int(begun.read_text())
+    launcher.kill()
+    launcher.wait()
+    wait_until(lambda: not is_running(worker))
+    assert launch("local", folder, log).wait() == 0
+    assert made(folder) == {"0", "1"}
 
 
 @pytest.mark.parametrize(
     ("engine", "message"),
-    [(EngineConfig(engine="ray"), "pip install ray"), (EngineConfig(engine="slurm", partition="p"), "needs sbatch")],
+    [(EngineConfig(engine="ray"), "pip install 'cratelm\[ray\]'"), (EngineConfig(engine="slurm"), "needs sbatch")],
 )
 def test_an_engine_that_is_not_there_is_refused_before_anything_is_written(
     engine, message, tmp_path, quiet, monkeypatch
 ) -> None:
     config = folder_of_shards(tmp_path / "corpus", monkeypatch)
-    monkeypatch.setattr("cratelm.shards.find_spec", lambda name: None)
+    monkeypatch.setattr("cratelm.shards.ray.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=message):
         tokenize(config, tmp_path / "a", quiet, engine)

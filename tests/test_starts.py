@@ -9,10 +9,10 @@ import pytest
 
 from cratelm.cli import app
 
-HEAVY = {"torch", "transformers", "accelerate", "datatrove", "datasets", "sae_lens"}
+HEAVY = {"torch", "transformers", "accelerate", "datasets", "sae_lens"}
 DRAWING = {"matplotlib", "jinja2"}
 READERS = {"pandas", "huggingface_hub", "scipy", "pyarrow.dataset", "pyarrow.compute"}
-TRAINING = {"transformers.trainer", "datatrove", "datasets", "scipy.stats", "sae_lens"}
+TRAINING = {"transformers.trainer", "datasets", "scipy.stats", "sae_lens"}
 CODE = """
 import json, sys
 from cratelm.cli import run

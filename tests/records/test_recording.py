@@ -28,7 +28,7 @@ from cratelm.records import recording
 from cratelm.records.config import RecordConfig
 from cratelm.records.record import record
 from cratelm.records.store import KINDS, read_excerpts, read_units
-from cratelm.shards import EngineConfig
+from cratelm.shards.config import EngineConfig
 from cratelm.units.sites import at_sites
 from tests import killed
 from tests.conftest import sentences

@@ -32,7 +32,7 @@ from cratelm.reproduce.results import (
 from cratelm.reproduce.run import reproduce
 from cratelm.reproduce.store import Key, Result, read_cell
 from cratelm.reproduce.verdicts import judged
-from cratelm.shards import EngineConfig
+from cratelm.shards.config import EngineConfig
 from tests import killed
 from tests.shared import Shared
 

@@ -18,7 +18,7 @@ from cratelm.reproduce.results import (
     Results,
 )
 from cratelm.reproduce.run import reproduce, threads_of
-from cratelm.shards import EngineConfig
+from cratelm.shards.config import EngineConfig
 
 
 def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:

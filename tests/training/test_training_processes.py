@@ -115,7 +115,12 @@ def test_processes_that_srun_starts_find_each_other(tokens, tmp_path, quiet) -> 
     command = [sys.executable, "-c", "from cratelm.cli import main; main()", "train", "--preset", "smoke"]
     command += ["--tokens", str(tokens.path), "--shape.width", "16", "--shape.context", "64"]
     command += ["--training.tokens", str(40 * 8 * 64), "--training.precision", "fp32"]
-    slurm = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "node[1-2]", "MASTER_PORT": str(port)}
+    slurm = {
+        "SLURM_JOB_ID": "7",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "node[1-2]",
+        "MASTER_PORT": str(port),
+    }
     slurm |= {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     started = [
         subprocess.Popen(

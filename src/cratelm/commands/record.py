@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.records.config import RecordConfig
-from cratelm.shards import EngineConfig
+from cratelm.shards.config import EngineConfig
 
 
 def record(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cratelm.shards import EngineConfig
+from cratelm.shards.config import EngineConfig
 
 
 def reproduce(

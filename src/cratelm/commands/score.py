@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cratelm.llm.config import AskingConfig, JudgeConfig
 from cratelm.ranges import number
 from cratelm.score.config import ScoreConfig
-from cratelm.shards import EngineConfig
+from cratelm.shards.config import EngineConfig
 
 
 def score(

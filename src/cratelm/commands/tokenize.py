@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cratelm.corpus.config import CorpusConfig
-from cratelm.shards import EngineConfig
+from cratelm.shards.config import EngineConfig
 
 
 def tokenize(

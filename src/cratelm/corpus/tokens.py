@@ -29,7 +29,8 @@ from cratelm.corpus.writing import write_side
 from cratelm.disk import require_disk
 from cratelm.errors import InputError
 from cratelm.progress import Progress
-from cratelm.shards import EngineConfig, require_engine, run_shards
+from cratelm.shards.config import EngineConfig
+from cratelm.shards.run import require_engine, run_shards
 
 BPE_TEXT = 100_000_000
 """Characters of train text, from the start, that a BPE is trained on."""
@@ -73,7 +74,7 @@ def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: En
                 _prepare_tokenizer(config, source, folder / "tokenizer.json")
         with progress.task(f"tokenizing {len(source.shards)} shards of train text"):
             work = ShardWork(config, source, folder / "tokenizer.json", shards)
-            run_shards(work, len(source.shards), engine, folder / "log" / "tokenize")
+            run_shards(work, range(len(source.shards)), engine, folder / "log" / "tokenize", progress.say)
         with progress.task("tokenizing held-out text"):
             summary = _put_together(config, source, folder)
         if summary["documents"]["invalid_utf8"]:

@@ -28,7 +28,8 @@ from cratelm.records.store import SCHEMA
 from cratelm.records.tiling import Half
 from cratelm.records.write_context import write_context
 from cratelm.records.write_logits import write_logits
-from cratelm.shards import EngineConfig, require_engine, run_shards
+from cratelm.shards.config import EngineConfig
+from cratelm.shards.run import require_engine, run_shards
 
 RECORDS = Stage(
     "records",
@@ -151,7 +152,7 @@ def _run_pass(work: Pass, description: str, engine: EngineConfig, log: Path, pro
         if dist.is_initialized():
             run_on_ranks(work, left)
         else:
-            run_shards(work, len(sizes), engine, log)
+            run_shards(work, range(len(sizes)), engine, log, progress.say)
 
 
 @contextmanager

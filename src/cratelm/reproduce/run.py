@@ -25,7 +25,8 @@ from cratelm.reproduce.page import draw_figures, write_page
 from cratelm.reproduce.results import Results
 from cratelm.reproduce.store import Result, read_cell
 from cratelm.sae.extra import require_sae_lens
-from cratelm.shards import EngineConfig, require_engine, run_shards
+from cratelm.shards.config import EngineConfig
+from cratelm.shards.run import require_engine, run_shards
 from cratelm.stages import IDENTITY
 
 ONE = EngineConfig()
@@ -53,7 +54,7 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
                 write_results(cells, out)
                 bar.advance(note=cell.name)
         elif left:
-            _run_side_by_side(left, out, progress, engine)
+            _run_side_by_side(cells, left, out, progress, engine)
     return write_results(cells, out)
 
 
@@ -63,14 +64,18 @@ def _require_own(out: Path) -> None:
         raise InputError(f"{out} exists and holds no results of cratelm reproduce. Choose another folder for --out.")
 
 
-def _run_side_by_side(cells: Sequence[Cell], out: Path, progress: Progress, engine: EngineConfig) -> None:
-    require_engine(engine)
+def _run_side_by_side(
+    cells: Sequence[Cell], left: Sequence[Cell], out: Path, progress: Progress, engine: EngineConfig
+) -> None:
+    """A cell's shard has its place among all cells as its number, so that jobs of an earlier command are known."""
+    threads = threads_of(engine.workers)
+    require_engine(engine, threads)
     log = out / "work" / "log"
-    shutil.rmtree(log, ignore_errors=True)  # what is done is known by its result
+    shutil.rmtree(log / "completions", ignore_errors=True)  # what is done is known by its result
     # Cells share their text: made first, it is made once.
-    for cell in {cell.text: cell for cell in cells}.values():
+    for cell in {cell.text: cell for cell in left}.values():
         text_of(cell, out / "work", progress)
-    run_shards(_Worker(cells, out, engine.workers), len(cells), engine, log)
+    run_shards(_Worker(cells, out), [cells.index(cell) for cell in left], engine, log, progress.say, threads)
 
 
 def threads_of(workers: int) -> int:
@@ -100,15 +105,13 @@ def _require_threads(cells: Sequence[Cell], work: Path, now: int) -> None:
 
 @dataclass(frozen=True)
 class _Worker:
-    """Runs a cell by its number, on its share of the processor; picklable."""
+    """Runs a cell by its number; picklable."""
 
     cells: Sequence[Cell]
     out: Path
-    workers: int
 
     def __call__(self, cell_index: int) -> None:
         cell = self.cells[cell_index]
-        torch.set_num_threads(threads_of(self.workers))
         run_cell(cell, self.out / "cells", self.out / "work", Progress(Console(quiet=True)))
         sys.stderr.write(f"{cell.name} is done\n")
 

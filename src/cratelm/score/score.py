@@ -38,7 +38,8 @@ from cratelm.score.metric import Metric
 from cratelm.score.registry import metrics_named
 from cratelm.score.scored import Scored
 from cratelm.seeds import derive_seed
-from cratelm.shards import EngineConfig, require_engine, run_shards
+from cratelm.shards.config import EngineConfig
+from cratelm.shards.run import require_engine, run_shards
 from cratelm.stats import draw_weights
 
 SCORES = Stage("scores", files=("units-[0-9]*.parquet", "replicates-[0-9]*.safetensors", JUDGE))
@@ -77,7 +78,7 @@ def score(
                 _score_words(_LayerWork(config, records, explanations, folder, _reader(config, records, model, bar)))
                 return
             layer = _LayerWork(config, records, explanations, folder)
-            run_shards(layer, layers, engine, folder / "log" / "score")
+            run_shards(layer, range(layers), engine, folder / "log" / "score", progress.say)
 
     return run_stage(out, SCORES, settings, inputs, work, lambda: require_engine(engine))
 

@@ -9,8 +9,9 @@ from accelerate import PartialState
 
 from cratelm.errors import RunError
 
-PORT = "29500"
-"""Where the processes that srun started meet, unless MASTER_PORT says otherwise."""
+FIRST_PORT, PORTS = 20_000, 10_000
+"""The processes that srun started meet at a port of their job's own, unless MASTER_PORT says otherwise: jobs share
+nodes."""
 
 
 def join_slurm() -> None:
@@ -26,7 +27,7 @@ def join_slurm() -> None:
         "LOCAL_RANK": os.environ["SLURM_LOCALID"],
         "WORLD_SIZE": str(tasks),
     }
-    os.environ.setdefault("MASTER_PORT", PORT)
+    os.environ.setdefault("MASTER_PORT", str(FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) % PORTS))
     if "MASTER_ADDR" not in os.environ:
         os.environ["MASTER_ADDR"] = _first_host(os.environ["SLURM_STEP_NODELIST"])
 

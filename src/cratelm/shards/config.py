@@ -1,0 +1,20 @@
+"""Which engine makes the shards."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cratelm.ranges import Configuration, whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig(Configuration):
+    """Where the shards are made. Nothing that is written depends on it."""
+
+    engine: Literal["local", "slurm", "ray"] = "local"
+    """This machine, a Slurm cluster, or a Ray cluster."""
+    workers: Annotated[int, whole(1, 10_000)] = 1
+    """Shards made at the same time."""
+    partition: str = ""
+    """Slurm's partition; by default the cluster's own default."""
+    time: str = ""
+    """Slurm's limit for one shard, such as 2:00:00; by default the partition's."""
