@@ -23,8 +23,9 @@ PYTEST := .venv/bin/python -m pytest -n logical --dist worksteal
 test: .venv/installed
 	$(PYTEST) -m "not (slow or processes or judge or browser or foreign or cluster)"
 
+# Those marked cluster start Slurm or Ray on this machine: pytest -m cluster.
 test-all: .venv/installed
-	$(PYTEST)
+	$(PYTEST) -m "not cluster"
 
 check: .venv/installed
 	.venv/bin/ruff format --check src tests benchmarks examples
