@@ -1,4 +1,5 @@
 // Small figures in SVG.
+import { Term } from "./glossary";
 import { number } from "./format";
 
 export const COLOURS = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)"];
@@ -26,7 +27,7 @@ export function Curves({ curves, title, layers }: { curves: Curve[]; title: stri
   const y = (value: number) => 132 - 120 * Math.max(0, Math.min(1, value));
   return (
     <figure class="curves">
-      <figcaption>{title}</figcaption>
+      <figcaption><Term name={title} /></figcaption>
       <svg viewBox="0 0 300 152" role="img" aria-label={`${title}: mean score by layer`}>
         {[0, 0.25, 0.5, 0.75, 1].map((tick) => (
           <g key={tick}><line class="grid" x1={28} x2={296} y1={y(tick)} y2={y(tick)} /><text x={24} y={y(tick) + 3} text-anchor="end">{tick}</text></g>

@@ -2,6 +2,7 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
 import { useDocument } from "./data";
+import { Term } from "./glossary";
 import { marked, number, percent, short } from "./format";
 import { choice, ordered, statusOf } from "./order";
 import { address, changed, go, Link, type Place } from "./route";
@@ -36,11 +37,12 @@ function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Jud
   };
   useLayoutEffect(() => select(0), [query]); // before the next key can come
   useKeys({ j: () => step(1), k: () => step(-1), Enter: () => units.length && go(to(units[selected])) });
-  const heading = (sort: string, text: string) => (
+  const heading = (sort: string, text: string, term = text) => (
     <span role="columnheader" class={sort === "unit" ? "" : "n"} aria-sort={asked.sort === sort ? (asked.descending ? "descending" : "ascending") : "none"}>
       <button onClick={() => change({ sort, order: asked.sort === sort && asked.descending ? "up" : null })}>
         {text}{asked.sort === sort ? (asked.descending ? " ↓" : " ↑") : ""}
       </button>
+      <Term name={term} mark />
     </span>
   );
   return (
@@ -54,11 +56,11 @@ function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Jud
         <input id="search" type="search" placeholder="search explanations and top tokens  ( / )" aria-label="Search explanations and top tokens"
           value={place.query.get("q") ?? ""} onInput={(event) => change({ q: event.currentTarget.value || null })} />
         <label>explainer <select value={asked.explainer} onChange={(event) => change({ explainer: event.currentTarget.value })}>
-          {Object.keys(layer.scores).map((name) => <option key={name} value={name}>{said(name, judge)}</option>)}</select></label>
+          {Object.keys(layer.scores).map((name) => <option key={name} value={name}>{said(name, judge)}</option>)}</select></label><Term name={asked.explainer} mark />
         <label>metric <select value={asked.metric} onChange={(event) => change({ metric: event.currentTarget.value })}>
-          {Object.keys(layer.scores[asked.explainer] ?? {}).map((name) => <option key={name}>{name}</option>)}</select></label>
+          {Object.keys(layer.scores[asked.explainer] ?? {}).map((name) => <option key={name}>{name}</option>)}</select></label><Term name={asked.metric} mark />
         <label>show <select value={asked.only} onChange={(event) => change({ only: event.currentTarget.value })}>
-          <option value="">all units</option>{["scored", "dead", "silent", "constant", "failed", "one-sided"].map((name) => <option key={name}>{name}</option>)}</select></label>
+          <option value="">all units</option>{["scored", "dead", "silent", "constant", "failed", "one-sided"].map((name) => <option key={name}>{name}</option>)}</select></label><Term name={asked.only} mark />
         <output>{units.length.toLocaleString("en")} of {layer.units.toLocaleString("en")} units</output>
       </form>
       {judge && asked.explainer === judge.explainer && <p class="faint">{judge.told}</p>}

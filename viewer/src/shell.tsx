@@ -62,6 +62,7 @@ export function Top({ study, place }: { study: Study; place: Place }) {
         </nav>
         <nav aria-label="Tools">
           <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>
+          <Link to="/glossary" class={name === "glossary" ? "here" : ""}>Glossary</Link>
           <button onClick={turn}>{other}</button>
           <button aria-expanded={help} aria-label="Keys" onClick={() => setHelp(!help)}>?</button>
         </nav>

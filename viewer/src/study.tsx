@@ -1,5 +1,6 @@
 // The study: the comparison, layer by layer, linked to the units that it is made of.
 import { Curves } from "./charts";
+import { Term } from "./glossary";
 import { number, percent } from "./format";
 import { address, Link } from "./route";
 import { shows, type Estimate, type Row, type Study } from "./types";
@@ -46,7 +47,7 @@ export function StudyPage({ study }: { study: Study }) {
       <div class="scroll">
         <table>
           <caption>Mean scores; a layer’s number leads to its units</caption>
-          <thead><tr><th>metric</th><th>model</th><th>layer</th><th class="n">{study.primary.explainer} [95%]</th>{beside.map((name) => <th key={name} class="n">{name}</th>)}<th class="n">shuffled</th>{compared && <th class="n">random weights</th>}<th class="n">ceiling</th><th class="n">token share</th><th class="n">fires</th><th class="n">dead</th></tr></thead>
+          <thead><tr><th><Term name="metric" /></th><th>model</th><th>layer</th><th class="n"><Term name={study.primary.explainer} /> [95%]</th>{beside.map((name) => <th key={name} class="n"><Term name={name} /></th>)}<th class="n"><Term name="shuffled" /></th>{compared && <th class="n"><Term name="random weights" /></th>}<th class="n"><Term name="ceiling" /></th><th class="n"><Term name="token share" /></th><th class="n"><Term name="fires" /></th><th class="n"><Term name="dead" /></th></tr></thead>
           <tbody>
             {rows.map((row, at) => (
               <tr key={at} class={row.layer === "all" ? "all" : ""}>

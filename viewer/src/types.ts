@@ -10,7 +10,10 @@ export interface Row {
   /** What a comparison adds; a model measured as it is has none. */
   random_weights?: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
 }
+/** A word of the glossary (src/cratelm/report/glossary.toml). */
+export interface Term { name: string; says: string; more: string }
 export interface Study {
+  glossary: Record<string, Term>;
   /** The comparison in sentences; none where there is nothing to compare. */
   headline: string[];
   /** Of an export: how many units are in a block, and how many blocks share a text. */
