@@ -1,25 +1,28 @@
 // A layer: all its units as one list that sorts, filters and searches; only the rows in sight are on the page.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
-import { useDocument } from "./data";
+import { useDocument, useLoaded } from "./data";
+import { Counts, Nothing } from "./find";
 import { Term } from "./glossary";
 import { marked, number, percent, short } from "./format";
 import { choice, ordered, statusOf } from "./order";
 import { address, changed, go, Link, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
-import type { Judge, Layer } from "./types";
+import { found } from "./search";
+import { WAYS } from "./ways";
+import type { Judge, Layer, Study } from "./types";
 
 const HEIGHT = 34;
 
-export function LayerPage({ place, judge }: { place: Place; judge: Judge | null }) {
+export function LayerPage({ study, place, judge }: { study: Study; place: Place; judge: Judge | null }) {
   const [model, number_] = place.parts;
   const { value: layer, error } = useDocument<Layer>(`/api/${encodeURIComponent(model)}/${number_}`);
   if (error) return <Problem message={error} />;
   if (!layer) return <main class="wait" aria-busy="true">Reading the layer …</main>;
-  return <Units layer={layer} place={place} judge={judge} />;
+  return <Units study={study} layer={layer} place={place} judge={judge} />;
 }
 
-function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Judge | null }) {
+function Units({ study, layer, place, judge }: { study: Study; layer: Layer; place: Place; judge: Judge | null }) {
   const asked = choice(place, layer);
   const units = useMemo(() => ordered(layer, asked), [layer, place.query.toString()]);
   const status = useMemo(() => statusOf(layer, asked), [layer, asked.explainer, asked.metric]);
@@ -63,6 +66,8 @@ function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Jud
           <option value="">all units</option>{["scored", "dead", "silent", "constant", "failed", "one-sided"].map((name) => <option key={name}>{name}</option>)}</select></label><Term name={asked.only} mark />
         <output>{units.length.toLocaleString("en")} of {layer.units.toLocaleString("en")} units</output>
       </form>
+      {WAYS[asked.way] && <p class="counts">Only what {WAYS[asked.way].title}. {WAYS[asked.way].says} <Link to={changed(place, { way: null })}>Show all</Link></p>}
+      {asked.search && <Elsewhere study={study} place={place} layer={layer} />}
       {judge && asked.explainer === judge.explainer && <p class="faint">{judge.told}</p>}
       <div class="table" role="table" aria-label={`Units of ${layer.model}, layer ${layer.layer}`} aria-rowcount={units.length + 1}>
         <div class="head" role="row">
@@ -89,6 +94,14 @@ function Units({ layer, place, judge }: { layer: Layer; place: Place; judge: Jud
       </div>
     </main>
   );
+}
+
+/** How many units the search finds here and in the other layers. */
+function Elsewhere({ study, place, layer }: { study: Study; place: Place; layer: Layer }) {
+  const { value } = useLoaded(place.query.toString(), () => found(study, place), 200);
+  const none = value?.every((one) => one.units.length === 0);
+  if (!value) return null;
+  return none ? <Nothing study={study} words={(place.query.get("q") ?? "").trim()} /> : <Counts all={value} place={place} here={`${layer.model} / layer ${layer.layer}`} />;
 }
 
 function Rows({ box, count, children }: { box: { current: HTMLDivElement | null }; count: number; children: (at: number) => preact.VNode }) {

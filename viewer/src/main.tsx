@@ -2,6 +2,7 @@
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { useDocument } from "./data";
+import { FindPage } from "./find";
 import { Glossary, GlossaryPage, Meanings } from "./glossary";
 import { LayerPage } from "./layer";
 import { usePlace } from "./route";
@@ -21,11 +22,12 @@ function App() {
   const page = () => {
     if (!model) return <StudyPage study={study} />;
     if (model === "glossary") return <GlossaryPage place={place} />;
+    if (model === "find") return <FindPage study={study} place={place} />;
     if (model === "try") return <TryPage study={study} place={place} />;
     const found = study.models.find((one) => one.name === model);
     if (!found || (layer !== undefined && !/^\d+$/.test(layer)) || (unit !== undefined && !/^\d+$/.test(unit)) || place.parts.length > 3) return <Problem message="there is nothing of that name in this study." />;
-    if (layer === undefined) return <LayerPage key={model} judge={found.judge} place={{ ...place, parts: [model, String(found.exported?.[0] ?? 0)] }} />;
-    return unit === undefined ? <LayerPage key={`${model}/${layer}`} judge={found.judge} place={place} /> : <UnitPage judge={found.judge} place={place} />;
+    if (layer === undefined) return <LayerPage study={study} key={model} judge={found.judge} place={{ ...place, parts: [model, String(found.exported?.[0] ?? 0)] }} />;
+    return unit === undefined ? <LayerPage study={study} key={`${model}/${layer}`} judge={found.judge} place={place} /> : <UnitPage judge={found.judge} place={place} />;
   };
   return <Glossary.Provider value={study.glossary}><Top study={study} place={place} />{page()}<Meanings /></Glossary.Provider>;
 }

@@ -1,5 +1,6 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
+import { FindBox } from "./find";
 import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { shows, type Judge, type Study } from "./types";
 
@@ -40,7 +41,7 @@ export function Top({ study, place }: { study: Study; place: Place }) {
   const [other, turn] = useTheme();
   const [name, layer, unit] = place.parts;
   const model = study.models.find((one) => one.name === name);
-  useKeys({ "?": () => setHelp(!help), Escape: () => setHelp(false), "/": () => document.getElementById("search")?.focus() });
+  useKeys({ "?": () => setHelp(!help), Escape: () => setHelp(false), "/": () => (document.getElementById("search") ?? document.getElementById("find"))?.focus() });
   return (
     <>
       <a class="skip" href="#app" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>("main a, main input, main textarea")?.focus(); }}>Skip to the content</a>
@@ -60,6 +61,7 @@ export function Top({ study, place }: { study: Study; place: Place }) {
           )}
           {unit !== undefined && <Link to={changed({ ...place, parts: [name, layer] }, NO_WHY)}>all units</Link>}
         </nav>
+        <FindBox place={place} />
         <nav aria-label="Tools">
           <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>
           <Link to="/glossary" class={name === "glossary" ? "here" : ""}>Glossary</Link>

@@ -2,6 +2,10 @@
 import { Curves } from "./charts";
 import { Term } from "./glossary";
 import { number, percent } from "./format";
+import { Ways } from "./find";
+import { Gallery } from "./gallery";
+import { Scatter } from "./scatter";
+import { useLayers } from "./search";
 import { address, Link } from "./route";
 import { shows, type Estimate, type Row, type Study } from "./types";
 
@@ -17,14 +21,18 @@ export function StudyPage({ study }: { study: Study }) {
   // The scores of other explainers stand in a row under the explainers' names.
   const beside = first.explainers.filter((name) => name !== study.primary.explainer && rows.length > 0 && name in rows[0]);
   const compared = rows.some((row) => row.random_weights);
+  const layers = useLayers(study);
   const metrics = [...new Set(rows.map((row) => row.metric))];
   return (
     <main class="study">
       <h1>{study.name}</h1>
       {lead && <p class="lead"><b>{lead}</b> {rest.join(" ")}</p>}
       <p class="steps">
-        Choose a layer below, then one of its units. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
+        Choose a layer below, one of the units, or a way to find one. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
       </p>
+      <Ways study={study} />
+      {layers.error && <p class="error" role="alert">{layers.error}</p>}
+      {layers.value && <Scatter study={study} layers={layers.value} names={names} />}
       <section class="cards">
         {study.models.filter((model) => !model.control).map((model) => (
           <article key={model.name}>
@@ -38,6 +46,7 @@ export function StudyPage({ study }: { study: Study }) {
           </article>
         ))}
       </section>
+      {layers.value && <Gallery study={study} layers={layers.value} />}
       <section class="row">
         {metrics.map((metric) => (
           <Curves key={metric} title={metric} layers={Math.max(...study.models.map((model) => model.layers.length))} curves={curves(rows, names, metric)} />

@@ -29,6 +29,8 @@ export interface Study {
 type Column = (number | null)[];
 export interface Layer {
   model: string; layer: number; site: string; units: number; protocol: string; primary: string; firing: Column; maximum: Column; token_share: Column;
+  /** The share of its top excerpts in which it fires most on the start of a sentence or a line. */
+  starts: Column;
   sentences: Record<string, (string | null)[]>; tokens: number[][]; texts: string[];
   /** Of an export, the units that are in it, where these are not all. */
   only?: number[]; scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
