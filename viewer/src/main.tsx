@@ -20,7 +20,7 @@ function App() {
   if (error) return <Problem message={error} />;
   if (!study) return <main class="wait" aria-busy="true">Reading the study …</main>;
   const page = () => {
-    if (!model) return <StudyPage study={study} />;
+    if (!model) return <StudyPage study={study} place={place} />;
     if (model === "glossary") return <GlossaryPage place={place} />;
     if (model === "find") return <FindPage study={study} place={place} />;
     if (model === "try") return <TryPage study={study} place={place} />;

@@ -12,6 +12,8 @@ export interface Row {
 }
 /** A word of the glossary (src/cratelm/report/glossary.toml). */
 export interface Term { name: string; says: string; more: string }
+/** A model's mean score over all layers less a rival's. */
+export interface Difference { model: string; rival: string; metric: string; explainer: string; difference: Estimate; primary: boolean; second?: boolean }
 export interface Study {
   glossary: Record<string, Term>;
   /** The comparison in sentences; none where there is nothing to compare. */
@@ -22,7 +24,7 @@ export interface Study {
   /** What each metric says, by its name. */
   metrics: Record<string, string>;
   report: {
-    note: string; rows: Row[];
+    note: string; rows: Row[]; differences: Difference[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
   };
 }

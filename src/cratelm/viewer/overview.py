@@ -45,7 +45,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
         "headline": headline(table),
         "primary": ENDPOINT._asdict(),
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
-        "report": {name: table[name] for name in ("note", "models", "rows")},
+        "report": {name: table[name] for name in ("note", "models", "rows", "differences")},
     }
 
 
