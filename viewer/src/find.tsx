@@ -3,6 +3,7 @@ import { exported, useLoaded } from "./data";
 import { Term } from "./glossary";
 import { marked, number, percent } from "./format";
 import { topTokens } from "./order";
+import { Pin } from "./pin";
 import { address, changed, go, Link, type Place } from "./route";
 import { best, WAYS } from "./ways";
 import { firstOf, found, layersOf, type Found, type Hit } from "./search";
@@ -80,14 +81,14 @@ const Hits = ({ hits, total }: { hits: Hit[]; total: number }) => (
   <div class="scroll">
     <table class="hits">
       <caption>{total > hits.length ? `${hits.length} of ${total.toLocaleString("en")} units` : `${total} unit${total === 1 ? "" : "s"}`}</caption>
-      <thead><tr><th><Term name="unit" /></th><th class="n"><Term name="score">best score</Term></th><th class="n"><Term name="token share" /></th><th class="n"><Term name="fires" /></th><th>top tokens</th><th>explanation</th></tr></thead>
+      <thead><tr><th><Term name="unit" /></th><th class="n"><Term name="score">best score</Term></th><th class="n"><Term name="token share" /></th><th class="n"><Term name="fires" /></th><th>top tokens</th><th>explanation</th><th><span class="hidden">pin</span></th></tr></thead>
       <tbody>
         {hits.map((hit) => {
           const { layer, unit } = hit;
           return (
             <tr key={unitAt(hit)}>
               <td><Link to={unitAt(hit)}>{layer.model}/{layer.layer}/{unit}</Link></td><td class="n">{number(best(layer, unit), 2)}</td><td class="n">{number(layer.token_share[unit], 2)}</td><td class="n">{percent(layer.firing[unit])}</td>
-              <td class="tokens">{topTokens(layer, unit).slice(0, 4).map((token) => <b key={token}>{marked(token)}</b>)}</td><td class="faint">{Object.values(layer.sentences)[0]?.[unit]}</td>
+              <td class="tokens">{topTokens(layer, unit).slice(0, 4).map((token) => <b key={token}>{marked(token)}</b>)}</td><td class="faint">{Object.values(layer.sentences)[0]?.[unit]}</td><td><Pin unit={`${layer.model}/${layer.layer}/${unit}`} /></td>
             </tr>
           );
         })}

@@ -2,6 +2,7 @@
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { useDocument } from "./data";
+import { ComparePage } from "./compare";
 import { FindPage } from "./find";
 import { Glossary, GlossaryPage, Meanings } from "./glossary";
 import { LayerPage } from "./layer";
@@ -22,6 +23,7 @@ function App() {
   const page = () => {
     if (!model) return <StudyPage study={study} place={place} />;
     if (model === "glossary") return <GlossaryPage place={place} />;
+    if (model === "compare") return <ComparePage study={study} place={place} />;
     if (model === "find") return <FindPage study={study} place={place} />;
     if (model === "try") return <TryPage study={study} place={place} />;
     const found = study.models.find((one) => one.name === model);

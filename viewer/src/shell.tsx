@@ -1,7 +1,8 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { FindBox } from "./find";
-import { address, changed, go, Link, NO_WHY, type Place } from "./route";
+import { Pinned } from "./pin";
+import { changed, go, Link, NO_WHY, type Place } from "./route";
 import { shows, type Judge, type Study } from "./types";
 
 export const Problem = ({ message }: { message: string }) => (
@@ -36,6 +37,12 @@ function useTheme(): [string, () => void] {
   return [dark ? "light" : "dark", () => set(dark ? "light" : "dark")];
 }
 
+/** The same layer of another model, or its first one where it has none of that number. */
+function layerOf(study: Study, name: string, layer = "0"): string {
+  const model = study.models.find((one) => one.name === name)!;
+  return Number(layer) < model.layers.length && shows(model, Number(layer)) ? layer : String(model.exported?.[0] ?? 0);
+}
+
 export function Top({ study, place }: { study: Study; place: Place }) {
   const [help, setHelp] = useState(false);
   const [other, turn] = useTheme();
@@ -50,12 +57,12 @@ export function Top({ study, place }: { study: Study; place: Place }) {
           <Link to="/" class="home">cratelm</Link>
           <Link to="/">{study.name}</Link>
           {model && (
-            <select aria-label="Model" value={name} onChange={(event) => go(address(event.currentTarget.value, 0))}>
+            <select aria-label="Model" value={name} onChange={(event) => go(changed({ ...place, parts: [event.currentTarget.value, layerOf(study, event.currentTarget.value, layer)] }, NO_WHY))}>
               {study.models.map((one) => <option key={one.name}>{one.name}</option>)}
             </select>
           )}
           {model && layer !== undefined && (
-            <select aria-label="Layer" value={layer} onChange={(event) => go(address(name, event.currentTarget.value))}>
+            <select aria-label="Layer" value={layer} onChange={(event) => go(changed({ ...place, parts: [name, event.currentTarget.value] }, NO_WHY))}>
               {model.layers.map((_, at) => shows(model, at) && <option key={at} value={String(at)}>layer {at}</option>)}
             </select>
           )}
@@ -63,6 +70,7 @@ export function Top({ study, place }: { study: Study; place: Place }) {
         </nav>
         <FindBox place={place} />
         <nav aria-label="Tools">
+          <Pinned place={place} />
           <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>
           <Link to="/glossary" class={name === "glossary" ? "here" : ""}>Glossary</Link>
           <button onClick={turn}>{other}</button>

@@ -11,6 +11,8 @@ import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
 import type { Excerpt, Judge, Layer, Score, Unit, Weights } from "./types";
 import { Connected } from "./connected";
+import { Pin } from "./pin";
+import { OnText, TextBox } from "./testbox";
 import { recordedOf, recordedQuestion, WhyPanel } from "./why";
 
 export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }) {
@@ -36,10 +38,11 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
           {beside(-1) ? <Link to={beside(-1)!} rel="prev">← previous</Link> : <span class="faint">← previous</span>}
           {beside(1) ? <Link to={beside(1)!} rel="next">next →</Link> : <span class="faint">next →</span>}
         </nav>
+        <Pin unit={`${value.model}/${value.layer}/${value.unit}`} />
         {!exported && <Link class="action" to={tryIt(value)}>Turn it up</Link>}
       </header>
       <div class="columns">
-        <div><Explanations unit={value} judge={judge} /><Excerpts unit={value} place={place} /></div>
+        <div><Explanations unit={value} judge={judge} />{!exported && <Test unit={value} place={place} />}<Excerpts unit={value} place={place} /></div>
         <aside>
           <Scores scores={value.scores} judge={judge} />
           <Facts unit={value} />
@@ -51,13 +54,24 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
   );
 }
 
+/** Whether the unit fires on one's own text, without leaving its page. */
+function Test({ unit, place }: { unit: Unit; place: Place }) {
+  const text = place.query.get("test") ?? "";
+  return (
+    <section class="own">
+      <TextBox text={text} change={(test) => go(changed(place, { test: test || null }), true)} label="Does it fire on your sentence? Type one" />
+      <OnText model={unit.model} layer={unit.layer} unit={unit.unit} text={text} />
+    </section>
+  );
+}
+
 function tryIt(unit: Unit): string {
   const most = unit.statistics[unit.explained_on]?.maximum ?? 1;
   const clamp = `${unit.layer}/${unit.unit}=${Number(((most || 1) * 2).toPrecision(2))}`;
   return `/try?${new URLSearchParams({ model: unit.model, unit: `${unit.layer}/${unit.unit}`, clamp })}`;
 }
 
-const Explanations = ({ unit, judge }: { unit: Unit; judge: Judge | null }) => (
+export const Explanations = ({ unit, judge }: { unit: Unit; judge: Judge | null }) => (
   <section class="explanations">
     {Object.entries(unit.explanations).map(([name, text]) => <p key={name}><b><Term name={name}>{said(name, judge)}</Term></b> {text}</p>)}
     {judge && unit.explanations[judge.explainer] && <p class="faint">{judge.told}</p>}
