@@ -1,12 +1,12 @@
 // A layer: all its units as one list that sorts, filters and searches; only the rows in sight are on the page.
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
 import { useDocument, useLoaded } from "./data";
 import { Counts, Nothing } from "./find";
 import { Term } from "./glossary";
 import { marked, number, percent, short } from "./format";
 import { choice, ordered, statusOf } from "./order";
-import { address, changed, go, Link, type Place } from "./route";
+import { address, changed, go, href, leave, left, Link, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
 import { found } from "./search";
 import { WAYS } from "./ways";
@@ -26,7 +26,7 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
   const asked = choice(place, layer);
   const units = useMemo(() => ordered(layer, asked), [layer, place.query.toString()]);
   const status = useMemo(() => statusOf(layer, asked), [layer, asked.explainer, asked.metric]);
-  const [selected, select] = useState(0);
+  const [selected, select] = useState(left().chosen ?? 0);
   const scores = layer.scores[asked.explainer]?.[asked.metric] ?? [];
   const query = place.query.toString();
   const to = (unit: number) => `${address(layer.model, layer.layer, unit)}${query ? `?${query}` : ""}`;
@@ -38,8 +38,11 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
     const box = list.current;
     if (box && (next * HEIGHT < box.scrollTop || (next + 2) * HEIGHT > box.scrollTop + box.clientHeight)) box.scrollTop = (next - 3) * HEIGHT;
   };
-  useLayoutEffect(() => select(0), [query]); // before the next key can come
-  useKeys({ j: () => step(1), k: () => step(-1), Enter: () => units.length && go(to(units[selected])) });
+  const asList = useRef(query);
+  useLayoutEffect(() => { if (asList.current !== query) { asList.current = query; select(0); } }, [query]); // before the next key can come
+  useEffect(() => leave({ chosen: selected }), [selected]);
+  const open = (unit: number, at: number) => { leave({ chosen: at, list: list.current?.scrollTop ?? 0 }); go(to(unit)); };
+  useKeys({ j: () => step(1), k: () => step(-1), Enter: () => units.length && open(units[selected], selected) });
   const heading = (sort: string, text: string, term = text) => (
     <span role="columnheader" class={sort === "unit" ? "" : "n"} aria-sort={asked.sort === sort ? (asked.descending ? "descending" : "ascending") : "none"}>
       <button onClick={() => change({ sort, order: asked.sort === sort && asked.descending ? "up" : null })}>
@@ -71,15 +74,16 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
       {judge && asked.explainer === judge.explainer && <p class="faint">{judge.told}</p>}
       <div class="table" role="table" aria-label={`Units of ${layer.model}, layer ${layer.layer}`} aria-rowcount={units.length + 1}>
         <div class="head" role="row">
-          {heading("unit", "unit")}{heading("score", "score")}<span role="columnheader" />{heading("fires", "fires")}{heading("maximum", "max")}{heading("token", "token share")}
+          {heading("unit", "unit")}{heading("score", "score")}<span role="columnheader"><span class="hidden">score as a bar</span></span>{heading("fires", "fires")}{heading("maximum", "max")}{heading("token", "token share")}
           <span role="columnheader" class="wide">top tokens</span><span role="columnheader" class="wider">explanation</span>
         </div>
         <Rows box={list} count={units.length}>
           {(at) => {
             const unit = units[at];
             return (
-              <Link key={unit} to={to(unit)} role="row" aria-rowindex={at + 2} class={"unit" + (at === selected ? " selected" : "")} style={{ top: `${at * HEIGHT}px` }}>
-                <span role="cell">{unit}</span>
+              <div key={unit} role="row" aria-rowindex={at + 2} class={"unit" + (at === selected ? " selected" : "")} style={{ top: `${at * HEIGHT}px` }}
+                onClick={(event) => { if (!(event.ctrlKey || event.metaKey || event.shiftKey)) { event.preventDefault(); event.stopPropagation(); open(unit, at); } }}>
+                <span role="cell"><a href={href(to(unit))}>{unit}</a></span>
                 <span role="cell" class="n">{status.has(unit) ? <em>{status.get(unit)}</em> : number(scores[unit])}</span>
                 <span role="cell"><Dot score={status.has(unit) ? null : scores[unit] ?? null} low={null} high={null} /></span>
                 <span role="cell" class="n">{percent(layer.firing[unit])}</span>
@@ -87,7 +91,7 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
                 <span role="cell" class="n">{number(layer.token_share[unit], 2)}</span>
                 <span role="cell" class="wide tokens">{(layer.tokens[unit] ?? []).map((token) => <b key={token}>{marked(layer.texts[token])}</b>)}</span>
                 <span role="cell" class="wider faint">{layer.sentences[asked.explainer]?.[unit]}</span>
-              </Link>
+              </div>
             );
           }}
         </Rows>
@@ -107,6 +111,7 @@ function Elsewhere({ study, place, layer }: { study: Study; place: Place; layer:
 function Rows({ box, count, children }: { box: { current: HTMLDivElement | null }; count: number; children: (at: number) => preact.VNode }) {
   const [top, setTop] = useState(0);
   const shown = Math.ceil((box.current?.clientHeight ?? 900) / HEIGHT) + 16;
+  useLayoutEffect(() => { const from = left().list; if (from && box.current) box.current.scrollTop = from; }, []);
   const first = Math.max(0, Math.min(Math.floor(top / HEIGHT) - 8, count - shown));
   return (
     <div class="rows" role="rowgroup" ref={box} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>

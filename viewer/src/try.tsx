@@ -71,8 +71,8 @@ function Firing({ fire, model, choose, now }: { fire: Fire; model: string; choos
         const name = `${one.layer}/${one.unit}`;
         return (
           <li key={name}>
-            <button aria-pressed={name === now} onClick={() => choose(name)} aria-label={`Look at unit ${name}`}>
-              <span>{name}</span><i style={{ "--a": Math.min(1, one.share) }} /><span class="n">{percent(one.share)}</span><b>{marked(fire.tokens[one.place])}</b>
+            <button aria-pressed={name === now} onClick={() => choose(name)}>
+              <span><span class="hidden">Look at unit </span>{name}</span><i style={{ "--a": Math.min(1, one.share) }} /><span class="n">{percent(one.share)}</span><b>{marked(fire.tokens[one.place])}</b>
             </button>
             <Link to={address(model, one.layer, one.unit)} aria-label={`Page of unit ${name}`}>→</Link>
           </li>
