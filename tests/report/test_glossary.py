@@ -38,3 +38,10 @@ def test_the_page_in_the_documentation_is_what_the_glossary_says() -> None:
 def test_a_word_opens_its_meaning_and_a_foreign_word_is_plain_escaped_text() -> None:
     assert 'popovertarget="term-token-share"' in term_button("token share")
     assert term_button("<their metric>") == "&lt;their metric&gt;"
+
+
+def test_every_word_of_a_report_that_opens_a_meaning_has_one_on_the_page(study) -> None:
+    page = (study / "report" / "report.html").read_text(encoding="utf-8")
+    asked = set(re.findall(r'popovertarget="([^"]+)"', page))
+    assert {"term-random-only", "term-token-share", "term-ceiling"} <= asked
+    assert asked <= set(re.findall(r'<div popover id="([^"]+)"', page))
