@@ -47,7 +47,7 @@ def test_a_list_sorts_filters_and_keeps_its_order_by_keys_and_address(page, addr
     first = page.locator(".unit span").first
     expect(page.locator(".unit").first).to_be_visible()
     best = first.inner_text()
-    page.get_by_role("button", name="score", exact=True).click()
+    page.get_by_role("button", name="score ↓").click()
     expect(page).to_have_url(f"{address}/crate/0?sort=score&order=up")
     expect(first).not_to_have_text(best)
     page.keyboard.press("/")
