@@ -11,7 +11,7 @@ INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 INSTALL_TORCH := $(INSTALL) --no-deps
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: study test test-all check clean
+.PHONY: study test test-all check docs clean
 
 study: .venv/study
 	.venv/bin/cratelm study --preset laptop --out $(OUT)
@@ -30,6 +30,10 @@ check: .venv/installed
 	.venv/bin/ruff format --check src tests benchmarks examples
 	.venv/bin/ruff check src tests benchmarks examples
 	.venv/bin/pyrefly check
+
+# The site in docs/_build; a broken link or a page that nothing leads to is an error.
+docs: .venv/installed
+	.venv/bin/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
 # What a study and the viewer need; everything else is a gigabyte more.
 .venv/study: pyproject.toml constraints.txt

@@ -18,6 +18,8 @@ from cratelm.progress import Progress
 from cratelm.records.one_unit import read_groups
 from cratelm.units.read import read_units
 from cratelm.viewer.viewed_study import Study
+from tests.viewer.test_why_server import excerpt_of, recorded
+from tests.viewer.viewing import client_of
 
 ROOT = Path(__file__).parents[2]
 MOST = 12_000_000
@@ -42,7 +44,7 @@ def test_every_manifest_is_true(demo: Path) -> None:
     manifests = list(demo.rglob(MANIFEST))
     for manifest in manifests:
         open_artifact(manifest.parent, read_json(manifest)["stage"])
-    assert len(manifests) == 9  # models, records, explanations and scores of both; the report
+    assert len(manifests) == 10  # models, records, explanations and scores of both; the tokens and the report
 
 
 def test_it_is_what_the_preset_makes(demo: Path) -> None:
@@ -67,7 +69,16 @@ def test_the_notices_name_every_source_of_its_text_with_its_licence(demo: Path) 
 def test_no_film_review_is_in_it(demo: Path) -> None:
     assert read_json(demo / STUDY)["corpus"]["corpus"] == "python-source"
     inputs = {read_json(path)["inputs"]["tokens"] for path in demo.glob(f"models/*/{MANIFEST}")}
-    assert len(inputs) == 1 and not (demo / "tokens").exists()
+    assert len(inputs) == 1 and not [*(demo / "tokens").glob("train*")]
+
+
+@pytest.mark.parametrize("model", ["crate", "gpt2"])
+def test_why_a_unit_fired_on_an_excerpt_and_what_feeds_it_can_be_asked(demo: Path, model: str) -> None:
+    client = client_of(demo)
+    one, at = excerpt_of(client, model)
+    found = client.post("/api/try/why", json=recorded(one, at, model=model)).json()
+    assert found["target"]["activation"] == pytest.approx(one["activations"][at], rel=2e-2)
+    assert client.get(f"/api/{model}/1/3/connections").json()["fed_by"]
 
 
 @pytest.mark.parametrize("model", ["crate", "gpt2"])

@@ -1,7 +1,8 @@
 """A finished study, reduced to what is looked at, as one file: python -m cratelm.demo.pack STUDY FILE
 
-The file holds the trained models, their units' excerpts, explanations and scores, and the report's numbers. It leaves
-out the text, the models before training, and what only further measuring needs. Activations, recorded and expected, are
+The file holds the trained models, the text that they were measured on, their units' excerpts, explanations and scores,
+and the report's numbers. It leaves out the text that they were trained on, the models before training, and what only
+further measuring needs. Activations, recorded and expected, are
 rounded to 8 significant bits. Every manifest is signed anew: it lists the files that are there and names those that are
 not. The same study gives the same bytes, as long as pyarrow and liblzma are the same.
 """
@@ -52,11 +53,20 @@ class Part:
 
 
 PARTS = (
+    Part("tokens", "tokens", ("explain.ds*", "score.ds*", "counts.json", "tokenizer.json")),
     Part("models/*", "model", ("*",)),
     Part(
         "records/*",
         "records",
-        ("layer-*.parquet", "units.parquet", "context.*", "logits.parquet", "records.json", "tokenizer.json"),
+        (
+            "layer-*.parquet",
+            "units.parquet",
+            "context.*",
+            "logits.parquet",
+            "records.json",
+            "text-score.parquet",
+            "tokenizer.json",
+        ),
         "activations",
     ),
     Part("explanations/*", "explanations", ("sentences-*", "rules-*", "*-openai-*", "*-anthropic-*"), "mean"),
