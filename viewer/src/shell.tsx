@@ -19,7 +19,9 @@ export function useKeys(keys: Record<string, () => unknown>): void {
     const press = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
       if (event.ctrlKey || event.metaKey || event.altKey || target.matches("input, textarea, select") || (event.key === "Enter" && target.matches("a, button"))) return;
-      if (Object.hasOwn(keys, event.key)) { event.preventDefault(); keys[event.key](); }
+      if (!Object.hasOwn(keys, event.key)) return;
+      if (event.key !== "Escape") event.preventDefault(); // the browser closes the meaning of a word by it
+      keys[event.key]();
     };
     window.addEventListener("keydown", press);
     return () => window.removeEventListener("keydown", press);
