@@ -82,13 +82,15 @@ def test_the_first_lines_say_who_scores_higher_and_the_page_and_the_viewer_say_t
     assert all(sentence.replace("'", "&#39;") in page for sentence in sentences)
 
 
-def table_of(difference: tuple[float, float, float], losses: Any, shares: tuple[float, float]) -> dict[str, Any]:
+def table_of(
+    difference: tuple[float, float, float], losses: Any, shares: tuple[float, float], tokens: int = 5_000_000
+) -> dict[str, Any]:
     names, keys = ("crate", "gpt2"), ("mean", "low", "high")
     row = {"model": "crate", "rival": "gpt2", "metric": "random-only", "primary": True}
     return {
         "differences": [row | {"difference": dict(zip(keys, difference, strict=True))}],
         "models": [
-            {"model": name, "validation_loss": dict(zip(keys, loss, strict=True))}
+            {"model": name, "tokens": tokens, "validation_loss": dict(zip(keys, loss, strict=True))}
             for name, loss in zip(names, losses, strict=True)
         ],
         "rows": [
@@ -123,6 +125,14 @@ def test_the_headline_says_where_no_difference_is_certain() -> None:
     said = headline(table_of((0.01, -0.02, 0.04), (BETTER, (4.70, 4.68, 4.72)), (0.82, 0.82)))
     assert said[0].endswith("The interval contains 0: no difference is certain.")
     assert said[1].startswith("crate predicts the text about as well") and "depend as much on" in said[1]
+
+
+def test_a_study_of_hardly_trained_models_says_first_that_it_shows_no_result() -> None:
+    def first(tokens: int) -> str:
+        return headline(table_of((0.058, 0.036, 0.080), (WORSE, BETTER), (0.96, 0.82), tokens))[0]
+
+    assert first(200_704).startswith("This study checks that the machinery works and shows no result")
+    assert "200,704 tokens" in first(200_704) and first(1_000_000).startswith("crate's units score")
 
 
 def test_without_a_comparison_there_is_no_headline() -> None:

@@ -30,7 +30,7 @@ def test_a_newcomer_gets_from_the_study_to_a_steered_sentence_by_what_the_screen
     expect(page).to_have_url(f"{address}/crate/1")
     expect(page.get_by_role("table")).to_be_visible()
     page.screenshot(path=shots / "layer.png")
-    page.locator("a.unit").first.click()
+    page.locator(".unit").first.click()
     expect(page.locator(".excerpt").first).to_be_visible()
     page.screenshot(path=shots / "unit.png")
     page.get_by_role("link", name="Turn it up").click()
@@ -44,10 +44,10 @@ def test_a_newcomer_gets_from_the_study_to_a_steered_sentence_by_what_the_screen
 
 def test_a_list_sorts_filters_and_keeps_its_order_by_keys_and_address(page, address):
     page.goto(f"{address}/crate/0")
-    first = page.locator("a.unit span").first
-    expect(page.locator("a.unit").first).to_be_visible()
+    first = page.locator(".unit span").first
+    expect(page.locator(".unit").first).to_be_visible()
     best = first.inner_text()
-    page.get_by_role("button", name="score").click()
+    page.get_by_role("button", name="score ↓").click()
     expect(page).to_have_url(f"{address}/crate/0?sort=score&order=up")
     expect(first).not_to_have_text(best)
     page.keyboard.press("/")
@@ -92,7 +92,7 @@ def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with
         expect(page.get_by_label("explainer").locator("option:checked")).to_have_text("llm (FAILS)")
         page.get_by_label("show").select_option("scored")
         expect(page.get_by_text("the truth is first in")).to_be_visible()
-        page.locator("a.unit").first.click()
+        page.locator(".unit").first.click()
         expect(page.locator(".explanations")).to_contain_text("llm (FAILS)")
         expect(page.locator(".scores")).to_contain_text("llm (FAILS)")
 
@@ -183,7 +183,7 @@ def test_an_export_opens_from_the_disk_without_a_server_and_shows_what_the_serve
     export_study(study, tmp_path / "out", quiet, Choice(layer="crate/0", controls=True))
     page.goto((tmp_path / "out" / "index.html").as_uri())
     page.get_by_role("link", name="layer 0").first.click()
-    page.locator("a.unit").first.click()
+    page.locator(".unit").first.click()
     expect(page.locator(".excerpt").first).to_be_visible()
     expect(page.locator(".neighbours li").first).to_be_visible()
     exported, where = shown(page), page.url.partition("#")[2]
@@ -208,8 +208,8 @@ def test_one_file_holds_chosen_units_and_opens_from_the_disk(page, study, tmp_pa
     export_page(study, tmp_path / "one.html", quiet, Choice(units="crate/1/3,gpt2/0/40"))
     page.goto((tmp_path / "one.html").as_uri())
     page.get_by_role("link", name="layer 1").first.click()
-    expect(page.locator("a.unit")).to_have_count(1)
-    page.locator("a.unit").first.click()
+    expect(page.locator(".unit")).to_have_count(1)
+    page.locator(".unit").first.click()
     expect(page.locator(".excerpt .heat").first).to_be_visible()
     expect(page.locator("h1")).to_have_text("crate/1/3")
     page.locator(".neighbours a").first.click()

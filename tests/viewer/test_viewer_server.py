@@ -301,3 +301,9 @@ def answered_while_sending(client: socket.socket) -> bytes:
 def test_a_simulator_that_there_is_none_of_is_refused_also_without_a_judge(study, capsys) -> None:
     assert run(["view", str(study), "--simulator", "nope"]) == 2
     assert "unknown simulator 'nope': choose from all-at-once" in capsys.readouterr().err
+
+
+def test_answers_are_compressed_for_those_who_take_it(study) -> None:
+    client = client_of(study)
+    assert client.get("/api/crate/1", headers={"Accept-Encoding": "gzip"}).headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in client.get("/api/crate/1", headers={"Accept-Encoding": "identity"}).headers

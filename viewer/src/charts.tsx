@@ -1,4 +1,5 @@
 // Small figures in SVG.
+import { Term } from "./glossary";
 import { number } from "./format";
 
 export const COLOURS = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)"];
@@ -21,24 +22,38 @@ export function Histogram({ counts, label, from, to }: { counts: number[]; label
 
 export interface Curve { name: string; dashed: boolean; colour: number; points: { mean: number; low: number; high: number }[] }
 
+/** Ends and ticks of an axis that holds all intervals. */
+function axis(values: number[]): { low: number; high: number; ticks: number[] } {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const step = [0.02, 0.05, 0.1, 0.2, 0.5].find((one) => (most - least) / one <= 5) ?? 1;
+  const low = Math.floor(least / step) * step, count = Math.max(1, Math.ceil((most - low) / step - 1e-9));
+  return { low, high: low + count * step, ticks: Array.from({ length: count + 1 }, (_, at) => Number((low + at * step).toFixed(2))) };
+}
+
 export function Curves({ curves, title, layers }: { curves: Curve[]; title: string; layers: number }) {
-  const x = (layer: number) => 34 + (layers > 1 ? (layer * 250) / (layers - 1) : 125);
-  const y = (value: number) => 132 - 120 * Math.max(0, Math.min(1, value));
+  const drawn = curves.filter((curve) => curve.points.length);
+  if (!drawn.length) return null;
+  const { low, high, ticks } = axis(drawn.flatMap((curve) => curve.points.flatMap((point) => [point.low, point.high, point.mean])).filter(Number.isFinite));
+  // Models stand a little apart, so that their intervals do not hide one another.
+  const x = (layer: number, at: number) => 52 + (layers > 1 ? (layer * 226) / (layers - 1) : 113) + (at - (drawn.length - 1) / 2) * 4;
+  const y = (value: number) => 128 - (118 * (value - low)) / (high - low);
   return (
     <figure class="curves">
-      <figcaption>{title}</figcaption>
-      <svg viewBox="0 0 300 152" role="img" aria-label={`${title}: mean score by layer`}>
-        {[0, 0.25, 0.5, 0.75, 1].map((tick) => (
-          <g key={tick}><line class="grid" x1={28} x2={296} y1={y(tick)} y2={y(tick)} /><text x={24} y={y(tick) + 3} text-anchor="end">{tick}</text></g>
+      <figcaption><Term name={title} /></figcaption>
+      <svg viewBox="0 0 300 166" role="img" aria-label={`${title}: mean score by layer`}>
+        {ticks.map((tick) => (
+          <g key={tick}><line class="grid" x1={40} x2={296} y1={y(tick)} y2={y(tick)} /><text x={36} y={y(tick) + 3} text-anchor="end">{tick}</text></g>
         ))}
-        {Array.from({ length: layers }, (_, layer) => <text key={layer} x={x(layer)} y={148} text-anchor="middle">{layer}</text>)}
-        {curves.map((curve) => (
+        {Array.from({ length: layers }, (_, layer) => <text key={layer} x={x(layer, (drawn.length - 1) / 2)} y={146} text-anchor="middle">{layer}</text>)}
+        <text x={168} y={162} text-anchor="middle">layer</text>
+        <text transform="translate(9 70) rotate(-90)" text-anchor="middle">mean score</text>
+        {drawn.map((curve, at) => (
           <g key={curve.name} class={curve.dashed ? "dashed" : ""} style={{ color: COLOURS[curve.colour % 6] }}>
-            <polyline points={curve.points.map((point, layer) => `${x(layer)},${y(point.mean)}`).join(" ")} />
+            <polyline points={curve.points.map((point, layer) => `${x(layer, at)},${y(point.mean)}`).join(" ")} />
             {curve.points.map((point, layer) => (
               <g key={layer}>
-                <line x1={x(layer)} x2={x(layer)} y1={y(point.low)} y2={y(point.high)} />
-                <circle cx={x(layer)} cy={y(point.mean)} r={3}><title>{`${curve.name}, layer ${layer}: ${number(point.mean)} [${number(point.low)}, ${number(point.high)}]`}</title></circle>
+                <path d={`M${x(layer, at)} ${y(point.low)}V${y(point.high)}M${x(layer, at) - 3} ${y(point.low)}h6M${x(layer, at) - 3} ${y(point.high)}h6`} />
+                <circle cx={x(layer, at)} cy={y(point.mean)} r={2.2}><title>{`${curve.name}, layer ${layer}: ${number(point.mean)} [${number(point.low)}, ${number(point.high)}]`}</title></circle>
               </g>
             ))}
           </g>

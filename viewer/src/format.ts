@@ -4,7 +4,7 @@ export const number = (value: number | null | undefined, digits = 3): string =>
 export const short = (value: number | null | undefined): string =>
   value === null || value === undefined ? "–" : String(Number(value.toPrecision(3))).replace("-", "−");
 export const percent = (value: number | null | undefined): string =>
-  value === null || value === undefined ? "–" : `${Number((100 * value).toPrecision(3))}%`;
+  value === null || value === undefined ? "–" : value > 0 && value < 0.0001 ? "<0.01%" : `${Number((100 * value).toPrecision(3))}%`;
 
 const MARKS: Record<string, string> = { "\n": "↵", "\t": "⇥", "\r": "␍" };
 

@@ -1,6 +1,6 @@
 // Addresses: a path and a query hold all that a page shows. An exported page keeps them behind a #.
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { exported } from "./data";
 
 export interface Place { parts: string[]; query: URLSearchParams }
@@ -17,9 +17,15 @@ function decoded(part: string): string {
 
 export const href = (address: string): string => (exported ? `#${address}` : address);
 
+/** What a page was like when one left it: how far it was scrolled, and what was chosen in its list. */
+interface Left { scroll?: number; list?: number; chosen?: number }
+export const left = (): Left => (history.state as Left | null) ?? {};
+export const leave = (how: Left): void => history.replaceState({ ...left(), ...how }, "");
+
 /** Show what an address names; `stay` where it is a part of the page that is read already. */
 export function go(address: string, replace = false, stay = false): void {
-  history[replace ? "replaceState" : "pushState"](null, "", href(address));
+  if (!replace) leave({ scroll: window.scrollY });
+  history[replace ? "replaceState" : "pushState"](replace ? history.state : null, "", href(address));
   window.dispatchEvent(new Event("place"));
   if (!replace && !stay) window.scrollTo(0, 0);
 }
@@ -32,6 +38,33 @@ export function usePlace(): Place {
     return () => { for (const name of ["popstate", "hashchange", "place"]) window.removeEventListener(name, update); };
   }, []);
   return place;
+}
+
+const PATIENCE = 3000;
+
+/** Calls `ready` in each frame until it says that it is done, for a page that takes its time to come. */
+function whenReady(ready: () => boolean): () => void {
+  const end = performance.now() + PATIENCE;
+  let frame = requestAnimationFrame(function again() { if (!ready() && performance.now() < end) frame = requestAnimationFrame(again); });
+  return () => cancelAnimationFrame(frame);
+}
+
+/** On a new page the heading has the focus, and a page that one goes back to is scrolled as it was. */
+export function useArrival(place: Place): void {
+  const first = useRef(true);
+  const path = place.parts.join("/");
+  useEffect(() => {
+    history.scrollRestoration = "manual";
+    const scroll = left().scroll ?? 0, before = first.current;
+    first.current = false;
+    return whenReady(() => {
+      const heading = document.querySelector<HTMLElement>("main h1");
+      if (!heading || document.documentElement.scrollHeight < scroll + window.innerHeight) return false;
+      if (!before) { heading.tabIndex = -1; heading.focus({ preventScroll: true }); }
+      if (scroll) window.scrollTo(0, scroll);
+      return true;
+    });
+  }, [path]);
 }
 
 export const address = (...parts: (string | number)[]): string => "/" + parts.map((part) => encodeURIComponent(part)).join("/");

@@ -1,6 +1,8 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
-import { address, changed, go, Link, NO_WHY, type Place } from "./route";
+import { FindBox } from "./find";
+import { Pinned } from "./pin";
+import { changed, go, Link, NO_WHY, type Place } from "./route";
 import { shows, type Judge, type Study } from "./types";
 
 export const Problem = ({ message }: { message: string }) => (
@@ -17,7 +19,9 @@ export function useKeys(keys: Record<string, () => unknown>): void {
     const press = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
       if (event.ctrlKey || event.metaKey || event.altKey || target.matches("input, textarea, select") || (event.key === "Enter" && target.matches("a, button"))) return;
-      if (Object.hasOwn(keys, event.key)) { event.preventDefault(); keys[event.key](); }
+      if (!Object.hasOwn(keys, event.key)) return;
+      if (event.key !== "Escape") event.preventDefault(); // the browser closes the meaning of a word by it
+      keys[event.key]();
     };
     window.addEventListener("keydown", press);
     return () => window.removeEventListener("keydown", press);
@@ -35,12 +39,18 @@ function useTheme(): [string, () => void] {
   return [dark ? "light" : "dark", () => set(dark ? "light" : "dark")];
 }
 
+/** The same layer of another model, or its first one where it has none of that number. */
+function layerOf(study: Study, name: string, layer = "0"): string {
+  const model = study.models.find((one) => one.name === name)!;
+  return Number(layer) < model.layers.length && shows(model, Number(layer)) ? layer : String(model.exported?.[0] ?? 0);
+}
+
 export function Top({ study, place }: { study: Study; place: Place }) {
   const [help, setHelp] = useState(false);
   const [other, turn] = useTheme();
   const [name, layer, unit] = place.parts;
   const model = study.models.find((one) => one.name === name);
-  useKeys({ "?": () => setHelp(!help), Escape: () => setHelp(false), "/": () => document.getElementById("search")?.focus() });
+  useKeys({ "?": () => setHelp(!help), Escape: () => setHelp(false), "/": () => (document.getElementById("search") ?? document.getElementById("find"))?.focus() });
   return (
     <>
       <a class="skip" href="#app" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>("main a, main input, main textarea")?.focus(); }}>Skip to the content</a>
@@ -49,19 +59,22 @@ export function Top({ study, place }: { study: Study; place: Place }) {
           <Link to="/" class="home">cratelm</Link>
           <Link to="/">{study.name}</Link>
           {model && (
-            <select aria-label="Model" value={name} onChange={(event) => go(address(event.currentTarget.value, 0))}>
+            <select aria-label="Model" value={name} onChange={(event) => go(changed({ ...place, parts: [event.currentTarget.value, layerOf(study, event.currentTarget.value, layer)] }, NO_WHY))}>
               {study.models.map((one) => <option key={one.name}>{one.name}</option>)}
             </select>
           )}
           {model && layer !== undefined && (
-            <select aria-label="Layer" value={layer} onChange={(event) => go(address(name, event.currentTarget.value))}>
+            <select aria-label="Layer" value={layer} onChange={(event) => go(changed({ ...place, parts: [name, event.currentTarget.value] }, NO_WHY))}>
               {model.layers.map((_, at) => shows(model, at) && <option key={at} value={String(at)}>layer {at}</option>)}
             </select>
           )}
           {unit !== undefined && <Link to={changed({ ...place, parts: [name, layer] }, NO_WHY)}>all units</Link>}
         </nav>
+        <FindBox place={place} />
         <nav aria-label="Tools">
+          <Pinned place={place} />
           <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>
+          <Link to="/glossary" class={name === "glossary" ? "here" : ""}>Glossary</Link>
           <button onClick={turn}>{other}</button>
           <button aria-expanded={help} aria-label="Keys" onClick={() => setHelp(!help)}>?</button>
         </nav>

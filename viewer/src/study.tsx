@@ -1,29 +1,31 @@
 // The study: the comparison, layer by layer, linked to the units that it is made of.
 import { Curves } from "./charts";
-import { number, percent } from "./format";
-import { address, Link } from "./route";
-import { shows, type Estimate, type Row, type Study } from "./types";
+import { number } from "./format";
+import { Ways } from "./find";
+import { Gallery } from "./gallery";
+import { Scatter } from "./scatter";
+import { useLayers } from "./search";
+import { Means } from "./means";
+import { address, Link, type Place } from "./route";
+import { shows, type Row, type Study } from "./types";
 
-const range = (value: Estimate) => <>{number(value.mean)} <small>[{number(value.low)}, {number(value.high)}]</small></>;
-const scoreBy = (row: Row, explainer: string) => (row as unknown as Record<string, Estimate | undefined>)[explainer];
-const units = (row: Row, layer: number, metric: string) => `${address(row.model, layer)}?metric=${metric}`;
-
-export function StudyPage({ study }: { study: Study }) {
+export function StudyPage({ study, place }: { study: Study; place: Place }) {
   const { rows, models, note } = study.report;
   const names = models.length ? models.map((one) => one.model) : study.models.map((one) => one.name);
   const [lead, ...rest] = study.headline;
   const first = study.models[0];
-  // The scores of other explainers stand in a row under the explainers' names.
-  const beside = first.explainers.filter((name) => name !== study.primary.explainer && rows.length > 0 && name in rows[0]);
-  const compared = rows.some((row) => row.random_weights);
+  const layers = useLayers(study);
   const metrics = [...new Set(rows.map((row) => row.metric))];
   return (
     <main class="study">
       <h1>{study.name}</h1>
       {lead && <p class="lead"><b>{lead}</b> {rest.join(" ")}</p>}
       <p class="steps">
-        Choose a layer below, then one of its units. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
+        Choose a layer below, one of the units, or a way to find one. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
       </p>
+      <Ways study={study} />
+      {layers.error && <p class="error" role="alert">{layers.error}</p>}
+      {layers.value && <Scatter study={study} layers={layers.value} names={names} />}
       <section class="cards">
         {study.models.filter((model) => !model.control).map((model) => (
           <article key={model.name}>
@@ -37,29 +39,14 @@ export function StudyPage({ study }: { study: Study }) {
           </article>
         ))}
       </section>
+      {layers.value && <Gallery study={study} layers={layers.value} />}
       <section class="row">
         {metrics.map((metric) => (
           <Curves key={metric} title={metric} layers={Math.max(...study.models.map((model) => model.layers.length))} curves={curves(rows, names, metric)} />
         ))}
       </section>
       <p class="legend">{names.map((name, at) => <span key={name}><i class={`swatch c${at % 6}`} />{name}</span>)}<span class="faint">{models.length > 0 && "dashed: the same networks before training; "}bars: 95% intervals</span></p>
-      <div class="scroll">
-        <table>
-          <caption>Mean scores; a layer’s number leads to its units</caption>
-          <thead><tr><th>metric</th><th>model</th><th>layer</th><th class="n">{study.primary.explainer} [95%]</th>{beside.map((name) => <th key={name} class="n">{name}</th>)}<th class="n">shuffled</th>{compared && <th class="n">random weights</th>}<th class="n">ceiling</th><th class="n">token share</th><th class="n">fires</th><th class="n">dead</th></tr></thead>
-          <tbody>
-            {rows.map((row, at) => (
-              <tr key={at} class={row.layer === "all" ? "all" : ""}>
-                <td title={study.metrics[row.metric]}>{row.metric}</td><td>{row.model}</td>
-                <td>{row.layer === "all" ? "all" : shows(study.models.find((model) => model.name === row.model), row.layer) ? <Link to={units(row, row.layer, row.metric)}>layer {row.layer}</Link> : `layer ${row.layer}`}</td>
-                <td class="n">{range(row.score)}</td>{beside.map((name) => <td key={name} class="n">{number(scoreBy(row, name)?.mean)}</td>)}<td class="n">{number(row.shuffled?.mean)}</td>
-                {compared && <td class="n">{number(row.random_weights?.mean)}</td>}<td class="n">{number(row.ceiling)}</td><td class="n">{number(row.token_share)}</td>
-                <td class="n">{percent(row.firing_rate)}</td><td class="n">{percent(row.dead)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Means study={study} place={place} />
       <p class="faint">{note}</p>
       {study.models.some((model) => model.control) && (
         <p class="faint">Controls: {study.models.filter((model) => model.control).map((model) => (

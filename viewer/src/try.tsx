@@ -1,12 +1,12 @@
 // Type a text: see what fires on it, turn units, and test an explanation of one's own.
 import { useState } from "preact/hooks";
-import { exported, get, post, useLoaded } from "./data";
+import { exported, get, post, useDocument, useLoaded } from "./data";
 import { marked, number, percent, short, visible } from "./format";
 import { Heatmap } from "./heatmap";
 import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { Scores } from "./unit";
 import { typedOf, WhyPanel } from "./why";
-import type { Change, Fire, Layer, Model, Read, Score, Steered, Study } from "./types";
+import type { Change, Fire, Layer, Model, Read, Score, Steered, Study, Unit } from "./types";
 
 export function TryPage({ study, place }: { study: Study; place: Place }) {
   const name = place.query.get("model") ?? "";
@@ -33,7 +33,7 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
         <div>
           {seen && <Seen fire={seen} model={model.name} text={text} place={place} />}
           <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
-          {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} />}
+          {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} primary={study.primary} />}
           {chosen && <Sentence key={`sentence ${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} reader={study.reader} metric={study.primary.metric} />}
         </div>
         <aside>
@@ -71,8 +71,8 @@ function Firing({ fire, model, choose, now }: { fire: Fire; model: string; choos
         const name = `${one.layer}/${one.unit}`;
         return (
           <li key={name}>
-            <button aria-pressed={name === now} onClick={() => choose(name)} aria-label={`Look at unit ${name}`}>
-              <span>{name}</span><i style={{ "--a": Math.min(1, one.share) }} /><span class="n">{percent(one.share)}</span><b>{marked(fire.tokens[one.place])}</b>
+            <button aria-pressed={name === now} onClick={() => choose(name)}>
+              <span><span class="hidden">Look at unit </span>{name}</span><i style={{ "--a": Math.min(1, one.share) }} /><span class="n">{percent(one.share)}</span><b>{marked(fire.tokens[one.place])}</b>
             </button>
             <Link to={address(model, one.layer, one.unit)} aria-label={`Page of unit ${name}`}>→</Link>
           </li>
@@ -122,18 +122,40 @@ function Steer({ model, text, place, chosen }: { model: Model; text: string; pla
   );
 }
 
-const Changes = ({ name, rows }: { name: string; rows: Change[] }) => (
-  <table class="changes">
-    <thead><tr><th scope="col">{name}</th><th class="n" scope="col">without</th><th class="n" scope="col">with</th><th class="n" scope="col">log ratio</th></tr></thead>
-    <tbody>{rows.map((one, at) => <tr key={at}><td><b>{marked(one.token)}</b></td><td class="n">{percent(one.before)}</td><td class="n">{percent(one.after)}</td><td class="n">{number(one.difference, 2)}</td></tr>)}</tbody>
-  </table>
-);
+/** Tokens that stay less likely than this either way are left out: nobody would see them. */
+const FLOOR = 0.0001;
 
-function Own({ model, layer, unit }: { model: string; layer: number; unit: number }) {
+const gain = (one: Change): string => {
+  const by = one.after - one.before;
+  return (by < 0 ? "−" : "+") + percent(Math.abs(by));
+};
+
+function Changes({ name, rows }: { name: string; rows: Change[] }) {
+  const seen = rows.filter((one) => Math.max(one.before, one.after) >= FLOOR);
+  return (
+    <table class="changes">
+      <thead><tr><th scope="col">{name}</th><th class="n" scope="col">without</th><th class="n" scope="col">with</th><th class="n" scope="col">change</th></tr></thead>
+      <tbody>{seen.map((one, at) => <tr key={at}><td><b>{marked(one.token)}</b></td><td class="n">{percent(one.before)}</td><td class="n">{percent(one.after)}</td><td class="n">{gain(one)}</td></tr>)}</tbody>
+    </table>
+  );
+}
+
+/** Whether an explanation of one's own scores higher than the study's by the endpoint, in a sentence. */
+function Verdict({ mine, theirs, primary }: { mine: Score[]; theirs: Score[]; primary: Study["primary"] }) {
+  const by = (scores: Score[]) => scores.find((one) => one.metric === primary.metric)?.score ?? null;
+  const [own, other] = [by(mine), by(theirs)];
+  if (own === null || other === null) return null;
+  const how = own > other ? "beats" : own < other ? "does not beat" : "equals";
+  return <p><b>Your explanation {how} {primary.explainer}</b>: {number(own)} against {number(other)} by {primary.metric}.</p>;
+}
+
+function Own({ model, layer, unit, primary }: { model: string; layer: number; unit: number; primary: Study["primary"] }) {
   const [words, setWords] = useState("");
   const [asked, ask] = useState<string | null>(null);
   const body = { model, layer, unit, words: asked ?? "" };
   const { value, error } = useLoaded(asked === null ? null : JSON.stringify(body), () => post<{ explanation: string; scores: Score[] }>("/api/try/explain", body));
+  const known = useDocument<Unit>(`/api${address(model, layer, unit)}`).value;
+  const theirs = known?.scores.filter((one) => one.explainer === primary.explainer) ?? [];
   return (
     <section class="own">
       <h2>Your own explanation in words that it fires on <small>scored on the unit’s records like any other</small></h2>
@@ -142,7 +164,7 @@ function Own({ model, layer, unit }: { model: string; layer: number; unit: numbe
         <button type="submit">Score it</button>
       </form>
       {error && <p class="error" role="alert">{error}</p>}
-      {value && !error && <><p>{value.explanation}</p><Scores scores={value.scores} /></>}
+      {value && !error && <><p>{value.explanation}</p><Verdict mine={value.scores} theirs={theirs} primary={primary} /><Scores scores={[...value.scores, ...theirs.filter((one) => value.scores.some((mine) => mine.metric === one.metric))]} /></>}
     </section>
   );
 }

@@ -10,7 +10,12 @@ export interface Row {
   /** What a comparison adds; a model measured as it is has none. */
   random_weights?: Estimate; ceiling: number | null; token_share: number | null; firing_rate: number; dead: number; silent: number; constant: number;
 }
+/** A word of the glossary (src/cratelm/report/glossary.toml). */
+export interface Term { name: string; says: string; more: string }
+/** A model's mean score over all layers less a rival's. */
+export interface Difference { model: string; rival: string; metric: string; explainer: string; difference: Estimate; primary: boolean; second?: boolean }
 export interface Study {
+  glossary: Record<string, Term>;
   /** The comparison in sentences; none where there is nothing to compare. */
   headline: string[];
   /** Of an export: how many units are in a block, and how many blocks share a text. */
@@ -19,13 +24,15 @@ export interface Study {
   /** What each metric says, by its name. */
   metrics: Record<string, string>;
   report: {
-    note: string; rows: Row[];
+    note: string; rows: Row[]; differences: Difference[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
   };
 }
 type Column = (number | null)[];
 export interface Layer {
   model: string; layer: number; site: string; units: number; protocol: string; primary: string; firing: Column; maximum: Column; token_share: Column;
+  /** The share of its top excerpts in which it fires most on the start of a sentence or a line. */
+  starts: Column;
   sentences: Record<string, (string | null)[]>; tokens: number[][]; texts: string[];
   /** Of an export, the units that are in it, where these are not all. */
   only?: number[]; scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;

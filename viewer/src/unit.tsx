@@ -4,12 +4,15 @@ import { useMemo } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
 import { exported, get, useDocument, useLoaded } from "./data";
 import { marked, number, percent, short } from "./format";
+import { Term } from "./glossary";
 import { Heatmap } from "./heatmap";
 import { choice, ordered } from "./order";
 import { address, changed, go, Link, NO_WHY, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
 import type { Excerpt, Judge, Layer, Score, Unit, Weights } from "./types";
 import { Connected } from "./connected";
+import { Pin } from "./pin";
+import { OnText, TextBox } from "./testbox";
 import { recordedOf, recordedQuestion, WhyPanel } from "./why";
 
 export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }) {
@@ -35,10 +38,11 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
           {beside(-1) ? <Link to={beside(-1)!} rel="prev">← previous</Link> : <span class="faint">← previous</span>}
           {beside(1) ? <Link to={beside(1)!} rel="next">next →</Link> : <span class="faint">next →</span>}
         </nav>
+        <Pin unit={`${value.model}/${value.layer}/${value.unit}`} />
         {!exported && <Link class="action" to={tryIt(value)}>Turn it up</Link>}
       </header>
       <div class="columns">
-        <div><Explanations unit={value} judge={judge} /><Excerpts unit={value} place={place} /></div>
+        <div><Explanations unit={value} judge={judge} />{!exported && <Test unit={value} place={place} />}<Excerpts unit={value} place={place} /></div>
         <aside>
           <Scores scores={value.scores} judge={judge} />
           <Facts unit={value} />
@@ -50,15 +54,26 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
   );
 }
 
+/** Whether the unit fires on one's own text, without leaving its page. */
+function Test({ unit, place }: { unit: Unit; place: Place }) {
+  const text = place.query.get("test") ?? "";
+  return (
+    <section class="own">
+      <TextBox text={text} change={(test) => go(changed(place, { test: test || null }), true)} label="Does it fire on your sentence? Type one" />
+      <OnText model={unit.model} layer={unit.layer} unit={unit.unit} text={text} />
+    </section>
+  );
+}
+
 function tryIt(unit: Unit): string {
   const most = unit.statistics[unit.explained_on]?.maximum ?? 1;
   const clamp = `${unit.layer}/${unit.unit}=${Number(((most || 1) * 2).toPrecision(2))}`;
   return `/try?${new URLSearchParams({ model: unit.model, unit: `${unit.layer}/${unit.unit}`, clamp })}`;
 }
 
-const Explanations = ({ unit, judge }: { unit: Unit; judge: Judge | null }) => (
+export const Explanations = ({ unit, judge }: { unit: Unit; judge: Judge | null }) => (
   <section class="explanations">
-    {Object.entries(unit.explanations).map(([name, text]) => <p key={name}><b>{said(name, judge)}</b> {text}</p>)}
+    {Object.entries(unit.explanations).map(([name, text]) => <p key={name}><b><Term name={name}>{said(name, judge)}</Term></b> {text}</p>)}
     {judge && unit.explanations[judge.explainer] && <p class="faint">{judge.told}</p>}
   </section>
 );
@@ -88,9 +103,9 @@ function Excerpts({ unit, place }: { unit: Unit; place: Place }) {
   return (
     <section class="excerpts">
       <div class="filters">
-        {choose("kind", kinds, kind, (one) => one.replace("/", " ") + " tokens")}
-        {choose("half", halves, half, (one) => `${one} half`)}
-        {choose("by", explainers, explainer, (one) => `by ${one}`)}
+        {choose("kind", kinds, kind, (one) => one.replace("/", " ") + " tokens")}<Term name={`${kind.split("/")[0]} excerpts`} mark />
+        {choose("half", halves, half, (one) => `${one} half`)}<Term name={`${half} half`} mark />
+        {choose("by", explainers, explainer, (one) => `by ${one}`)}<Term name={explainer} mark />
       </div>
       <p class="scale" aria-hidden="true"><span class="ramp" />activation 0 to {short(highest)}<span class="ramp below" />expected 0 to {short(most)}, under each token{!exported && <span class="hint">Click a token: why did it fire there?</span>}</p>
       {shown.length === 0 && <p class="faint">{unit.excerpts.length ? "There are no such excerpts." : "This unit was set aside: nothing of it was recorded."}</p>}
@@ -131,8 +146,8 @@ export function Scores({ scores, judge = null }: { scores: Score[]; judge?: Judg
         <tbody>
           {metrics.map((metric) => scores.filter((one) => one.metric === metric).map((one, at) => (
             <tr key={metric + one.explainer} class={at ? "" : "first"}>
-              <th scope="row">{at ? "" : metric}</th><td>{said(one.explainer, judge)}{one.failed ? <small> {one.failed} failed</small> : ""}</td>
-              <td class="n" title={one.low === null ? "" : `95% interval ${number(one.low)} to ${number(one.high)}`}>{one.status && one.status !== "scored" ? <em>{one.status}</em> : number(one.score)}</td>
+              <th scope="row">{at ? <span class="hidden">{metric}</span> : <Term name={metric} />}</th><td><Term name={one.explainer}>{said(one.explainer, judge)}</Term>{one.failed ? <small> {one.failed} failed</small> : ""}</td>
+              <td class="n" title={one.low === null ? "" : `95% interval ${number(one.low)} to ${number(one.high)}`}>{one.status && one.status !== "scored" ? <em><Term name={one.status} /></em> : number(one.score)}</td>
               <td><Dot score={one.score} low={one.low} high={one.high} /></td>
             </tr>
           )))}
@@ -149,11 +164,11 @@ function Facts({ unit }: { unit: Unit }) {
       <h2>Activations <small>{unit.scored_on} half</small></h2>
       <Histogram counts={at.histogram} label="tokens by activation, root scale" from="0" to={short(at.maximum)} />
       <dl class="facts">
-        <dt>fires on</dt><dd>{percent(at.firing_rate)} of tokens</dd>
-        <dt>mean, maximum</dt><dd>{short(at.mean)}, {short(at.maximum)}</dd>
+        <dt><Term name="fires">fires on</Term></dt><dd>{percent(at.firing_rate)} of tokens</dd>
+        <dt>mean, <Term name="max">maximum</Term></dt><dd>{short(at.mean)}, {short(at.maximum)}</dd>
         <dt>skewness, kurtosis</dt><dd>{short(at.skewness)}, {short(at.kurtosis)}</dd>
-        <dt title="the share of its variance that lies between tokens">token share</dt><dd>{number(at.token_share, 2)}</dd>
-        <dt title="the share of its variance that lies between places in the context">position share</dt><dd>{number(at.position_share, 2)}</dd>
+        <dt><Term name="token share" /></dt><dd>{number(at.token_share, 2)}</dd>
+        <dt><Term name="position share" /></dt><dd>{number(at.position_share, 2)}</dd>
         {unit.context && <LastTokens context={unit.context} />}
         <dt>site</dt><dd><code>{unit.site}</code></dd>
       </dl>
@@ -167,13 +182,13 @@ function LastTokens({ context }: { context: NonNullable<Unit["context"]> }) {
   const told = last.map((k, at) => `${k}: ${number(r2[at], 2)}`).join(", ");
   return (
     <>
-      <dt title="its squared correlation with itself when the model reads the last k tokens alone">r² by last tokens</dt>
+      <dt><Term name="r2 with the last k tokens">r² by last tokens</Term></dt>
       <dd title={told}>
         <svg width={last.length * 7} height={14} role="img" aria-label={`r2 with the last k tokens: ${told}`}>
           {r2.map((one, at) => <rect key={at} x={at * 7} y={13 - 13 * (one ?? 0)} width={6} height={1 + 13 * (one ?? 0)} fill="currentColor" />)}
         </svg>
       </dd>
-      <dt title="the smallest number of last tokens with an r² of 0.9">reach</dt><dd>{reach ?? `more than ${last[last.length - 1]}`} tokens</dd>
+      <dt><Term name="reach" /></dt><dd>{reach ?? `more than ${last[last.length - 1]}`} tokens</dd>
     </>
   );
 }

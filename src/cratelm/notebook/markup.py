@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 
 from cratelm.notebook.style import style_sheet
+from cratelm.report.glossary import glossary
 from cratelm.report.text import visible
 
 BYTES = re.compile(r"(<[0-9A-F]{2}>)+")
@@ -21,6 +22,12 @@ def text(data: str) -> str:
 def marked(token: str) -> str:
     """The same with blanks as marks too, for a token that stands alone."""
     return text(token[:200] + "…" if len(token) > 200 else token).replace(" ", "␣")
+
+
+def term(shown: str, name: str | None = None) -> str:
+    """A word that says on hover, and to a screen reader, what the glossary says of it; other words as they are."""
+    known = glossary().get(name or shown)
+    return text(shown) if known is None else f'<abbr tabindex="0" title="{text(known.says)}">{text(shown)}</abbr>'
 
 
 def number(value: float | None, digits: int = 3) -> str:

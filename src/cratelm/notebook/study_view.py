@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cratelm.notebook.charts import COLOURS, Curve, curves
-from cratelm.notebook.markup import box, number, percent, table, text
+from cratelm.notebook.markup import box, number, percent, table, term, text
 
 HEADS = (
     "metric",
@@ -28,7 +28,8 @@ def study_view(document: dict[str, Any]) -> str:
     figures = f'<div class="row">{"".join(_curves(document, names))}</div>'
     caption = f"Mean scores by the explainer {text(document['primary']['explainer'])}"
     rows = [_row(row) for row in report["rows"]]
-    mean_scores = table(caption, HEADS, rows, frozenset(range(3, len(HEADS))))
+    heads = [term(head, head.removesuffix(" [95%]")) for head in HEADS]
+    mean_scores = table(caption, heads, rows, frozenset(range(3, len(HEADS))))
     note = f'<p class="faint">{text(report["note"])}</p>'
     title = f"<h1>{text(document['name'])}</h1>"
     return box(f"Study {document['name']}", title, lead, figures, _legend(names, report), mean_scores, note)
@@ -62,7 +63,7 @@ def _row(row: dict[str, Any]) -> list[str]:
     score = row["score"]
     layer = "all" if row["layer"] == "all" else f"layer {row['layer']}"
     return [
-        text(row["metric"]),
+        term(row["metric"]),
         text(row["model"]),
         layer,
         f"{number(score['mean'])} <small>[{number(score['low'])}, {number(score['high'])}]</small>",

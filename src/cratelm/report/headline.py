@@ -9,6 +9,8 @@ from cratelm.protocols import ENDPOINT
 from cratelm.report.number_text import estimate, p_value
 
 Row = dict[str, Any]
+FEWEST_TOKENS = 1_000_000
+"""Models that were trained on fewer tokens than this show that the machinery works, and nothing about themselves."""
 
 
 def headline(table: dict[str, Any]) -> list[str]:
@@ -19,11 +21,22 @@ def headline(table: dict[str, Any]) -> list[str]:
     # Reports of earlier versions do not mark the second endpoint.
     second = next((row for row in table["differences"] if row.get("second")), None)
     return [
+        *_machinery(table),
         _primary(primary),
         *_caveats(table, primary),
         f"This is the primary endpoint: {primary['metric']} by the explainer {ENDPOINT.explainer} †, mean over all "
         "layers, 95% interval.",
         *([_second(second)] if second else []),
+    ]
+
+
+def _machinery(table: dict[str, Any]) -> list[str]:
+    """The warning of a study whose models have hardly been trained, such as one of the preset smoke."""
+    seen = max((model["tokens"] for model in table["models"]), default=FEWEST_TOKENS)
+    if seen >= FEWEST_TOKENS:
+        return []
+    return [
+        f"This study checks that the machinery works and shows no result: its models saw only {seen:,} tokens of text."
     ]
 
 

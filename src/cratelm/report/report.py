@@ -23,6 +23,7 @@ from cratelm.report.config import ReportConfig
 from cratelm.report.context import context_rows
 from cratelm.report.effects import HOW_TO_READ, effect_columns, effect_rows
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
+from cratelm.report.glossary import glossary, term_button
 from cratelm.report.headline import headline
 from cratelm.report.judged import judged_rows, told, trials
 from cratelm.report.number_text import estimate, number, p_value
@@ -124,11 +125,12 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     models = [trained for trained, _ in pairs]
     # Autoescaping: whatever comes from the text is text on the page.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"estimate": estimate, "number": number, "p_value": p_value}
+    environment.filters |= {"estimate": estimate, "number": number, "p_value": p_value, "term": term_button}
     template = environment.from_string(files("cratelm.report").joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
         table=table,
         headline=headline(table),
+        glossary=glossary(),
         endpoint=ENDPOINT,
         effect_columns=effect_columns(table["effects"]),
         how_effects_read=HOW_TO_READ,

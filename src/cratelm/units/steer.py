@@ -42,9 +42,9 @@ class Steered:
     tokens: list[str]
     """What the model read, its start token included."""
     raised: list[Change]
-    """The next tokens whose probability grows by the largest factors, the largest first."""
+    """The next tokens whose probability grows most, the largest difference first: what one would see happen."""
     lowered: list[Change]
-    """Those whose probability shrinks by the largest factors."""
+    """Those whose probability shrinks most."""
     divergence: float
     """KL(steered || unsteered) of the next token, in nats."""
     continuation: str
@@ -91,7 +91,8 @@ def steer(
     if not after.isfinite().all():
         raise InputError("with these units clamped, what the model says is not a finite number. Give smaller values.")
     difference = after - before  # (V,)
-    order = _tokens_in(tokenizer, torch.argsort(difference, descending=True, stable=True))
+    gained = after.exp() - before.exp()  # by ratios, tokens that stay all but impossible would come first
+    order = _tokens_in(tokenizer, torch.argsort(gained, descending=True, stable=True))
 
     def change(token: int) -> Change:
         odds = before[token].exp().item(), after[token].exp().item()

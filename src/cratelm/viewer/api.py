@@ -29,6 +29,8 @@ READERS = 4
 LAYERS_KEPT = 8
 LONGEST_QUESTION = 200
 """Characters of a question to the search by meaning."""
+OWN_PAGES = ("/try", "/find", "/compare", "/glossary")
+"""Pages that are of no model."""
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
@@ -75,7 +77,7 @@ class Viewer:
             Route(f"/api{unit}/connections", self.get_connections),
             Route("/api/try/{what:str}", self.post_try, methods=["POST"]),
             *(Route(f"/{name}", partial(self.get_static, name)) for name in self.static if name != "index.html"),
-            *(Route(path, self.get_page) for path in ("/", "/try", "/{model}", "/{model}/{layer:int}", unit)),
+            *(Route(path, self.get_page) for path in ("/", *OWN_PAGES, "/{model}", "/{model}/{layer:int}", unit)),
         ]
         return Starlette(routes=routes, middleware=guards(hosts), exception_handlers={404: self.not_found})
 

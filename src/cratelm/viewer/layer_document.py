@@ -12,11 +12,12 @@ from cratelm.protocols import ENDPOINT
 from cratelm.score.metric import OPENAI
 from cratelm.score.scored import STATUS
 from cratelm.viewer.json_numbers import significant
+from cratelm.viewer.sentence_starts import sentence_starts
 from cratelm.viewer.viewed_study import LAYERS_KEPT, ViewedModel
 
 TOKENS = 6
 """A unit's top tokens that stand in the list."""
-COLUMNS = ("firing", "maximum", "token_share", "sentences", "tokens", "scores")
+COLUMNS = ("firing", "maximum", "token_share", "starts", "sentences", "tokens", "scores")
 """What has a value for each unit; `sentences` and `scores` by name."""
 
 
@@ -39,6 +40,7 @@ def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
         "firing": significant(scored_on["firing_rate"]),
         "maximum": significant(shown["maximum"]),
         "token_share": significant(scored_on["token_share"]),
+        "starts": significant(sentence_starts(model, layer)),
         "sentences": model.sentences(layer),
         "tokens": tokens,
         "texts": texts,

@@ -1,10 +1,12 @@
 """The study as a whole: its models, their layers, and the comparison."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cratelm.explain.explainers.llm import LLM
 from cratelm.protocols import ENDPOINT
+from cratelm.report.glossary import glossary
 from cratelm.report.headline import headline
 from cratelm.report.judged import FAILS, told
 from cratelm.score.registry import METRICS
@@ -40,10 +42,11 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
             }
             for model in study.models.values()
         ],
+        "glossary": {name: asdict(term) for name, term in glossary().items()},
         "headline": headline(table),
         "primary": ENDPOINT._asdict(),
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
-        "report": {name: table[name] for name in ("note", "models", "rows")},
+        "report": {name: table[name] for name in ("note", "models", "rows", "differences")},
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio import CapacityLimiter, to_thread
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -43,6 +44,7 @@ Result = TypeVar("Result")
 def guards(hosts: list[str]) -> list[Middleware]:
     """The middleware around the application; `hosts` are the names that it may be called by."""
     return [
+        Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
         Middleware(SafeHeaders),
         Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
         Middleware(SameOrigin),
