@@ -11,7 +11,10 @@ INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 INSTALL_TORCH := $(INSTALL) --no-deps
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: study test test-all check docs clean
+.PHONY: demo study test test-all check docs clean
+
+demo: .venv/study
+	.venv/bin/cratelm demo
 
 study: .venv/study
 	.venv/bin/cratelm study --preset laptop --out $(OUT)

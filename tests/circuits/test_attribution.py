@@ -183,6 +183,16 @@ def test_heads_and_the_direct_part_are_the_whole(name) -> None:
         torch.testing.assert_close(together, whole.units[layer], rtol=1e-4, atol=1e-5)
 
 
+def test_attention_weights_that_are_computed_again_give_what_those_that_are_kept_give(monkeypatch) -> None:
+    model = drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0))
+    kept = attribute(tape_of(model), Target(2, 3, 9))
+    monkeypatch.setattr("cratelm.circuits.frozen.KEPT", 0)
+    again = attribute(tape_of(model), Target(2, 3, 9))
+    for one, other in zip(kept.parts(), again.parts(), strict=True):
+        assert torch.equal(one, other)
+    assert again.units[0][:9].any()  # attention has a part in it
+
+
 def test_a_difference_of_two_logits_is_the_difference_of_their_contributions() -> None:
     tape = tape_of(drawn(build_model("gpt2", SHAPE, VOCABULARY, 0, 0)), 8)
     both = attribute(tape, Target(None, 4, 8, against=9))
