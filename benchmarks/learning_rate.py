@@ -17,7 +17,7 @@ from cratelm.progress import Progress
 from cratelm.training.train import train
 
 TOKENS = 10_000_000
-RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
+RATES = (2e-3, 4e-3, 8e-3, 1e-3, 1.6e-2)
 WARMUPS = (0.05, 0.2)
 """Shares of the steps."""
 MODELS = ("crate", "gpt2")

@@ -68,8 +68,7 @@ class Attribution:
 def attribute(tape: Tape, target: Target) -> Attribution:
     """Take one target apart; raises InputError where it is not on the tape, ValueError for a logit that it has not."""
     number = _number(tape, target)
-    flow = tape.flow(number)
-    return _attribution(tape, target, float(number.detach()), flow, through(tape, flow))
+    return _attribution(tape, target, float(number.detach()), number, None)
 
 
 def attribute_heads(tape: Tape, target: Target) -> dict[tuple[int, int], Attribution]:
@@ -82,9 +81,8 @@ def attribute_heads(tape: Tape, target: Target) -> dict[tuple[int, int], Attribu
         for head in torch.nonzero(weight.abs().amax((0, 2)) > 0).flatten().tolist():
             alone = torch.zeros_like(weight)
             alone[:, head] = weight[:, head]
-            flow = tape.flow(tape.attended[number], alone[None])
             value = float((alone * tape.heads[number][0].detach()).sum())
-            found[number, head] = _attribution(tape, target, value, flow, through(tape, flow))
+            found[number, head] = _attribution(tape, target, value, tape.attended[number], alone[None])
     return found
 
 
@@ -104,34 +102,41 @@ def _number(tape: Tape, target: Target) -> torch.Tensor:
     return sign * tape.before[target.layer][0, target.position, coordinate]
 
 
-def through(tape: Tape, flow: Flow) -> Flow:
-    """The derivatives along all paths, out of those along paths without attention."""
-    units, errors, entry, attention = dict(flow.units), dict(flow.errors), flow.entry.clone(), dict(flow.attention)
-    while attention:  # later attentions read what earlier ones put out
-        number = max(attention)
-        earlier = tape.flow(tape.attended[number], attention.pop(number)[None])
-        units |= {layer: units.get(layer, 0) + more for layer, more in earlier.units.items()}
-        errors |= {layer: errors.get(layer, 0) + more for layer, more in earlier.errors.items()}
-        entry += earlier.entry
-        attention |= {other: attention.get(other, 0) + more for other, more in earlier.attention.items()}
-    return Flow(units, errors, entry, {})
-
-
-def _attribution(tape: Tape, target: Target, value: float, direct: Flow, whole: Flow) -> Attribution:
-    activations = {layer: tape.units[layer][0].detach() for layer in whole.units}
-    rest = tape.entry[0].detach() - tape.embedded
+def _attribution(
+    tape: Tape, target: Target, value: float, number: torch.Tensor, weight: torch.Tensor | None
+) -> Attribution:
+    direct = _parts(tape, tape.flow(number, weight))
+    with tape.through_attention():
+        whole = _parts(tape, tape.flow(number, weight))
     return Attribution(
         target,
         value,
-        {layer: units * whole.units[layer] for layer, units in activations.items()},
-        {layer: activations[layer] * weights for layer, weights in direct.units.items()},
-        _errors(tape, whole),
-        (tape.embedded * whole.entry).sum(-1),
-        (rest * whole.entry).sum(-1),
-        _errors(tape, direct),
-        ((tape.embedded * direct.entry).sum(-1), (rest * direct.entry).sum(-1)),
+        whole.units,
+        direct.units,
+        whole.errors,
+        whole.tokens,
+        whole.positions,
+        direct.errors,
+        (direct.tokens, direct.positions),
     )
 
 
-def _errors(tape: Tape, flow: Flow) -> dict[int, torch.Tensor]:
-    return {layer: (tape.errors[layer][0].detach() * weights).sum(-1) for layer, weights in flow.errors.items()}
+@dataclass(frozen=True)
+class _Parts:
+    """What contributes along some paths; shapes as in Attribution."""
+
+    units: dict[int, torch.Tensor]
+    errors: dict[int, torch.Tensor]
+    tokens: torch.Tensor
+    positions: torch.Tensor
+
+
+def _parts(tape: Tape, flow: Flow) -> _Parts:
+    """Variables times their derivatives, which are taken out of `flow` one by one: all layers of both are large."""
+    rest = tape.entry[0].detach() - tape.embedded
+    return _Parts(
+        {layer: tape.units[layer][0].detach() * flow.units.pop(layer) for layer in list(flow.units)},
+        {layer: (tape.errors[layer][0].detach() * weights).sum(-1) for layer, weights in flow.errors.items()},
+        (tape.embedded * flow.entry).sum(-1),
+        (rest * flow.entry).sum(-1),
+    )

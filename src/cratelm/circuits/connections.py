@@ -7,12 +7,11 @@ Between two neighbouring layers, as in attribution.py with attention weights, no
     contribution  the mean over tokens of what is added, from all positions and through attention too
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from cratelm.circuits.attribution import through
 from cratelm.circuits.tape import Tape
 from cratelm.errors import InputError
 
@@ -60,11 +59,14 @@ def _mean(layer: int, sums: Sequence[_Sums]) -> Connections:
 @torch.enable_grad()
 def _fed(tape: Tape, layer: int, unit: int) -> _Sums:
     coordinate, sign = tape.coordinate(layer, unit)
-    direct = tape.flow(sign * tape.before[layer][0, START:, coordinate].sum())
+    number = sign * tape.before[layer][0, START:, coordinate].sum()
+    direct = tape.flow(number)
     # Without attention, a derivative of the sum at a position is that of the unit there.
     weight = direct.units[layer - 1][START:].double().sum(0)
     activations = tape.units[layer - 1][0].detach()
-    given = (activations * through(tape, direct).units[layer - 1]).double()
+    with tape.through_attention():
+        whole = tape.flow(number)
+    given = (activations * whole.units[layer - 1]).double()
     if not tape.signed[layer - 1]:
         return weight, given.sum(0), len(activations) - START
     halves = [torch.where(side, given, 0).sum(0) for side in (activations > 0, activations < 0)]
@@ -79,33 +81,22 @@ def _fed_from(tape: Tape, layer: int, unit: int) -> _Sums:
     one, given = torch.zeros_like(source), torch.zeros_like(source)
     one[..., coordinate] = sign
     given[..., coordinate] = sign * (sign * source[..., coordinate]).relu().detach()
-    weight = _forward(target, [(source, one)])
-    moved = [(source, given)]
-    for number, heads in _attentions(tape, target):  # those between the two layers, the earliest first
-        moved.append((heads, _forward(tape.attended[number], moved)))
-    sums = [found[0, START:].double().sum(0) for found in (weight, _forward(target, moved))]
+    weight = _forward(target, source, one)
+    with tape.through_attention():
+        contribution = _forward(target, source, given)
+    sums = [found[0, START:].double().sum(0) for found in (weight, contribution)]
     whole = [torch.cat([one, -one]) if tape.signed[layer + 1] else one for one in sums]
     return whole[0], whole[1], source.shape[1] - START
 
 
-def _attentions(tape: Tape, target: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
-    """The attentions that a pre-activation reads without another one after them, and those before them."""
-    needed = set(tape.flow(target.sum()).attention)
-    for number in sorted(needed, reverse=True):
-        needed |= set(tape.flow(tape.attended[number].sum()).attention)
-    yield from ((number, tape.heads[number]) for number in sorted(needed))
-
-
-def _forward(output: torch.Tensor, moved: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """What some changes of variables do to an output that is linear in them.
+def _forward(output: torch.Tensor, variable: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    """What a change of a variable does to an output that is linear in it.
 
     The derivative of the derivative: the backward product is linear in `by`, with the forward product as its slope.
     """
     by = torch.zeros_like(output, requires_grad=True)
-    variables, changes = zip(*moved, strict=True)
-    back = torch.autograd.grad(output, variables, by, create_graph=True, allow_unused=True)
-    reached = [(slope, change) for slope, change in zip(back, changes, strict=True) if slope is not None]
-    if not reached:
+    (slope,) = torch.autograd.grad(output, variable, by, create_graph=True, allow_unused=True)
+    if slope is None:
         return torch.zeros_like(output)
-    (found,) = torch.autograd.grad([one for one, _ in reached], by, [change for _, change in reached])
+    (found,) = torch.autograd.grad(slope, by, change)
     return found

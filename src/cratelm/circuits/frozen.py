@@ -39,13 +39,15 @@ class _Weighted(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        ctx.set_materialize_grads(False)
         weights = compute()
         ctx.weights = (lambda: weights) if weights.numel() <= KEPT else compute
         return weights @ values
 
     @staticmethod
-    def backward(ctx: Any, *derivatives: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return ctx.weights().transpose(-1, -2) @ derivatives[0], None
+    def backward(ctx: Any, *derivatives: torch.Tensor | None) -> tuple[torch.Tensor | None, None]:
+        (derivative,) = derivatives
+        return None if derivative is None else ctx.weights().transpose(-1, -2) @ derivative, None
 
 
 def _attend(

@@ -6,6 +6,7 @@ between two layers of latents is linear.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -49,8 +50,25 @@ def _gating(mlp: nn.Module) -> nn.Module | None:
 
 
 def _as_factor(module: nn.Module, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    """What goes in, times what comes out of each number for what went in."""
-    x = given[0]
-    ratio = torch.where(x == 0, 0, output.detach() / torch.where(x == 0, 1, x.detach()))
-    # Where a function is not 0 at 0, what it adds there is a constant.
-    return x * ratio + torch.where(x == 0, output.detach(), 0)
+    return cast(torch.Tensor, _Factor.apply(given[0], output.detach()))
+
+
+class _Factor(torch.autograd.Function):
+    """What comes out; its derivative is what comes out of each number for what went in.
+
+    Where a function is not 0 at 0, what it adds there is a constant.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, output)
+        return output.view_as(output)
+
+    @staticmethod
+    def backward(ctx: Any, *derivatives: torch.Tensor | None) -> tuple[torch.Tensor | None, None]:
+        (derivative,) = derivatives
+        if derivative is None:
+            return None, None
+        x, output = (saved.detach() for saved in ctx.saved_tensors)
+        return derivative * torch.where(x == 0, 0, output / x), None

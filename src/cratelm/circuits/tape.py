@@ -1,8 +1,9 @@
 """One text read by a frozen model, kept so that any unit on it can be taken apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -56,6 +57,27 @@ def _require_fixed_scale(model: nn.Module, site: str) -> None:
         )
 
 
+@dataclass
+class _Switch:
+    """Whether derivatives go through attention, in the pass that is made."""
+
+    open: bool = False
+
+
+class _Switched(torch.autograd.Function):
+    """What attention puts out, unchanged; its derivatives go on only while the switch is open."""
+
+    @staticmethod
+    def forward(ctx: Any, heads: torch.Tensor, switch: _Switch) -> torch.Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.switch = switch
+        return heads.view_as(heads)
+
+    @staticmethod
+    def backward(ctx: Any, *derivatives: torch.Tensor | None) -> tuple[torch.Tensor | None, None]:
+        return derivatives[0] if ctx.switch.open else None, None
+
+
 @dataclass(frozen=True)
 class Flow:
     """Derivatives of one number by everything that it is a sum over."""
@@ -74,8 +96,7 @@ class Flow:
 class Tape:
     """A model's forward pass on one text, T tokens with the start token.
 
-    Units, what autoencoders miss, what enters the first block, and the heads' outputs are variables; everything between
-    is linear in them.
+    Units, what autoencoders miss, and what enters the first block are variables; everything between is linear in them.
     """
 
     sites: Sequence[str]
@@ -92,9 +113,11 @@ class Tape:
     embedded: torch.Tensor = NOTHING
     """(T, d): the part of it that is the tokens' own; the rest tells the position."""
     heads: dict[int, torch.Tensor] = field(default_factory=dict)
-    """By the number of an attention, (1, T, heads, p): the variables."""
+    """By the number of an attention, (1, T, heads, p): as what comes later reads them."""
     attended: dict[int, torch.Tensor] = field(default_factory=dict)
-    """The same as they were computed, from earlier variables."""
+    """The same before the switch: as they are computed from what comes earlier."""
+    switch: _Switch = field(default_factory=_Switch)
+    """Between `attended` and `heads`."""
     at: int = 0
     """The position whose logits were computed."""
     logits: torch.Tensor = NOTHING
@@ -136,7 +159,8 @@ class Tape:
             return tape.units[layers[name]]
 
         def see(number: int, heads: torch.Tensor) -> torch.Tensor:
-            tape.attended[number], tape.heads[number] = heads, _variable(heads)
+            tape.attended[number] = heads
+            tape.heads[number] = cast(torch.Tensor, _Switched.apply(heads, tape.switch))
             return tape.heads[number]
 
         embedding = model.get_input_embeddings()
@@ -176,8 +200,18 @@ class Tape:
         negative = self.signed[layer] and bool(units[position, coordinate] < 0)
         return coordinate + negative * units.shape[-1]
 
+    @contextmanager
+    def through_attention(self) -> Iterator[None]:
+        """While this context is open, derivatives take all paths, also those through attention."""
+        self.switch.open = True
+        try:
+            yield
+        finally:
+            self.switch.open = False
+
     def flow(self, number: torch.Tensor, weight: torch.Tensor | None = None) -> Flow:
-        """The derivatives of a number, or of some numbers that count by `weight`, along paths without attention."""
+        """The derivatives of a number, or of some numbers that count by `weight`: along paths without attention, or
+        along all of them (`through_attention`)."""
         kinds = (self.units, self.errors, self.heads)
         variables = [*(variable for kind in kinds for variable in kind.values()), self.entry]
         found = torch.autograd.grad(number, variables, weight, retain_graph=True, allow_unused=True)
