@@ -60,6 +60,8 @@ COMMANDS = {
 """What `cratelm --help` lists, in this order. A command's line there is the first one of its docstring."""
 FUNCTIONS = {"eval": "evaluate", "import": "import_model"}
 """The functions of commands whose own names mean something else in Python."""
+EXAMPLE = "\n\nExamples\n--------\n"
+"""The heading of the example in a command's docstring. The example ends the command's help."""
 
 
 def _register(name: str, group: Group, place: int) -> None:
@@ -67,8 +69,10 @@ def _register(name: str, group: Group, place: int) -> None:
     # Read, not imported: a command's module imports its settings, and twenty of them would take a second.
     tree = ast.parse(files("cratelm.commands").joinpath(f"{function}.py").read_bytes())
     (found,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
-    where, words = f"cratelm.commands.{function}:{function}", ast.get_docstring(found)
-    app.command(where, name=name, group=group, sort_key=place, help=words)
+    where, words = f"cratelm.commands.{function}:{function}", ast.get_docstring(found) or ""
+    about, _, example = words.partition(EXAMPLE)
+    shown = f"Example: `{' '.join(example.split())}`"
+    app.command(where, name=name, group=group, sort_key=place, help=about, help_epilogue=shown)
 
 
 for title, names in COMMANDS.items():

@@ -34,6 +34,10 @@ def analyze(
         The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
     json
         Print all numbers as JSON on stdout.
+
+    Examples
+    --------
+    cratelm analyze runs/laptop/models/crate --text runs/laptop/tokens --out theory
     """
     from cratelm.analysis.analyze import analyze as run_analysis
     from cratelm.artifacts import read_json

@@ -41,6 +41,10 @@ def explain(
         Print what would be asked of the language model, and what it costs; send nothing.
     price
         The price of a million tokens, for the plan.
+
+    Examples
+    --------
+    cratelm explain records --explainer table,graph,rules --out explanations
     """
     from cratelm.artifacts import open_artifact
     from cratelm.explain.explain import explain as explain_records

@@ -33,6 +33,10 @@ def import_model(
         none lies beside the checkpoint. With hub: it is GPT-2's by default.
     to_official
         Write the official repository's format instead of reading it.
+
+    Examples
+    --------
+    cratelm import ckpt.pt crate --tokenizer tokenizer.json
     """
     from cratelm.errors import InputError
     from cratelm.models.hub_checkpoint import import_from_hub

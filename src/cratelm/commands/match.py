@@ -39,6 +39,10 @@ def match(
         The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
     json
         Print the shares as JSON on stdout.
+
+    Examples
+    --------
+    cratelm match runs/a/models/crate runs/b/models/crate --text runs/a/tokens --out partners
     """
     from cratelm.artifacts import read_json
     from cratelm.match.match import match as run_match

@@ -38,6 +38,10 @@ def record(
         Record the latents of other people's sparse autoencoders: a folder in SAELens's format, with one or several, or
         RELEASE/ID as SAELens knows them on the hub. They are kept beside the records, in OUT-sae, which `cratelm steer`
         takes.
+
+    Examples
+    --------
+    cratelm record my-model --text reviews --out records
     """
     from cratelm.models.subject import open_subject, tokens_for
     from cratelm.progress import Progress

@@ -41,6 +41,10 @@ def reproduce(
         Say what it would take in hours and money, and run nothing.
     json
         With --plan: as JSON on stdout.
+
+    Examples
+    --------
+    cratelm reproduce --quick --workers 2 --out reproduction
     """
     from cratelm.errors import InputError
     from cratelm.progress import Progress

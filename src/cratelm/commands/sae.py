@@ -42,6 +42,10 @@ def sae(
         Where the settings begin: `topk`, or `paper`, the recipe of arXiv 2410.16443 as far as SAELens has it.
     json
         Print the quality as JSON on stdout.
+
+    Examples
+    --------
+    cratelm sae my-model --text reviews --out my-model-sae --width 4x --k 32
     """
     from cratelm.artifacts import read_json
     from cratelm.models.subject import open_subject, tokens_for

@@ -65,6 +65,10 @@ def steer(
         The type of the model's weights and of its forward pass; `auto` is what its config.json says.
     json
         Print the result as JSON on stdout.
+
+    Examples
+    --------
+    cratelm steer runs/laptop/models/crate 1/37=8 --prompt 'The film was'
     """
     from cratelm.errors import InputError
     from cratelm.models.subject import find_model

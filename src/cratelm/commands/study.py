@@ -38,6 +38,10 @@ def study(
         Print what would be asked of the language model of --llm, at most, and what it costs; do nothing.
     price
         The price of a million tokens, for the plan.
+
+    Examples
+    --------
+    cratelm study --preset smoke --out runs/smoke
     """
     import shlex
 

@@ -37,6 +37,10 @@ def train(
         Say what it would take, and train nothing.
     json
         Print the result as JSON on stdout.
+
+    Examples
+    --------
+    cratelm train --preset laptop --model crate --tokens tokens --out model
     """
     from rich.console import Console
 

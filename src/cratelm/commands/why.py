@@ -53,6 +53,10 @@ def why(
         Also write the graph: a file .json for the viewer of circuit-tracer, .graphml for programs that draw graphs.
     json
         Print the graph as JSON on stdout.
+
+    Examples
+    --------
+    cratelm why runs/laptop/models/crate 1/37 --text 'The film was great'
     """
     from rich.console import Console
 
