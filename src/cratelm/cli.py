@@ -102,10 +102,10 @@ SPINS = "1000"
 
 
 def let_threads_wait() -> None:
-    """Let waiting threads of this process, and of those that it starts, sleep soon, unless the user has said otherwise.
+    """Let waiting threads of this process and its children sleep soon, unless the user has set it otherwise.
 
     torch's threads wait for each other thousands of times a second. GNU OpenMP spins for milliseconds each time: one
-    busy process beside a training then takes two thirds of its speed (docs/training.md).
+    busy process next to a training then takes two thirds of its speed (docs/training.md).
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS  # OpenMP reads it when torch is imported
@@ -120,7 +120,7 @@ def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; gives its exit status. What went wrong is said on stderr."""
+    """Run one command; gives its exit status. Errors go to stderr."""
     try:
         _require_unicode(arguments)
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")

@@ -89,7 +89,7 @@ def _print(made: "Artifact", layers: int) -> None:
 
 
 def _usable_sentences(made: "Artifact", layers: int, explainer: str) -> list[tuple[str, str]]:
-    """Each explained unit as layer/unit, and what is said of it."""
+    """Each explained unit as layer/unit, and its explanation."""
     from cratelm.explain.explain import read_sentences
     from cratelm.explain.explainers.llm import FAILURE_PREFIX
 

@@ -48,7 +48,7 @@ def why(
     width
         How many contributors are shown at each place.
     sites
-        Where the units are, as in `cratelm record`; the neurons of each layer where nothing is said.
+        Where the units are, as in `cratelm record`; by default the neurons of each layer.
     graph
         Also write the graph: a file .json for the viewer of circuit-tracer, .graphml for programs that draw graphs.
     json
