@@ -65,7 +65,7 @@ for name, units in (("crate", crate), ("gpt2", gpt2)):
     print(name, round(units.token_share.corr(units.score, method="spearman"), 2))
 
 # %% [markdown]
-# ## The second sentence: the lead among units of equal token share
+# ## The second sentence: the lead among units at equal token share
 #
 # Sort the units of both models into bins of token share, 0.05 wide. Take the difference of the two means in each bin,
 # and average over bins, weighted by how many of the fewer units a bin has. Bins that only one model fills are left
@@ -113,7 +113,7 @@ result
 # %% [markdown]
 # ## What the numbers say
 #
-# The lead over all units is there, and among units of equal token share it is gone. On this pair of models the claim is
+# The lead over all units is there, and among units at equal token share it is gone. On this pair of models the claim is
 # reproduced. It says that the lead and the dependence on single tokens go together. It does not say which of the two
 # causes the other, since token share is measured after training.
 #

@@ -11,7 +11,7 @@ from cratelm.errors import InputError
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept between runs, for one user: ~/.cache/cratelm, or in XDG_CACHE_HOME."""
+    """One user's folder for files that can be recomputed: ~/.cache/cratelm, or in XDG_CACHE_HOME."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cratelm"
 
 

@@ -26,7 +26,7 @@ from cratelm.score.score import score
 def measure(
     config: MeasureConfig, model: str, out: Path, progress: Progress, opening: OpeningConfig = DEFAULT_OPENING
 ) -> Measured:
-    """Record, explain and score every unit of `model` in `out`; what is there already is not made again.
+    """Record, explain and score every unit of `model` in `out`; finished stages are reused.
 
     `model` is a folder or a name of the hub, as `open_subject` takes it. Raises InputError where it cannot be opened,
     or `out` holds something else.

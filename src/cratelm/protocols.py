@@ -47,7 +47,7 @@ class Protocol:
     scored: dict[str, tuple[Draw, ...]]
     """The excerpts that are scored, by the name of the metric that draws them."""
     once: bool
-    """Whether an excerpt that stands in several draws is taken once, the next in line filling its place."""
+    """Whether an excerpt that is in several draws is taken once, and replaced by the next in line."""
     ranked: tuple[str, ...]
     """The metrics whose correlation is one of ranks (Spearman's rho); the others are Pearson's r."""
     missing: Literal["chance", "left out"]

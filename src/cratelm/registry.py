@@ -20,7 +20,7 @@ class Named(Protocol):
 
     @property
     def order(self) -> int:
-        """Where it stands in tables: the lowest first."""
+        """Its place in tables: the lowest first."""
         ...
 
 

@@ -44,7 +44,7 @@ ENOUGH_TEXT = 100_000
 
 
 def run_study(config: StudyConfig, out: Path, progress: Progress, model: LanguageModel | None = None) -> Artifact:
-    """Train, record, explain, score and report in `out`; what is there already is not made again.
+    """Train, record, explain, score and report in `out`; finished stages are reused.
 
     `model`, which `config.judge` names, explains and scores a sample of units once more.
 

@@ -307,7 +307,7 @@ def test_few_excerpts_and_the_whole_text_stand_side_by_side_for_cells_that_have_
     head, rows = by_amount_of_text(Results([*both, *old]))
     shown = {(row[2], row[3]): dict(zip(head, row, strict=True)) for row in rows}
     assert shown["gpt2", "0"]["whole-text"] == "0.625" and shown["gpt2", "0"]["random-only"] == "0.250"
-    for name in ("crate minus gpt2", "crate minus gpt2, of equal token share"):
+    for name in ("crate minus gpt2", "crate minus gpt2, at equal token share"):
         less = shown[name, "all"]
         assert (less["random-only"], less["seeds"]) == ("0.500 (one seed)", "1")
     assert shown["crate minus gpt2", "all"]["whole-text"] == "0.250 (one seed)"

@@ -87,7 +87,7 @@ def attribute_heads(tape: Tape, target: Target) -> dict[tuple[int, int], Attribu
 
 
 @torch.inference_mode(False)
-@torch.enable_grad()  # whoever asks, the number's derivatives are wanted
+@torch.enable_grad()  # also inside a caller's no_grad: the derivatives are needed
 def _number(tape: Tape, target: Target) -> torch.Tensor:
     length = len(tape.embedded)
     if not 0 <= target.position < length:

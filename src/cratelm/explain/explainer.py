@@ -113,7 +113,7 @@ class Explainer(ABC):
     help: str
     """One line: what it says of a unit, and what it looks at."""
     order: int = 100
-    """Where it stands in tables: the lowest first."""
+    """Its place in tables: the lowest first."""
     role: Literal["explainer", "control", "ceiling"] = "explainer"
     """A control knows nothing of a unit: every score has to be above its own. A ceiling has seen more than is fair."""
     sees: Literal["excerpts", "tables", "text", "nothing"] = "excerpts"

@@ -108,7 +108,7 @@ def parse_listing(said: str, tokens: Sequence[str]) -> Simulated:
             if tuple(word for _, word in words[first : first + len(phrase)]) == phrase:
                 marked.append((words[first][0][0], words[first + len(phrase) - 1][0][1]))
     if not marked:
-        return Failure(f"none of its words stand in the text: {line[:40]!r}")
+        return Failure(f"none of its words occur in the text: {line[:40]!r}")
     return [9.0 if any(begin < last and first < end for first, last in marked) else 0.0 for begin, end in spans]
 
 

@@ -151,7 +151,7 @@ class Assembler(Planner):
 
 
 def token_counts(half: Half, vocabulary: int) -> np.ndarray:
-    """How often each token stands in the contexts of each part of a half: (PARTS, V)."""
+    """How often each token occurs in the contexts of each part of a half: (PARTS, V)."""
     counts = np.zeros((PARTS, vocabulary), dtype=np.int64)
     contexts = half.contexts
     for part, start, length in zip(part_of_contexts(half), contexts.start, contexts.length, strict=True):

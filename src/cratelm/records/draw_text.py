@@ -120,7 +120,7 @@ def _opened(path: Path, units: int) -> np.ndarray:
 
 
 def _in_text_order(pieces: Pieces, shards: Sequence[Shard]) -> np.ndarray:
-    """Where each token of the pieces, in the order of the text, stands in the order in which shards saw them."""
+    """The index of each token of the pieces, in the order of the text, in the order in which shards saw them."""
     seen = np.concatenate([np.array([piece for _, piece in pieces.in_contexts(s.order())], np.int64) for s in shards])
     length = pieces.length[seen]
     token = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)

@@ -91,7 +91,7 @@ SCORES: dict[str, Number] = {
 }
 """The primary one first."""
 NUMBERS: dict[str, Number] = {"token share": statistic("token_share"), **SCORES}
-HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of units of equal token share", "matched"]
+HEAD = ["model", "nats a token", "seeds", *NUMBERS, "of units at equal token share", "matched"]
 WHOLE = "all before"
 
 
@@ -137,7 +137,7 @@ def _cells(results: Results, **wanted: Any) -> list[Result]:
 
 
 def _compared(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
-    """A row each, and CRATE minus GPT-2: over all units, and between units of equal token share."""
+    """A row each, and CRATE minus GPT-2: over all units, and between units at equal token share."""
     if not (crate and gpt2):
         return []
     rows = [[model, *_row(cells), "", ""] for model, cells in zip(PAIR, (crate, gpt2), strict=True)]
@@ -250,7 +250,7 @@ WINDOWED = Comparison(
     table=by_window,
     text="""Both models trained and measured anew, each layer attending to so many tokens, itself the last. At 1 a unit
 depends on its token and position alone, whatever the model; at 2, through two layers, on three tokens. As much of the
-lead as is there at 1 is not owed to context, since neither model has any. *Of units of equal token share*: random-only
+lead as is there at 1 is not due to context, since neither model has any. *Of units at equal token share*: random-only
 within bins, as above.""",
 )
 LONGER = Comparison(

@@ -168,7 +168,7 @@ def _plain(values: np.ndarray) -> list[float | None]:
 BOTH = ("token_share", "firing_rate")
 BY = {"firing rate": ("firing_rate",), "token share": ("token_share",), "both": BOTH}
 """In what units are compared with units that are alike."""
-HEAD = ["all units scored", *(text for name in BY for text in (f"of equal {name}", "matched", "by regression"))]
+HEAD = ["all units scored", *(text for name in BY for text in (f"at equal {name}", "matched", "by regression"))]
 
 
 def by_metric(results: Results) -> Table:
@@ -193,7 +193,7 @@ def by_model(results: Results) -> Table:
 
 
 def by_layer(results: Results) -> Table:
-    """CRATE's layers minus GPT-2's, of equal token share, in random-only: in which layers the lead lies."""
+    """CRATE's layers minus GPT-2's, at equal token share, in random-only: in which layers the lead lies."""
     rows = []
     deepest = max((layers for _, layers, _ in pairs(results)), default=1)
     for corpus, layers, (crate, gpt2) in pairs(results):
@@ -233,7 +233,7 @@ BY_METRIC = Comparison(
     title="CRATE minus GPT-2, between units that are alike",
     table=by_metric,
     text="""By `table`, of units that could be scored. A model may lead because its units are explained better, or
-because more of them are of a kind that is easily explained. *Of equal token share*: units are compared within bins of
+because more of them are of a kind that is easily explained. *At equal token share*: units are compared within bins of
 token share (twentieths) or of firing rate (half powers of ten), and a bin weighs as much as the smaller of the two
 models' shares of units in it. *Matched* is the share of units so compared: what lies outside has no counterpart. *By
 regression*: the difference at equal token share, firing rate or both by least squares over all units, with a number
@@ -246,7 +246,7 @@ BY_LAYER = Comparison(
     order=70,
     title="CRATE minus GPT-2, between alike units of each layer",
     table=by_layer,
-    text="Random-only of equal token share, as above; the first three numbers are those of GPT-2's layer.",
+    text="Random-only at equal token share, as above; the first three numbers are those of GPT-2's layer.",
 )
 BY_MODEL = Comparison(
     name="alike-models",

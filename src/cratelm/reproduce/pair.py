@@ -108,7 +108,7 @@ def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
 
 def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
     named: dict[str, list[Difference]] = {LESS: [paired(crate, gpt2, own_score(metric)) for metric in AMOUNTS]}
-    named[f"{LESS}, of equal token share"] = [
+    named[f"{LESS}, at equal token share"] = [
         paired_matched(crate, gpt2, metric, ("token_share",))[0] for metric in AMOUNTS
     ]
     for name, cells in _with_latents(gpt2).items():

@@ -1,6 +1,6 @@
 """Several sparse autoencoders trained in step on one stream, each by a SAETrainer of SAELens.
 
-The steps are SAELens's own: `SAETrainer.step` is its door for whoever drives several trainers. What is ours is the
+The steps are SAELens's own: `SAETrainer.step` is its entry for code that drives several trainers. What is ours is the
 stream, progress, and checkpoints that are whole or ignored.
 """
 
@@ -121,7 +121,7 @@ def fit(
                 _save(trainers, folder, block + 1)
             bar.advance(tokens=stream.rows * stream.windows.context)
     for trainer in trainers.values():
-        # Into the weights, so that whoever loads them needs not know the scale that they were trained at.
+        # Into the weights, so that code that loads them need not know the scale that they were trained at.
         factor = trainer.activation_scaler.scaling_factor
         if factor is not None:
             trainer.sae.fold_activation_norm_scaling_factor(factor)

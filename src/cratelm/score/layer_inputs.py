@@ -63,7 +63,7 @@ class LayerInputs:
         return self.once(_selected, half, tuple(draws))
 
     def once(self, make: Callable[..., T], *given: Hashable) -> T:
-        """make(self, *given), which must not depend on what is said of the units: it is made for all explainers."""
+        """make(self, *given), which must not depend on explanations: it is made once for all explainers."""
         key = make, *given, None if self.every_unit else self.units.tobytes()
         if key not in self._shared:
             self._shared[key] = make(self, *given)

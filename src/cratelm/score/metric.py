@@ -22,7 +22,7 @@ class Metric:
     """One line, for people: what a high score says."""
     compute: Callable[[LayerInputs], Scored]
     order: int = 100
-    """Where it stands in tables: the lowest first."""
+    """Its place in tables: the lowest first."""
     excerpts: str | None = None
     """Which excerpts it reads, one of the protocol's `scored`, so that a plan knows what a language model is sent."""
     chance: float = 0.0
@@ -33,7 +33,7 @@ class Metric:
     """Whether it takes explanations in words, by a language model or typed into the viewer: False where there is too
     much text to read."""
     headline: bool = False
-    """Whether it stands in the main tables and figures; the others stand in a table of their own. It needs intervals,
+    """Whether the main tables and figures show it; the others are in a table of their own. It needs intervals,
     and so sums over excerpts; so do those with `endpoint` or `unit_intervals`."""
     note: str = ""
     """What else a reader of its numbers has to know: goes on from "In NAME, "."""

@@ -18,7 +18,7 @@ def _names(kept: Callable[[Metric], bool]) -> tuple[str, ...]:
     return tuple(metric.name for metric in METRICS.values() if kept(metric))
 
 
-# By the function: the class is ours whoever makes an instance of it.
+# By the function's module: the metrics of other packages are instances of our class too.
 DEFAULT_METRICS = _names(lambda metric: metric.compute.__module__.startswith("cratelm."))
 """What is measured by default: not those of other packages, so that installing one changes no study."""
 HEADLINE_METRICS = _names(lambda metric: metric.headline)

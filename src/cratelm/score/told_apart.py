@@ -38,7 +38,7 @@ def classified(inputs: LayerInputs, ask: Ask) -> Scored:
 
 
 def _called(inputs: LayerInputs, asked: Asked, shown: Asked, shuffled: bool) -> np.ndarray:
-    """1 where a unit is said to fire, 0 where not, NaN where nothing can be said: (rows,)."""
+    """The prediction of each row: 1 fires, 0 does not, NaN unknown; (rows,)."""
     explanations = _explanations(inputs)
     if isinstance(explanations, Sentences):
         unit = asked.excerpts.unit

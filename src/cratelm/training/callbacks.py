@@ -60,7 +60,7 @@ class CommitAtTermination(TrainerCallback):
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self.before)
             if self.asked:
-                # Saved: now for whoever else was to hear of it.
+                # Saved: now tell the callbacks that asked for it.
                 signal.raise_signal(signal.SIGTERM)
 
     def _ask(self, signal_number: int, frame: FrameType | None) -> None:

@@ -65,7 +65,7 @@ class NgramExplainer(Explainer):
     speaks = False
 
     def __init__(self, name: str, tokens: int, order: int):
-        """`tokens`: how many of the last ones it looks at; `order`: where it stands in tables."""
+        """`tokens`: how many of the last ones it looks at; `order`: its place in tables."""
         self.name, self.tokens, self.order = name, tokens, order
         self.help = f"a unit's mean activation by the last {tokens} tokens, from the whole explain half: a ceiling"
 

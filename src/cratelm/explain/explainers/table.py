@@ -25,7 +25,7 @@ OTHER = -1
 
 
 def quoted(text: str) -> str:
-    """A token as it stands in an explanation: between quotes, with what cannot be seen as escapes."""
+    """A token as an explanation shows it: between quotes, with what cannot be seen as escapes."""
     return repr(text)
 
 

@@ -26,7 +26,7 @@ def fit_sample(sample: TextSample, shown: Excerpts, texts: Sequence[str], seed: 
     Rules see no further back than they will when such excerpts are simulated.
     """
     pieces, activations = of_sample(sample, shown.tokens.shape[1])
-    # A unit that is not finite is one that cannot be scored: whatever is said of it, it must not spoil the others.
+    # A unit that is not finite cannot be scored. Its explanation does not matter, but it must not affect the others.
     activations = np.where(np.isfinite(activations), activations, 0)
     fires = activations.max(2, initial=0) > 0  # (units, pieces)
     rare = np.array([len(np.unique(pieces.document[own])) < RARE for own in fires], bool)
