@@ -43,7 +43,10 @@ def require_model(name: str) -> str:
 
 
 def model_settings(name: str) -> tuple[str, Settings]:
-    """The base of a model's name, `crate` or `gpt2`, and the settings in which the model differs from it."""
+    """The base of a model's name, `crate` or `gpt2`, and the settings in which the model differs from it.
+
+    Raises InputError for a model or a setting that is not known.
+    """
     known, *further = name.split("+")
     if known not in MODELS:
         raise InputError(f"unknown model {known!r}: choose from {', '.join(MODELS)}.")

@@ -149,7 +149,7 @@ def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
 
 
 def interval(replicates: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of the 95% percentile interval of replicates along `axis`; replicates that are NaN are left out."""
+    """The ends of the 95% percentile interval of replicates along `axis`, which the result lacks; NaN is ignored."""
     ascending = np.sort(np.moveaxis(replicates, axis, -1), axis=-1)  # NaN is last
     last = (~np.isnan(ascending)).sum(-1) - 1
     low, high = (_between(ascending, last, share) for share in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))

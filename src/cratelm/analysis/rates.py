@@ -32,7 +32,10 @@ def orthonormal(projection: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 def subspace_overlap(bases: torch.Tensor) -> float:
-    """The mean over two heads of |U_i^T U_j|^2 / p: 0 where they are orthogonal, 1 where equal; p / d by chance."""
+    """The mean over pairs of heads of |U_i^T U_j|^2 / p, for bases (K, d, p); NaN for one head.
+
+    It is 0 for orthogonal subspaces, 1 for equal ones, and p / d by chance.
+    """
     heads, _, dimension = bases.shape
     if heads == 1:
         return float("nan")

@@ -38,7 +38,7 @@ def solve_lasso(x: torch.Tensor, dictionary: torch.Tensor, threshold: torch.Tens
 
 
 def largest_eigenvalue(dictionary: torch.Tensor) -> float:
-    """That of D D^T: ISTA with step size eta goes down to the minimum where eta times it is below 2."""
+    """That of D D^T, for a dictionary (h, d): each ISTA step lowers the objective if eta times it is below 2."""
     return torch.linalg.matrix_norm(dictionary.double(), 2).item() ** 2
 
 

@@ -51,7 +51,7 @@ class Faithfulness:
 def check(
     model: PreTrainedModel, tape: Tape, ids: torch.Tensor, found: Attribution, interventions: int, seed: int
 ) -> Faithfulness:
-    """Try one attribution of a unit on the model itself; raises ValueError for a logit's."""
+    """Try one attribution of a unit on the model itself, for ids (T,); raises ValueError for a logit's."""
     if found.target.layer is None:
         raise ValueError("only the attribution of a unit can be checked")
     layers = sorted(found.units)

@@ -77,7 +77,7 @@ class Graph:
 
 
 def trace(tape: Tape, ids: torch.Tensor, target: Target, depth: int = 1, width: int = 8) -> Graph:
-    """Take a target apart, then its `width` strongest contributors, `depth` times.
+    """Take a target of ids (T,) apart, then its `width` strongest contributors, `depth` times.
 
     Raises InputError where the target is not on the tape.
     """

@@ -39,7 +39,7 @@ def preactivation_with(
 
 def turned_off(model: PreTrainedModel, tape: Tape, ids: torch.Tensor, target: Target, source: Node) -> float:
     """The pre-activation of a unit when one contributor is zero at its position: a unit, what an autoencoder misses, a
-    token's embedding, or a position's.
+    token's embedding, or a position's. `ids` are the text's tokens (T,).
 
     Raises InputError where there is no such contributor.
     """

@@ -45,7 +45,10 @@ class CorpusConfig(Configuration):
 
 
 def vocabulary_size(tokenizer: str) -> int:
-    """The N of `bpe:N`: at least the 256 bytes and the end-of-text token, at most what 16 bits can name."""
+    """The N of `bpe:N`: at least the 256 bytes and the end-of-text token, at most what 16 bits can name.
+
+    Raises InputError for any other name.
+    """
     kind, _, size = tokenizer.partition(":")
     if kind != "bpe" or not size.isdecimal() or len(size) > 5 or not 257 <= int(size) <= 65536:
         raise InputError(f"unknown tokenizer {tokenizer!r}: give bpe:N with N from 257 to 65536, such as bpe:4096.")

@@ -33,7 +33,10 @@ def dataset_folder(repository: str, patterns: Sequence[str], revision: str | Non
 def list_dataset(
     repository: str, patterns: Sequence[str], revision: str | None, instead: str
 ) -> tuple[str, dict[str, int]]:
-    """The commit that a revision of a data set is at, and the sizes in bytes of its files that match a pattern."""
+    """The commit that a revision of a data set is at, and the sizes in bytes of its files that match a pattern.
+
+    Raises InputError where no file matches; `patiently` says how the hub fails.
+    """
     info = patiently(
         f"datasets/{repository}",
         instead,

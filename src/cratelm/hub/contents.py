@@ -58,7 +58,10 @@ def study_contents(folder: Path, own: tuple[str, ...]) -> Contents:
 
 
 def model_contents(folder: Path, stage: Path, patterns: tuple[str, ...]) -> Contents:
-    """The files of a model's folder that match a pattern; the rest of its stage's folder stays here."""
+    """The files of a model's folder that match a pattern; the rest of its stage's folder stays here.
+
+    Raises InputError where none of them holds weights.
+    """
     files = {file.name: file for pattern in patterns for file in sorted(folder.glob(pattern)) if file.is_file()}
     if not any(name.endswith(".safetensors") for name in files):
         raise InputError(f"{folder} holds no safetensors: there is no model to send.")

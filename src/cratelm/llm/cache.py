@@ -40,7 +40,7 @@ class Answers:
             raise InputError(f"{self.path} is a database of something else. Choose another file for --answers.")
 
     def get(self, *key: Any) -> Any:
-        """The answer to a question, None where it was never asked."""
+        """The answer to a question, None if it was never asked; InputError where the file is damaged."""
         try:
             row = self._file.execute("SELECT answer FROM answers WHERE key = ?", (_key(key),)).fetchone()
             return None if row is None else orjson.loads(row[0])

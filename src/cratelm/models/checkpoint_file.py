@@ -48,7 +48,10 @@ def require_numbers(path: Path, name: str, tensor: torch.Tensor) -> None:
 
 
 def load_exactly(model: DecoderForCausalLM, tensors: Tensors, source: str) -> None:
-    """Fill a model with tensors, each of which must be known, present, of its right shape, and finite."""
+    """Fill a model with tensors by name.
+
+    Raises InputError where one is missing, unknown, of another shape than the model's, or not finite.
+    """
     wanted = dict(model.state_dict())
     if model.config.tie_word_embeddings:  # the head is the token embedding
         wanted.pop("lm_head.weight")

@@ -37,7 +37,10 @@ def import_from_hub(address: str, activation: str | None, tokenizer: Path | None
 
 
 def fetch_checkpoint(address: str) -> tuple[Path, str]:
-    """The file in the hub's cache, and its address with the commit and the name; what it needs is next to it."""
+    """The file in the hub's cache, and its address with the commit and the name; what it needs is next to it.
+
+    Raises InputError for an address that names no checkpoint, and for a file that the repository does not hold.
+    """
     parts = ADDRESS.fullmatch(address)
     if parts is None:
         raise InputError(f"{address} is no checkpoint of the hub: write hub:OWNER/NAME[@REVISION][:FILE].")

@@ -79,7 +79,7 @@ class Planner(Step):
         return draw_pool(tiling.count, self.config.pool, self.config.seed, half, length)
 
     def choose(self, half: str, layer: int, length: int, top: TopExcerpts, finite: np.ndarray) -> Chosen:
-        """The top and random excerpts of one length; none of a unit that is not finite."""
+        """The top and random excerpts of one length; none of a unit that is not `finite` (units,)."""
         site = self.recording.sites[layer]
         count = self.config.random if length != SHORT else self.config.short_random
         drawn = draw_random(self.pool(half, length), site.units, count, self.config.seed, half, site.name, length)

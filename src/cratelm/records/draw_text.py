@@ -103,7 +103,7 @@ def write_pieces_of(folder: Path, half: Half, pieces: Pieces) -> None:
 
 
 def write_of_shards(path: Path, pieces: Pieces, units: np.ndarray, shards: Sequence[tuple[Shard, Path]]) -> None:
-    """Write what units do on a half's pieces out of the files that PieceActivations wrote for each shard."""
+    """Write what `units` (n,) do on a half's pieces, from the files that PieceActivations wrote for each shard."""
     order = _in_text_order(pieces, [shard for shard, _ in shards])
     files = [_opened(file, len(units)) for _, file in shards]
     parts = (slice(first, first + UNITS_AT_ONCE) for first in range(0, len(units), UNITS_AT_ONCE))

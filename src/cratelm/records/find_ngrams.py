@@ -19,7 +19,7 @@ FEWEST = 2
 
 
 def ngram_sample(config: RecordConfig, site: str, tables: np.ndarray) -> np.ndarray:
-    """The units of a site that are averaged over n-grams, ascending, drawn among those with a token table."""
+    """The units (n,) of a site that are averaged over n-grams, ascending, drawn from those with token `tables`."""
     generator = np.random.default_rng(derive_seed(config.seed, "n-gram units", site))
     return np.sort(generator.choice(tables, min(UNITS, len(tables)), replace=False))
 

@@ -34,11 +34,11 @@ class Tiling:
         return cls(side, contexts, length, np.cumsum(counts) - counts, int(counts.sum()))
 
     def context_of(self, excerpts: np.ndarray) -> np.ndarray:
-        """The context that each excerpt lies in."""
+        """The context that each excerpt lies in, in the shape of `excerpts`."""
         return np.searchsorted(self.first, excerpts, side="right") - 1
 
     def locate(self, excerpts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Each excerpt's document, and the places of its first token on the side and in its context."""
+        """Each excerpt's document, and the places of its first token on the side and in its context, in their shape."""
         contexts = self.context_of(excerpts)
         place = (excerpts - self.first[contexts]) * self.length
         return self.contexts.document[contexts], self.contexts.start[contexts] + place, place

@@ -67,7 +67,7 @@ class SaeConfig(SaeTraining):
 
     @property
     def times(self) -> int:
-        """The N of `Nx`."""
+        """The N of `Nx`; InputError for a width of another form."""
         match = re.fullmatch(r"([0-9]{1,4})x", self.width)
         if match is None:
             raise InputError(f"--width {shown(self.width)}: give a whole number of times, such as 1x, 4x or 16x.")

@@ -36,7 +36,10 @@ def load_network(folder: Path, loading: Loading = DEFAULT_LOADING, substitute: b
 def open_with_latents(
     folder: Path, substitute: bool, loading: Loading = DEFAULT_LOADING
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """`open_language_model` of a model's folder or of an sae stage's, with the autoencoders attached."""
+    """`open_language_model` of a model's folder or of an sae stage's, with the autoencoders attached.
+
+    Raises InputError where `substitute` asks for a reconstruction and there are no autoencoders.
+    """
     if not (folder / SAES).is_file():
         if substitute:
             raise InputError(f"{folder} holds no sparse autoencoders: there is no reconstruction to put in.")

@@ -41,7 +41,10 @@ TRAINED = Stage(
 def train_saes(
     config: SaeConfig, model: Artifact, tokens: Artifact, out: Path, progress: Progress, device: str = "auto"
 ) -> Artifact:
-    """Train and measure the autoencoders of `model` in `out`, all on `device`."""
+    """Train and measure the autoencoders of `model` in `out`, all on `device`.
+
+    Raises InputError where `model` is itself a folder of autoencoders.
+    """
     require_sae_lens()
     if (model.path / SAES).is_file():
         raise InputError(f"{model.path} holds sparse autoencoders. Give the model that they were made for.")

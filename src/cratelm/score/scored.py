@@ -46,7 +46,7 @@ class Scored:
 
     @classmethod
     def of_excerpts(cls, units: np.ndarray, own: ExcerptSums, shuffled: ExcerptSums, status: np.ndarray, **more):
-        """Scores that are made of sums over excerpts."""
+        """Scores of `units` (units,) from sums over their excerpts; `status` (units,) says which cannot be scored."""
         return cls(units, own.scores(), shuffled.scores(), status, (own, shuffled), **more)
 
     def missing(self, policy: float) -> np.ndarray:

@@ -77,7 +77,7 @@ def document_losses(
     """Predict every token of every document, each context after an end-of-text token, in the model's own precision.
 
     A context is as long as the model's positions allow and starts without memory of the one before it, so the
-    figure is an upper bound of what a sliding window would give.
+    figure is an upper bound of what a sliding window would give. `token_bytes` (V,) is how many bytes each token has.
     """
     contexts = cut_contexts(side, model.config.max_position_embeddings)
     by_length = np.argsort(contexts.length, kind="stable")

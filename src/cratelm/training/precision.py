@@ -41,7 +41,7 @@ def _bf16_pays() -> bool:
 
 
 def use_fp16(config: TrainingConfig) -> bool:
-    """Whether to train in fp16, which takes a GPU."""
+    """Whether to train in fp16; InputError where that is asked for without a GPU."""
     if config.precision == "fp16" and not torch.cuda.is_available():
         raise InputError("--training.precision fp16 needs a GPU: choose bf16, fp32 or auto.")
     return config.precision == "fp16"

@@ -65,7 +65,10 @@ class Clamp:
         return replace(self, value=strength * self.value)
 
     def within(self, tokens: int) -> "Clamp":
-        """The same clamp with places counted from the first of `tokens`, so that they stay when more are written."""
+        """The same clamp with places counted from the first of `tokens`, so that they stay when more are written.
+
+        Raises InputError for a place that the model does not read.
+        """
         if self.positions is None:
             return self
         wrong = [place for place in self.positions if not -tokens <= place < tokens]

@@ -188,7 +188,7 @@ class Neighbours:
 
 
 def nearest(directions: torch.Tensor, unit: int, count: int) -> Neighbours:
-    """The `count` units whose directions have the highest cosine with that of `unit`, the nearest first."""
+    """The `count` units whose `directions` (units, d) have the highest cosine with that of `unit`, nearest first."""
     cosines = nn.functional.cosine_similarity(directions, directions[unit][None], dim=-1)  # (units,)
     cosines[unit] = -torch.inf
     values, places = cosines.topk(min(count, len(cosines) - 1))

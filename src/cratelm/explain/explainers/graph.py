@@ -68,7 +68,7 @@ class PatternGraphs:
 
     @classmethod
     def of(cls, unit: np.ndarray, pattern: np.ndarray, fixed: np.ndarray, mean: np.ndarray) -> Self:
-        """Graphs from their entries, in any order."""
+        """Graphs from their entries, in any order: (entries,) each, `pattern` and `fixed` as the fields say."""
         key = _key(unit, pattern, fixed)
         order = np.argsort(key, kind="stable")
         return cls(key[order], unit[order], pattern[order], fixed[order], mean[order])

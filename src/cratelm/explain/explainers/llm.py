@@ -39,7 +39,7 @@ class UnreadWords:
     """By unit."""
 
     def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """Words alone expect nothing: a judge has to read them (judges/sentences.py)."""
+        """Always raises InputError: words expect nothing until a judge reads them (judges/sentences.py)."""
         raise InputError("explanations in words are simulated by a language model: name it with --llm.")
 
     def describe(self, unit: int, texts: Sequence[str]) -> str:
@@ -61,7 +61,7 @@ class LanguageModelExplainer(Explainer):
         raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
 
     def explain(self, evidence: Evidence) -> UnreadWords:
-        """Ask about units that are drawn by seed."""
+        """Ask about units that are drawn by seed; InputError without a language model."""
         if evidence.model is None:
             raise InputError("the explainer llm needs a language model: name it with --llm URL or --llm PATH.")
         drawn = drawn_units(evidence.units, evidence.llm_units, evidence.seed, evidence.layer).tolist()

@@ -46,7 +46,7 @@ class TokenTables:
 
     @classmethod
     def of(cls, vocabulary: int, unit: np.ndarray, token: np.ndarray, mean: np.ndarray) -> Self:
-        """Tables from their entries, in any order."""
+        """Tables from their entries (entries,), in any order."""
         order = np.argsort(unit * (vocabulary + 1) + token)
         return cls(vocabulary, unit[order], token[order], mean[order])
 

@@ -53,7 +53,7 @@ class PaperPlanner(Step):
         return moments, tops
 
     def choose(self, layer: int, length: int, top: TopPositions, finite: np.ndarray) -> Chosen:
-        """The top and random windows of one length; none of a unit that is not finite."""
+        """The top and random windows of one length; none of a unit that is not `finite` (units,)."""
         site, seed = self.recording.sites[layer], self.config.seed
         drawn = draw_random(self.pool(length), site.units, RANDOM, seed, "text", site.name, length)
         kept = finite[top.unit]

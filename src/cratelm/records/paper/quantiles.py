@@ -31,7 +31,10 @@ def exact_ranks(values: np.ndarray, counts: np.ndarray, share: np.ndarray) -> np
 
 
 def bin_of(ranks: np.ndarray, tokens: int) -> np.ndarray:
-    """The bin of each rank, 0 being the lowest: cut at whole numbers as the published code cuts them, from the top."""
+    """The bin of each rank, in the shape of `ranks`; 0 is the lowest.
+
+    Bins are cut at whole numbers, from the top, as the published code cuts them.
+    """
     edges = np.array([tokens * part // BINS for part in range(BINS + 1)])
     return BINS - np.searchsorted(edges, tokens - 1 - ranks, side="right")
 

@@ -42,7 +42,10 @@ class Windows:
         return self.limit - self.length + 1
 
     def locate(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The document of each position, and the places of its window's first token in the stream and in its row."""
+        """The document of each position, and the places of its window's first token in the stream and in its row.
+
+        All have the shape of `positions`.
+        """
         return self.document_of(positions), self.start_of(positions), self.place_of(positions)
 
     def document_of(self, positions: np.ndarray) -> np.ndarray:
