@@ -40,9 +40,9 @@ class RotaryMSSA(CausalAttention):
         self.subspace_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.output_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, hidden_states, attention_mask=None, past_key_values=None, **kwargs):
+    def forward(self, hidden_states, attention_mask=None, past_key_values=None, rotary=None, **kwargs):
         """(B, T, d) to (B, T, d), and the attention weights; `rotary` is cosines and sines."""
-        w = rotate(self.split_heads(self.subspace_proj(hidden_states)), *kwargs.pop("rotary"))  # (B, K, T, p)
+        w = rotate(self.split_heads(self.subspace_proj(hidden_states)), *cast(list, rotary))  # (B, K, T, p)
         w = F.rms_norm(w, (self.head_dim,), eps=self.config.layer_norm_eps)
         return self.attend(w, w, w, attention_mask, past_key_values, **kwargs)
 
