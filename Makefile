@@ -34,6 +34,7 @@ check: .venv/installed
 	.venv/bin/ruff format --check src tests benchmarks examples
 	.venv/bin/ruff check src tests benchmarks examples
 	.venv/bin/pyrefly check
+	.venv/bin/codespell README.md CONTRIBUTING.md docs src viewer/src
 
 # The site in docs/_build; a broken link or a page that nothing leads to is an error.
 docs: .venv/installed

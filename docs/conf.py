@@ -1,5 +1,6 @@
 """The documentation as a site: `make docs`. Pages are Markdown; the interface and the commands come from the code."""
 
+import re
 from pathlib import Path
 
 from cratelm import __version__
@@ -17,5 +18,12 @@ html_theme = "furo"
 html_title = "cratelm"
 exclude_patterns = ["_commands.md"]
 
-# Included by commands.md.
-Path(__file__).with_name("_commands.md").write_text(app.generate_docs(output_format="markdown", heading_level=2))
+
+def _with_example(heading: re.Match[str]) -> str:
+    return f"{heading[0]}\n\n{app[heading[1]].help_epilogue}"
+
+
+# Included by commands.md. cyclopts leaves out what ends a command's help: its example.
+_pages = app.generate_docs(output_format="markdown", heading_level=2)
+_pages = re.sub(r"^#+ cratelm (\w+)$", _with_example, _pages, flags=re.MULTILINE)
+Path(__file__).with_name("_commands.md").write_text(_pages)

@@ -1,12 +1,13 @@
 """What the pages tell people to type and to open exists."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cratelm.cli import app
+from cratelm.cli import COMMANDS, app
 
 ROOT = Path(__file__).parents[1]
 HISTORY = {"log.md", "_commands.md"}
@@ -45,3 +46,12 @@ def test_every_link_of_a_page_to_a_file_leads_to_one(page: Path) -> None:
 
 def test_the_pages_show_commands() -> None:
     assert sum(1 for page in PAGES for _ in commands_in(page)) > 40
+
+
+@pytest.mark.parametrize("command", [name for names in COMMANDS.values() for name in names])
+def test_the_help_of_every_command_ends_with_an_example_that_the_command_accepts(command: str) -> None:
+    shown = re.fullmatch(r"Example: `cratelm (.+)`", str(app[command].help_epilogue))
+    assert shown, f"cratelm {command} has no example: write an Examples section at the end of its docstring"
+    words = shlex.split(shown[1])
+    assert words[0] == command
+    app.parse_args(words, exit_on_error=False, print_error=False)

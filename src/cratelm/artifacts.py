@@ -1,4 +1,4 @@
-"""A stage's output folder: made beside its place, hashed, and moved there in one step when it is whole.
+"""A stage's output folder: made next to its place, hashed, and moved there in one step when it is complete.
 
 A stage is a function from folders to a folder. While it works, its files lie in `NAME.partial`; when it is
 done, `manifest.json` is written last and the folder is renamed to `NAME`. So a folder is either whole or not

@@ -60,6 +60,8 @@ COMMANDS = {
 """What `cratelm --help` lists, in this order. A command's line there is the first one of its docstring."""
 FUNCTIONS = {"eval": "evaluate", "import": "import_model"}
 """The functions of commands whose own names mean something else in Python."""
+EXAMPLE = "\n\nExamples\n--------\n"
+"""The heading of the example in a command's docstring. The example ends the command's help."""
 
 
 def _register(name: str, group: Group, place: int) -> None:
@@ -67,8 +69,10 @@ def _register(name: str, group: Group, place: int) -> None:
     # Read, not imported: a command's module imports its settings, and twenty of them would take a second.
     tree = ast.parse(files("cratelm.commands").joinpath(f"{function}.py").read_bytes())
     (found,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
-    where, words = f"cratelm.commands.{function}:{function}", ast.get_docstring(found)
-    app.command(where, name=name, group=group, sort_key=place, help=words)
+    where, words = f"cratelm.commands.{function}:{function}", ast.get_docstring(found) or ""
+    about, _, example = words.partition(EXAMPLE)
+    shown = f"Example: `{' '.join(example.split())}`"
+    app.command(where, name=name, group=group, sort_key=place, help=about, help_epilogue=shown)
 
 
 for title, names in COMMANDS.items():
@@ -98,10 +102,10 @@ SPINS = "1000"
 
 
 def let_threads_wait() -> None:
-    """Let waiting threads of this process, and of those that it starts, sleep soon, unless the user has said otherwise.
+    """Let waiting threads of this process and its children sleep soon, unless the user has set it otherwise.
 
     torch's threads wait for each other thousands of times a second. GNU OpenMP spins for milliseconds each time: one
-    busy process beside a training then takes two thirds of its speed (docs/training.md).
+    busy process next to a training then takes two thirds of its speed (docs/training.md).
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS  # OpenMP reads it when torch is imported
@@ -116,7 +120,7 @@ def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; gives its exit status. What went wrong is said on stderr."""
+    """Run one command; gives its exit status. Errors go to stderr."""
     try:
         _require_unicode(arguments)
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")

@@ -36,7 +36,7 @@ def require_disk(folder: Path, needed: int, what: str) -> None:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Say what the disk is at fault for, whoever noticed it: torch, safetensors and tokenizers have own errors."""
+    """Say what the disk is at fault for, also when torch, safetensors or tokenizers raise errors of their own."""
     try:
         yield
     except (InputError, RunError):

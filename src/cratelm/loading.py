@@ -13,7 +13,7 @@ Dtype = Literal["float32", "auto", "bfloat16", "float16"]
 Statistics are float64 whatever it is, and activations are handed on as float32.
 """
 SPREAD = "spread"
-"""The device that stands for all GPUs together, and the main memory behind them."""
+"""The device that means all GPUs together, and main memory for the rest."""
 DEVICES = re.compile(rf"auto|cpu|mps|cuda(:[0-9]{{1,3}})?|{SPREAD}")
 
 
@@ -43,7 +43,7 @@ class OpeningConfig(Configuration):
     """Where a command finds its model and runs it; the results are of the files that it finds."""
 
     revision: str | None = None
-    """The commit, branch or tag of a model of the hub; its main branch where nothing is said."""
+    """The commit, branch or tag of a model of the hub; by default its main branch."""
     device: str = "auto"
     """Where the model runs: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:N`, `mps`, or `spread`: on all GPUs
     together, for a model that does not fit on one."""

@@ -53,7 +53,7 @@ class Protocol:
     missing: Literal["chance", "left out"]
     """What a unit that cannot be scored counts as."""
     metrics: tuple[str, ...] | None
-    """The only metrics that there are; None stands for all."""
+    """The only metrics that there are; `None`: all."""
     tables: bool
     """Whether a recording keeps the mean of units on every token of each half."""
     intervals_of_maximum: bool
@@ -61,7 +61,7 @@ class Protocol:
     last_layer_left_out: tuple[int, ...]
     """Models of so many layers are also averaged without the last one."""
     caution: str
-    """What stands beside every table of scores."""
+    """What is shown with every table of scores."""
 
     def evidence_of(self, length: int) -> str | None:
         """The evidence whose excerpts have so many tokens, or None."""

@@ -144,7 +144,7 @@ def draw_weights(things: int, replicates: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     # Counts, not places: a replicate is then one product of weights and sums.
     weights = generator.multinomial(things, np.full(things, 1 / things), size=replicates).astype(np.float64)
-    weights.flags.writeable = False  # kept for whoever asks again
+    weights.flags.writeable = False  # kept for later calls
     return weights
 
 

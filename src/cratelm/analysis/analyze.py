@@ -1,4 +1,4 @@
-"""The analysis stage: a model and text in, what the theory speaks of by layer out, the untrained model beside it.
+"""The analysis stage: a model and text in, what the theory predicts by layer out, next to the untrained model.
 
 OUT/analysis.json  all numbers     OUT/analysis.csv  those that are single     OUT/analysis.svg  figures by layer
 """
@@ -110,7 +110,7 @@ def _text(side: Side, tokens: int) -> Side:
 
 
 def _batches(side: Side, start: int, longest: int, batch: int) -> Iterator[torch.Tensor]:
-    """Token ids (B, 1 + T) of contexts of one length, each behind the start token."""
+    """Token ids (B, 1 + T) of contexts of one length, each after the start token."""
     contexts = cut_contexts(side, longest)
     for members in equal_batches(contexts, max(1, batch // longest)):
         ids = torch.from_numpy(context_tokens(side, contexts, members))

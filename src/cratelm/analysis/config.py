@@ -22,4 +22,4 @@ class AnalysisConfig(Configuration):
     dtype: Dtype = "float32"
     """The type of the model's weights and of its forward pass: `auto` as its config.json says."""
     seed: Seed = 0
-    """Seed of the untrained model beside the trained one."""
+    """Seed of the untrained model that is shown next to the trained one."""

@@ -26,7 +26,7 @@ def layer_numbers(layers: list[LayerSums], final: torch.Tensor, heads: int, conf
 
 
 def _rates(sums: LayerSums, behind: torch.Tensor, heads: int, epsilon: float) -> dict[str, Any]:
-    """R and R^c before the layer, between its half-blocks and behind it, all in the layer's own subspaces."""
+    """R and R^c before the layer, between its half-blocks and after it, all in the layer's own subspaces."""
     bases = orthonormal(sums.parts.projection.detach(), heads)
     numbers: dict[str, Any] = {}
     for place, moment in (*sums.second_moments.items(), ("after", behind)):

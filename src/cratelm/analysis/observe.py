@@ -43,7 +43,7 @@ class LayerSums:
             self.inputs = rows if self.inputs is None else torch.cat([self.inputs, rows])
 
     def add_step(self, code: torch.Tensor) -> None:
-        """See the code (B, T, h) behind a step before the last."""
+        """See the code (B, T, h) after a step before the last."""
         self._path.append(code.float())
 
     def add_code(self, code: torch.Tensor) -> None:
@@ -79,9 +79,9 @@ def second_moment(stream: torch.Tensor) -> torch.Tensor:
 def observe(
     model: PreTrainedModel, batches: Iterator[torch.Tensor], sample: int, advance: Callable[[int], object]
 ) -> tuple[list[LayerSums], torch.Tensor]:
-    """The sums of every layer over batches of token ids (B, T), each row behind a start token that is not measured.
+    """The sums of every layer over batches of token ids (B, T), each row after a start token that is not measured.
 
-    Also the second moment (d, d) of the stream behind the last layer. `advance` is told the tokens of each batch.
+    Also the second moment (d, d) of the stream after the last layer. `advance` is told the tokens of each batch.
     """
     layers = [LayerSums(parts, sample) for parts in layer_parts(model)]
     final = torch.zeros(model.config.hidden_size, model.config.hidden_size, dtype=torch.float64, device=model.device)

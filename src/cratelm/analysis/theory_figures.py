@@ -28,7 +28,7 @@ def _of(rows: list[dict[str, Any]], weights: str) -> list[dict[str, Any]]:
 
 
 def _along(axes: Axes, rows: list[dict[str, Any]], quantity: str, label: str) -> None:
-    """One line a layer, from before it to behind it."""
+    """One line a layer, from before it to after it."""
     for weights, line in LINES.items():
         for row in _of(rows, weights):
             places = [row["layer"] + half / 2 for half in range(3)]

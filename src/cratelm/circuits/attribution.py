@@ -19,7 +19,7 @@ from cratelm.errors import InputError
 
 @dataclass(frozen=True)
 class Target:
-    """A unit of a layer at a position, the start token's being 0; the logit of a token behind it with layer None."""
+    """A unit of a layer at a position, the start token's being 0; the logit of a token after it with layer None."""
 
     layer: int | None
     unit: int
@@ -94,7 +94,7 @@ def _number(tape: Tape, target: Target) -> torch.Tensor:
         raise InputError(f"there is no position {target.position}: the text has {length} tokens, counted from 0.")
     if target.layer is None:
         if target.position != tape.at:
-            raise ValueError(f"the tape has the logits behind position {tape.at}, not behind {target.position}")
+            raise ValueError(f"the tape has the logits after position {tape.at}, not after {target.position}")
         return tape.logits[target.unit] - (0 if target.against is None else tape.logits[target.against])
     if target.layer not in tape.before:
         raise InputError(f"there is no layer {target.layer}: the model has layers 0 to {len(tape.before) - 1}.")

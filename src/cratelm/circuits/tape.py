@@ -121,11 +121,11 @@ class Tape:
     at: int = 0
     """The position whose logits were computed."""
     logits: torch.Tensor = NOTHING
-    """(V,): of the token behind `at`."""
+    """(V,): of the token after `at`."""
 
     @classmethod
     def of(cls, model: PreTrainedModel, sites: Sequence[str], ids: torch.Tensor, at: int = -1) -> "Tape":
-        """Read ids (T,), and compute the logits of the token behind position `at`, from the end if negative.
+        """Read ids (T,), and compute the logits of the token after position `at`, from the end if negative.
 
         Raises InputError for a model that cannot be frozen, sites that cannot be taken apart, or no such position.
         """

@@ -16,6 +16,10 @@ def agree(one: Path, other: Path, /, *, json: bool = False) -> None:
         Another one, of the same records.
     json
         Print the result as JSON on stdout.
+
+    Examples
+    --------
+    cratelm agree runs/one/scores/crate runs/two/scores/crate
     """
     import sys
 

@@ -27,13 +27,17 @@ def analyze(
     ----------
     model
         The folder of a CRATE model, a variant or a GPT-2 baseline, or the name of one on the hub. The
-        same network before training stands beside it.
+        same network before training is shown next to it.
     text
         A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes.
     out
-        The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
+        The folder to write. Tokens that have to be made first are written next to it, to OUT-tokens.
     json
         Print all numbers as JSON on stdout.
+
+    Examples
+    --------
+    cratelm analyze runs/laptop/models/crate --text runs/laptop/tokens --out theory
     """
     from cratelm.analysis.analyze import analyze as run_analysis
     from cratelm.artifacts import read_json

@@ -19,6 +19,10 @@ def demo(*, port: Annotated[int, whole(0, 65_535)] = 8642, browser: bool = True,
         Open the page in a browser, where this machine has one.
     export
         Write the same pages as files into this folder, for any web host or opened from the disk, and serve nothing.
+
+    Examples
+    --------
+    cratelm demo
     """
     from cratelm.demo.unpack import unpack_demo
     from cratelm.demo.words import say_what_it_is

@@ -39,6 +39,11 @@ def effects(
         The folder to write.
     json
         Print the means as JSON on stdout.
+
+    Examples
+    --------
+    cratelm effects runs/laptop/models/crate --records runs/laptop/records/crate
+        --explanations runs/laptop/explanations/crate --out effects
     """
     from cratelm.artifacts import open_artifact, read_json
     from cratelm.effects.effects import measure_effects

@@ -54,6 +54,10 @@ def evaluate(
         The type of the model's weights and of its forward pass; `auto` is what its config.json says.
     json
         Print the figures as JSON on stdout.
+
+    Examples
+    --------
+    cratelm eval runs/laptop/models/crate --on runs/laptop/tokens
     """
     from cratelm.corpus.evaluation_sets import EVALUATION_SETS, read_evaluation_set
     from cratelm.models.subject import find_model

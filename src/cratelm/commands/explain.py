@@ -41,6 +41,10 @@ def explain(
         Print what would be asked of the language model, and what it costs; send nothing.
     price
         The price of a million tokens, for the plan.
+
+    Examples
+    --------
+    cratelm explain records --explainer table,graph,rules --out explanations
     """
     from cratelm.artifacts import open_artifact
     from cratelm.explain.explain import explain as explain_records
@@ -85,7 +89,7 @@ def _print(made: "Artifact", layers: int) -> None:
 
 
 def _usable_sentences(made: "Artifact", layers: int, explainer: str) -> list[tuple[str, str]]:
-    """Each explained unit as layer/unit, and what is said of it."""
+    """Each explained unit as layer/unit, and its explanation."""
     from cratelm.explain.explain import read_sentences
     from cratelm.explain.explainers.llm import FAILURE_PREFIX
 

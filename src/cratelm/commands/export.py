@@ -19,6 +19,10 @@ def export(records: Path, /, settings: Annotated[ExportConfig, Parameter(name="*
         A folder that `cratelm record` or a study made.
     out
         The folder to write.
+
+    Examples
+    --------
+    cratelm export records --format neuronpedia --out dashboards
     """
     from cratelm.artifacts import open_artifact
     from cratelm.export.export import export as export_records

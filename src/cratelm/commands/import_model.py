@@ -29,10 +29,14 @@ def import_model(
         What the hidden layer of a GPT in a checkpoint file passes through, which the file does not say: `relu` (the
         official repository), `gelu` (nanoGPT) or `gelu_new` (OpenAI, and nanoGPT at first).
     tokenizer
-        The model's tokenizer.json, or a folder with one, which is put beside the model. nanochat-crate-a needs it where
-        none lies beside the checkpoint. With hub: it is GPT-2's by default.
+        The model's tokenizer.json, or a folder with one, which is added to the model. nanochat-crate-a needs it where
+        there is none next to the checkpoint. With hub: it is GPT-2's by default.
     to_official
         Write the official repository's format instead of reading it.
+
+    Examples
+    --------
+    cratelm import ckpt.pt crate --tokenizer tokenizer.json
     """
     from cratelm.errors import InputError
     from cratelm.models.hub_checkpoint import import_from_hub

@@ -36,9 +36,13 @@ def match(
     text
         A folder that `cratelm tokenize` made with the models' tokenizer, or any corpus that it takes.
     out
-        The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
+        The folder to write. Tokens that have to be made first are written next to it, to OUT-tokens.
     json
         Print the shares as JSON on stdout.
+
+    Examples
+    --------
+    cratelm match runs/a/models/crate runs/b/models/crate --text runs/a/tokens --out partners
     """
     from cratelm.artifacts import read_json
     from cratelm.match.match import match as run_match

@@ -30,6 +30,10 @@ def measure(
         on where it stopped.
     json
         Print the means as JSON on stdout.
+
+    Examples
+    --------
+    cratelm measure my-model --text reviews
     """
     import shlex
 

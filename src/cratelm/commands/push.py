@@ -23,6 +23,10 @@ def push(
         Make a repository that only its owner sees.
     dry_run
         Print what would be sent, with sizes and the card, and send nothing.
+
+    Examples
+    --------
+    cratelm push runs/laptop me/laptop --dry-run
     """
     from cratelm.hub.push import pack, send
     from cratelm.progress import Progress

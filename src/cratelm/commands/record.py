@@ -33,11 +33,15 @@ def record(
     text
         A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes.
     out
-        The folder to write. Tokens that have to be made first lie beside it, in OUT-tokens.
+        The folder to write. Tokens that have to be made first are written next to it, to OUT-tokens.
     sae
         Record the latents of other people's sparse autoencoders: a folder in SAELens's format, with one or several, or
-        RELEASE/ID as SAELens knows them on the hub. They are kept beside the records, in OUT-sae, which `cratelm steer`
-        takes.
+        RELEASE/ID as SAELens knows them on the hub. They are kept next to the records, in OUT-sae, which `cratelm
+        steer` takes.
+
+    Examples
+    --------
+    cratelm record my-model --text reviews --out records
     """
     from cratelm.models.subject import open_subject, tokens_for
     from cratelm.progress import Progress

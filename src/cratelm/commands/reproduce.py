@@ -26,7 +26,7 @@ def reproduce(
     Parameters
     ----------
     out
-        The folder of results. The same command with the same folder goes on where it stopped; cells that somebody
+        The folder of results. Give the same command again to resume. Cells that somebody
         else has run can be laid into OUT/cells.
     scale
         `laptop`: small models of the matrix in src/cratelm/reproduce/matrix.py, on this machine. `paper`: its own
@@ -41,6 +41,10 @@ def reproduce(
         Say what it would take in hours and money, and run nothing.
     json
         With --plan: as JSON on stdout.
+
+    Examples
+    --------
+    cratelm reproduce --quick --workers 2 --out reproduction
     """
     from cratelm.errors import InputError
     from cratelm.progress import Progress

@@ -36,12 +36,16 @@ def sae(
         A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes: its train side
         trains, its validation side measures.
     out
-        The autoencoders' folder. The same command with the same folder goes on where it stopped. Tokens that have to
-        be made first lie beside it, in OUT-tokens.
+        The autoencoders' folder. Give the same command again to resume it. Tokens that have to
+        be made first are written next to it, to OUT-tokens.
     preset
         Where the settings begin: `topk`, or `paper`, the recipe of arXiv 2410.16443 as far as SAELens has it.
     json
         Print the quality as JSON on stdout.
+
+    Examples
+    --------
+    cratelm sae my-model --text reviews --out my-model-sae --width 4x --k 32
     """
     from cratelm.artifacts import read_json
     from cratelm.models.subject import open_subject, tokens_for

@@ -44,6 +44,10 @@ def score(
         Print what would be asked of the language model, and what it costs; send nothing.
     price
         The price of a million tokens, for the plan.
+
+    Examples
+    --------
+    cratelm score records --explanations explanations --out scores
     """
     from cratelm.artifacts import open_artifact
     from cratelm.explain.explain import explainers_of

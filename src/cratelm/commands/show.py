@@ -34,6 +34,10 @@ def show(
         Also print which units of the layer below feed it and which it feeds. This runs the study's model.
     json
         Print all that is known as JSON on stdout, every excerpt included.
+
+    Examples
+    --------
+    cratelm show runs/laptop crate/1/37
     """
     from cratelm.errors import InputError
     from cratelm.hub.fetch import local_folder

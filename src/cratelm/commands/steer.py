@@ -46,7 +46,7 @@ def steer(
         The text that the model goes on from.
     sites
         What the layers are: a place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's
-        modules; with ':in' behind it, over what modules read. The neurons of each layer's MLP, its code, or the latents
+        modules; with ':in' after it, over what modules read. The neurons of each layer's MLP, its code, or the latents
         of autoencoders unless said otherwise.
     without_error
         Let the autoencoders' reconstructions take the place of what they read. Otherwise what they miss of it is added
@@ -65,6 +65,10 @@ def steer(
         The type of the model's weights and of its forward pass; `auto` is what its config.json says.
     json
         Print the result as JSON on stdout.
+
+    Examples
+    --------
+    cratelm steer runs/laptop/models/crate 1/37=8 --prompt 'The film was'
     """
     from cratelm.errors import InputError
     from cratelm.models.subject import find_model
@@ -102,7 +106,7 @@ def _open(folder: Path, without_error: bool, sites: str | None, loading: Loading
 def _steered(
     subject: tuple[Any, Any, Any], clamps: "list[Clamp]", prompt: str, count: int, new_tokens: int
 ) -> dict[str, Any]:
-    """What the model says behind the prompt, with the clamps and without."""
+    """What the model says after the prompt, with the clamps and without."""
     import dataclasses
 
     from cratelm.units.steer import steer as steer_prompt

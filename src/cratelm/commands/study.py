@@ -26,7 +26,7 @@ def study(
     Parameters
     ----------
     out
-        The study's folder. The same command with the same folder goes on where it stopped.
+        The study's folder. Give the same command again to resume it.
     preset
         Where the settings begin: `smoke` (a minute, to see that all works), `laptop` (a quarter of an hour) or `demo`
         (the study that `cratelm demo` opens, on Python source).
@@ -38,6 +38,10 @@ def study(
         Print what would be asked of the language model of --llm, at most, and what it costs; do nothing.
     price
         The price of a million tokens, for the plan.
+
+    Examples
+    --------
+    cratelm study --preset smoke --out runs/smoke
     """
     import shlex
 

@@ -21,6 +21,10 @@ def tokenize(
     ----------
     out
         The folder to write: SIDE.ds and SIDE.ds.index for each side, tokenizer.json, counts.json, manifest.json.
+
+    Examples
+    --------
+    cratelm tokenize reviews --out tokens
     """
     from rich.console import Console
 

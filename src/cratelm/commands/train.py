@@ -27,7 +27,7 @@ def train(
     tokens
         The folder that `cratelm tokenize` made.
     out
-        The model's folder. The same command with the same folder goes on where it stopped.
+        The model's folder. Give the same command again to resume it.
     preset
         Where the settings begin: `smoke`, `laptop`, or the paper's `paper-1l`, `paper-2l`, `paper-3l`, `paper-6l`,
         `paper-12l`.
@@ -37,6 +37,10 @@ def train(
         Say what it would take, and train nothing.
     json
         Print the result as JSON on stdout.
+
+    Examples
+    --------
+    cratelm train --preset laptop --model crate --tokens tokens --out model
     """
     from rich.console import Console
 

@@ -45,6 +45,10 @@ def validate(
         Print requests, tokens and price, and send nothing.
     price
         The price of a million tokens, for the plan.
+
+    Examples
+    --------
+    cratelm validate rules
     """
     from cratelm.judges.puzzles import read_puzzles
 

@@ -52,6 +52,10 @@ def view(
         Export the models before training and the scores of control explainers as well.
     simulator
         How the judge reads a sentence in Try: `all-at-once`, `token-by-token`, `log-probability-free` or `listing`.
+
+    Examples
+    --------
+    cratelm view runs/laptop
     """
     from functools import partial
 

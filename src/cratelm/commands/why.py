@@ -51,11 +51,15 @@ def why(
     heads
         Also say what comes through each attention head, by the last one on the way.
     sites
-        Where the units are, as in `cratelm record`; the neurons of each layer where nothing is said.
+        Where the units are, as in `cratelm record`; by default the neurons of each layer.
     graph
         Also write the graph: a file .json for the viewer of circuit-tracer, .graphml for programs that draw graphs.
     json
         Print the graph as JSON on stdout.
+
+    Examples
+    --------
+    cratelm why runs/laptop/models/crate 1/37 --text 'The film was great'
     """
     from rich.console import Console
 

@@ -1,6 +1,6 @@
 """Documents cut into contexts, for everything that is measured on held-out text.
 
-A context holds tokens of one document only. A model sees it behind an end-of-text token, as it saw every
+A context holds tokens of one document only. A model sees it after an end-of-text token, as it saw every
 document's start in training; that token itself is never measured.
 """
 

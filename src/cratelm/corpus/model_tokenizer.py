@@ -54,7 +54,7 @@ def open_model_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 @dataclass(frozen=True)
 class Built:
-    """What the tokenizer that transformers builds from a folder says, beside how it cuts text."""
+    """What the tokenizer that transformers builds from a folder says, in addition to how it cuts text."""
 
     names: tuple[tuple[str, str], ...]
     """The special tokens that the file knows too, by transformers' name of their use."""

@@ -25,7 +25,7 @@ def ngram_losses(tokens: Artifact) -> dict[str, float]:
 
 
 def probabilities(train: np.ndarray, held_out: np.ndarray, vocabulary: int, order: int) -> np.ndarray:
-    """The probability of each held-out token from the third on, behind the order - 1 before it: (N - 2,)."""
+    """The probability of each held-out token from the third on, after the order - 1 before it: (N - 2,)."""
     below = [_count(_grams(train, vocabulary, order))]
     for length in range(order - 1, 0, -1):  # a shorter n-gram counts by how many different tokens stand before it
         below.append(_count(below[-1][0] % vocabulary**length))

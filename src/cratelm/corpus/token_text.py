@@ -18,7 +18,7 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes of text that each id stands for; none for special tokens and for ids that no token has.
 
     A byte-level vocabulary and byte fallback say the bytes themselves; of others they are the token's text, as the
-    tokenizer decodes it behind another token.
+    tokenizer decodes it after another token.
     """
     names, special = _names(tokenizer), _special(tokenizer)
     wanted = [number for number, name in enumerate(names) if name is not None and number not in special]
@@ -116,9 +116,9 @@ BYTE_OF_CHARACTER = _byte_of_character()
 
 
 def _decoded(tokenizer: Tokenizer, wanted: list[int]) -> list[str]:
-    """The text of each id behind another token: alone, a decoder would take the space before it away.
+    """The text of each id after another token: alone, a decoder would take the space before it away.
 
-    Where tokens say that a word ends, as in GPT-1's vocabulary, before another one: the space is behind them.
+    Where tokens say that a word ends, as in GPT-1's vocabulary, before another one: the space is after them.
     """
     anchor = _anchor(tokenizer, wanted)
     if anchor is None:

@@ -1,6 +1,6 @@
 """Training windows in an order that is a pure function of seed, epoch and index.
 
-No order is ever stored: the window behind a place is computed, so that a resumed run, and any number of ranks or
+No order is ever stored: the window after a place is computed, so that a resumed run, and any number of ranks or
 loader workers, read the same tokens at the same step.
 """
 

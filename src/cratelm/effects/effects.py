@@ -1,4 +1,4 @@
-"""The effects stage: what a model's units do to its output, and whether that is what is said of them.
+"""The effects stage: what a model's units do to its output, and whether that agrees with their explanations.
 
 OUT/effects-LAYER.parquet  a row a unit that was drawn
 OUT/effects.json           the means of each layer with their intervals

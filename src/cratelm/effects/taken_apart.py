@@ -29,7 +29,7 @@ def faithfulness(
     ablation: Ablation, sites: list[Site], layer: int, unit: int, points: Points, seed: int
 ) -> dict[str, float]:
     """Of one unit of a layer above the first, at the first of the points: what is left and how predictions do."""
-    piece, position = int(points.piece[0]), int(points.position[0]) + 1  # behind the start token
+    piece, position = int(points.piece[0]), int(points.position[0]) + 1  # after the start token
     ids = _ids(ablation, piece)
     tape = Tape.of(ablation.network, [site.name for site in sites], ids)
     found = attribute(tape, Target(layer, unit, position))

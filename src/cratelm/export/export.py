@@ -1,6 +1,6 @@
 """The export stage: records in, a folder of another project's format out.
 
-A layer is written beside its place and moved there when it is whole, so a killed export goes on at the next one.
+A layer is written next to its place and moved there when it is complete, so a killed export resumes at the next one.
 """
 
 import shutil

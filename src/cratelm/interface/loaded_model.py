@@ -83,7 +83,7 @@ class LoadedModel:
 
     @torch.inference_mode()
     def generate(self, text: str, new_tokens: int = 20) -> str:
-        """What the model writes behind a text, greedily, with the clamps that are in force.
+        """What the model writes after a text, greedily, with the clamps that are in force.
 
         Raises InputError where the text is longer than the model reads.
 

@@ -19,7 +19,7 @@ from cratelm.viewer.viewed_study import ViewedModel
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """What was recorded of a unit, what is said of it, and how well that was scored.
+    """A unit's recording, its explanations, and their scores.
 
     In a notebook it is shown as in the viewer.
 

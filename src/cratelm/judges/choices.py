@@ -10,7 +10,7 @@ LONGEST = 3
 
 
 def choose(model: LanguageModel, prompts: Sequence[str], options: str) -> Iterator[tuple[int, int | Failure]]:
-    """The digit among `options` that the model puts behind each prompt, as they come.
+    """The digit among `options` that the model puts after each prompt, as they come.
 
     Raises InputError where the model gives neither log-probabilities nor text.
     """

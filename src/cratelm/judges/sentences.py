@@ -31,7 +31,7 @@ class Reader:
     answers: int = 0
 
     def choose(self, asked: Sequence[str], options: str) -> np.ndarray:
-        """The digit chosen behind each prompt, NaN where the answer failed: (prompts,)."""
+        """The digit chosen after each prompt, NaN where the answer failed: (prompts,)."""
         digits = np.full(len(asked), np.nan)
         for prompt_index, answer in choose(self.model, asked, options):
             self._count(answer)
@@ -63,7 +63,7 @@ class Sentences:
     silent: frozenset[int]
     """Units that were shown nothing because they never fired."""
     highest: np.ndarray
-    """(units,): the explain half's maximum, which a strength of 9 stands for."""
+    """(units,): the explain half's maximum, which a strength of 9 means."""
     reader: Reader
 
     def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:

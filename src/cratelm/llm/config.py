@@ -79,7 +79,7 @@ def _require_openai() -> None:
 
 
 class Gone:
-    """A server that no longer answers; whoever asks it anything new is told."""
+    """A server that no longer answers: every new question is refused with this reason."""
 
     def __init__(self, name: str, cannot: dict[str, str], error: Exception) -> None:
         self.name, self.cannot, self._error = name, cannot, error

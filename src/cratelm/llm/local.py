@@ -116,7 +116,7 @@ class LocalModel:
         return len(begin)
 
     def _batch(self, ids: list[list[int]], reads: list[list[int]]) -> list[Shares]:
-        """The shares at tokens `reads` of prompts without their shared prefix; -1 or less stands for no such place."""
+        """The shares at tokens `reads` of prompts without their shared prefix; -1 or less means no such place."""
         width = max(map(len, ids))
         # Filled up on the right, where causal attention lets nothing back.
         rows = torch.tensor([row + [row[-1]] * (width - len(row)) for row in ids], device=self.device)
@@ -127,7 +127,7 @@ class LocalModel:
         return [[likely[k, read].tolist() if read >= 0 else None for read in row] for k, row in enumerate(reads)]
 
     def _digit_shares(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The probabilities among DIGITS, (..., 10), behind hidden states (..., width)."""
+        """The probabilities among DIGITS, (..., 10), after hidden states (..., width)."""
         scores = hidden @ self.network.get_output_embeddings().weight[self._digit_ids].T
         # Gemma's head caps its logits. The head is not run here, since ten of its rows are enough.
         cap = getattr(self.network.config, "final_logit_softcapping", None)
@@ -135,7 +135,7 @@ class LocalModel:
         return scores.double().softmax(-1)
 
     def _whole_digits(self) -> bool:
-        """Whether each digit behind a tab is one token; remembers which."""
+        """Whether each digit after a tab is one token; remembers which."""
         behind = [self.tokenizer(f"a\t{digit}")["input_ids"] for digit in DIGITS]
         bare = self.tokenizer("a\t")["input_ids"]
         self._digit_ids = [row[-1] for row in behind]
@@ -149,7 +149,7 @@ def _heard(text: str) -> str | Failure:
 
 _REASONS = "reasons before it answers, which only a judge behind a server may"
 """STOP, without which a base model never ends, ends the reasoning before the answer begins."""
-_SPLIT = "its tokenizer does not keep the digits 0 to 9 as single tokens behind a tab"
+_SPLIT = "its tokenizer does not keep the digits 0 to 9 as single tokens after a tab"
 
 
 def _fingerprint(network: torch.nn.Module) -> str:
@@ -161,7 +161,7 @@ def _fingerprint(network: torch.nn.Module) -> str:
 
 
 def token_before(offsets: Sequence[tuple[int, int]], place: int, length: int) -> int:
-    """The number of the token behind which the character at `place` follows; -1 where a token lies across it."""
+    """The number of the token after which the character at `place` follows; -1 where a token lies across it."""
     if place == length:
         return len(offsets) - 1
     for token_index, (begin, end) in enumerate(offsets):

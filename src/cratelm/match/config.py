@@ -14,9 +14,9 @@ class MatchConfig(Configuration):
 
     sites: str | None = None
     """A place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the modules of both models. The neurons
-    of each layer's MLP, or its code, where nothing is said."""
+    of each layer's MLP, or its code, by default."""
     tokens: Annotated[int | None, whole(1)] = None
-    """Read so many tokens of the score half at most, whole documents from its start; all where nothing is said."""
+    """At most how many tokens of the score half are read, in whole documents from its start; all by default."""
     context: Annotated[int, whole(1, 2**20)] = 1024
     """Tokens that the models read at once, the start token included; what both can read, where that is less."""
     batch: Annotated[int, whole(1, 2**24)] = 8192

@@ -1,7 +1,7 @@
 """The match stage: two models and text in, the partner of every unit out.
 
 OUT/matches.parquet  a row a unit of either model: its partner in the other, and how they correlate
-OUT/matches.json     the share of units with a partner above each bound, by layer, beside the control's
+OUT/matches.json     the share of units with a partner above each bound, by layer, next to the control's
 """
 
 from collections.abc import Sequence

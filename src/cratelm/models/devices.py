@@ -31,6 +31,6 @@ def device_of(model: PreTrainedModel) -> torch.device:
 
 
 def require_float64(name: str) -> None:
-    """Refuse a device that is not there, or that cannot compute in float64 what stays beside the model; InputError."""
+    """Refuse a device that is not there, or that cannot compute in float64 what stays with the model; InputError."""
     if find_device(name).type == "mps":
         raise InputError(f"--device {name} has no float64, in which this command computes: give cpu.")

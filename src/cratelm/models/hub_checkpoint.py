@@ -37,7 +37,7 @@ def import_from_hub(address: str, activation: str | None, tokenizer: Path | None
 
 
 def fetch_checkpoint(address: str) -> tuple[Path, str]:
-    """The file in the hub's cache, and its address with the commit and the name; what it needs lies beside it."""
+    """The file in the hub's cache, and its address with the commit and the name; what it needs is next to it."""
     parts = ADDRESS.fullmatch(address)
     if parts is None:
         raise InputError(f"{address} is no checkpoint of the hub: write hub:OWNER/NAME[@REVISION][:FILE].")
@@ -55,7 +55,7 @@ def fetch_checkpoint(address: str) -> tuple[Path, str]:
 
 
 def checkpoints(names: list[str]) -> list[str]:
-    """The files that hold models: nanochat puts optimizers and tables of tokens beside them under other names."""
+    """The files that hold models: nanochat puts optimizers and tables of tokens next to them under other names."""
     files = [name for name in names if name.endswith(".pt")]
     return [name for name in files if NAME.fullmatch(PurePosixPath(name).name)] or files
 

@@ -47,7 +47,7 @@ def import_local(source: str, activation: str | None, tokenizer: Path | None) ->
 
 
 def import_crate_alpha(file: Path, source: str, activation: str | None, tokenizer: Path | None) -> Imported:
-    """The model of a checkpoint of nanochat-crate-a, with the tokenizer that is given or lies beside it.
+    """The model of a checkpoint of nanochat-crate-a, with the tokenizer that is given or lies next to it.
 
     Raises InputError where there is no tokenizer.json, or one of another number of tokens.
     """

@@ -39,7 +39,7 @@ PLAIN = ("F64", "F32", "BF16", "F16", "I64", "I32", "BOOL")
 
 
 BUFFERS = re.compile(r"(.*\.)?(masked_bias|causal_mask|rotary(_emb)?\.inv_freq|position_ids)")
-"""Tensors that no model learns, which checkpoints of before hold beside the weights."""
+"""Tensors that no model learns, which older checkpoints hold in addition to the weights."""
 MASKS = re.compile(r"(.*\.)?(attn|attention)\.bias")
 """Another one where it is (1, 1, tokens, tokens), and a weight where it is not."""
 

@@ -68,7 +68,7 @@ def nanochat_file(path: Path) -> Path | None:
 
 
 def meta_name(name: str) -> str:
-    """The name of the file beside a checkpoint that has its sizes."""
+    """The name of the file next to a checkpoint that has its sizes."""
     return re.sub(r"model_(\d+)\.pt$", r"meta_\1.json", name)
 
 
@@ -91,7 +91,7 @@ def import_nanochat(path: Path) -> NanochatCrateForCausalLM:
 def _settings(meta: Path) -> dict[str, Any]:
     """`model_config` with what it leaves out; InputError names a setting that is missing, unknown or no such thing."""
     if not meta.is_file():
-        raise InputError(f"{meta}: there is no such file. nanochat writes it beside the checkpoint; it has the sizes.")
+        raise InputError(f"{meta}: there is no such file. nanochat writes it next to the checkpoint; it has the sizes.")
     stated = read_object(meta, model_config=dict)["model_config"]
     if missing := [name for name in SIZES if name not in stated]:
         raise InputError(f"{meta}: model_config has no {missing[0]!r}.")

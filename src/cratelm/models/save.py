@@ -50,7 +50,7 @@ def save_model(model: DecoderForCausalLM, folder: Path, facts: Mapping[str, str]
 
 
 def save_tokenizer(tokenizer: Tokenizer, context: int, folder: Path) -> None:
-    """Write the tokenizer of a model that was trained on documents after an end-of-text token, beside its weights."""
+    """Write the tokenizer of a model that was trained on documents after an end-of-text token, next to its weights."""
     # A tokenizer of another model may put a token before a text that this model never saw.
     plain = Tokenizer.from_str(tokenizer.to_str())
     plain.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1")

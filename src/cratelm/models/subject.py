@@ -127,7 +127,7 @@ def _from_hub(name: str, revision: str | None) -> HubModel:
     if not (folder / "tokenizer.json").is_file():
         raise InputError(
             f"{name} on the hub holds no tokenizer.json, only the files of a slow tokenizer. Save it as a fast one, "
-            f"beside the weights, by AutoTokenizer.from_pretrained({name!r}).save_pretrained(FOLDER), and give FOLDER."
+            f"next to the weights, by AutoTokenizer.from_pretrained({name!r}).save_pretrained(FOLDER), and give FOLDER."
         )
     folder = _download(name, folder.name, NEEDED)
     if not any(folder.glob("*.safetensors")):

@@ -82,7 +82,7 @@ def _across(value: float) -> float:
 
 
 def histogram(counts: Sequence[int], label: str, to: str) -> str:
-    """Tokens by activation, on the scale of square roots, so that a rare strength is seen beside a common one."""
+    """Tokens by activation, on the scale of square roots, so that a rare strength is visible next to a common one."""
     highest = max(*counts, 1)
     heights = [58 * (count / highest) ** 0.5 for count in counts]
     bars = "".join(

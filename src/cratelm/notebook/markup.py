@@ -59,7 +59,7 @@ def heat(
 ) -> str:
     """Tokens coloured by how strongly a unit fires; under each, what an explanation expects.
 
-    Each token's numbers are its title, and the strongest one is in the label, for whoever sees no colours.
+    Each token's numbers are its title, and the strongest one is in the label, for readers who see no colours.
     """
     peak = max(range(len(truth)), key=truth.__getitem__)
     label = f"{len(tokens)} tokens, highest activation {short(truth[peak])} on {marked(tokens[peak])}"

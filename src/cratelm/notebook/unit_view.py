@@ -1,4 +1,4 @@
-"""One unit: what it fires on, what is said of it and how well that holds, what it writes."""
+"""One unit: what it fires on, its explanations and their scores, what it writes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

@@ -25,11 +25,11 @@ class RecordConfig(Configuration):
     included, whose own numbers take the place of top, random, short_random, interval, other and table_units."""
     sites: str | None = None
     """A place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's modules, such as
-    '*.mlp.act'; with ':in' behind it, over what modules read. The neurons of each layer's MLP, or its code, where
-    nothing is said."""
+    '*.mlp.act'; with ':in' after it, over what modules read. The neurons of each layer's MLP, or its code, by
+    default."""
     tokens: Annotated[int | None, whole(1)] = None
-    """Read so many tokens of each half at most, whole documents from its start; all where nothing is said. Under the
-    paper's protocol so many in all, 8,192,000 where nothing is said."""
+    """At most how many tokens of each half are read, in whole documents from its start; all by default. Under the
+    paper's protocol this is the number in all, 8,192,000 by default."""
     context: Annotated[int, whole(1, 2**20)] = 1024
     """Tokens that the model reads at once, the end-of-text token included; the model's own limit where that is less."""
     top: Annotated[int, whole(1, NEAR_TOP)] = 20
@@ -49,7 +49,7 @@ class RecordConfig(Configuration):
     """Bins of a unit's histogram over the pool, of equal width up to its maximum."""
     table_units: Annotated[int | None, whole(0)] = None
     """Units a layer, drawn by seed, whose mean on every token is kept: for token share, position share, whole-text and
-    the ceiling `table-full`. Where nothing is said, as many as make 4,194,304 numbers (1,024 units at 4,096 tokens),
+    the ceiling `table-full`. By default as many as make 4,194,304 numbers (1,024 units at 4,096 tokens),
     and at least 256."""
     logits: Annotated[int, whole(0, 2**20)] = 0
     """Tokens each way that a unit raises and lowers most, through the unembedding, that are kept."""

@@ -1,4 +1,4 @@
-"""The first pass over a shard: sums, maxima and the places of top excerpts, so much a unit and nothing a token."""
+"""The first pass over a shard: sums, maxima and the places of top excerpts, in O(units) memory for any text."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

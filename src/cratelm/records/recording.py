@@ -174,7 +174,7 @@ class Recording:
 
     @torch.inference_mode()
     def run(self, shard: Shard, see: See, advance: Callable[[], None]) -> None:
-        """Run the model over a shard's batches, and show `see` every site's activations. Nothing is computed behind the
+        """Run the model over a shard's batches, and show `see` every site's activations. Nothing is computed after the
         last site: no head, and no layer whose units nobody asked for."""
         for batch in shard.batches:
             self.read(self.inputs(shard.half, batch), partial(see, batch), int(shard.half.own_start))

@@ -1,1 +1,1 @@
-"""The paper's tables and figures made again, ours beside theirs."""
+"""The paper's tables and figures reproduced, ours next to theirs."""

@@ -3,7 +3,7 @@
 WORK/models/NAME           the trained model with its snapshots
 WORK/models/NAME+sae-SIZE  sparse autoencoders on it
 
-Records, explanations and scores are removed when the result is whole: they are made again from the model within
+Records, explanations and scores are removed when the result is whole: they can be recomputed from the model within
 minutes, and are large.
 """
 

@@ -38,7 +38,7 @@ from cratelm.reproduce.results import (
 from cratelm.reproduce.store import ALL, Result
 
 NEEDED = 5
-"""Designs beside the two, below which nothing is fitted."""
+"""Designs besides the two, below which nothing is fitted."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def on_token_share(every_design: Sequence[Design]) -> str:
     kept = {windowed(model, window) for model in PAIR for window in (None, *WINDOWS)}
     others = [design for design in every_design if design.model not in kept]
     if len(others) < NEEDED or len(pair) < len(PAIR):
-        return f"It takes {NEEDED} designs beside the pair to say more; {len(others)} have been run."
+        return f"It takes {NEEDED} designs besides the pair to say more; {len(others)} have been run."
     shares, losses, scores = (
         np.array([getattr(design, name) for design in others]) for name in ("token_share", "loss", "score")
     )
@@ -208,7 +208,7 @@ def draw_frontier(results: Results) -> str:
 
 
 def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable[str]) -> str:
-    """A dot a design, its number beside it and its name in the legend: names would lie upon each other.
+    """A dot a design, its number next to it and its name in the legend: names would lie upon each other.
 
     `points`: by design, what is across, and what is up in each panel.
     """

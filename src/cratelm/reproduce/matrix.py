@@ -50,7 +50,7 @@ ABLATIONS = (
 keys and values; thresholds; steps; the residual; decoupled decoding; a low-rank query."""
 WINDOWS = (1, 2)
 """Tokens that a layer attends to where context is taken away from the pair, at DESIGNS_AT: at 1 a unit depends on the
-token and its position alone, at 2 on three tokens. As much of CRATE's lead as is there at 1 is not owed to context,
+token and its position alone, at 2 on three tokens. As much of CRATE's lead as is there at 1 is not due to context,
 since neither model has any. On the second corpus at 1 alone."""
 LONGER = 24_000_000
 """Tokens of the pair, and of CRATE without context, where they are trained for three times as long, at DESIGNS_AT."""

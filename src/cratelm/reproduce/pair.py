@@ -158,7 +158,7 @@ def _with_controls(cells: Sequence[Result]) -> list[str]:
 
 
 def autoencoders(results: Results) -> Table:
-    """Autoencoders on the trained models: what they cost, and the latents' scores beside those of the model's units."""
+    """Autoencoders on the trained models: their cost, and the latents' scores next to those of the model's units."""
     rows = []
     for layers, model in product(results.sizes, PAIR):
         cells = results.main(group="sizes", layers=layers, model=model)

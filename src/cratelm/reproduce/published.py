@@ -1,4 +1,4 @@
-"""What the paper published, as data: its figures, and the table that it prints of them; ours beside it."""
+"""What the paper published, as data: its figures, and the table that it prints of them; ours next to it."""
 
 import json
 import math
@@ -71,7 +71,7 @@ SIGNS = "different text, size and judge: compare signs only"
 
 
 def configurations(_: Results) -> Table:
-    """The paper's sizes: parameters without positions, counted on the meta device, beside its table's."""
+    """The paper's sizes: parameters without positions, counted on the meta device, next to its table's."""
     rows = []
     for cell in paper():
         shape, size = cell.study().shape, f"{cell.layers}L"
@@ -83,7 +83,7 @@ def configurations(_: Results) -> Table:
 
 
 def losses(results: Results) -> Table:
-    """Validation loss by size, mean over seeds, beside the paper's."""
+    """Validation loss by size, mean over seeds, next to the paper's."""
     rows = []
     for corpus, layers, model in product(results.values("corpus"), results.sizes, results.values("model")):
         cells = results.of(group="sizes", corpus=corpus, layers=layers, model=model)
@@ -140,7 +140,7 @@ def _printed(metric: str, model: str, size: str) -> list[str]:
 
 
 def vocabulary(results: Results) -> Table:
-    """CRATE minus GPT-2 at GPT-2's vocabulary beside the small one's: token share depends on it."""
+    """CRATE minus GPT-2 at GPT-2's vocabulary next to the small one's: token share depends on it."""
     numbers = {ENDPOINT_NAME: ENDPOINT_SCORE, "loss, nats": loss, "token share": statistic("token_share")}
     rows = []
     for tokenizer in results.values("tokenizer"):

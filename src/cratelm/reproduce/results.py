@@ -45,7 +45,7 @@ class Difference(NamedTuple):
     p: float = float("nan")
     """Two-sided, not corrected."""
     of_text: bool = False
-    """Whether the interval contains the choice of held-out documents, beside the seeds' spread."""
+    """Whether the interval contains the choice of held-out documents, in addition to the seeds' spread."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The reproduction: every cell of a matrix run, and the page of results written from those that are there.
 
 OUT/cells      each cell's result (store.py): small, and worth keeping; what it was made from is in OUT/work
-OUT/README.md  the page, with its figures beside it
+OUT/README.md  the page, with its figures next to it
 """
 
 import os
@@ -36,7 +36,7 @@ ONE = EngineConfig()
 def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, engine: EngineConfig = ONE) -> Path:
     """Run the cells whose name matches `only` and that `out` lacks, in their order; gives the page.
 
-    One after another the page is written anew behind every cell; by several workers, when all are done. Raises
+    One after another the page is written anew after every cell; by several workers, when all are done. Raises
     InputError where no cell matches, and before anything is run where a cell needs SAELens and it is not installed.
     """
     chosen = [cell for cell in cells if fnmatchcase(cell.name, only)]

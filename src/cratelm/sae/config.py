@@ -45,8 +45,8 @@ class SaeConfig(SaeTraining):
 
     sites: str | None = None
     """A place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's modules, such as
-    '*.mlp.act'; with ':in' behind it, over what modules read. The neurons of each layer's MLP, or its code, where
-    nothing is said."""
+    '*.mlp.act'; with ':in' after it, over what modules read. By default the neurons of each layer's MLP, or its
+    code."""
     arch: str = "topk"
     """`standard`: ReLU and an L1 penalty; `topk`: the k largest latents of each token, the others 0."""
     width: str = "16x"
@@ -54,7 +54,7 @@ class SaeConfig(SaeTraining):
     k: Annotated[int, whole(1, 1_000_000)] = 32
     """Latents that may fire at a token, of `topk`."""
     l1: Annotated[float, number(least=0, most=1e6)] = 8e-5
-    """The penalty of `standard`, in the paper's terms: beside |x - x'|^2 / |x| as a mean over coordinates."""
+    """The penalty of `standard`, in the paper's terms: next to |x - x'|^2 / |x| as a mean over coordinates."""
     seed: Seed = 0
     """Seed of the first weights and of the order of the text."""
 

@@ -148,5 +148,5 @@ def _resume(trainers: dict[str, Any], folder: Path, progress: Progress) -> int:
             trainer.load_trainer_state(checkpoint / str(place))
             trainer.sae.load_weights_from_checkpoint(checkpoint / str(place))
     blocks = int(checkpoint.name.removeprefix("checkpoint-"))
-    progress.say(f"going on behind block {blocks}.")
+    progress.say(f"resuming after block {blocks}.")
     return blocks

@@ -67,7 +67,7 @@ class ActivationStream:
         order = torch.randperm(count, generator=generator).to(device_of(self.model))
         for first in range(0, count - size + 1, size):
             rows = order[first : first + size]
-            # Cloned out of inference mode, since a gradient has to flow behind them.
+            # Cloned out of inference mode, since a gradient has to flow after them.
             yield {site: activations[rows].clone() for site, activations in block.items()}
 
 

@@ -46,7 +46,7 @@ class Series:
     simulated: np.ndarray
     """(positions,) float64."""
     failed: np.ndarray | None = None
-    """(units,): excerpts that are left out because their simulation failed; None stands for nowhere."""
+    """(units,): excerpts that are left out because their simulation failed; `None`: none failed."""
 
     @property
     def truth(self) -> np.ndarray:

@@ -42,7 +42,7 @@ class Metric:
     unit_intervals: bool = False
     """Whether a unit has enough excerpts for an interval of its own, which has been shown to cover."""
     details: tuple[str, ...] = ()
-    """The columns, beside the score, that the table of details shows."""
+    """The columns, besides the score, that the table of details shows."""
     version: str = ""
     """Changes with what it computes; kept in the manifest of scores, so that scores of another version are not taken
     for its own. Empty where cratelm's version says it."""

@@ -29,7 +29,7 @@ NOTE = (
     "excerpts have 9 tokens, and the explanation's simulation decides by a threshold that is fixed on the explain half"
 )
 OTHERS = 4
-"""Excerpts that fire, beside an intruder."""
+"""Excerpts that fire, next to an intruder."""
 TRIALS = 10
 """Intruders of a unit at most."""
 

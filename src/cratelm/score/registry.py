@@ -20,7 +20,7 @@ def _names(kept: Callable[[Metric], bool]) -> tuple[str, ...]:
 
 # By the function: the class is ours whoever makes an instance of it.
 DEFAULT_METRICS = _names(lambda metric: metric.compute.__module__.startswith("cratelm."))
-"""What is measured where nothing is said: not those of other packages, so that installing one changes no study."""
+"""What is measured by default: not those of other packages, so that installing one changes no study."""
 HEADLINE_METRICS = _names(lambda metric: metric.headline)
 """The metrics of the main tables and figures: the paper's three correlations, and the one over whole contexts."""
 ENDPOINT_METRICS = _names(lambda metric: metric.endpoint)

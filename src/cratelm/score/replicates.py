@@ -66,7 +66,7 @@ def _unbiased(sums: ExcerptSums) -> np.ndarray:
 
 def _of_the_others(sums: np.ndarray) -> np.ndarray:
     """For each excerpt the sums over all others: (excerpts, ...)."""
-    # Those before it and those behind it: the total less its own would leave rounding error where there is nothing.
+    # Those before it and those after it: the total less its own would leave rounding error where there is nothing.
     before, behind = np.zeros_like(sums), np.zeros_like(sums)
     np.cumsum(sums[:-1], axis=0, out=before[1:])
     np.cumsum(sums[:0:-1], axis=0, out=behind[-2::-1])

@@ -14,7 +14,7 @@ from cratelm.stats import derangement
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Whose explanation each unit gets, and how large that one's activations are beside its own."""
+    """Whose explanation each unit gets, and how large that one's activations are relative to its own."""
 
     partner: np.ndarray
     """(highest unit + 1,) int64: by the number of a unit, the number of the unit whose explanation it gets."""

@@ -47,5 +47,5 @@ def _model() -> "WordLlamaInference":
         raise InputError(
             "search by meaning needs the extra `search`: pip install -c constraints.txt '.[search]'"
         ) from error
-    # Its own search for the tokenizer looks in a folder that its package does not have; the right one is beside it.
+    # Its own search for the tokenizer looks in a folder that its package does not have; the right one is next to it.
     return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)

@@ -18,7 +18,7 @@ class TrainingConfig(Configuration):
     """Windows of one context length in a batch, over all processes: an optimizer step."""
     at_once: Annotated[int | None, whole(1, 2**20)] = None
     """Windows that one process computes at once; gradients are added up until the batch is full. The batch divided by
-    the number of processes where nothing is said."""
+    the number of processes by default."""
     learning_rate: Annotated[float, number(above=0, most=1000)] = 2e-3
     """The peak of the schedule."""
     warmup: Annotated[float, number(least=0, below=1)] = 0.05
@@ -45,7 +45,7 @@ class TrainingConfig(Configuration):
     snapshots: str = ""
     """Shares of the training, with commas, at which the model is kept as it then is: `0.1,0.5`."""
     track: Literal["none", "trackio", "wandb", "tensorboard"] = "none"
-    """Where losses are sent, beside log/metrics.jsonl."""
+    """Where losses are sent, in addition to log/metrics.jsonl."""
     evaluations: Annotated[int, whole(1, 1_000_000)] = 10
     """Points of the validation curve."""
     evaluation_documents: Annotated[int, whole(1)] = 100

@@ -74,7 +74,7 @@ class Validation:
 def document_losses(
     model: PreTrainedModel, side: Side, end_of_text: int, token_bytes: np.ndarray, batch: int = 32
 ) -> DocumentLosses:
-    """Predict every token of every document, each context behind an end-of-text token, in the model's own precision.
+    """Predict every token of every document, each context after an end-of-text token, in the model's own precision.
 
     A context is as long as the model's positions allow and starts without memory of the one before it, so the
     figure is an upper bound of what a sliding window would give.

@@ -118,7 +118,7 @@ def context_length(model: PreTrainedModel, asked: int | None = None) -> int:
 def _rows_before(model: PreTrainedModel, length: int) -> int:
     """How many rows of a model's table of `length` positions come before its first position.
 
-    Models after RoBERTa count positions from behind the padding token's number: of 514 rows they use 512.
+    Models after RoBERTa count positions from after the padding token's number: of 514 rows they use 512.
     """
     words = model.get_input_embeddings()
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding) and module is not words]
@@ -210,7 +210,7 @@ def text_losses(
 
 
 def last_words_right(model: PreTrainedModel, sequences: Sequences, context: int, progress: Progress) -> np.ndarray:
-    """Whether greedy decoding behind each document but its last word gives that word: (documents,) bool.
+    """Whether greedy decoding after each document but its last word gives that word: (documents,) bool.
 
     A document longer than `context` loses its beginning. One without a token to predict counts as wrong.
     """

@@ -1,4 +1,4 @@
-"""Where losses are sent beside our own log, by transformers' integrations."""
+"""Where losses are sent in addition to our own log, by transformers' integrations."""
 
 import os
 from importlib.util import find_spec

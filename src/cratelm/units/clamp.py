@@ -37,7 +37,7 @@ class Clamp:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `LAYER/UNIT=VALUE`, with `+=` to add, `*=` to scale, and `@P,P…` behind the unit for some places.
+        """Read `LAYER/UNIT=VALUE`, with `+=` to add, `*=` to scale, and `@P,P…` after the unit for some places.
 
         An address may begin with the model's name, as tables print it. Raises InputError for anything else.
         """

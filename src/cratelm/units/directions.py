@@ -77,7 +77,7 @@ class Trace:
                 return False
             own = slope[place].clone()
             slope[place] = 0
-            if slope.abs().max() > 1e-5 * own.abs().max():  # other tokens', as behind attention
+            if slope.abs().max() > 1e-5 * own.abs().max():  # other tokens', as after attention
                 return False
             found.append(own)
         size = found[0].abs().max()
@@ -137,7 +137,7 @@ def _norms(model: nn.Module, block: str) -> list[str]:
 def _scale_behind(model: PreTrainedModel, norm: str, block: str, norms: Sequence[str]) -> torch.Tensor | None:
     """What a norm multiplies by, (d,), where its output goes into the hidden states as it is; None for any other.
 
-    Gemma 2 and 3 and OLMo 2 have such norms behind attention and MLP.
+    Gemma 2 and 3 and OLMo 2 have such norms after attention and MLP.
     """
     scale = norm_scale(model.get_submodule(norm), model)
     if scale is None:

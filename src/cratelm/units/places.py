@@ -1,7 +1,7 @@
 """Where a model keeps its units, by a name that is the same for every architecture.
 
 A place is looked for in each block: the first of its modules that the block has to itself. `mlp.neurons` of a gated
-block is what its last projection reads, the activation times the up projection; `:in` behind a module means its input.
+block is what its last projection reads, the activation times the up projection; `:in` after a module means its input.
 """
 
 from typing import Any

@@ -15,7 +15,7 @@ from cratelm.units.unit_site import Site
 
 
 def read_text(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, text: str) -> np.ndarray:
-    """The text's tokens behind the model's start token, (T,); InputError where the model cannot read so many."""
+    """The text's tokens after the model's start token, (T,); InputError where the model cannot read so many."""
     vocabulary = model.config.get_text_config().vocab_size
     (tokens,) = encode(tokenizer, [text], vocabulary).tokens
     context = context_length(model, LONGEST)

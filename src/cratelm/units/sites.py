@@ -1,6 +1,6 @@
 """Where a model's units are, and the one call site at which they are read and clamped.
 
-A site is a module whose output, or with `:in` behind its name whose input, holds units in its last dimension. Sites are
+A site is a module whose output, or with `:in` after its name whose input, holds units in its last dimension. Sites are
 named by a place that every architecture has (places.py), or by a glob over module names, so that any transformers
 model can be read as it is.
 """

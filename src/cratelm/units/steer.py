@@ -1,4 +1,4 @@
-"""What a model says with some of its units clamped, beside what it says without."""
+"""What a model says with some of its units clamped, next to what it says without."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ def steer(
 def next_words(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str, count: int
 ) -> list[tuple[str, float]]:
-    """The `count` likeliest tokens behind a prompt with their probabilities, the likeliest first."""
+    """The `count` likeliest tokens after a prompt with their probabilities, the likeliest first."""
     likely = _next_token(model, read_prompt(model, tokenizer, prompt)).exp()
     tokens = _tokens_in(tokenizer, torch.argsort(likely, descending=True, stable=True))[:count]
     return [(token_text(tokenizer, token), likely[token].item()) for token in tokens]
@@ -125,7 +125,7 @@ def _tokens_in(tokenizer: PreTrainedTokenizerFast, order: torch.Tensor) -> list[
 
 
 def read_prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompt: str) -> torch.Tensor:
-    """The prompt behind the model's start token: (1, T); InputError where it is empty or too long for the model."""
+    """The prompt after the model's start token: (1, T); InputError where it is empty or too long for the model."""
     (tokens,) = encode(tokenizer, [prompt], model.config.get_text_config().vocab_size).tokens
     if not len(tokens):
         raise InputError("the prompt is empty, and the model has no start token to begin from. Give some text.")
@@ -136,7 +136,7 @@ def read_prompt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prom
 
 
 def _next_token(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """The log-probabilities of the token behind ids (1, T): (V,) float64, so that rare ones can be subtracted."""
+    """The log-probabilities of the token after ids (1, T): (V,) float64, so that rare ones can be subtracted."""
     return model(input_ids=ids, use_cache=False).logits[0, -1].cpu().double().log_softmax(-1)
 
 
@@ -148,7 +148,7 @@ def continue_text(
     ids: torch.Tensor,
     new_tokens: int,
 ) -> str:
-    """What the model writes, greedily, behind ids (1, T) with the clamps: as many tokens as it has room for."""
+    """What the model writes, greedily, after ids (1, T) with the clamps: as many tokens as it has room for."""
     new_tokens = min(new_tokens, context_length(model, LONGEST) - ids.shape[1])
     if new_tokens < 1:
         return ""

@@ -80,7 +80,7 @@ def _tiling(documents: list[str], tokenizer: Tokenizer) -> Tiling:
 
 
 def _excerpts(rule: Rule, tiling: Tiling, texts: list[str], seed: int | None) -> Excerpts:
-    """The unit's top excerpts, one a document, and with a seed random ones behind them."""
+    """The unit's top excerpts, one a document, and with a seed random ones after them."""
     every = np.arange(tiling.count)
     tokens, document, place = (
         tiling.tokens_of(every).astype(np.int64),

@@ -62,7 +62,7 @@ class PatternGraphs:
     pattern: np.ndarray
     """(entries,) int64: a place in PATTERNS."""
     fixed: np.ndarray
-    """(entries, 3) int64: what the pattern fixes, in the order of its offsets; NONE behind that."""
+    """(entries, 3) int64: what the pattern fixes, in the order of its offsets; NONE after that."""
     mean: np.ndarray
     """(entries,) float64: the activation that is expected."""
 

@@ -30,7 +30,7 @@ class TextView:
         return np.arange(self.tokens.shape[1])
 
     def once(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """make(), kept under a key for whoever asks again."""
+        """make(), kept under a key for later calls."""
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
