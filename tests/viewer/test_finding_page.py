@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.viewer.viewing import IN_BROWSER
@@ -26,6 +27,31 @@ def test_a_search_from_any_page_counts_units_in_every_layer_as_the_layers_lists_
         page.goto(f"{address}/{model}/{layer}?q=the")
         expect(page.locator(".filters output")).to_have_text(re.compile(rf"^{count.group()} of "))
         page.go_back()
+
+
+def test_a_search_lists_units_near_in_meaning_after_those_that_have_the_words(page, address) -> None:
+    pytest.importorskip("wordllama", reason="the extra `search` has the embedding")
+    page.goto(address)
+    typed(page, "good")
+    near = page.get_by_label("Units near in meaning")
+    expect(near.locator("tbody tr").first).to_be_visible()
+    listed = near.locator("tbody a").all_inner_texts()
+    by_layer = [re.match(r"\d+", text) for text in near.locator(".counts span").all_inner_texts()]
+    assert sum(int(one.group()) for one in by_layer if one) == len(listed) > 0
+    page.goto(f"{address}/crate/1?q=good")
+    expect(page.locator(".filters output")).to_contain_text("of")
+    with_the_word = {f"crate/1/{text}" for text in page.locator(".unit a").all_inner_texts()}
+    assert with_the_word.isdisjoint(listed)
+
+
+def test_the_scatter_shows_reach_where_it_was_measured_and_the_address_keeps_it(page, address) -> None:
+    page.goto(address)
+    page.get_by_label("From left to right").select_option("reach")
+    expect(page).to_have_url(f"{address}/?x=reach")
+    title = page.locator(".scatter circle title").first.text_content() or ""
+    unit, reach = re.match(r"(\S+): .* reach (.+)$", title).groups()  # type: ignore[union-attr]
+    page.goto(f"{address}/{unit}")
+    expect(page.locator(".facts")).to_contain_text(reach)
 
 
 def test_a_search_that_finds_nothing_leads_to_its_words_as_a_text(page, address) -> None:

@@ -57,7 +57,7 @@ def test_a_layer_lists_every_unit_with_its_score(client, study):
     scores = read_scores(open_artifact(study / "scores" / "gpt2", "scores"))
     rows = (scores["layer"] == 0) & (scores["metric"] == "anthropic") & (scores["explainer"] == "graph")
     assert np.allclose(layer["scores"]["graph"]["anthropic"], scores["score"][rows], rtol=5e-3, atol=1e-9)
-    assert {len(layer[name]) for name in ("firing", "maximum", "token_share", "tokens")} == {layer["units"]}
+    assert {len(layer[name]) for name in ("firing", "maximum", "token_share", "reach", "tokens")} == {layer["units"]}
 
 
 def test_units_judged_by_a_language_model_stand_beside_the_others_and_those_not_asked_about_have_no_score(judged_study):
@@ -243,3 +243,13 @@ def test_numbers_keep_three_digits_and_say_none_for_what_is_none():
         None,
         None,
     ]
+
+
+def test_a_layers_reach_is_that_of_its_units_pages_by_its_place_among_the_last_tokens(study):
+    client = client_of(study)
+    layer = client.get("/api/gpt2/1").json()
+    assert any(place is not None for place in layer["reach"])
+    for unit, place in enumerate(layer["reach"][:8]):
+        context = client.get(f"/api/gpt2/1/{unit}").json()["context"]
+        told = None if context is None else [*layer["last"], None].index(context["reach"])
+        assert place == told

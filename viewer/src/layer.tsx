@@ -1,7 +1,7 @@
 // A layer: all its units as one list that sorts, filters and searches; only the rows in sight are on the page.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
-import { useDocument, useLoaded } from "./data";
+import { exported, useDocument, useLoaded } from "./data";
 import { Counts, Nothing } from "./find";
 import { Term } from "./glossary";
 import { marked, number, percent, short } from "./format";
@@ -70,7 +70,7 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
           <option value="">all units</option>{["scored", "dead", "silent", "constant", "failed", "one-sided"].map((name) => <option key={name}>{name}</option>)}</select></label><Term name={asked.only} mark />
         <output>{units.length.toLocaleString("en")} of {layer.units.toLocaleString("en")} units</output>
       </form>
-      <NearestUnits model={layer.model} layer={layer.layer} question={place.query.get("q") ?? ""} />
+      {study.search && !exported && <NearestUnits model={layer.model} layer={layer.layer} question={place.query.get("q") ?? ""} />}
       {WAYS[asked.way] && <p class="counts">Only what {WAYS[asked.way].title}. {WAYS[asked.way].says} <Link to={changed(place, { way: null })}>Show all</Link></p>}
       {asked.search && <Elsewhere study={study} place={place} layer={layer} />}
       {judge && asked.explainer === judge.explainer && <p class="faint">{judge.told}</p>}
@@ -106,7 +106,7 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
 function Elsewhere({ study, place, layer }: { study: Study; place: Place; layer: Layer }) {
   const { value } = useLoaded(place.query.toString(), () => found(study, place), 200);
   const none = value?.every((one) => one.units.length === 0);
-  if (!value) return null;
+  if (!value) return <p class="counts" aria-busy="true">Counting in all layers …</p>;
   return none ? <Nothing study={study} words={(place.query.get("q") ?? "").trim()} /> : <Counts all={value} place={place} here={`${layer.model} / layer ${layer.layer}`} />;
 }
 

@@ -31,13 +31,15 @@ export interface Study {
 type Column = (number | null)[];
 export interface Layer {
   model: string; layer: number; site: string; units: number; protocol: string; primary: string; firing: Column; maximum: Column; token_share: Column;
+  /** How far a unit reads back: a place in `last`, or its length for more than the largest; null where not measured. */
+  reach: Column; last: number[];
   /** The share of its top excerpts in which it fires most on the start of a sentence or a line. */
   starts: Column;
   sentences: Record<string, (string | null)[]>; tokens: number[][]; texts: string[];
   /** Of an export, the units that are in it, where these are not all. */
   only?: number[]; scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
 }
-export interface Nearest { question: string; units: { unit: number; score: number; by: string; text: string }[] }
+export interface Nearest { question: string; units: { model: string; layer: number; unit: number; score: number; by: string; text: string }[] }
 export interface Excerpt {
   half: string; kind: string; length: number; interval: number; document: number;
   /** Of its first token: the place in its context, and on its half. */

@@ -47,7 +47,7 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
           <Scores scores={value.scores} judge={judge} />
           <Facts unit={value} />
           {!exported && <Connected key={`${data}/${unit}`} model={model} data={`${data}/${unit}/connections`} />}
-          {weights.error ? <p class="faint">{weights.error}</p> : weights.value && <Written unit={value} weights={weights.value} list={list} />}
+          {weights.error ? <p class="faint">{weights.error}</p> : !weights.value ? <p class="faint" aria-busy="true">Opening the model …</p> : <Written unit={value} weights={weights.value} list={list} />}
         </aside>
       </div>
     </main>
