@@ -17,6 +17,7 @@ PAGES = {
     "try": ("/try?model=crate&unit=1/3&clamp=1/3%3D5", ".changes"),
     "find": ("/find?way=start", ".counts"),
     "compare": ("/compare?a=crate/1/3&b=gpt2/0/5", ".sides .scores"),
+    "two layers": ("/compare?a=crate/1&b=gpt2/1", ".best"),
     "glossary": ("/glossary?term=reach", ".here"),
     "nowhere": ("/nobody", "[role=alert]"),
 }

@@ -105,6 +105,25 @@ def test_the_best_units_of_both_models_are_one_click_away(page, address) -> None
     expect(page.locator(".sides .scores").first).to_contain_text("random-only")
 
 
+def test_two_layers_are_compared_from_the_table_with_the_difference_that_the_table_shows(page, address) -> None:
+    page.goto(address)
+    row = page.locator(".means tr", has=page.get_by_text("layer 1", exact=True)).filter(has_text="gpt2").first
+    difference = row.locator("td").nth(3)
+    numbers = difference.inner_text().removeprefix("crate − gpt2").strip()
+    difference.get_by_role("link").click()
+    expect(page.locator("h1")).to_have_text("crate, layer 1 and gpt2, layer 1")
+    expect(page.locator(".means tbody tr").first.locator("td").last).to_have_text(numbers)
+    best = [float(text) for text in page.locator(".best").first.locator(".n").all_inner_texts()]
+    assert len(best) == 10 and best == sorted(best, reverse=True)
+    page.get_by_label("metric", exact=True).select_option("anthropic")
+    expect(page).to_have_url(re.compile("metric=anthropic"))
+
+
+def test_what_cannot_be_compared_says_so(page, address) -> None:
+    page.goto(f"{address}/compare?a=crate/1&b=gpt2/0/5")
+    expect(page.get_by_role("alert")).to_contain_text("two units, two layers or two models")
+
+
 def test_a_unit_is_tested_on_a_sentence_without_leaving_its_page(page, address) -> None:
     page.goto(f"{address}/crate/1/3")
     page.get_by_label("Does it fire on your sentence?").fill("a good film")

@@ -14,6 +14,8 @@ export interface Row {
 export interface Term { name: string; says: string; more: string }
 /** A model's mean score over all layers less a rival's. */
 export interface Difference { model: string; rival: string; metric: string; explainer: string; difference: Estimate; primary: boolean; second?: boolean }
+/** The same for one layer of both. */
+export interface LayerDifference { model: string; rival: string; layer: number; metric: string; difference: Estimate }
 export interface Study {
   glossary: Record<string, Term>;
   /** The comparison in sentences; none where there is nothing to compare. */
@@ -24,7 +26,7 @@ export interface Study {
   /** What each metric says, by its name. */
   metrics: Record<string, string>;
   report: {
-    note: string; rows: Row[]; differences: Difference[];
+    note: string; rows: Row[]; differences: Difference[]; layer_differences: LayerDifference[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
   };
 }

@@ -18,7 +18,7 @@ from cratelm.protocols import ENDPOINT
 from cratelm.records.context import LAST, REACHED
 from cratelm.report.autoencoders import autoencoder_rows, equal_delta_loss, loss_paid
 from cratelm.report.cards import random_cards
-from cratelm.report.comparison import differences, rate_bins, steadiness
+from cratelm.report.comparison import differences, layer_differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
 from cratelm.report.context import context_rows
 from cratelm.report.effects import HOW_TO_READ, effect_columns, effect_rows
@@ -86,6 +86,7 @@ def _report(
             "autoencoders": autoencoder_rows(pairs),
             "equal_delta_loss": equal_delta_loss(pairs),
             "differences": differences(pairs),
+            "layer_differences": layer_differences(pairs),
             "rows": table_rows(pairs),
             "details": detail_rows(pairs),
             "firing_rates": rate_bins(pairs),

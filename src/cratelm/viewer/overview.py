@@ -14,6 +14,8 @@ from cratelm.viewer.measured_table import measured_table
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
 SUFFIX = "-untrained"
+REPORTED = ("note", "models", "rows", "differences", "layer_differences")
+"""What the page takes of the report's table."""
 
 
 def is_control(name: str) -> bool:
@@ -46,7 +48,8 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
         "headline": headline(table),
         "primary": ENDPOINT._asdict(),
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
-        "report": {name: table[name] for name in ("note", "models", "rows", "differences")},
+        # Reports of earlier versions have no differences by layer.
+        "report": {name: table.get(name, []) for name in REPORTED},
     }
 
 
