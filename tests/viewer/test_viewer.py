@@ -1,6 +1,7 @@
 """The viewer's answers and its guards, by starlette's client and by a real server."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from cratelm.artifacts import open_artifact
 from cratelm.cli import run
 from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
+from cratelm.errors import InputError
 from cratelm.explain.selection import select
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.config import AskingConfig, JudgeConfig
@@ -161,6 +163,40 @@ def test_words_of_ones_own_are_scored_on_that_unit_alone(client, unit):
     scores = client.post("/api/try/explain", json=asked).json()["scores"]
     assert {"random-only", "top-and-random", "anthropic", "auroc"} <= {row["metric"] for row in scores}
     assert all(row["score"] is not None for row in scores)
+
+
+def test_words_of_ones_own_are_shown_on_every_excerpt_of_the_units_page_and_counted_in_the_scored_ones(client):
+    asked = {"model": "crate", "layer": 1, "unit": 3, "words": "the, film"}
+    own, unit = client.post("/api/try/explain", json=asked).json(), client.get("/api/crate/1/3").json()
+    texts = ["".join(unit["texts"][token] for token in one["tokens"]).lower() for one in unit["excerpts"]]
+    has_film = [re.search(r"(?<!\w)film(?!\w)", text) is not None for text in texts]
+    of_score = [one["half"] == "score" for one in unit["excerpts"]]
+    assert own["excerpts"] == sum(of_score)
+    assert own["words"]["film"] == sum(map(all, zip(has_film, of_score, strict=True)))
+    for one, expected, r in zip(unit["excerpts"], own["simulated"], own["correlation"], strict=True):
+        known = np.corrcoef(one["activations"], expected)[0, 1] if len({*expected}) > 1 else 0
+        assert len(expected) == one["length"] and r == pytest.approx(known, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("good film", {"good": 1, "film": 1}),
+        ("good film=0.5", {"good": 1, "film": 0.5}),
+        ('"Good film"=0.5 plot', {"good film": 0.5, "plot": 1}),
+        ("good film, plot", {"good film": 1, "plot": 1}),
+        ('"," ")"', {",": 1, ")": 1}),
+        ('" and "', {" and ": 1}),
+    ],
+)
+def test_words_are_parted_by_commas_or_else_by_blanks_but_never_within_quotation_marks(text, words):
+    assert OwnWords.parse(text, []).strengths == words
+
+
+@pytest.mark.parametrize("text", ["", " , ", "good=much", "good=0", "good=101", " ".join(map(str, range(101)))])
+def test_words_without_a_word_or_with_a_strength_that_is_none_are_refused(text):
+    with pytest.raises(InputError):
+        OwnWords.parse(text, [])
 
 
 def judging(study: Path, config: JudgeConfig, answers: Path, told: list[str]) -> TestClient:

@@ -2,11 +2,12 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
 import { exported, useDocument, useLoaded } from "./data";
+import { csv, save, type Cell } from "./files";
 import { Counts, Nothing } from "./find";
 import { Term } from "./glossary";
 import { marked, number, percent, short } from "./format";
 import { NearestUnits } from "./nearest";
-import { choice, ordered, statusOf } from "./order";
+import { choice, ordered, statusOf, topTokens, type Choice } from "./order";
 import { address, changed, go, href, leave, left, Link, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
 import { found } from "./search";
@@ -57,6 +58,7 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
       <header class="bar">
         <h1>{layer.model} <span>layer {layer.layer}</span></h1>
         <code class="faint">{layer.site}</code>
+        <button type="button" title="The list as it is here: filtered and sorted" onClick={() => save(`${layer.model}-${layer.layer}.csv`, csv(tableOf(layer, units, asked)))}>Save as CSV</button>
         <Spread scores={scores} metric={asked.metric} />
       </header>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
@@ -100,6 +102,19 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
       </div>
     </main>
   );
+}
+
+/** The list as rows of a table, with the numbers as the server gave them. */
+function tableOf(layer: Layer, units: number[], { explainer, metric }: Choice): Cell[][] {
+  const scores = layer.scores[explainer]?.[metric] ?? [], status = statusOf(layer, { explainer, metric });
+  const reach = (at: number | null) => (at === null ? null : layer.last[at] ?? `>${layer.last[layer.last.length - 1]}`);
+  return [
+    ["unit", "explainer", "metric", "score", "status", "fires", "maximum", "token_share", "reach", "top_tokens", "explanation"],
+    ...units.map((unit) => [
+      `${layer.model}/${layer.layer}/${unit}`, explainer, metric, scores[unit], status.get(unit) ?? "scored", layer.firing[unit], layer.maximum[unit], layer.token_share[unit],
+      reach(layer.reach[unit]), JSON.stringify(topTokens(layer, unit)), layer.sentences[explainer]?.[unit],
+    ]),
+  ];
 }
 
 /** How many units the search finds here and in the other layers. */

@@ -1,12 +1,10 @@
-// Type a text: see what fires on it, turn units, and test an explanation of one's own.
-import { useState } from "preact/hooks";
-import { exported, get, post, useDocument, useLoaded } from "./data";
-import { marked, number, percent, short, visible } from "./format";
+// Type a text: see what fires on it, and turn units.
+import { exported, get, post, useLoaded } from "./data";
+import { marked, percent, short, visible } from "./format";
 import { Heatmap } from "./heatmap";
 import { address, changed, go, Link, NO_WHY, type Place } from "./route";
-import { Scores } from "./unit";
 import { typedOf, WhyPanel } from "./why";
-import type { Change, Fire, Layer, Model, Read, Score, Steered, Study, Unit } from "./types";
+import type { Change, Fire, Layer, Model, Steered, Study } from "./types";
 
 export function TryPage({ study, place }: { study: Study; place: Place }) {
   const name = place.query.get("model") ?? "";
@@ -33,8 +31,7 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
         <div>
           {seen && <Seen fire={seen} model={model.name} text={text} place={place} />}
           <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
-          {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} primary={study.primary} />}
-          {chosen && <Sentence key={`sentence ${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} reader={study.reader} metric={study.primary.metric} />}
+          {chosen && <p><Link to={address(model.name, layer!, unit!)}>Write an explanation of {layer}/{unit}</Link> and see how it scores.</p>}
         </div>
         <aside>
           <h2>Fire most <small>share of each unit’s own maximum</small></h2>
@@ -137,64 +134,5 @@ function Changes({ name, rows }: { name: string; rows: Change[] }) {
       <thead><tr><th scope="col">{name}</th><th class="n" scope="col">without</th><th class="n" scope="col">with</th><th class="n" scope="col">change</th></tr></thead>
       <tbody>{seen.map((one, at) => <tr key={at}><td><b>{marked(one.token)}</b></td><td class="n">{percent(one.before)}</td><td class="n">{percent(one.after)}</td><td class="n">{gain(one)}</td></tr>)}</tbody>
     </table>
-  );
-}
-
-/** Whether an explanation of one's own scores higher than the study's by the endpoint, in a sentence. */
-function Verdict({ mine, theirs, primary }: { mine: Score[]; theirs: Score[]; primary: Study["primary"] }) {
-  const by = (scores: Score[]) => scores.find((one) => one.metric === primary.metric)?.score ?? null;
-  const [own, other] = [by(mine), by(theirs)];
-  if (own === null || other === null) return null;
-  const how = own > other ? "beats" : own < other ? "does not beat" : "equals";
-  return <p><b>Your explanation {how} {primary.explainer}</b>: {number(own)} against {number(other)} by {primary.metric}.</p>;
-}
-
-function Own({ model, layer, unit, primary }: { model: string; layer: number; unit: number; primary: Study["primary"] }) {
-  const [words, setWords] = useState("");
-  const [asked, ask] = useState<string | null>(null);
-  const body = { model, layer, unit, words: asked ?? "" };
-  const { value, error } = useLoaded(asked === null ? null : JSON.stringify(body), () => post<{ explanation: string; scores: Score[] }>("/api/try/explain", body));
-  const known = useDocument<Unit>(`/api${address(model, layer, unit)}`).value;
-  const theirs = known?.scores.filter((one) => one.explainer === primary.explainer) ?? [];
-  return (
-    <section class="own">
-      <h2>Your own explanation in words that it fires on <small>scored on the unit’s records like any other</small></h2>
-      <form onSubmit={(event) => { event.preventDefault(); ask(words); }}>
-        <input aria-label="Words that it fires on" placeholder="words that it fires on, with their strengths: one, two=0.8, two words=0.5" value={words} maxLength={4000} onInput={(event) => setWords(event.currentTarget.value)} />
-        <button type="submit">Score it</button>
-      </form>
-      {error && <p class="error" role="alert">{error}</p>}
-      {value && !error && <><p>{value.explanation}</p><Verdict mine={value.scores} theirs={theirs} primary={primary} /><Scores scores={[...value.scores, ...theirs.filter((one) => value.scores.some((mine) => mine.metric === one.metric))]} /></>}
-    </section>
-  );
-}
-
-function Sentence({ model, layer, unit, reader, metric }: { model: string; layer: number; unit: number; reader: string | null; metric: string }) {
-  const [sentence, setSentence] = useState("");
-  const [asked, ask] = useState<{ sentence: string } | null>(null);
-  const [times, count] = useState(0); // so that a sentence that got no answer in time can be asked again
-  const body = { model, layer, unit, sentence: asked?.sentence ?? "" };
-  const { value, error } = useLoaded(asked && `${times} ${asked.sentence}`, () => post<Read>("/api/try/judge", body).then((read) => ({ ...read, asked })));
-  const failures = Object.entries(value?.failures ?? {});
-  return (
-    <section class="own">
-      <h2>Your own explanation as a sentence <small>{reader ? `read by ${reader}` : "needs a language model to read it"}</small></h2>
-      {reader ? (
-        <form onSubmit={(event) => { event.preventDefault(); ask({ sentence }); count(times + 1); }}>
-          <input aria-label="A sentence that says what it fires on" placeholder="it fires on … numbers in brackets" value={sentence} maxLength={500} onInput={(event) => setSentence(event.currentTarget.value)} />
-          <button type="submit">Let it read</button>
-        </form>
-      ) : <p class="faint">Run <code>cratelm view STUDY --llm URL|PATH</code>, with a server’s address or a model’s path, to have sentences read.</p>}
-      {reader && <p class="faint">It reads the unit’s 5 random scored excerpts ({metric}) and no others: in this process that is about a second each. What the judge is worth, <code>cratelm validate</code> says; it was not tried on puzzles here.</p>}
-      {asked !== null && !error && value?.asked !== asked && <p class="faint" aria-busy="true">The judge reads …</p>}
-      {error && <p class="error" role="alert">{error}</p>}
-      {value && !error && value.asked === asked && (
-        <>
-          <p>{value.explanation}</p>
-          <Scores scores={value.scores} />
-          <p class="faint">{value.answers} excerpts read; {failures.length ? `answers that could not be used: ${failures.map(([reason, count]) => `${count} ${visible(reason)}`).join(", ")}` : "all answers could be used"}.</p>
-        </>
-      )}
-    </section>
   );
 }

@@ -22,6 +22,8 @@ export interface Study {
   headline: string[];
   /** Of an export: how many units are in a block, and how many blocks share a text. */
   export?: { block: number; shelf: number };
+  /** The same in every copy and export of the study. */
+  id: string;
   name: string; models: Model[]; reader: string | null; search?: boolean; primary: { explainer: string; metric: string };
   /** What each metric says, by its name. */
   metrics: Record<string, string>;
@@ -81,6 +83,8 @@ export interface Connected { layer: number; unit: number; weight: number; contri
 /** Units of the neighbouring layers, by their mean contribution over so many tokens; null where there is no such layer. */
 export interface Connections { tokens: number; fed_by: Connected[] | null; feeds: Connected[] | null }
 export interface Without { before: number; predicted: number; after: number }
+/** An explanation of one's own: its scores, and on the unit's excerpts what it expects; `words` counts scored excerpts. */
+export interface Own { explanation: string; scores: Score[]; simulated: number[][]; correlation: number[]; words: Record<string, number>; excerpts: number }
 export interface Read { judge: string; explanation: string; scores: Score[]; answers: number; failures: Record<string, number> }
 export interface Change { token: string; before: number; after: number; difference: number }
 export interface Steered { tokens: string[]; raised: Change[]; lowered: Change[]; divergence: number; continuation: string; steered_continuation: string }

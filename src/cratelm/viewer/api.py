@@ -29,7 +29,7 @@ READERS = 4
 LAYERS_KEPT = 8
 LONGEST_QUESTION = 200
 """Characters of a question to the search by meaning."""
-OWN_PAGES = ("/try", "/find", "/compare", "/glossary")
+OWN_PAGES = ("/try", "/find", "/compare", "/glossary", "/notes")
 """Pages that are of no model."""
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 

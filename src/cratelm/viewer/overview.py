@@ -1,6 +1,8 @@
 """The study as a whole: its models, their layers, and the comparison."""
 
+import json
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
     table = study.table or measured_table(list(study.models.values()))
     return {
         "name": _name(study.folder),
+        "id": _identity(study),
         "reader": reader,
         "models": [
             {
@@ -56,6 +59,12 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
 def _name(folder: Path) -> str:
     """The folder's, or of a snapshot in the hub's cache, which a commit names, the repository's."""
     return folder.parents[1].name.rpartition("--")[2] if folder.parent.name == "snapshots" else folder.name
+
+
+def _identity(study: Study) -> str:
+    """The same for every copy and export of a study, and of no other: what a browser keeps notes under."""
+    manifests = {name: model.scores.manifest for name, model in study.models.items()}
+    return sha256(json.dumps(manifests, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _judge(model: ViewedModel) -> dict[str, Any] | None:

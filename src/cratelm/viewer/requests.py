@@ -9,6 +9,7 @@ from cratelm.viewer.excerpt_context import context_tokens
 from cratelm.viewer.judging import Judge
 from cratelm.viewer.network import Network
 from cratelm.viewer.networks import Networks, require_running
+from cratelm.viewer.own_excerpts import own_excerpts
 from cratelm.viewer.user_explanation import OwnWords, score_explanation
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
@@ -92,6 +93,7 @@ class Tries:
         return {
             "explanation": words.describe(unit, model.texts),
             "scores": score_explanation(model, layer, unit, words),
+            **own_excerpts(model, layer, unit, words),
         }
 
     def judge(self, body: bytes) -> dict[str, Any]:
