@@ -289,3 +289,29 @@ def test_a_layers_reach_is_that_of_its_units_pages_by_its_place_among_the_last_t
         context = client.get(f"/api/gpt2/1/{unit}").json()["context"]
         told = None if context is None else [*layer["last"], None].index(context["reach"])
         assert place == told
+
+
+def test_units_that_fire_are_listed_at_one_token_or_in_one_layer_alone_the_most_unusual_first(client, study):
+    asked = {"model": "crate", "text": "the cat was very good", "layer": None, "unit": None}
+    everywhere = client.post("/api/try/fire", json=asked).json()["firing"]
+    rarities = [one["as_strong"] for one in everywhere]
+    assert rarities == sorted(rarities) and {one["layer"] for one in everywhere} == {0, 1}
+    found = client.post("/api/try/fire", json=asked | {"at": 2, "within": 1}).json()
+    assert {(one["layer"], one["place"]) for one in found["firing"]} == {(1, 2)}
+    one = found["firing"][0]
+    chosen = client.post("/api/try/fire", json=asked | {"layer": 1, "unit": one["unit"]}).json()["chosen"]
+    assert chosen["activations"][2] == pytest.approx(one["maximum"], rel=0.01)
+    for wrong in ({"at": 99}, {"at": -1}, {"within": 2}):
+        assert client.post("/api/try/fire", json=asked | wrong).status_code == 422
+
+
+def test_what_is_drawn_depends_on_the_seed_and_the_temperature_alone(client):
+    asked = {"model": "crate", "text": "the cat", "clamps": ["1/3=0"], "new_tokens": 12} | WITH_ERROR
+
+    def said(**how: float) -> str:
+        return client.post("/api/try/steer", json=asked | how).json()["continuation"]
+
+    assert said(temperature=1, seed=3) == said(temperature=1, seed=3)
+    assert len({said(temperature=1, seed=seed) for seed in range(4)}) > 1
+    assert said() == said(temperature=0, seed=9) != said(temperature=2, seed=0)
+    assert client.post("/api/try/steer", json=asked | {"temperature": 6}).status_code == 422

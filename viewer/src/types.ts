@@ -61,7 +61,7 @@ export interface Unit {
   context: { last: number[]; r2: (number | null)[]; reach: number | null } | null;
   explanations: Record<string, string>; scores: Score[]; texts: string[]; excerpts: Excerpt[]; weights?: Weights;
 }
-export interface Fired { layer: number; unit: number; maximum: number; share: number; place: number; count: number }
+export interface Fired { layer: number; unit: number; maximum: number; share: number; /** On which share of recorded tokens it fires at least as strongly. */ as_strong: number; place: number; count: number }
 export interface Fire {
   text: string; tokens: string[]; firing: Fired[];
   chosen: { layer: number; unit: number; maximum: number; activations: number[]; simulated: Record<string, number[]> } | null;
