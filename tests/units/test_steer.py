@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from cratelm.cli import run
 from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
 from cratelm.errors import InputError
-from cratelm.greedy import Writing
+from cratelm.greedy import Writing, forget_generation_settings
 from cratelm.models.build import build_model
 from cratelm.models.save import save_model
 from cratelm.shapes import ShapeConfig
@@ -303,6 +303,7 @@ def test_a_config_json_that_is_no_object_is_refused(text, foreign, capsys) -> No
 def test_a_text_goes_on_past_its_first_end_only_where_that_is_asked_for(model) -> None:
     tokenizer, sites = bytes_tokenizer(), find_sites(model)
     ids = read_prompt(model, tokenizer, "a film")
+    forget_generation_settings(model)  # as of every model that is loaded
     ended = 0
     for seed in range(60):
         on = continue_text(model, tokenizer, sites, [], ids, 20, Writing(100.0, seed, past_end=True))
