@@ -47,7 +47,7 @@ app = App(
     version=__version__,
     config=_layers,
     suppress_keyboard_interrupt=False,
-    # Nothing is on unless it is asked for, so --no-json would say nothing. What a preset turns on, --NAME=false does off.
+    # Nothing is on unless it is asked for, so --no-json would say nothing. --NAME=false undoes what a preset turns on.
     default_parameter=Parameter(negative=()),
 )
 COMMANDS = {

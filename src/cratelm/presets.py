@@ -23,18 +23,9 @@ from cratelm.score.registry import DEFAULT_METRICS, HEADLINE_METRICS, metrics_na
 from cratelm.shapes import ShapeConfig, require_model
 from cratelm.training.config import TrainConfig, TrainingConfig
 
-_STAGES = (
-    "Text",
-    "Shape",
-    "Training",
-    "Recording",
-    "Explaining",
-    "Scoring",
-    "Effects",
-    "Language model",
-    "Autoencoders",
-)
-GROUPS = {name: Group.create_ordered(name) for name in (*_STAGES, "Report")}
+_MADE = ("Text", "Shape", "Training")
+_MEASURED = ("Recording", "Explaining", "Scoring", "Effects", "Language model", "Autoencoders", "Report")
+GROUPS = {name: Group.create_ordered(name) for name in (*_MADE, *_MEASURED)}
 """How `cratelm study --help` orders the settings."""
 
 

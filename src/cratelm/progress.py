@@ -88,7 +88,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str, there: bool = False) -> Iterator[None]:
-        """A stage, by what has been done when it ends: `trained crate`. One that is `there` already is counted alone."""
+        """A stage, by what has been done when it ends: `trained crate`. One that is `there` already is only counted."""
         began = time.monotonic()
         yield
         self.finish(name, None if there else time.monotonic() - began)

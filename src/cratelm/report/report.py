@@ -43,8 +43,8 @@ PROVED = (
 """An explainer that does not find units whose rule is known is marked wherever its numbers stand."""
 
 CURVES = (
-    "Solid lines: trained models, with 95% intervals. Dashed: the same networks before training. Dotted: the ceiling, a "
-    "table fitted on the whole explain half."
+    "Solid lines: trained models, with 95% intervals. Dashed: the same networks before training. Dotted: the ceiling, "
+    "a table fitted on the whole explain half."
 )
 SPREAD = "How many units of a layer have which score; all panels have the same axes."
 PAID = "Each point is a set of autoencoders: mean score against the validation loss with its reconstructions."
