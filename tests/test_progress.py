@@ -44,7 +44,7 @@ def test_work_of_unknown_length_shows_no_count_and_other_work_does() -> None:
     with progress:
         with progress.task("looking"):
             progress._bars.refresh()
-        assert "?" not in text.getvalue() and "-:--" not in text.getvalue()
+        assert "/?" not in text.getvalue() and "-:--" not in text.getvalue()
         with progress.task("counting", total=4) as bar:
             bar.advance(3)
             progress._bars.refresh()
