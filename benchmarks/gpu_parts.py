@@ -244,7 +244,7 @@ def one_process_group(folder: Path, scale: Scale) -> list[Row]:
 
 def cuda_tests(folder: Path, scale: Scale) -> list[Row]:
     """The tests that need a GPU; where there is none they are skipped."""
-    done = run_command([sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests/cuda"])
+    done = run_command([sys.executable, "-m", "pytest", "-m", "cuda", "tests/cuda"])
     return [{"status": done.returncode, "result": done.stdout.strip().splitlines()[-1].strip("= ")}]
 
 
