@@ -12,9 +12,9 @@ one-process-group               A DDP process group of one process (NCCL on a GP
 tests                           The tests marked cuda.
 
 All parts together are sized for 12 minutes on an H100 or H200; no such device has run them yet. Each part is a process
-of its own, and its result goes at once into docs/benchmarks/gpu-DEVICE.json. A part that is there already is left out unless it is named, so a run that
-was stopped goes on where it was. FOLDER keeps the text and the random models. --small is for a machine without a GPU:
-small models, little text, no statement about speed.
+of its own, and its result goes at once into docs/benchmarks/gpu-DEVICE.json. A part that is there already is left out
+unless it is named, so a run that was stopped goes on where it was. FOLDER keeps the text and the random models. --small
+is for a machine without a GPU: small models of two layers, little text, and no statement about speed.
 
 Operations are counted as they are, head and the whole attention matrix included; a backward pass has twice as many.
 """

@@ -200,14 +200,14 @@ def forward(recording: Recording) -> None:
 
 
 def scoring(folder: Path, scale: Scale) -> list[Row]:
-    """Explain and score the units of a small CRATE; processors do this, whatever the device."""
+    """Explain by `table` and `graph`, and score, the units of CRATE-2L; processors do this, whatever the device."""
     quiet, model = Progress(Console(quiet=True)), random_model(folder, scale, 2)
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
         config = RecordConfig(tokens=scale.recorded)
         records = record(config, model, text_of(folder, scale), out / "records", quiet)
         began = time.perf_counter()
-        explanations = explain(ExplainConfig(), records, out / "explanations", quiet)
+        explanations = explain(ExplainConfig(explainer="table,graph"), records, out / "explanations", quiet)
         score(ScoreConfig(), records, explanations, out / "scores", quiet)
         seconds = time.perf_counter() - began
     units = sum(site["units"] for site in read_json(records.path / "records.json")["sites"])
@@ -244,7 +244,7 @@ def one_process_group(folder: Path, scale: Scale) -> list[Row]:
 
 def cuda_tests(folder: Path, scale: Scale) -> list[Row]:
     """The tests that need a GPU; where there is none they are skipped."""
-    done = run_command([sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests/cuda"])
+    done = run_command([sys.executable, "-m", "pytest", "-m", "cuda", "tests/cuda"])
     return [{"status": done.returncode, "result": done.stdout.strip().splitlines()[-1].strip("= ")}]
 
 
