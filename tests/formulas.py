@@ -76,14 +76,28 @@ def sparse_code(y: torch.Tensor, w: torch.Tensor, eta, lam, steps: int, start: t
     return codes
 
 
-def variant_attention(x: torch.Tensor, w: Tensors, name: str, heads: int, window: int | None = None) -> torch.Tensor:
-    """MSSA and its untied relatives: what has no projection of its own is w; a query may have a low-rank addition."""
+def variant_attention(
+    x: torch.Tensor, w: Tensors, name: str, heads: int, window: int | None = None, rotary: bool = False
+) -> torch.Tensor:
+    """MSSA and its relatives: what has no projection of its own is w; a query may have a low-rank addition; rotary
+    positions turn queries of head k as if they stood k tokens earlier."""
     u = linear(x, w, f"{name}.subspace_proj")
     q = linear(x, w, f"{name}.query_proj") if f"{name}.query_proj.weight" in w else u
     k = linear(x, w, f"{name}.key_proj") if f"{name}.key_proj.weight" in w else u
     if f"{name}.query_up_proj.weight" in w:
         q = u + x @ (w[f"{name}.query_up_proj.weight"] @ w[f"{name}.query_down_proj.weight"]).T
+    if rotary:
+        q = torch.cat([turned_from(head, -number) for number, head in enumerate(q.chunk(heads, -1))], -1)
+        k = torch.cat([turned_from(head, 0) for head in k.chunk(heads, -1)], -1)
     return linear(attend(q, k, u, heads, window), w, f"{name}.output_proj")
+
+
+def turned_from(w: torch.Tensor, first: int) -> torch.Tensor:
+    """One head, (T, p), turned by positions from `first` on, as complex numbers in double precision."""
+    half = w.shape[-1] // 2
+    angles = (torch.arange(len(w)).double()[:, None] + first) / 10000 ** (torch.arange(half).double() / half)
+    product = torch.complex(w[:, :half].double(), w[:, half:].double()) * torch.polar(torch.ones_like(angles), -angles)
+    return torch.cat([product.real, product.imag], -1).to(w.dtype)
 
 
 def variant_coding(y: torch.Tensor, w: Tensors, name: str, complete: bool = False, steps: int = 2, **numbers):
@@ -115,6 +129,7 @@ def variant_logits(
     residual: bool = False,
     k: int | None = None,
     window: int | None = None,
+    rotary: bool = False,
     **coding,
 ) -> torch.Tensor:
     """The logits of any of our models from its own tensors: (T, V)."""
@@ -123,7 +138,7 @@ def variant_logits(
         h = f"model.layers.{i}."
         y = norm(x, w, h + "attention_norm")
         if h + "attention.subspace_proj.weight" in w:
-            x = x + variant_attention(y, w, h + "attention", heads, window)
+            x = x + variant_attention(y, w, h + "attention", heads, window, rotary)
         else:
             q, key, v = (linear(y, w, f"{h}attention.{part}_proj") for part in ("query", "key", "value"))
             x = x + linear(attend(q, key, v, heads, window), w, h + "attention.output_proj")

@@ -18,6 +18,7 @@ class StandIn(ThreadingHTTPServer):
 
     `able` holds what it can do, `refused` the settings that it refuses in a chat as OpenAI's newer models do. `said`
     changes every choice of a chat; `reasoning` stands before its answer, and counts against the limit on tokens.
+    `first` is a token such as `<bos>` that it counts before an echoed prompt, as vLLM does.
     """
 
     daemon_threads = True
@@ -31,7 +32,7 @@ class StandIn(ThreadingHTTPServer):
         self.broken: dict[str, str] = {}
         self.refused: tuple[str, ...] = ()
         self.said: dict[str, Any] = {}
-        self.reasoning = ""
+        self.reasoning = self.first = ""
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -76,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("echo") and "echo" not in self.server.able:
             self.send(400, {"error": "echo is not supported"})
         else:
-            self.send(200, {"choices": [completion(body, self.server.word)]})
+            self.send(200, {"choices": [completion(body, self.server.word, self.server.first)]})
 
     def chat(self, body: dict[str, Any]) -> dict[str, Any]:
         """What the model writes, a word a token, up to a stop string or the limit."""
@@ -155,14 +156,17 @@ def says(prompt: str, hot: str) -> str:
     return " | ".join(word for word in text.split() if hot in word) or "none"
 
 
-def completion(body: dict[str, Any], hot: str) -> dict[str, Any]:
-    """A choice with the log-probabilities of characters."""
+def completion(body: dict[str, Any], hot: str, first: str) -> dict[str, Any]:
+    """A choice with the log-probabilities of characters, behind those of the token `first` where there is one."""
     prompt = body["prompt"]
     if not body.get("logprobs"):
         return {"text": says(prompt, hot)}
-    begins = range(len(prompt)) if body.get("echo") else [len(prompt)]
-    top = [likely(prompt[:begin], hot) for begin in begins]
-    return {"text": "", "logprobs": {"text_offset": list(begins), "top_logprobs": top}}
+    if not body.get("echo"):
+        return {"text": "", "logprobs": {"text_offset": [len(prompt)], "top_logprobs": [likely(prompt, hot)]}}
+    tokens, top = [*([first] if first else []), *prompt], [likely(prompt[:begin], hot) for begin in range(len(prompt))]
+    offsets = [0] * bool(first) + [len(first) + begin for begin in range(len(prompt))]
+    top = [None] * bool(first) + top
+    return {"text": prompt, "logprobs": {"tokens": tokens, "text_offset": offsets, "top_logprobs": top}}
 
 
 def likely(before: str, hot: str) -> dict[str, float]:

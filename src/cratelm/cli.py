@@ -14,7 +14,7 @@ from importlib.resources import files
 from types import FrameType
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 
 from cratelm import __version__
@@ -47,6 +47,8 @@ app = App(
     version=__version__,
     config=_layers,
     suppress_keyboard_interrupt=False,
+    # Nothing is on unless it is asked for, so --no-json would say nothing. --NAME=false undoes what a preset turns on.
+    default_parameter=Parameter(negative=()),
 )
 COMMANDS = {
     "Study": ("study", "reproduce"),

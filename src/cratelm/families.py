@@ -65,6 +65,8 @@ FAMILIES = (
             "crate-alpha-query": ALPHA | {"attention": "low-rank-query"},
             "crate-alpha-separate": ALPHA | {"attention": "separate"},
             "crate-complete": {"complete": True, "ista_steps": 1},
+            "crate-rotary": {"rotary": True},
+            "crate-alpha-rotary": ALPHA | {"rotary": True},
         },
     ),
     Family(

@@ -1,9 +1,33 @@
-"""Greedy continuations: the likeliest token each time, whatever a model's folder says about generation."""
+"""Continuations, greedy or drawn, that depend on nothing that a model's folder says about generation."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import GenerationConfig, GenerationMixin, PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a continuation is written."""
+
+    temperature: float = 0.0
+    """Tokens are drawn from the distribution at this temperature; 0 takes the likeliest one each time."""
+    seed: int = 0
+    """Of what is drawn: the same seed draws the same tokens."""
+    past_end: bool = False
+    """Go on after a token that ends a text."""
+
+    def settings(self, new_tokens: int, ends: Sequence[int] | None, **settings: Any) -> GenerationConfig:
+        """Settings of `generate` for up to `new_tokens` tokens, or up to one of the tokens `ends`."""
+        chosen = greedy_settings(new_tokens, None if self.past_end else ends, **settings)
+        if self.temperature:
+            # transformers would draw from the 50 likeliest tokens alone.
+            chosen.update(do_sample=True, temperature=self.temperature, top_k=0, top_p=1.0)
+        return chosen
+
+
+GREEDY = Writing()
 
 
 def forget_generation_settings(model: PreTrainedModel) -> int | Sequence[int] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from cratelm.corpus.config import CorpusConfig
 from cratelm.effects.config import EffectsConfig
@@ -23,29 +23,36 @@ from cratelm.score.registry import DEFAULT_METRICS, HEADLINE_METRICS, metrics_na
 from cratelm.shapes import ShapeConfig, require_model
 from cratelm.training.config import TrainConfig, TrainingConfig
 
+_MADE = ("Text", "Shape", "Training")
+_MEASURED = ("Recording", "Explaining", "Scoring", "Effects", "Language model", "Autoencoders", "Report")
+GROUPS = {name: Group.create_ordered(name) for name in (*_MADE, *_MEASURED)}
+"""How `cratelm study --help` orders the settings."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig(Configuration):
     """Everything that a study's numbers depend on."""
 
-    corpus: Annotated[CorpusConfig, Parameter(name="*")] = field(default_factory=CorpusConfig)
+    corpus: Annotated[CorpusConfig, Parameter(name="*", group=GROUPS["Text"])] = field(default_factory=CorpusConfig)
     models: str = "crate,gpt2"
     """The models that are compared, by name, with commas between them, such as
     `crate,gpt2,crate-alpha,crate+ista_threshold=0.4` (see docs/models.md)."""
-    shape: ShapeConfig = field(default_factory=ShapeConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    records: RecordConfig = field(default_factory=RecordConfig)
-    explain: ExplainConfig = field(default_factory=ExplainConfig)
-    score: ScoreConfig = field(default_factory=ScoreConfig)
-    effects: EffectsConfig = field(default_factory=EffectsConfig)
-    judge: Annotated[JudgeConfig, Parameter(name="*")] = field(default_factory=JudgeConfig)
+    shape: Annotated[ShapeConfig, Parameter(group=GROUPS["Shape"])] = field(default_factory=ShapeConfig)
+    training: Annotated[TrainingConfig, Parameter(group=GROUPS["Training"])] = field(default_factory=TrainingConfig)
+    records: Annotated[RecordConfig, Parameter(group=GROUPS["Recording"])] = field(default_factory=RecordConfig)
+    explain: Annotated[ExplainConfig, Parameter(group=GROUPS["Explaining"])] = field(default_factory=ExplainConfig)
+    score: Annotated[ScoreConfig, Parameter(group=GROUPS["Scoring"])] = field(default_factory=ScoreConfig)
+    effects: Annotated[EffectsConfig, Parameter(group=GROUPS["Effects"])] = field(default_factory=EffectsConfig)
+    judge: Annotated[JudgeConfig, Parameter(name="*", group=GROUPS["Language model"])] = field(
+        default_factory=JudgeConfig
+    )
     judge_metric: str = "top-and-random,random-only"
     """What is measured by the language model of --llm, with commas between; of a sample of units (explain.llm_units),
     which it explains, and reads by score.simulator."""
     sae: bool = False
     """Compare with sparse autoencoders too: train them on each model, and measure their latents as units."""
-    saes: StudySaeConfig = field(default_factory=StudySaeConfig)
-    report: ReportConfig = field(default_factory=ReportConfig)
+    saes: Annotated[StudySaeConfig, Parameter(group=GROUPS["Autoencoders"])] = field(default_factory=StudySaeConfig)
+    report: Annotated[ReportConfig, Parameter(group=GROUPS["Report"])] = field(default_factory=ReportConfig)
     seed: Seed = 0
     """Seed of the weights and of the order of training. The samples of text have seeds of their own (records.seed,
     score.seed), so that studies of several training seeds measure on the same excerpts."""

@@ -155,9 +155,11 @@ class _Display:
             task.__exit__(None, None, None)
 
     def show(self, worker: _Worker, kind: str, *content: Any) -> None:
-        """What a process tells: `say`, or that a bar begins, advances or ends."""
+        """What a process tells: `say`, that a stage has finished, or that a bar begins, advances or ends."""
         if kind == "say":
             self._progress.say(*content)
+        elif kind == "finish":
+            self._progress.finish(*content)
         elif kind == "begin":
             task = self._progress.task(*content[1:])
             self._open[worker, content[0]] = task, task.__enter__()
@@ -192,6 +194,10 @@ class _SentProgress(Progress):
     def say(self, message: str) -> None:
         """As Progress does."""
         self._send("say", message)
+
+    def finish(self, name: str, seconds: float | None) -> None:
+        """As Progress does."""
+        self._send("finish", name, seconds)
 
     @contextmanager
     def task(self, description: str, total: float | None = None, done: float = 0) -> Iterator[Bar]:

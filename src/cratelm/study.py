@@ -56,7 +56,9 @@ def run_study(config: StudyConfig, out: Path, progress: Progress, model: Languag
     require_memory(config.shape)
     if config.sae:
         require_sense_of_saes(config)
-    tokens = tokenize(config.corpus, out / "tokens", progress)
+    progress.expect(_stages(config))
+    with progress.stage("tokenized the text", _there(out / "tokens")):
+        tokens = tokenize(config.corpus, out / "tokens", progress)
     require_enough_text(config, tokens)
     claim_study(out, config)
     models = [_train(config, name, tokens, out, progress) for name in config.model_names]
@@ -70,7 +72,17 @@ def run_study(config: StudyConfig, out: Path, progress: Progress, model: Languag
         for trained, untrained in pairs:
             own = _judge(config, trained, model, out, progress)
             judged.append((own, _judge(config, untrained, model, out, progress)))
-    return report(config.report, pairs, tokens, out / "report", progress, judged)
+    with progress.stage("wrote the report", _there(out / "report")):
+        return report(config.report, pairs, tokens, out / "report", progress, judged)
+
+
+def _stages(config: StudyConfig) -> int:
+    """How many stages a study has: each model and each set of autoencoders is made and measured."""
+    made = 2 * len(config.model_names) * (1 + (len(config.saes.names) if config.sae else 0))
+    judged = (
+        2 * len(config.model_names) * (1 + (len(config.saes.names) if config.sae else 0)) if config.judge.llm else 0
+    )
+    return 2 * made + judged + 2
 
 
 def require_sense_of_saes(config: StudyConfig) -> None:
@@ -107,7 +119,17 @@ def _train(config: StudyConfig, name: str, tokens: Artifact, out: Path, progress
         folder: TrainConfig(model=name, shape=config.shape, training=recipe, seed=config.seed)
         for folder, recipe in recipes.items()
     }
-    return [train(one, tokens, out / "models" / folder, progress) for folder, one in training.items()]
+    return [_train_one(one, tokens, out / "models" / folder, progress) for folder, one in training.items()]
+
+
+def _train_one(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> Artifact:
+    with progress.stage(f"trained {folder.name}" if config.training.tokens else f"made {folder.name}", _there(folder)):
+        return train(config, tokens, folder, progress)
+
+
+def _there(folder: Path) -> bool:
+    """Whether a stage's folder is finished."""
+    return (folder / MANIFEST).is_file()
 
 
 def _train_saes(
@@ -119,7 +141,8 @@ def _train_saes(
         training = config.saes.dictionary(dictionary, config.seed)
         for model in pair:
             name = f"{plain}+sae-{dictionary}{model.name.removeprefix(plain)}"
-            made = train_saes(training, model, tokens, out / "models" / name, progress)
+            with progress.stage(f"trained {name}", _there(out / "models" / name)):
+                made = train_saes(training, model, tokens, out / "models" / name, progress)
             yield _Subject(model, made, trained=model is pair[0])
 
 
@@ -129,7 +152,7 @@ def _measure_at_once(
     """Measure several models at the same time, where there is text enough for processes to be worth their start."""
     text = sum(len(read_side(tokens, half).tokens) for half in HALVES)
     at_once, threads = cores_for(len(subjects))
-    left = [subject for subject in subjects if not (out / "scores" / _name(subject) / MANIFEST).is_file()]
+    left = [subject for subject in subjects if not _there(out / "scores" / _name(subject))]
     if text >= ENOUGH_TEXT and at_once > 1 and len(left) > 1:
         jobs = [partial(_measure, config, subject, tokens, out) for subject in left]
         run_side_by_side(jobs, at_once, threads, progress)
@@ -137,6 +160,15 @@ def _measure_at_once(
 
 def _measure(config: StudyConfig, subject: _Subject, tokens: Artifact, out: Path, progress: Progress) -> Measured:
     """Its units recorded, explained and scored."""
+    name = _name(subject)
+    last = "effects" if subject.trained else "scores"
+    with progress.stage(f"measured {name}", _there(out / last / name)):
+        return _measure_stages(config, subject, tokens, out, progress)
+
+
+def _measure_stages(
+    config: StudyConfig, subject: _Subject, tokens: Artifact, out: Path, progress: Progress
+) -> Measured:
     source, name = subject.saes or subject.model, _name(subject)
     records = record(config.records, source, tokens, out / "records" / name, progress)
     explanations = explain(config.explain, records, out / "explanations" / name, progress)
@@ -153,10 +185,19 @@ def _name(subject: _Subject) -> str:
 
 def _judge(config: StudyConfig, measured: Measured, model: LanguageModel, out: Path, progress: Progress) -> Measured:
     """The same model's units, a sample of them, explained and scored by a language model."""
-    records, folder = measured.records, out / "judged"
+    folder = out / "judged"
+    with progress.stage(f"judged {measured.name}", _there(folder / "scores" / measured.name)):
+        explanations, scores = _judge_stages(config, measured, model, folder, progress)
+    return replace(measured, explanations=explanations, scores=scores)
+
+
+def _judge_stages(
+    config: StudyConfig, measured: Measured, model: LanguageModel, folder: Path, progress: Progress
+) -> tuple[Artifact, Artifact]:
+    records = measured.records
     explaining, scoring = replace(config.explain, explainer=LLM.name), replace(config.score, metric=config.judge_metric)
     explanations = explain(explaining, records, folder / "explanations" / measured.name, progress, config.judge, model)
     scores = score(
         scoring, records, explanations, folder / "scores" / measured.name, progress, judge=config.judge, model=model
     )
-    return replace(measured, explanations=explanations, scores=scores)
+    return explanations, scores

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from cratelm.circuits.tape import Tape
 from cratelm.cli import run
+from cratelm.interface.loaded_model import load
+from cratelm.units.steer import read_prompt
 
 TEXT = "the film was good"
 
@@ -56,3 +59,19 @@ def test_bad_input_is_refused_in_one_line(study, capsys, arguments, said) -> Non
     assert why(str(study / "models" / "crate"), *arguments) == 2
     error = capsys.readouterr().err
     assert said in " ".join(error.split()) and "Traceback" not in error
+
+
+@pytest.mark.parametrize("model", ["crate", "gpt2"])
+def test_what_comes_through_heads_and_by_no_attention_is_the_whole(model, study, capsys) -> None:
+    assert why(str(study / "models" / model), "1/3", "--heads", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {(part["attention"], part["head"]) for part in found["heads"]} <= {(a, h) for a in (0, 1) for h in (0, 1)}
+    network = load(study / "models" / model)
+    ids = read_prompt(network.network, network.tokenizer, TEXT)[0]
+    tape = Tape.of(network.network, [site.name for site in network.sites], ids)
+    # What comes by no attention is what the derivatives leave when attention puts out nothing.
+    flow = tape.flow(tape.before[1][0, -1, 3])
+    by_attention = sum(float((flow.attention[n] * tape.heads[n][0].detach()).sum()) for n in flow.attention)
+    assert sum(part["contribution"] for part in found["heads"]) == pytest.approx(by_attention, abs=1e-4)
+    assert why(str(study / "models" / model), "1/3", "--heads") == 0
+    assert "By the last attention head on the way" in capsys.readouterr().out

@@ -12,13 +12,11 @@ import pytest
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError, RunError
-from cratelm.reproduce import matrix
-from cratelm.reproduce.run import reproduce
 from cratelm.shards.config import EngineConfig
 from cratelm.shards.run import require_engine, run_shards
+from tests.clusters.cells import require_same_cells
 from tests.clusters.commands import require_same_bytes, train
 from tests.noted import Noted, Struck, fill, kill, made, rest
-from tests.reproduce.test_cells import kept, small
 from tests.test_shards import folder_of_shards, outputs
 from tests.waiting import PYTHONPATH, begun, launch
 
@@ -124,11 +122,6 @@ def test_tokenize_record_and_score_make_the_bytes_of_one_worker(tmp_path) -> Non
     assert "Traceback" not in said
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_cells_of_the_reproduction_are_those_of_this_machine(small_study, tmp_path, quiet) -> None:
-    cells = [small(cell, small_study) for cell in matrix.quick()]
-    reproduce(cells, tmp_path / "here", "*", quiet)
-    reproduce(cells, tmp_path / "there", "*", quiet, TWO)
-    for model in ("crate", "gpt2"):
-        assert kept(tmp_path / "there", model) == kept(tmp_path / "here", model)
+    require_same_cells(small_study, tmp_path, quiet, TWO)

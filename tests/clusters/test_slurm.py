@@ -8,20 +8,19 @@ import pytest
 
 from cratelm.artifacts import open_artifact
 from cratelm.errors import InputError, RunError
-from cratelm.reproduce import matrix
-from cratelm.reproduce.run import reproduce
 from cratelm.shards.config import EngineConfig
 from cratelm.shards.run import require_engine, run_shards
 from cratelm.training.processes import _first_host
-from tests.clusters.commands import cratelm, require_same_bytes, train
+from tests.clusters.cells import require_same_cells
+from tests.clusters.commands import CORPUS, cratelm, require_same_bytes, train
 from tests.clusters.slurm_cluster import SlurmCluster
 from tests.noted import Noted, Struck, fill, kill, made, pause, rest
-from tests.reproduce.test_cells import kept, small
 from tests.training.test_training_processes import losses
 from tests.waiting import begun, is_running, launch, meanwhile, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
 TWO = EngineConfig(engine="slurm", workers=2)
+ON_SLURM = ["--engine", "slurm", "--workers", "2"]
 
 
 @pytest.fixture
@@ -92,12 +91,17 @@ def test_more_processors_than_any_node_has_are_refused() -> None:
         require_engine(TWO, 64)
 
 
-def test_a_time_limit_beyond_the_partitions_ends_the_command_instead_of_pending_for_ever(
-    slurm, folder, tmp_path
+@pytest.mark.parametrize("time", ["24:00:00", "0", "99999999999999999"])
+def test_a_time_limit_beyond_the_partitions_is_one_line_and_exit_status_2_and_the_job_is_cancelled(
+    slurm, time, tmp_path
 ) -> None:
-    engine = EngineConfig(engine="slurm", time="24:00:00")
-    with pytest.raises(RunError, match=r"never start the job \(PartitionTimeLimit\), so it is cancelled"):
-        run_shards(Noted(folder), range(2), engine, tmp_path / "log", print)
+    wrong = cratelm("tokenize", *CORPUS, "--out", tmp_path / "a", *ON_SLURM, "--time", time)
+    assert wrong.returncode == 2
+    assert wrong.stderr.splitlines()[-1] == (
+        "cratelm: Slurm would never start the job (PartitionTimeLimit), so it is cancelled. "
+        "Give another --partition or --time; `sinfo` lists what the cluster has."
+    )
+    assert wrong.stderr.count("cratelm: ") == 1 and "Traceback" not in wrong.stderr
     wait_until(lambda: not jobs(slurm))
 
 
@@ -172,9 +176,6 @@ def kill_with_its_parent(process: int) -> None:
         os.kill(one, signal.SIGKILL)
 
 
-ON_SLURM = ["--engine", "slurm", "--workers", "2"]
-
-
 @pytest.fixture(scope="module")
 def model(slurm, tmp_path_factory) -> Path:
     """A folder with tokens, a model that two processes of srun have trained, and one that one process has."""
@@ -208,10 +209,5 @@ def test_a_wrong_partition_is_one_line_and_exit_status_2(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 def test_cells_of_the_reproduction_are_those_of_this_machine(small_study, tmp_path, quiet) -> None:
-    cells = [small(cell, small_study) for cell in matrix.quick()]
-    reproduce(cells, tmp_path / "here", "*", quiet)
-    reproduce(cells, tmp_path / "there", "*", quiet, TWO)
-    for model in ("crate", "gpt2"):
-        assert kept(tmp_path / "there", model) == kept(tmp_path / "here", model)
+    require_same_cells(small_study, tmp_path, quiet, TWO)

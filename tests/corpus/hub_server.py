@@ -1,8 +1,8 @@
 """A stand-in for the hub on this machine: the few addresses by which huggingface_hub lists and fetches files.
 
-python hub_server.py FOLDER [TIMES]: prints its address, serves FOLDER as the data set and the model owner/name, and
-answers the first TIMES requests for each file with 503, as a hub that is overloaded does. The model's revisions are
-`main`, `v1` and COMMIT. Of the model owner/gated it tells everything and gives nothing.
+python hub_server.py FOLDER [TIMES] [STATUS]: prints its address, serves FOLDER as the data set and the model
+owner/name, and answers the first TIMES requests for each file with STATUS (503), as a hub that is overloaded does. The
+model's revisions are `main`, `v1` and COMMIT. Of the model owner/gated it tells everything and gives nothing.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ COMMIT = "c" * 40
 REVISIONS = ("main", "v1", COMMIT)
 ROOT = Path(sys.argv[1])
 TIMES = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+STATUS = int(sys.argv[3]) if len(sys.argv) > 3 else 503
 refused: Counter[str] = Counter()
 
 
@@ -58,7 +59,7 @@ class Hub(BaseHTTPRequestHandler):
             self.refuse(403, "GatedRepo")
         elif file and body and refused[file[2]] < TIMES:
             refused[file[2]] += 1
-            self.send_error(503)
+            self.send_error(STATUS)
         elif file:
             self.send((ROOT / file[2]).read_bytes(), body)
         else:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cratelm.cli import run
+from cratelm.corpus.hub import patiently
 from tests.conftest import sentences
 from tests.corpus.test_readers import write
 
@@ -34,10 +36,10 @@ def pile(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def served(folder: Path, refusals: int) -> Iterator[str]:
+def served(folder: Path, refusals: int, status: int = 503) -> Iterator[str]:
     """The address of a hub that holds the folder, and is busy at first."""
-    server = Path(__file__).with_name("hub_server.py")
-    process = subprocess.Popen([sys.executable, server, folder, str(refusals)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, Path(__file__).with_name("hub_server.py"), folder, str(refusals), str(status)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield process.stdout.readline().strip()
     finally:
@@ -52,9 +54,14 @@ def tokenize(address: str, corpus: str, out: Path) -> subprocess.CompletedProces
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("corpus", ["hub:owner/name:train/*.jsonl.zst", f"hub:owner/name@{COMMIT}:train/*.jsonl.zst"])
-def test_a_corpus_of_a_busy_hub_gives_the_bytes_of_its_files_in_a_folder(pile: Path, tmp_path: Path, corpus) -> None:
-    with served(pile, refusals=2) as address:
+@pytest.mark.parametrize(
+    ("corpus", "status"),
+    [("hub:owner/name:train/*.jsonl.zst", 503), (f"hub:owner/name@{COMMIT}:train/*.jsonl.zst", 429)],
+)
+def test_a_corpus_of_a_busy_hub_gives_the_bytes_of_its_files_in_a_folder(
+    pile: Path, tmp_path: Path, corpus, status
+) -> None:
+    with served(pile, refusals=2, status=status) as address:
         result = tokenize(address, corpus, tmp_path / "hub")
     assert result.returncode == 0, result.stderr
     assert run(["tokenize", str(pile / "train"), *OPTIONS, str(tmp_path / "folder")]) == 0
@@ -64,6 +71,22 @@ def test_a_corpus_of_a_busy_hub_gives_the_bytes_of_its_files_in_a_folder(pile: P
     assert (source["repository"], source["revision"]) == ("owner/name", COMMIT)
     assert [file["name"] for file in source["files"]] == [f"train/{number:02d}.jsonl.zst" for number in range(3)]
     assert not list((tmp_path / "hub").rglob("*.zst"))  # what was fetched is gone
+
+
+def test_a_hub_that_takes_no_more_requests_for_a_minute_is_waited_for(monkeypatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr("cratelm.corpus.hub.is_offline_mode", lambda: False)
+
+    class Limited(OSError):
+        response = SimpleNamespace(status_code=429)
+
+    def ask() -> str:
+        if sum(slept) < 60:
+            raise Limited
+        return "the files"
+
+    assert patiently("datasets/owner/name", "a folder", ask) == "the files"
 
 
 @pytest.mark.processes

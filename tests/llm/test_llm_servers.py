@@ -220,6 +220,15 @@ def test_a_probe_that_fails_in_any_way_takes_that_ability_alone(
         simulate({"echo": "all-at-once", "logprobs": "token-by-token"}[ability], judge, [QUESTION])
 
 
+@pytest.mark.parametrize("first", ["", "<bos>", "<|begin_of_text|>"])
+def test_a_token_that_a_server_counts_before_an_echoed_prompt_moves_no_place(stand_in: StandIn, first: str) -> None:
+    stand_in.first = first
+    judge = Server(stand_in.url)
+    by_token = dict(simulate("token-by-token", judge, [QUESTION]))
+    assert by_token == {0: HEARD}
+    assert dict(simulate("all-at-once", judge, [QUESTION])) == by_token
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_server_whose_chat_is_broken_is_asked_to_continue_a_text(stand_in: StandIn, fault: str) -> None:
     stand_in.broken = {"chat": fault}

@@ -32,6 +32,9 @@ FORMULAS = {
     "crate-alpha-query": {"residual": True},
     "crate-alpha-separate": {"residual": True},
     "crate-complete": {"complete": True, "steps": 1},
+    "crate-rotary": {"rotary": True},
+    "crate-alpha-rotary": {"rotary": True, "residual": True},
+    "crate-untied+rotary=true+sliding_window=3": {"rotary": True, "window": 3},
     "gpt2": {},
     "gpt2-topk": {"k": 8},
     "gpt2-l1": {},
@@ -238,3 +241,13 @@ def test_topk_is_not_split_over_devices_because_the_largest_of_all_are_not_the_l
     plan = build_config("gpt2-topk", SHAPE, 61, 0).base_model_tp_plan
     assert plan and not any("mlp" in rule for rule in plan)
     assert any("mlp" in rule for rule in build_config("gpt2", SHAPE, 61, 0).base_model_tp_plan)
+
+
+def test_among_like_tokens_head_k_looks_k_tokens_back() -> None:
+    model = build_model("crate-rotary", SHAPE, 61, 0, seed=1).eval()
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        model.model.embed_positions.weight.zero_()
+        attention = model(torch.full((1, 20), 7), output_attentions=True).attentions[0][0]  # (K, T, T)
+    for head, weights in enumerate(attention):
+        assert weights[3:].argmax(-1).tolist() == [at - head for at in range(3, 20)]

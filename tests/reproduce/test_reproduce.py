@@ -11,7 +11,7 @@ from cratelm.errors import InputError
 from cratelm.models.build import build_config
 from cratelm.presets import preset, train_preset
 from cratelm.reproduce import matrix
-from cratelm.reproduce.matrix import ABLATIONS, POINT_SECONDS, plan_laptop, plan_paper
+from cratelm.reproduce.matrix import ABLATIONS, CODE_DESIGNS, POINT_SECONDS, plan_laptop, plan_paper
 from cratelm.reproduce.page import write_page
 from cratelm.reproduce.published import configurations
 from cratelm.reproduce.results import (
@@ -24,10 +24,12 @@ from cratelm.shards.config import EngineConfig
 def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:
     cells = matrix.laptop()
     sizes, ablations, context, longer, vocabulary = 2 * 3 * 3 * 3, 3 * len(ABLATIONS), 3 * 2 * (2 + 1), 3 * 3, 2
-    assert len({cell.name for cell in cells}) == len(cells) == sizes + ablations + context + longer + vocabulary
+    code = 2 * 2 * 3 + 2 * 2 + len(CODE_DESIGNS)
+    assert len({cell.name for cell in cells}) == len(cells) == sizes + ablations + context + longer + vocabulary + code
+    tokens = {"longer": 24_000_000, "code": 100_000_000}
     for cell in cells:
         build_config(cell.model, cell.study().shape, 1, 0)
-        assert cell.study().training.tokens == (24_000_000 if cell.group == "longer" else 8_000_000)
+        assert cell.study().training.tokens == tokens.get(cell.group, 8_000_000)
         assert cell.study().saes == preset("laptop").saes
     assert all(cell.study().training.tokens == 3_000_000 for cell in matrix.quick())
 

@@ -90,7 +90,23 @@ def test_a_study_is_searched_from_python_and_by_the_viewer_alike(study) -> None:
     assert [row["unit"] for row in rows] == [hit.unit for hit in direct]
 
 
-@pytest.mark.parametrize(("path", "status"), [("/api/none/0/search?q=a", 404), ("/api/crate/0/search?q=", 422)])
+def test_the_viewer_searches_all_trained_layers_as_each_layer_alone_would(study) -> None:
+    pytest.importorskip("wordllama", reason="the extra `search` has the embedding")
+    rows = client_of(study).get("/api/search", params={"q": "good film"}).json()["units"]
+    every = [
+        (hit.score, hit.model, hit.layer, hit.unit)
+        for name in ("crate", "gpt2")
+        for layer in range(2)
+        for hit in LayerIndex(Study(study).models[name], layer).search("good film", 200)
+    ]
+    best = sorted(every, reverse=True)[: len(rows)]
+    assert [row["score"] for row in rows] == pytest.approx([score for score, *_ in best], abs=1e-4)
+    assert {(row["model"], row["layer"], row["unit"]) for row in rows[:20]} <= {tuple(where) for _, *where in every}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/none/0/search?q=a", 404), ("/api/crate/0/search?q=", 422), ("/api/search", 422)]
+)
 def test_the_viewer_refuses_a_search_of_nothing(study, path, status) -> None:
     assert client_of(study).get(path).status_code == status
     assert client_of(study).get("/api/crate/0/search", params={"q": "x" * 201}).status_code == 422

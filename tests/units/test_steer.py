@@ -12,12 +12,13 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from cratelm.cli import run
 from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
 from cratelm.errors import InputError
+from cratelm.greedy import Writing, forget_generation_settings
 from cratelm.models.build import build_model
 from cratelm.models.save import save_model
 from cratelm.shapes import ShapeConfig
 from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.sites import at_sites, find_sites
-from cratelm.units.steer import steer
+from cratelm.units.steer import continue_text, next_words, read_prompt, steer
 from tests import language_models
 
 VOCABULARY, CONTEXT, WIDTH = 257, 32, 16
@@ -297,3 +298,30 @@ def test_a_config_json_that_is_no_object_is_refused(text, foreign, capsys) -> No
     (foreign / "config.json").write_text(text)
     assert run(["steer", str(foreign), "0/1=2", "--prompt", "the"]) == 2
     assert "config.json is damaged" in capsys.readouterr().err
+
+
+def test_a_text_goes_on_past_its_first_end_only_where_that_is_asked_for(model) -> None:
+    tokenizer, sites = bytes_tokenizer(), find_sites(model)
+    ids = read_prompt(model, tokenizer, "a film")
+    forget_generation_settings(model)  # as of every model that is loaded
+    ended = 0
+    for seed in range(60):
+        on = continue_text(model, tokenizer, sites, [], ids, 20, Writing(100.0, seed, past_end=True))
+        first = continue_text(model, tokenizer, sites, [], ids, 20, Writing(100.0, seed))
+        assert on.startswith(first)
+        ended += on != first
+        assert (on != first) == (END_OF_TEXT in on and not on.endswith(first))
+    assert ended
+
+
+def test_drawing_leaves_random_numbers_of_others_as_they_were_and_follows_the_models_probabilities(model) -> None:
+    tokenizer, sites = bytes_tokenizer(), find_sites(model)
+    ids = read_prompt(model, tokenizer, "a film")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    drawn = [continue_text(model, tokenizer, sites, [], ids, 1, Writing(1.0, seed, True)) for seed in range(300)]
+    torch.testing.assert_close(torch.rand(3), expected)
+    likely = dict(next_words(model, tokenizer, "a film", VOCABULARY))
+    token, share = max(likely.items(), key=lambda pair: pair[1])
+    assert abs(drawn.count(token) / 300 - share) < 4 * (share * (1 - share) / 300) ** 0.5 + 0.01

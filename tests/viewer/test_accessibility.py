@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.viewer.viewing import IN_BROWSER
 
@@ -12,9 +13,11 @@ PAGES = {
     "study": ("/?columns=all", ".scatter"),
     "layer": ("/crate/1?q=a", ".counts"),
     "unit": ("/crate/1/3?test=a%20film", ".own .heat"),
+    "why": ("/try?model=crate&unit=1/3&text=a%20good%20film&why=2", ".why .parts"),
     "try": ("/try?model=crate&unit=1/3&clamp=1/3%3D5", ".changes"),
     "find": ("/find?way=start", ".counts"),
     "compare": ("/compare?a=crate/1/3&b=gpt2/0/5", ".sides .scores"),
+    "two layers": ("/compare?a=crate/1&b=gpt2/1", ".best"),
     "glossary": ("/glossary?term=reach", ".here"),
     "nowhere": ("/nobody", "[role=alert]"),
 }
@@ -32,6 +35,7 @@ def test_no_page_has_a_serious_fault(browser, address, name, scheme) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 850}, color_scheme=scheme)
     page.goto(address + path)
     page.locator(ready).first.wait_for()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)  # parts that come later
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     page.close()

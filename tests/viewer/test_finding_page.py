@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.viewer.viewing import IN_BROWSER
@@ -26,6 +27,31 @@ def test_a_search_from_any_page_counts_units_in_every_layer_as_the_layers_lists_
         page.goto(f"{address}/{model}/{layer}?q=the")
         expect(page.locator(".filters output")).to_have_text(re.compile(rf"^{count.group()} of "))
         page.go_back()
+
+
+def test_a_search_lists_units_near_in_meaning_after_those_that_have_the_words(page, address) -> None:
+    pytest.importorskip("wordllama", reason="the extra `search` has the embedding")
+    page.goto(address)
+    typed(page, "good")
+    near = page.get_by_label("Units near in meaning")
+    expect(near.locator("tbody tr").first).to_be_visible()
+    listed = near.locator("tbody a").all_inner_texts()
+    by_layer = [re.match(r"\d+", text) for text in near.locator(".counts span").all_inner_texts()]
+    assert sum(int(one.group()) for one in by_layer if one) == len(listed) > 0
+    page.goto(f"{address}/crate/1?q=good")
+    expect(page.locator(".filters output")).to_contain_text("of")
+    with_the_word = {f"crate/1/{text}" for text in page.locator(".unit a").all_inner_texts()}
+    assert with_the_word.isdisjoint(listed)
+
+
+def test_the_scatter_shows_reach_where_it_was_measured_and_the_address_keeps_it(page, address) -> None:
+    page.goto(address)
+    page.get_by_label("From left to right").select_option("reach")
+    expect(page).to_have_url(f"{address}/?x=reach")
+    title = page.locator(".scatter circle title").first.text_content() or ""
+    unit, reach = re.match(r"(\S+): .* reach (.+)$", title).groups()  # type: ignore[union-attr]
+    page.goto(f"{address}/{unit}")
+    expect(page.locator(".facts")).to_contain_text(reach)
 
 
 def test_a_search_that_finds_nothing_leads_to_its_words_as_a_text(page, address) -> None:
@@ -77,6 +103,25 @@ def test_the_best_units_of_both_models_are_one_click_away(page, address) -> None
     page.get_by_role("link", name="Compare the best unit of each model").click()
     expect(page.locator(".sides > section")).to_have_count(2)
     expect(page.locator(".sides .scores").first).to_contain_text("random-only")
+
+
+def test_two_layers_are_compared_from_the_table_with_the_difference_that_the_table_shows(page, address) -> None:
+    page.goto(address)
+    row = page.locator(".means tr", has=page.get_by_text("layer 1", exact=True)).filter(has_text="gpt2").first
+    difference = row.locator("td").nth(3)
+    numbers = difference.inner_text().removeprefix("crate − gpt2").strip()
+    difference.get_by_role("link").click()
+    expect(page.locator("h1")).to_have_text("crate, layer 1 and gpt2, layer 1")
+    expect(page.locator(".means tbody tr").first.locator("td").last).to_have_text(numbers)
+    best = [float(text) for text in page.locator(".best").first.locator(".n").all_inner_texts()]
+    assert len(best) == 10 and best == sorted(best, reverse=True)
+    page.get_by_label("metric", exact=True).select_option("anthropic")
+    expect(page).to_have_url(re.compile("metric=anthropic"))
+
+
+def test_what_cannot_be_compared_says_so(page, address) -> None:
+    page.goto(f"{address}/compare?a=crate/1&b=gpt2/0/5")
+    expect(page.get_by_role("alert")).to_contain_text("two units, two layers or two models")
 
 
 def test_a_unit_is_tested_on_a_sentence_without_leaving_its_page(page, address) -> None:

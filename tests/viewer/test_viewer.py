@@ -1,6 +1,7 @@
 """The viewer's answers and its guards, by starlette's client and by a real server."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from cratelm.artifacts import open_artifact
 from cratelm.cli import run
 from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
+from cratelm.errors import InputError
 from cratelm.explain.selection import select
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.config import AskingConfig, JudgeConfig
@@ -57,7 +59,7 @@ def test_a_layer_lists_every_unit_with_its_score(client, study):
     scores = read_scores(open_artifact(study / "scores" / "gpt2", "scores"))
     rows = (scores["layer"] == 0) & (scores["metric"] == "anthropic") & (scores["explainer"] == "graph")
     assert np.allclose(layer["scores"]["graph"]["anthropic"], scores["score"][rows], rtol=5e-3, atol=1e-9)
-    assert {len(layer[name]) for name in ("firing", "maximum", "token_share", "tokens")} == {layer["units"]}
+    assert {len(layer[name]) for name in ("firing", "maximum", "token_share", "reach", "tokens")} == {layer["units"]}
 
 
 def test_units_judged_by_a_language_model_stand_beside_the_others_and_those_not_asked_about_have_no_score(judged_study):
@@ -163,6 +165,40 @@ def test_words_of_ones_own_are_scored_on_that_unit_alone(client, unit):
     assert all(row["score"] is not None for row in scores)
 
 
+def test_words_of_ones_own_are_shown_on_every_excerpt_of_the_units_page_and_counted_in_the_scored_ones(client):
+    asked = {"model": "crate", "layer": 1, "unit": 3, "words": "the, film"}
+    own, unit = client.post("/api/try/explain", json=asked).json(), client.get("/api/crate/1/3").json()
+    texts = ["".join(unit["texts"][token] for token in one["tokens"]).lower() for one in unit["excerpts"]]
+    has_film = [re.search(r"(?<!\w)film(?!\w)", text) is not None for text in texts]
+    of_score = [one["half"] == "score" for one in unit["excerpts"]]
+    assert own["excerpts"] == sum(of_score)
+    assert own["words"]["film"] == sum(map(all, zip(has_film, of_score, strict=True)))
+    for one, expected, r in zip(unit["excerpts"], own["simulated"], own["correlation"], strict=True):
+        known = np.corrcoef(one["activations"], expected)[0, 1] if len({*expected}) > 1 else 0
+        assert len(expected) == one["length"] and r == pytest.approx(known, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("good film", {"good": 1, "film": 1}),
+        ("good film=0.5", {"good": 1, "film": 0.5}),
+        ('"Good film"=0.5 plot', {"good film": 0.5, "plot": 1}),
+        ("good film, plot", {"good film": 1, "plot": 1}),
+        ('"," ")"', {",": 1, ")": 1}),
+        ('" and "', {" and ": 1}),
+    ],
+)
+def test_words_are_parted_by_commas_or_else_by_blanks_but_never_within_quotation_marks(text, words):
+    assert OwnWords.parse(text, []).strengths == words
+
+
+@pytest.mark.parametrize("text", ["", " , ", "good=much", "good=0", "good=101", " ".join(map(str, range(101)))])
+def test_words_without_a_word_or_with_a_strength_that_is_none_are_refused(text):
+    with pytest.raises(InputError):
+        OwnWords.parse(text, [])
+
+
 def judging(study: Path, config: JudgeConfig, answers: Path, told: list[str]) -> TestClient:
     judge = Judge(config, AskingConfig(answers=answers), "all-at-once", told.append)
     return TestClient(Viewer(Study(study), judge).application(["127.0.0.1"]), base_url=HERE)
@@ -243,3 +279,39 @@ def test_numbers_keep_three_digits_and_say_none_for_what_is_none():
         None,
         None,
     ]
+
+
+def test_a_layers_reach_is_that_of_its_units_pages_by_its_place_among_the_last_tokens(study):
+    client = client_of(study)
+    layer = client.get("/api/gpt2/1").json()
+    assert any(place is not None for place in layer["reach"])
+    for unit, place in enumerate(layer["reach"][:8]):
+        context = client.get(f"/api/gpt2/1/{unit}").json()["context"]
+        told = None if context is None else [*layer["last"], None].index(context["reach"])
+        assert place == told
+
+
+def test_units_that_fire_are_listed_at_one_token_or_in_one_layer_alone_the_most_unusual_first(client, study):
+    asked = {"model": "crate", "text": "the cat was very good", "layer": None, "unit": None}
+    everywhere = client.post("/api/try/fire", json=asked).json()["firing"]
+    rarities = [one["as_strong"] for one in everywhere]
+    assert rarities == sorted(rarities) and {one["layer"] for one in everywhere} == {0, 1}
+    found = client.post("/api/try/fire", json=asked | {"at": 2, "within": 1}).json()
+    assert {(one["layer"], one["place"]) for one in found["firing"]} == {(1, 2)}
+    one = found["firing"][0]
+    chosen = client.post("/api/try/fire", json=asked | {"layer": 1, "unit": one["unit"]}).json()["chosen"]
+    assert chosen["activations"][2] == pytest.approx(one["maximum"], rel=0.01)
+    for wrong in ({"at": 99}, {"at": -1}, {"within": 2}):
+        assert client.post("/api/try/fire", json=asked | wrong).status_code == 422
+
+
+def test_what_is_drawn_depends_on_the_seed_and_the_temperature_alone(client):
+    asked = {"model": "crate", "text": "the cat", "clamps": ["1/3=0"], "new_tokens": 12} | WITH_ERROR
+
+    def said(**how: float) -> str:
+        return client.post("/api/try/steer", json=asked | how).json()["continuation"]
+
+    assert said(temperature=1, seed=3) == said(temperature=1, seed=3)
+    assert len({said(temperature=1, seed=seed) for seed in range(4)}) > 1
+    assert said() == said(temperature=0, seed=9) != said(temperature=2, seed=0)
+    assert client.post("/api/try/steer", json=asked | {"temperature": 6}).status_code == 422

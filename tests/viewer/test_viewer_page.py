@@ -4,6 +4,7 @@ Screenshots of each page lie in the folder that CRATELM_SCREENSHOTS names, or el
 """
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -79,10 +80,17 @@ def test_tokens_say_their_numbers_on_hover_and_on_focus(page, address):
 
 
 def test_an_explanation_of_ones_own_is_scored(page, address):
-    page.goto(f"{address}/try?model=crate&unit=0/3")
-    page.get_by_label("Words that it fires on").fill("film, good=0.5")
-    page.get_by_role("button", name="Score it").click()
+    page.goto(f"{address}/crate/0/3")
+    page.get_by_label("Words that it fires on").fill("film good=0.5 nowhereatall")
+    page.keyboard.press("Enter")
     expect(page.locator(".own .scores")).to_contain_text("random-only")
+    expect(page.get_by_text(re.compile("Your explanation (beats|does not beat|equals) table"))).to_be_visible()
+    expect(page.get_by_text("scored excerpts has “nowhereatall”")).to_be_visible()
+    expect(page).to_have_url(f"{address}/crate/0/3?yours=film+good%3D0.5+nowhereatall")
+    expect(page.get_by_role("button", name="by yours")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="next →").click()
+    expect(page).not_to_have_url(re.compile("yours"))  # another unit's explanation is another
 
 
 def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with_its_mark(page, judged_study):
@@ -147,11 +155,11 @@ def test_records_and_explanations_that_hold_markup_stay_text(page, study, tmp_pa
 def test_a_sentence_is_read_by_the_judge_that_was_named_and_the_page_says_how_to_name_one(
     page, study, address, tmp_path
 ):
-    page.goto(f"{address}/try?model=crate&unit=0/3")
+    page.goto(f"{address}/crate/0/3")
     expect(page.get_by_text("cratelm view STUDY --llm")).to_be_visible()
     server = StandIn(word="film")
     with viewer(study, "--llm", server.url, "--answers", str(tmp_path / "answers.sqlite")) as judged:
-        page.goto(f"{judged}/try?model=crate&unit=0/3")
+        page.goto(f"{judged}/crate/0/3")
         page.get_by_label("A sentence that says").fill("films")
         page.get_by_role("button", name="Let it read").click()
         expect(page.locator(".own .scores")).to_contain_text("random-only")

@@ -20,6 +20,31 @@ export function Histogram({ counts, label, from, to }: { counts: number[]; label
   );
 }
 
+/** How the scores of two groups are spread, over each other: shares of each group, in steps of a twentieth. */
+export function Spreads({ groups, label }: { groups: { name: string; colour: number; scores: number[] }[]; label: string }) {
+  const lowest = Math.min(0, ...groups.map(({ scores }) => Math.floor(20 * Math.min(0, ...scores)) / 20)), bins = Math.round(20 * (1 - lowest));
+  const shares = groups.map(({ scores }) => {
+    const counts = new Array<number>(bins).fill(0);
+    for (const score of scores) counts[Math.max(0, Math.min(bins - 1, Math.floor(20 * (score - lowest))))] += 1;
+    return counts.map((count) => count / Math.max(1, scores.length));
+  });
+  const highest = Math.max(...shares.flat(), 1e-9);
+  const x = (score: number) => 40 + (500 * (score - lowest)) / (1 - lowest), y = (share: number) => 140 - (130 * share) / highest;
+  const outline = (all: number[]) => `M${x(lowest)} 140` + all.map((share, at) => `V${y(share)}H${x(lowest + (at + 1) / 20)}`).join("") + "V140";
+  const ticks = Array.from({ length: Math.floor(4 * (1 - lowest)) + 1 }, (_, at) => 1 - at / 4);
+  return (
+    <figure class="spreads">
+      <figcaption>{label} <small>share of each one’s units</small></figcaption>
+      <svg viewBox="0 0 560 172" role="img" aria-label={label}>
+        <line class="grid" x1={40} x2={540} y1={140} y2={140} /><text x={36} y={y(highest) + 3} text-anchor="end">{Math.round(100 * highest)}%</text><text x={36} y={143} text-anchor="end">0</text>
+        {ticks.map((tick) => <text key={tick} x={x(tick)} y={154} text-anchor="middle">{tick}</text>)}
+        <text x={290} y={168} text-anchor="middle">score</text>
+        {groups.map(({ name, colour }, at) => <path key={name} d={outline(shares[at])} style={{ stroke: COLOURS[colour % 6], fill: COLOURS[colour % 6] }}><title>{name}</title></path>)}
+      </svg>
+    </figure>
+  );
+}
+
 export interface Curve { name: string; dashed: boolean; colour: number; points: { mean: number; low: number; high: number }[] }
 
 /** Ends and ticks of an axis that holds all intervals. */

@@ -1,7 +1,9 @@
-// Two units next to each other: what is said of them, how well it holds, where they fire, and one text under both.
+// Two things next to each other. Two units: what is said of them, how well it holds, where they fire, and one text
+// under both. Two layers, or two models: comparelayers.tsx.
 import { exported, useDocument } from "./data";
 import { short } from "./format";
 import { Heatmap } from "./heatmap";
+import { CompareLayers, partsOf } from "./comparelayers";
 import { changed, go, Link, type Place } from "./route";
 import { Problem } from "./shell";
 import { OnText, TextBox } from "./testbox";
@@ -13,7 +15,10 @@ const EXCERPTS = 4;
 export function ComparePage({ study, place }: { study: Study; place: Place }) {
   const names = ["a", "b"].map((side) => place.query.get(side) ?? "");
   const text = place.query.get("text") ?? "";
-  if (names.some((name) => !/^.+\/\d+\/\d+$/.test(name))) return <Problem message="name two units to compare, such as crate/1/37 and gpt2/1/5: pin one on its page, then open the other." />;
+  const sides = names.map((name) => partsOf(study, name));
+  const [one, other] = sides;
+  if (!one || !other || one.length !== other.length) return <Problem message={`name two units, two layers or two models of this study to compare (${names.join(" and ")} are not): such as crate/1/37 and gpt2/1/5, or crate/1 and gpt2/1. Or pin a unit on its page, then open another.`} />;
+  if (one.length < 3) return <CompareLayers study={study} place={place} sides={[one, other]} />;
   return (
     <main class="compare">
       <h1>{names[0]} <span>and</span> {names[1]}</h1>

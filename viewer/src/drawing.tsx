@@ -79,8 +79,8 @@ function Box({ why, node, at: [x, y], follow }: { why: Why; node: Node; at: [num
       <rect x={x - 32} y={y - 18} width={64} height={36} rx={7} />
       <text class="name" x={x} y={y - 3} text-anchor="middle">{name}</text>
       <text class="token" x={x} y={y + 12} text-anchor="middle">{cut(token)}</text>
-      <title>{`${name} on ${token}: ${why.said[name]?.explanation ?? ""}`}</title>
+      <title>{`Why did ${name} fire on ${token}? ${why.said[name]?.explanation ?? ""}`}</title>
     </>
   );
-  return path.length ? <Link stay to={follow(path)} class="node" aria-label={`Why did ${name} fire on ${token}?`}>{box}</Link> : <g class="node target">{box}</g>;
+  return path.length ? <Link stay to={follow(path)} class="node">{box}</Link> : <g class="node target">{box}</g>;
 }

@@ -6,12 +6,18 @@ import { topTokens } from "./order";
 import { Pin } from "./pin";
 import { address, changed, go, Link, type Place } from "./route";
 import { best, WAYS } from "./ways";
-import { firstOf, found, layersOf, type Found, type Hit } from "./search";
+import { firstOf, found, layersOf, nearIn, type Found, type Hit, type Near } from "./search";
 import type { Study } from "./types";
 
-const SHOWN = 60;
+const SHOWN = 60, NEAR = 40;
 
 export const unitAt = (hit: Hit): string => address(hit.layer.model, hit.layer.layer, hit.unit);
+
+/** Units whose top tokens have the words come before those that have them anywhere in an explanation; then by score. */
+const relevance = (words: string) => (layer: Found["layer"], unit: number): number => {
+  const tokens = topTokens(layer, unit).join(" ").toLowerCase();
+  return best(layer, unit) + (words && words.toLowerCase().split(/\s+/).every((word) => tokens.includes(word)) ? 1 : 0);
+};
 
 /** The box in the head of every page. */
 export function FindBox({ place }: { place: Place }) {
@@ -55,7 +61,8 @@ export function FindPage({ study, place }: { study: Study; place: Place }) {
       {!value && !error && <p class="faint" aria-busy="true">Reading all layers …</p>}
       {value && (words || way) && <Counts all={value} place={place} />}
       {value && total === 0 && <Nothing study={study} words={words} />}
-      {value && !!total && (words || way) && <Hits hits={firstOf(value, SHOWN, WAYS[way]?.value ?? best)} total={total} />}
+      {value && !!total && (words || way) && <Hits hits={firstOf(value, SHOWN, WAYS[way]?.value ?? relevance(words))} total={total} />}
+      {value && words && study.search && !exported && <NearInMeaning key={words} all={value} words={words} place={place} />}
     </main>
   );
 }
@@ -68,6 +75,34 @@ export const Counts = ({ all, place, here }: { all: Found[]; place: Place; here?
       return <span key={name}><b>{units.length.toLocaleString("en")}</b> {name === here ? "here" : units.length ? <>in <Link to={to}>{name}</Link></> : `in ${name}`}</span>;
     })}
   </p>
+);
+
+/** What the words did not find and their meaning does, by the study's search index. */
+function NearInMeaning({ all, words, place }: { all: Found[]; words: string; place: Place }) {
+  const { value, error } = useLoaded(words, () => nearIn(all, words).then((near) => near.slice(0, NEAR)));
+  if (error) return <p class="faint">{error}</p>;
+  if (!value) return <p class="faint" aria-busy="true">Looking for units near in meaning …</p>;
+  if (!value.length) return <p class="faint">The units nearest in meaning are all listed above: they have these words.</p>;
+  const counted = all.map(({ layer }) => ({ layer, units: value.filter((one) => one.layer === layer).map((one) => one.unit) }));
+  return (
+    <section class="near" aria-label="Units near in meaning">
+      <h2>Near in meaning <small>the {value.length} nearest in the study that do not have these words</small></h2>
+      <Counts all={counted} place={place} />
+      <div class="scroll" tabIndex={0} role="region" aria-label="Near in meaning">
+        <table class="hits">
+          <thead><tr><th><Term name="unit" /></th><th class="n"><Term name="score">best score</Term></th><th class="n">cosine</th><th>said by</th><th>what is near</th><th><span class="hidden">pin</span></th></tr></thead>
+          <tbody>{value.map((one) => <NearRow key={unitAt(one)} one={one} />)}</tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+const NearRow = ({ one }: { one: Near }) => (
+  <tr>
+    <td><Link to={unitAt(one)}>{unitAt(one).slice(1)}</Link></td><td class="n">{number(best(one.layer, one.unit), 2)}</td><td class="n">{number(one.score, 2)}</td>
+    <td>{one.by}</td><td class="faint text">{one.text}</td><td><Pin unit={`${one.layer.model}/${one.layer.layer}/${one.unit}`} /></td>
+  </tr>
 );
 
 export const Nothing = ({ study, words }: { study: Study; words: string }) => (
@@ -88,7 +123,7 @@ const Hits = ({ hits, total }: { hits: Hit[]; total: number }) => (
           return (
             <tr key={unitAt(hit)}>
               <td><Link to={unitAt(hit)}>{layer.model}/{layer.layer}/{unit}</Link></td><td class="n">{number(best(layer, unit), 2)}</td><td class="n">{number(layer.token_share[unit], 2)}</td><td class="n">{percent(layer.firing[unit])}</td>
-              <td class="tokens">{topTokens(layer, unit).slice(0, 4).map((token) => <b key={token}>{marked(token)}</b>)}</td><td class="faint">{Object.values(layer.sentences)[0]?.[unit]}</td><td><Pin unit={`${layer.model}/${layer.layer}/${unit}`} /></td>
+              <td class="tokens">{topTokens(layer, unit).slice(0, 4).map((token) => <b key={token}>{marked(token)}</b>)}</td><td class="faint text">{Object.values(layer.sentences)[0]?.[unit]}</td><td><Pin unit={`${layer.model}/${layer.layer}/${unit}`} /></td>
             </tr>
           );
         })}

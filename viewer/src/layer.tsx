@@ -1,12 +1,13 @@
 // A layer: all its units as one list that sorts, filters and searches; only the rows in sight are on the page.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Dot, Histogram } from "./charts";
-import { useDocument, useLoaded } from "./data";
+import { exported, useDocument, useLoaded } from "./data";
+import { csv, save, type Cell } from "./files";
 import { Counts, Nothing } from "./find";
 import { Term } from "./glossary";
 import { marked, number, percent, short } from "./format";
 import { NearestUnits } from "./nearest";
-import { choice, ordered, statusOf } from "./order";
+import { choice, ordered, statusOf, topTokens, type Choice } from "./order";
 import { address, changed, go, href, leave, left, Link, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
 import { found } from "./search";
@@ -57,6 +58,7 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
       <header class="bar">
         <h1>{layer.model} <span>layer {layer.layer}</span></h1>
         <code class="faint">{layer.site}</code>
+        <button type="button" title="The list as it is here: filtered and sorted" onClick={() => save(`${layer.model}-${layer.layer}.csv`, csv(tableOf(layer, units, asked)))}>Save as CSV</button>
         <Spread scores={scores} metric={asked.metric} />
       </header>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
@@ -70,7 +72,7 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
           <option value="">all units</option>{["scored", "dead", "silent", "constant", "failed", "one-sided"].map((name) => <option key={name}>{name}</option>)}</select></label><Term name={asked.only} mark />
         <output>{units.length.toLocaleString("en")} of {layer.units.toLocaleString("en")} units</output>
       </form>
-      <NearestUnits model={layer.model} layer={layer.layer} question={place.query.get("q") ?? ""} />
+      {study.search && !exported && <NearestUnits model={layer.model} layer={layer.layer} question={place.query.get("q") ?? ""} />}
       {WAYS[asked.way] && <p class="counts">Only what {WAYS[asked.way].title}. {WAYS[asked.way].says} <Link to={changed(place, { way: null })}>Show all</Link></p>}
       {asked.search && <Elsewhere study={study} place={place} layer={layer} />}
       {judge && asked.explainer === judge.explainer && <p class="faint">{judge.told}</p>}
@@ -102,11 +104,24 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
   );
 }
 
+/** The list as rows of a table, with the numbers as the server gave them. */
+function tableOf(layer: Layer, units: number[], { explainer, metric }: Choice): Cell[][] {
+  const scores = layer.scores[explainer]?.[metric] ?? [], status = statusOf(layer, { explainer, metric });
+  const reach = (at: number | null) => (at === null ? null : layer.last[at] ?? `>${layer.last[layer.last.length - 1]}`);
+  return [
+    ["unit", "explainer", "metric", "score", "status", "fires", "maximum", "token_share", "reach", "top_tokens", "explanation"],
+    ...units.map((unit) => [
+      `${layer.model}/${layer.layer}/${unit}`, explainer, metric, scores[unit], status.get(unit) ?? "scored", layer.firing[unit], layer.maximum[unit], layer.token_share[unit],
+      reach(layer.reach[unit]), JSON.stringify(topTokens(layer, unit)), layer.sentences[explainer]?.[unit],
+    ]),
+  ];
+}
+
 /** How many units the search finds here and in the other layers. */
 function Elsewhere({ study, place, layer }: { study: Study; place: Place; layer: Layer }) {
   const { value } = useLoaded(place.query.toString(), () => found(study, place), 200);
   const none = value?.every((one) => one.units.length === 0);
-  if (!value) return null;
+  if (!value) return <p class="counts" aria-busy="true">Counting in all layers …</p>;
   return none ? <Nothing study={study} words={(place.query.get("q") ?? "").trim()} /> : <Counts all={value} place={place} here={`${layer.model} / layer ${layer.layer}`} />;
 }
 

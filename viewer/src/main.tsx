@@ -2,10 +2,12 @@
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { useDocument } from "./data";
+import { NotesPage } from "./bookmark";
 import { ComparePage } from "./compare";
 import { FindPage } from "./find";
 import { Glossary, GlossaryPage, Meanings } from "./glossary";
 import { LayerPage } from "./layer";
+import { Noted } from "./notes";
 import { useArrival, usePlace, type Place } from "./route";
 import { Problem, Top } from "./shell";
 import { StudyPage } from "./study";
@@ -18,7 +20,7 @@ import { WAYS } from "./ways";
 function titleOf(place: Place): string {
   const [page, query] = [place.parts[0], place.query];
   const own: Record<string, string> = {
-    try: "Try a text", glossary: "Glossary", compare: `${query.get("a")} and ${query.get("b")}`,
+    try: "Try a text", glossary: "Glossary", notes: "Notes", compare: `${query.get("a")} and ${query.get("b")}`,
     find: query.get("q") ? `Units about “${query.get("q")}”` : WAYS[query.get("way") ?? ""]?.title ?? "Find a unit",
   };
   return page === undefined ? "" : Object.hasOwn(own, page) ? own[page] : place.parts.join("/") + (query.get("q") ? ` “${query.get("q")}”` : "");
@@ -46,6 +48,7 @@ function App() {
   const page = () => {
     if (!model) return <StudyPage study={study} place={place} />;
     if (model === "glossary") return <GlossaryPage place={place} />;
+    if (model === "notes") return <NotesPage study={study} />;
     if (model === "compare") return <ComparePage study={study} place={place} />;
     if (model === "find") return <FindPage study={study} place={place} />;
     if (model === "try") return <TryPage study={study} place={place} />;
@@ -53,9 +56,9 @@ function App() {
     const problem = missing(study, place);
     if (!found || problem) return <Problem message={problem ?? ""} />;
     if (layer === undefined) return <LayerPage study={study} key={model} judge={found.judge} place={{ ...place, parts: [model, String(found.exported?.[0] ?? 0)] }} />;
-    return unit === undefined ? <LayerPage study={study} key={`${model}/${layer}`} judge={found.judge} place={place} /> : <UnitPage judge={found.judge} place={place} />;
+    return unit === undefined ? <LayerPage study={study} key={`${model}/${layer}`} judge={found.judge} place={place} /> : <UnitPage study={study} judge={found.judge} place={place} />;
   };
-  return <Glossary.Provider value={study.glossary}><Top study={study} place={place} />{page()}<Meanings /></Glossary.Provider>;
+  return <Glossary.Provider value={study.glossary}><Noted.Provider value={study.id}><Top study={study} place={place} />{page()}<Meanings /></Noted.Provider></Glossary.Provider>;
 }
 
 render(<App />, document.getElementById("app")!);

@@ -1,11 +1,12 @@
 // The study's mean scores: by metric, models in neighbouring rows, with the difference between them.
 import { Fragment } from "preact";
+import { differenceOf, layerComparison } from "./comparelayers";
 import { number, percent } from "./format";
 import { Term } from "./glossary";
 import { address, changed, go, Link, type Place } from "./route";
 import { shows, type Difference, type Estimate, type Row, type Study } from "./types";
 
-const Range = ({ value }: { value: Estimate }) => <>{number(value.mean)} <small>[{number(value.low)}, {number(value.high)}]</small></>;
+export const Range = ({ value }: { value: Estimate }) => <>{number(value.mean)} <small>[{number(value.low)}, {number(value.high)}]</small></>;
 const scoreBy = (row: Row, explainer: string) => (row as unknown as Record<string, Estimate | undefined>)[explainer];
 
 export function Means({ study, place }: { study: Study; place: Place }) {
@@ -35,7 +36,7 @@ export function Means({ study, place }: { study: Study; place: Place }) {
                   {of.filter((row) => row.layer === layer).map((row) => (
                     <tr key={row.model} class={layer === "all" ? "all" : ""}>
                       <td><LayerName study={study} row={row} /></td><td>{row.model}</td><td class="n"><Range value={row.score} /></td>
-                      <td class="n">{layer === "all" && apart.filter((one) => one.rival === row.model).map((one) => <div key={one.model}><small>{one.model} − {one.rival}</small> <Range value={one.difference} /></div>)}</td>
+                      <td class="n">{layer === "all" ? apart.filter((one) => one.rival === row.model).map((one) => <Against key={one.model} model={one.model} row={row} value={one.difference} />) : <LayerDifference study={study} row={row} first={of.find((one) => one.layer === layer)!} />}</td>
                       <td class="n">{number(row.shuffled?.mean)}</td><td class="n">{number(row.token_share)}</td>{cells(row)}
                     </tr>
                   ))}
@@ -47,6 +48,19 @@ export function Means({ study, place }: { study: Study; place: Place }) {
       </table>
     </div>
   );
+}
+
+/** A difference, whose words lead to the comparison of the two. */
+function Against({ model, row, value }: { model: string; row: Row; value: Estimate | null }) {
+  const [a, b] = [model, row.model].map((name) => (row.layer === "all" ? name : `${name}/${row.layer}`));
+  return <div><small><Link to={layerComparison(a, b, row.metric)}>{model} − {row.model}</Link></small>{value && <> <Range value={value} /></>}</div>;
+}
+
+/** How much higher the same layer of the first model scores; no number where the report has none with an interval. */
+function LayerDifference({ study, row, first }: { study: Study; row: Row; first: Row }) {
+  if (first.model === row.model) return null;
+  const at = String(row.layer), value = differenceOf(study, [first.model, at], [row.model, at], row.metric);
+  return <Against model={first.model} row={row} value={value} />;
 }
 
 function Endpoint({ differences }: { differences: Difference[] }) {

@@ -1,20 +1,19 @@
 // The units of a layer that are nearest in meaning to what is typed into its search box.
-import { exported, get, useLoaded } from "./data";
+import { get, useLoaded } from "./data";
 import { number } from "./format";
 import { address, Link } from "./route";
-import type { Nearest, Study } from "./types";
+import type { Nearest } from "./types";
 
 /** Milliseconds after the last key before the server is asked. */
 const PAUSE = 300;
 
 export function NearestUnits({ model, layer, question }: { model: string; layer: number; question: string }) {
   const asked = question.trim();
-  const study = useLoaded("study", () => get<Study>("/api/study")).value;
   const at = `/api/${encodeURIComponent(model)}/${layer}/search?${new URLSearchParams({ q: asked })}`;
-  const { value, error } = useLoaded(asked && study?.search && !exported ? at : null, () => get<Nearest>(at), PAUSE);
-  if (!asked || !study?.search || exported) return null;
+  const { value, error } = useLoaded(asked ? at : null, () => get<Nearest>(at), PAUSE);
+  if (!asked) return null;
   if (error) return <p class="faint">{error}</p>;
-  if (!value) return null;
+  if (!value) return <p class="faint" aria-busy="true">Looking for units near in meaning …</p>;
   return (
     <ol class="nearest" aria-label="Units nearest in meaning">
       <li class="faint">nearest in meaning:</li>

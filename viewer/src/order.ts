@@ -58,7 +58,7 @@ export function ordered(layer: Layer, asked: Choice): number[] {
   });
 }
 
-export function statusOf(layer: Layer, asked: Choice): Map<number, string> {
+export function statusOf(layer: Layer, asked: Pick<Choice, "explainer" | "metric">): Map<number, string> {
   const found = layer.status[asked.explainer]?.[asked.metric] ?? {};
   return new Map(Object.entries(found).flatMap(([name, units]) => units.map((unit) => [unit, name] as [number, string])));
 }

@@ -80,6 +80,9 @@ export function changed(place: Place, changes: Record<string, string | null>): s
 /** What leads away from the question why a unit fired on a token. */
 export const NO_WHY = { why: null, path: null };
 
+/** What is asked of one unit alone, and left out on the way to another. */
+export const OTHER_UNIT = { ...NO_WHY, yours: null };
+
 export function Link({ to, stay, children, ...rest }: { to: string; stay?: boolean; children: ComponentChildren; [name: string]: unknown }) {
   const follow = (event: MouseEvent) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;

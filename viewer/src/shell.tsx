@@ -1,8 +1,10 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
+import { NotesLink } from "./bookmark";
 import { FindBox } from "./find";
 import { Pinned } from "./pin";
-import { changed, go, Link, NO_WHY, type Place } from "./route";
+import { changed, go, Link, OTHER_UNIT, type Place } from "./route";
+import { CopyLink } from "./share";
 import { shows, type Judge, type Study } from "./types";
 
 export const Problem = ({ message }: { message: string }) => (
@@ -59,22 +61,24 @@ export function Top({ study, place }: { study: Study; place: Place }) {
           <Link to="/" class="home">cratelm</Link>
           <Link to="/">{study.name}</Link>
           {model && (
-            <select aria-label="Model" value={name} onChange={(event) => go(changed({ ...place, parts: [event.currentTarget.value, layerOf(study, event.currentTarget.value, layer)] }, NO_WHY))}>
+            <select aria-label="Model" value={name} onChange={(event) => go(changed({ ...place, parts: [event.currentTarget.value, layerOf(study, event.currentTarget.value, layer)] }, OTHER_UNIT))}>
               {study.models.map((one) => <option key={one.name}>{one.name}</option>)}
             </select>
           )}
           {model && layer !== undefined && (
-            <select aria-label="Layer" value={layer} onChange={(event) => go(changed({ ...place, parts: [name, event.currentTarget.value] }, NO_WHY))}>
+            <select aria-label="Layer" value={layer} onChange={(event) => go(changed({ ...place, parts: [name, event.currentTarget.value] }, OTHER_UNIT))}>
               {model.layers.map((_, at) => shows(model, at) && <option key={at} value={String(at)}>layer {at}</option>)}
             </select>
           )}
-          {unit !== undefined && <Link to={changed({ ...place, parts: [name, layer] }, NO_WHY)}>all units</Link>}
+          {unit !== undefined && <Link to={changed({ ...place, parts: [name, layer] }, OTHER_UNIT)}>all units</Link>}
         </nav>
         <FindBox place={place} />
         <nav aria-label="Tools">
           <Pinned place={place} />
           <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>
+          <NotesLink here={name === "notes"} />
           <Link to="/glossary" class={name === "glossary" ? "here" : ""}>Glossary</Link>
+          <CopyLink />
           <button onClick={turn}>{other}</button>
           <button aria-expanded={help} aria-label="Keys" onClick={() => setHelp(!help)}>?</button>
         </nav>

@@ -25,7 +25,7 @@ export function StudyPage({ study, place }: { study: Study; place: Place }) {
       </p>
       <Ways study={study} />
       {layers.error && <p class="error" role="alert">{layers.error}</p>}
-      {layers.value && <Scatter study={study} layers={layers.value} names={names} />}
+      {layers.value && <Scatter study={study} layers={layers.value} names={names} place={place} />}
       <section class="cards">
         {study.models.filter((model) => !model.control).map((model) => (
           <article key={model.name}>

@@ -1,12 +1,10 @@
-// Type a text: see what fires on it, turn units, and test an explanation of one's own.
-import { useState } from "preact/hooks";
-import { exported, get, post, useDocument, useLoaded } from "./data";
-import { marked, number, percent, short, visible } from "./format";
+// Type a text: see what fires on it, and turn units.
+import { exported, get, post, useLoaded } from "./data";
+import { marked, percent, short, visible } from "./format";
 import { Heatmap } from "./heatmap";
 import { address, changed, go, Link, NO_WHY, type Place } from "./route";
-import { Scores } from "./unit";
 import { typedOf, WhyPanel } from "./why";
-import type { Change, Fire, Layer, Model, Read, Score, Steered, Study, Unit } from "./types";
+import type { Change, Fire, Layer, Model, Steered, Study } from "./types";
 
 export function TryPage({ study, place }: { study: Study; place: Place }) {
   const name = place.query.get("model") ?? "";
@@ -14,7 +12,8 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
   const typed = place.query.get("text"); // where nothing was typed, the server gives an example from the study's text
   const chosen = place.query.get("unit")?.match(/^(\d+)\/(\d+)$/);
   const [layer, unit] = chosen ? [Number(chosen[1]), Number(chosen[2])] : [null, null];
-  const asked = { model: model.name, text: typed, layer, unit };
+  const number_ = (name: string) => (/^\d{1,6}$/.test(place.query.get(name) ?? "") ? Number(place.query.get(name)) : null);
+  const asked = { model: model.name, text: typed, layer, unit, at: number_("at"), within: number_("within") };
   const { value, error } = useLoaded(exported ? null : JSON.stringify(asked), () => post<Fire>("/api/try/fire", asked), 150);
   const text = typed ?? value?.text ?? "";
   // While another unit is on its way, what is known is of the one before.
@@ -25,20 +24,20 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
     <main class="try">
       <header class="bar">
         <h1>Try a text</h1>
-        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, text: typed, unit: null, clamp: null, error: null, ...NO_WHY })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
+        <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, text: typed, unit: null, clamp: null, error: null, ...NEW_TEXT, within: null })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
       </header>
-      <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value, ...NO_WHY })} />
+      <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value, ...NEW_TEXT })} />
       {error && <p class="error" role="alert">{error}</p>}
       <div class="columns">
         <div>
           {seen && <Seen fire={seen} model={model.name} text={text} place={place} />}
           <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
-          {chosen && <Own key={`${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} primary={study.primary} />}
-          {chosen && <Sentence key={`sentence ${model.name}/${layer}/${unit}`} model={model.name} layer={layer!} unit={unit!} reader={study.reader} metric={study.primary.metric} />}
+          {chosen && <p><Link to={address(model.name, layer!, unit!)}>Write an explanation of {layer}/{unit}</Link> and see how it scores.</p>}
         </div>
         <aside>
-          <h2>Fire most <small>share of each unit’s own maximum</small></h2>
+          <h2>Fire most <small>the most unusual for its unit first</small></h2>
           {!value && !error && <p class="faint" aria-busy="true">Opening the model …</p>}
+          {value && <Where fire={value} model={model} at={asked.at} within={asked.within} change={(changes) => change({ text, ...changes })} />}
           {value && <Firing fire={value} model={model.name} choose={(to) => change({ text, unit: to, clamp: null, ...NO_WHY })} now={chosen?.[0]} />}
         </aside>
       </div>
@@ -64,6 +63,24 @@ function Seen({ fire, model, text, place }: { fire: Fire; model: string; text: s
   );
 }
 
+/** What leads away from one token of the text. */
+const NEW_TEXT = { ...NO_WHY, at: null };
+
+/** At which token, and in which layer, units that fire are looked for. */
+function Where({ fire, model, at, within, change }: { fire: Fire; model: Model; at: number | null; within: number | null; change: (changes: Record<string, string | null>) => void }) {
+  return (
+    <>
+      <label class="faint">in <select value={within ?? ""} onChange={(event) => change({ within: event.currentTarget.value || null })}>
+        <option value="">all layers</option>{model.layers.map((_, layer) => <option key={layer} value={layer}>layer {layer}</option>)}
+      </select></label>
+      <div class="pick" role="group" aria-label="What fires on this token?">
+        {fire.tokens.map((token, place) => <button key={place} type="button" aria-pressed={place === at} title="What fires on this token?" onClick={() => change({ at: place === at ? null : String(place) })}>{visible(token)}</button>)}
+      </div>
+      <p class="faint">{at === null || fire.tokens[at] === undefined ? "Anywhere in the text. Press a token: what fires on it?" : <>On <b>{marked(fire.tokens[at])}</b> alone. <button type="button" onClick={() => change({ at: null })}>anywhere</button></>} The percentage: on how many of the recorded tokens the unit fires as strongly.</p>
+    </>
+  );
+}
+
 function Firing({ fire, model, choose, now }: { fire: Fire; model: string; choose: (to: string) => void; now?: string }) {
   return (
     <ol class="firing">
@@ -72,7 +89,7 @@ function Firing({ fire, model, choose, now }: { fire: Fire; model: string; choos
         return (
           <li key={name}>
             <button aria-pressed={name === now} onClick={() => choose(name)}>
-              <span><span class="hidden">Look at unit </span>{name}</span><i style={{ "--a": Math.min(1, one.share) }} /><span class="n">{percent(one.share)}</span><b>{marked(fire.tokens[one.place])}</b>
+              <span><span class="hidden">Look at unit </span>{name}</span><i style={{ "--a": Math.min(1, one.share) }} /><span class="n" title={`${percent(one.share)} of its recorded maximum`}>{percent(one.as_strong)}</span><b>{marked(fire.tokens[one.place])}</b>
             </button>
             <Link to={address(model, one.layer, one.unit)} aria-label={`Page of unit ${name}`}>→</Link>
           </li>
@@ -84,8 +101,9 @@ function Firing({ fire, model, choose, now }: { fire: Fire; model: string; choos
 
 function Steer({ model, text, place, chosen }: { model: Model; text: string; place: Place; chosen: Fire["chosen"] }) {
   const clamps = (place.query.get("clamp") ?? "").split(" ").filter(Boolean);
+  const heat = place.query.get("heat") === null ? null : Math.max(0.1, Math.min(5, Number(place.query.get("heat")) || 1)), seed = Math.floor(Math.abs(Number(place.query.get("seed")))) || 0;
   const withoutError = model.latents && place.query.get("error") === "without";
-  const asked = { model: model.name, text, clamps, new_tokens: 24, without_error: withoutError };
+  const asked = { model: model.name, text, clamps, new_tokens: 40, without_error: withoutError, temperature: heat, seed: heat ? seed : null };
   const { value, error } = useLoaded(clamps.length && text ? JSON.stringify(asked) : null, () => post<Steered>("/api/try/steer", asked), 250);
   const change = (all: string[]) => go(changed(place, { text, clamp: all.join(" ") || null }), true);
   const name = chosen && `${chosen.layer}/${chosen.unit}`;
@@ -104,6 +122,10 @@ function Steer({ model, text, place, chosen }: { model: Model; text: string; pla
         </p>
       )}
       <label class="clamps">all turns <input value={place.query.get("clamp") ?? ""} placeholder="1/37=8 0/5=0" spellcheck={false} onChange={(event) => change(event.currentTarget.value.trim().split(/\s+/))} /></label>
+      <p class="turn faint">
+        <label>what is said <select value={heat === null ? "greedy" : "drawn"} onChange={(event) => go(changed(place, { heat: event.currentTarget.value === "drawn" ? "0.8" : null, seed: null }), true)}><option value="greedy">the likeliest token each time</option><option value="drawn">drawn</option></select></label>
+        {heat !== null && <><label>at temperature <input type="number" min={0.1} max={5} step={0.1} value={heat} onChange={(event) => go(changed(place, { heat: event.currentTarget.value }), true)} /></label><button type="button" onClick={() => go(changed(place, { seed: String(seed + 1) }), true)}>draw again (seed {seed})</button></>}
+      </p>
       {model.latents && (
         <label class="faint"><input type="checkbox" checked={withoutError} onChange={(event) => go(changed(place, { error: event.currentTarget.checked ? "without" : null }), true)} /> without the autoencoder’s error: its reconstruction takes the place of what it reads, in both texts</label>
       )}
@@ -137,64 +159,5 @@ function Changes({ name, rows }: { name: string; rows: Change[] }) {
       <thead><tr><th scope="col">{name}</th><th class="n" scope="col">without</th><th class="n" scope="col">with</th><th class="n" scope="col">change</th></tr></thead>
       <tbody>{seen.map((one, at) => <tr key={at}><td><b>{marked(one.token)}</b></td><td class="n">{percent(one.before)}</td><td class="n">{percent(one.after)}</td><td class="n">{gain(one)}</td></tr>)}</tbody>
     </table>
-  );
-}
-
-/** Whether an explanation of one's own scores higher than the study's by the endpoint, in a sentence. */
-function Verdict({ mine, theirs, primary }: { mine: Score[]; theirs: Score[]; primary: Study["primary"] }) {
-  const by = (scores: Score[]) => scores.find((one) => one.metric === primary.metric)?.score ?? null;
-  const [own, other] = [by(mine), by(theirs)];
-  if (own === null || other === null) return null;
-  const how = own > other ? "beats" : own < other ? "does not beat" : "equals";
-  return <p><b>Your explanation {how} {primary.explainer}</b>: {number(own)} against {number(other)} by {primary.metric}.</p>;
-}
-
-function Own({ model, layer, unit, primary }: { model: string; layer: number; unit: number; primary: Study["primary"] }) {
-  const [words, setWords] = useState("");
-  const [asked, ask] = useState<string | null>(null);
-  const body = { model, layer, unit, words: asked ?? "" };
-  const { value, error } = useLoaded(asked === null ? null : JSON.stringify(body), () => post<{ explanation: string; scores: Score[] }>("/api/try/explain", body));
-  const known = useDocument<Unit>(`/api${address(model, layer, unit)}`).value;
-  const theirs = known?.scores.filter((one) => one.explainer === primary.explainer) ?? [];
-  return (
-    <section class="own">
-      <h2>Your own explanation in words that it fires on <small>scored on the unit’s records like any other</small></h2>
-      <form onSubmit={(event) => { event.preventDefault(); ask(words); }}>
-        <input aria-label="Words that it fires on" placeholder="words that it fires on, with their strengths: one, two=0.8, two words=0.5" value={words} maxLength={4000} onInput={(event) => setWords(event.currentTarget.value)} />
-        <button type="submit">Score it</button>
-      </form>
-      {error && <p class="error" role="alert">{error}</p>}
-      {value && !error && <><p>{value.explanation}</p><Verdict mine={value.scores} theirs={theirs} primary={primary} /><Scores scores={[...value.scores, ...theirs.filter((one) => value.scores.some((mine) => mine.metric === one.metric))]} /></>}
-    </section>
-  );
-}
-
-function Sentence({ model, layer, unit, reader, metric }: { model: string; layer: number; unit: number; reader: string | null; metric: string }) {
-  const [sentence, setSentence] = useState("");
-  const [asked, ask] = useState<{ sentence: string } | null>(null);
-  const [times, count] = useState(0); // so that a sentence that got no answer in time can be asked again
-  const body = { model, layer, unit, sentence: asked?.sentence ?? "" };
-  const { value, error } = useLoaded(asked && `${times} ${asked.sentence}`, () => post<Read>("/api/try/judge", body).then((read) => ({ ...read, asked })));
-  const failures = Object.entries(value?.failures ?? {});
-  return (
-    <section class="own">
-      <h2>Your own explanation as a sentence <small>{reader ? `read by ${reader}` : "needs a language model to read it"}</small></h2>
-      {reader ? (
-        <form onSubmit={(event) => { event.preventDefault(); ask({ sentence }); count(times + 1); }}>
-          <input aria-label="A sentence that says what it fires on" placeholder="it fires on … numbers in brackets" value={sentence} maxLength={500} onInput={(event) => setSentence(event.currentTarget.value)} />
-          <button type="submit">Let it read</button>
-        </form>
-      ) : <p class="faint">Run <code>cratelm view STUDY --llm URL|PATH</code>, with a server’s address or a model’s path, to have sentences read.</p>}
-      {reader && <p class="faint">It reads the unit’s 5 random scored excerpts ({metric}) and no others: in this process that is about a second each. What the judge is worth, <code>cratelm validate</code> says; it was not tried on puzzles here.</p>}
-      {asked !== null && !error && value?.asked !== asked && <p class="faint" aria-busy="true">The judge reads …</p>}
-      {error && <p class="error" role="alert">{error}</p>}
-      {value && !error && value.asked === asked && (
-        <>
-          <p>{value.explanation}</p>
-          <Scores scores={value.scores} />
-          <p class="faint">{value.answers} excerpts read; {failures.length ? `answers that could not be used: ${failures.map(([reason, count]) => `${count} ${visible(reason)}`).join(", ")}` : "all answers could be used"}.</p>
-        </>
-      )}
-    </section>
   );
 }

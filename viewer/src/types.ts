@@ -14,30 +14,36 @@ export interface Row {
 export interface Term { name: string; says: string; more: string }
 /** A model's mean score over all layers less a rival's. */
 export interface Difference { model: string; rival: string; metric: string; explainer: string; difference: Estimate; primary: boolean; second?: boolean }
+/** The same for one layer of both. */
+export interface LayerDifference { model: string; rival: string; layer: number; metric: string; difference: Estimate }
 export interface Study {
   glossary: Record<string, Term>;
   /** The comparison in sentences; none where there is nothing to compare. */
   headline: string[];
   /** Of an export: how many units are in a block, and how many blocks share a text. */
   export?: { block: number; shelf: number };
+  /** The same in every copy and export of the study. */
+  id: string;
   name: string; models: Model[]; reader: string | null; search?: boolean; primary: { explainer: string; metric: string };
   /** What each metric says, by its name. */
   metrics: Record<string, string>;
   report: {
-    note: string; rows: Row[]; differences: Difference[];
+    note: string; rows: Row[]; differences: Difference[]; layer_differences: LayerDifference[];
     models: { model: string; parameters: number; tokens: number; validation_loss: Estimate; bits_per_byte: number }[];
   };
 }
 type Column = (number | null)[];
 export interface Layer {
   model: string; layer: number; site: string; units: number; protocol: string; primary: string; firing: Column; maximum: Column; token_share: Column;
+  /** How far a unit reads back: a place in `last`, or its length for more than the largest; null where not measured. */
+  reach: Column; last: number[];
   /** The share of its top excerpts in which it fires most on the start of a sentence or a line. */
   starts: Column;
   sentences: Record<string, (string | null)[]>; tokens: number[][]; texts: string[];
   /** Of an export, the units that are in it, where these are not all. */
   only?: number[]; scores: Record<string, Record<string, Column>>; status: Record<string, Record<string, Record<string, number[]>>>;
 }
-export interface Nearest { question: string; units: { unit: number; score: number; by: string; text: string }[] }
+export interface Nearest { question: string; units: { model: string; layer: number; unit: number; score: number; by: string; text: string }[] }
 export interface Excerpt {
   half: string; kind: string; length: number; interval: number; document: number;
   /** Of its first token: the place in its context, and on its half. */
@@ -55,7 +61,7 @@ export interface Unit {
   context: { last: number[]; r2: (number | null)[]; reach: number | null } | null;
   explanations: Record<string, string>; scores: Score[]; texts: string[]; excerpts: Excerpt[]; weights?: Weights;
 }
-export interface Fired { layer: number; unit: number; maximum: number; share: number; place: number; count: number }
+export interface Fired { layer: number; unit: number; maximum: number; share: number; /** On which share of recorded tokens it fires at least as strongly. */ as_strong: number; place: number; count: number }
 export interface Fire {
   text: string; tokens: string[]; firing: Fired[];
   chosen: { layer: number; unit: number; maximum: number; activations: number[]; simulated: Record<string, number[]> } | null;
@@ -77,6 +83,8 @@ export interface Connected { layer: number; unit: number; weight: number; contri
 /** Units of the neighbouring layers, by their mean contribution over so many tokens; null where there is no such layer. */
 export interface Connections { tokens: number; fed_by: Connected[] | null; feeds: Connected[] | null }
 export interface Without { before: number; predicted: number; after: number }
+/** An explanation of one's own: its scores, and on the unit's excerpts what it expects; `words` counts scored excerpts. */
+export interface Own { explanation: string; scores: Score[]; simulated: number[][]; correlation: number[]; words: Record<string, number>; excerpts: number }
 export interface Read { judge: string; explanation: string; scores: Score[]; answers: number; failures: Record<string, number> }
 export interface Change { token: string; before: number; after: number; difference: number }
 export interface Steered { tokens: string[]; raised: Change[]; lowered: Change[]; divergence: number; continuation: string; steered_continuation: string }

@@ -1,31 +1,35 @@
 // One unit: what it fires on, what is said of it and how well that holds, what it writes, who is like it.
 import { Fragment } from "preact";
 import { useMemo } from "preact/hooks";
+import { Bookmark, NoteBox } from "./bookmark";
 import { Dot, Histogram } from "./charts";
 import { exported, get, useDocument, useLoaded } from "./data";
 import { marked, number, percent, short } from "./format";
 import { Term } from "./glossary";
 import { Heatmap } from "./heatmap";
 import { choice, ordered } from "./order";
-import { address, changed, go, Link, NO_WHY, type Place } from "./route";
+import { address, changed, go, Link, OTHER_UNIT, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
-import type { Excerpt, Judge, Layer, Score, Unit, Weights } from "./types";
+import type { Excerpt, Judge, Layer, Score, Study, Unit, Weights } from "./types";
 import { Connected } from "./connected";
 import { Pin } from "./pin";
+import { OwnWords, Sentence, useOwn, withOwn } from "./own";
+import { CopyPicture } from "./share";
 import { OnText, TextBox } from "./testbox";
 import { recordedOf, recordedQuestion, WhyPanel } from "./why";
 
-export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }) {
+export function UnitPage({ study, place, judge }: { study: Study; place: Place; judge: Judge | null }) {
   const [model, layer, unit] = place.parts;
   const data = `/api/${encodeURIComponent(model)}/${layer}`;
   const { value, error } = useDocument<Unit>(`${data}/${unit}`);
   const list = useLoaded(data, () => get<Layer>(data)).value;
   const weights = useLoaded(`${data}/${unit}`, () => get<Weights>(`${data}/${unit}/weights`));
+  const own = useOwn(model, layer, unit, place);
   const order = useMemo(() => (list ? ordered(list, choice(place, list)) : []), [list, place.query.toString()]);
   const at = order.indexOf(Number(unit));
-    const beside = (by: number) => {
+  const beside = (by: number) => {
     const next = order[at + by];
-    return next === undefined || at < 0 ? null : changed({ ...place, parts: [model, layer, String(next)] }, NO_WHY);
+    return next === undefined || at < 0 ? null : changed({ ...place, parts: [model, layer, String(next)] }, OTHER_UNIT);
   };
   useKeys({ j: () => { const to = beside(1); if (to) go(to); }, k: () => { const to = beside(-1); if (to) go(to); } });
   if (error) return <Problem message={error} />;
@@ -39,15 +43,21 @@ export function UnitPage({ place, judge }: { place: Place; judge: Judge | null }
           {beside(1) ? <Link to={beside(1)!} rel="next">next →</Link> : <span class="faint">next →</span>}
         </nav>
         <Pin unit={`${value.model}/${value.layer}/${value.unit}`} />
+        <Bookmark unit={`${value.model}/${value.layer}/${value.unit}`} />
+        <CopyPicture unit={value} study={study} />
         {!exported && <Link class="action" to={tryIt(value)}>Turn it up</Link>}
       </header>
+      <NoteBox unit={`${value.model}/${value.layer}/${value.unit}`} />
       <div class="columns">
-        <div><Explanations unit={value} judge={judge} />{!exported && <Test unit={value} place={place} />}<Excerpts unit={value} place={place} /></div>
+        <div><Explanations unit={value} judge={judge} />{!exported && <Test unit={value} place={place} />}{!exported && <OwnWords unit={value} place={place} primary={study.primary} loaded={own} />}
+          <Excerpts unit={withOwn(value, own.value)} place={place} />
+          {!exported && <Sentence key={`${data}/${unit}`} model={model} layer={value.layer} unit={value.unit} reader={study.reader} metric={study.primary.metric} />}
+        </div>
         <aside>
           <Scores scores={value.scores} judge={judge} />
           <Facts unit={value} />
           {!exported && <Connected key={`${data}/${unit}`} model={model} data={`${data}/${unit}/connections`} />}
-          {weights.error ? <p class="faint">{weights.error}</p> : weights.value && <Written unit={value} weights={weights.value} list={list} />}
+          {weights.error ? <p class="faint">{weights.error}</p> : !weights.value ? <p class="faint" aria-busy="true">Opening the model …</p> : <Written unit={value} weights={weights.value} list={list} />}
         </aside>
       </div>
     </main>

@@ -81,7 +81,7 @@ def trace(tape: Tape, ids: torch.Tensor, target: Target, depth: int = 1, width: 
 
     Raises InputError where the target is not on the tape.
     """
-    first = _node_of(tape, target)
+    first = node_of(tape, target)
     traces: dict[Node, Trace] = {}
     frontier = [first]
     for _ in range(depth):
@@ -90,7 +90,7 @@ def trace(tape: Tape, ids: torch.Tensor, target: Target, depth: int = 1, width: 
             if node in traces or node.kind not in ("unit", "logit"):
                 continue
             asked = target if node == first else Target(node.layer, node.unit, node.position)
-            traces[node] = _taken_apart(tape, node, attribute(tape, asked), ids, width)
+            traces[node] = taken_apart(tape, node, attribute(tape, asked), ids, width)
             reached += [edge.source for edge in traces[node].edges]
         frontier = reached
     units = {edge.source for one in traces.values() for edge in one.edges if edge.source.kind == "unit"}
@@ -98,7 +98,8 @@ def trace(tape: Tape, ids: torch.Tensor, target: Target, depth: int = 1, width: 
     return Graph(first, tuple(ids.tolist()), traces, {node: _activation(tape, node) for node in units})
 
 
-def _node_of(tape: Tape, target: Target) -> Node:
+def node_of(tape: Tape, target: Target) -> Node:
+    """A target as a node of a graph."""
     if target.layer is None:
         return Node("logit", len(tape.sites), target.unit, target.position)
     return Node("unit", target.layer, target.unit, target.position)
@@ -109,7 +110,8 @@ def _activation(tape: Tape, node: Node) -> float:
     return sign * float(tape.units[node.layer][0, node.position, coordinate].detach())
 
 
-def _taken_apart(tape: Tape, node: Node, whole: Attribution, ids: torch.Tensor, width: int) -> Trace:
+def taken_apart(tape: Tape, node: Node, whole: Attribution, ids: torch.Tensor, width: int) -> Trace:
+    """A node's `width` strongest contributors, and what is left out."""
     found: list[Edge] = []
     for layer, contributions in whole.units.items():
         flat = contributions.flatten()

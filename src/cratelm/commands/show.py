@@ -1,7 +1,7 @@
 """`cratelm show`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cratelm.ranges import whole
 
@@ -50,23 +50,10 @@ def show(
     if half is not None and half not in halves:
         raise InputError(f"--half {half}: the recording has {' and '.join(halves)}.")
     if connections:
-        known["connections"] = _connections(folder, unit)
+        from cratelm.interface.opened_study import OpenedStudy
+
+        known["connections"] = OpenedStudy(local_folder(folder)).connections(known["unit"])
     if json:
         print_json(known)
     else:
         print_unit(known, half or halves[-1], count)
-
-
-def _connections(folder: Path, unit: str) -> dict[str, Any]:
-    """Of a unit of a study, by an address that was found; InputError where its model cannot be taken apart."""
-    from cratelm.errors import InputError
-    from cratelm.interface.at_work import without_bars
-    from cratelm.viewer.networks import Networks, connections_of
-    from cratelm.viewer.viewed_study import Study
-
-    name, *place = unit.split("/")
-    viewed = Study(folder).model(name)
-    if viewed is None:
-        raise InputError(f"{folder} has not scored the model {name}. Run the command that made it again, to the end.")
-    with without_bars():
-        return connections_of(Networks(), viewed, *map(int, place))

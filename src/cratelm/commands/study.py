@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cratelm.llm.config import AskingConfig
-from cratelm.presets import StudyConfig
+from cratelm.presets import GROUPS, StudyConfig
 from cratelm.ranges import number
 
 
@@ -19,7 +19,7 @@ def study(
     plan: bool = False,
     price: Annotated[float, number(least=0, most=1_000_000)] = 0,
     settings: Annotated[StudyConfig, Parameter(name="*")] = StudyConfig(),
-    asking: Annotated[AskingConfig, Parameter(name="*")] = AskingConfig(),
+    asking: Annotated[AskingConfig, Parameter(name="*", group=GROUPS["Language model"])] = AskingConfig(),
 ) -> None:
     """Train CRATE and GPT-2 on the same text, and compare their units.
 

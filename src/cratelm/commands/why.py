@@ -19,6 +19,7 @@ def why(
     at: Annotated[int, whole(-(2**20), 2**20)] = -1,
     depth: Annotated[int, whole(1, 20)] = 1,
     width: Annotated[int, whole(1, 1000)] = 8,
+    heads: bool = False,
     sites: str | None = None,
     graph: Path | None = None,
     opening: Annotated[OpeningConfig, Parameter(name="*")] = DEFAULT_OPENING,
@@ -47,6 +48,8 @@ def why(
         How often the strongest contributors are taken apart too.
     width
         How many contributors are shown at each place.
+    heads
+        Also say what comes through each attention head, by the last one on the way.
     sites
         Where the units are, as in `cratelm record`; by default the neurons of each layer.
     graph
@@ -65,7 +68,7 @@ def why(
 
     require_writer(graph)
     found = load(model, sites=sites, revision=opening.revision, device=opening.device).why(
-        target, text, at, against=against, depth=depth, width=width
+        target, text, at, against=against, depth=depth, width=width, heads=heads
     )
     if graph is not None:
         found.write(graph)

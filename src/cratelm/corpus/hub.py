@@ -11,8 +11,9 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from cratelm.errors import InputError, RunError, first_line
 
-WAITS = (1, 2, 4, 8, 16)
-"""Seconds before each new try, where the hub is busy or does not answer."""
+WAITS = (1, 2, 4, 8, 16, 30, 60)
+"""Seconds before each new try, where the hub is busy or does not answer: two minutes in all, since a hub that counts
+requests (status 429) gives none for a minute and more."""
 BUSY = (408, 429, 500, 502, 503, 504)
 NETWORK = (OSError, *HfHubHTTPError.__bases__)
 """What the hub's client raises: its own errors, and those of the HTTP library that it happens to be built on."""

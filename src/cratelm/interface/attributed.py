@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cratelm.circuits.graph import Graph
+from cratelm.circuits.heads import HeadPart, lines_of_heads
 from cratelm.circuits.tree import HELD, as_json, lines_of
 from cratelm.circuits.write_graph import WRITERS, label_of
 from cratelm.errors import InputError
@@ -33,6 +34,8 @@ class Attributed:
     """What the model read, its start token included."""
     graph: Graph
     """The contributors of the target, and of what contributes to it, as deep as was asked."""
+    heads: tuple[HeadPart, ...] = ()
+    """What reaches the target through each attention head, if that was asked for."""
 
     def frame(self) -> "DataFrame":
         """A row a contribution: the target, the source, the contribution, and the part without attention."""
@@ -46,7 +49,10 @@ class Attributed:
 
     def json(self) -> dict[str, Any]:
         """The graph as plain values, as `cratelm why --json` prints it."""
-        return as_json(self.graph, self.tokens)
+        heads = [
+            {"attention": part.attention, "head": part.head, "contribution": part.contribution} for part in self.heads
+        ]
+        return as_json(self.graph, self.tokens) | ({"heads": heads} if heads else {})
 
     def write(self, path: str | Path) -> None:
         """Write the graph: a file .json for circuit-tracer's viewer, .graphml for programs that draw graphs.
@@ -58,7 +64,10 @@ class Attributed:
         WRITERS[ending](self.graph, self.tokens, Path(path))
 
     def __repr__(self) -> str:
-        return "\n".join([*lines_of(self.graph, [visible(token) for token in self.tokens], self.name), HELD])
+        tokens = [visible(token) for token in self.tokens]
+        whole = self.graph.traces[self.graph.target].value
+        parts = lines_of(self.graph, tokens, self.name), lines_of_heads(self.heads, whole, tokens)
+        return "\n".join([*parts[0], *parts[1], HELD])
 
     def _repr_html_(self) -> str:
         return box(f"Why {self.name}", f"<pre>{text(repr(self))}</pre>")

@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from cratelm.circuits.graph import trace
+from cratelm.circuits.heads import by_head
 from cratelm.circuits.tape import Tape
 from cratelm.circuits.targets import find_target
 from cratelm.errors import InputError
@@ -105,13 +106,22 @@ class LoadedModel:
         return next_words(self.network, self.tokenizer, text, count)
 
     def why(
-        self, target: str, text: str, at: int = -1, *, against: str | None = None, depth: int = 1, width: int = 8
+        self,
+        target: str,
+        text: str,
+        at: int = -1,
+        *,
+        against: str | None = None,
+        depth: int = 1,
+        width: int = 8,
+        heads: bool = False,
     ) -> Attributed:
         """Take one activation apart: which units and tokens made it fire, as an exact sum (docs/circuits.md).
 
         `target` is a unit such as `1/37`, or `next` or `next=TOKEN` for a logit; `at` the position in what the model
         reads, its start token being 0. The `width` strongest contributors are kept at each place, and taken apart
-        again up to `depth`. Raises InputError where there is no such unit or position, or a model has no such sum.
+        again up to `depth`. `heads` also splits the target by the last attention head on the way. Raises InputError
+        where there is no such unit or position, or a model has no such sum.
 
         >>> import cratelm
         >>> print(cratelm.load(MODEL).why("1/3", "the film was"))  # doctest: +ELLIPSIS
@@ -123,7 +133,8 @@ class LoadedModel:
         tokens = tuple(token_text(self.tokenizer, token) for token in ids.tolist())
         name = target if asked.layer is not None else f"the logit of {token_text(self.tokenizer, asked.unit)!r}"
         where = f"{name} on {tokens[asked.position]!r}"
-        return Attributed(visible(where), tokens, trace(tape, ids, asked, depth, width))
+        graph = trace(tape, ids, asked, depth, width)
+        return Attributed(visible(where), tokens, graph, by_head(tape, ids, asked) if heads else ())
 
     @property
     def _site_names(self) -> list[str]:

@@ -95,6 +95,25 @@ class OpenedStudy:
         """
         return open_unit(self.path, address, self._model(address.partition("/")[0]))
 
+    def connections(self, address: str) -> dict[str, Any]:
+        """Which units of the layer below feed a unit (`fed_by`) and which of the layer above it feeds (`feeds`).
+
+        Each way has rows of layer, unit, weight, mean contribution and explanation, the strongest first, and None at
+        the first or last layer. Means are over so many `tokens` of the recorded text (docs/circuits.md). The model is
+        loaded for it. Raises InputError where there is no such unit, or its model cannot be taken apart.
+
+        >>> import cratelm
+        >>> found = cratelm.open(STUDY).connections("crate/1/3")
+        >>> found["fed_by"][0]["layer"], found["feeds"]
+        (0, None)
+        """
+        from cratelm.interface.at_work import without_bars
+        from cratelm.viewer.networks import Networks, connections_of
+
+        model, *place = self.unit(address).address.split("/")
+        with without_bars():
+            return connections_of(Networks(), self._model(model), *map(int, place))
+
     def model(self, name: str) -> "LoadedModel":
         """One of its models in memory, with its units as they were recorded.
 

@@ -112,7 +112,7 @@ class Server:
         rest = {"prompt": prompt, "logprobs": TOP}
         if list(places) == [len(prompt)]:
             return self._send(COMPLETIONS, 1, rest, lambda answer: [shares(_logprobs(answer)["top_logprobs"][0])])
-        return self._send(COMPLETIONS, self._least, rest | {"echo": True}, lambda answer: _at(answer, places))
+        return self._send(COMPLETIONS, self._least, rest | {"echo": True}, lambda answer: _at(answer, prompt, places))
 
     def _send(self, route: str, tokens: int, rest: dict[str, Any], read: Callable[[Any], Any]) -> Any:
         """One request; `read` takes what is wanted from the answer, and Refused says that it has another form."""
@@ -240,13 +240,21 @@ def _logprobs(answer: Any) -> Any:
     return logprobs
 
 
-def _at(answer: Any, places: Sequence[int]) -> Shares:
+def _at(answer: Any, prompt: str, places: Sequence[int]) -> Shares:
     """The shares at characters of an echoed prompt; None where no token begins at one."""
     logprobs = _logprobs(answer)
     if len(logprobs["text_offset"]) < 2:
         raise KeyError("the prompt's log-probabilities")
-    begins = dict(zip(logprobs["text_offset"], logprobs["top_logprobs"], strict=False))
+    before = _counted_before(logprobs, prompt)
+    offsets = [offset - before for offset in logprobs["text_offset"]]
+    begins = dict(zip(offsets, logprobs["top_logprobs"], strict=False))
     return [shares(begins.get(place)) for place in places]
+
+
+def _counted_before(logprobs: Any, prompt: str) -> int:
+    """Characters counted before the prompt: vLLM counts a first token such as `<bos>`, and does not echo it."""
+    first = (logprobs.get("tokens") or [""])[0].lstrip("▁ ")
+    return 0 if prompt.lstrip().startswith(first) else logprobs["text_offset"][1] - logprobs["text_offset"][0]
 
 
 def shares(top: dict[str, float] | None) -> list[float] | None:

@@ -14,7 +14,8 @@ class CrateVariantConfig(CrateConfig):
     `attention` says how far MSSA's one projection is untied; `query_rank`, a quarter of the width where it is not
     given, is the rank of the low-rank query. `residual` adds the sparse block to the stream, `decoupled` gives decoding
     a dictionary of its own (both together are CRATE-alpha, arXiv 2405.20299), `learned` trains each unit's step size
-    and threshold, `complete` is the first CRATE's block (arXiv 2306.01129), whose code itself goes on.
+    and threshold, `complete` is the first CRATE's block (arXiv 2306.01129), whose code itself goes on. `rotary` turns
+    queries and keys by their positions, queries of head k as if they stood k tokens earlier.
     """
 
     model_type = "crate-variant"
@@ -30,12 +31,16 @@ class CrateVariantConfig(CrateConfig):
     decoupled: bool = False
     learned: bool = False
     complete: bool = False
+    rotary: bool = False
 
     def __post_init__(self, **kwargs):
         if self.complete and self.dictionary_size is None:
             self.dictionary_size = self.hidden_size
         if self.attention == "low-rank-query" and self.query_rank is None:
             self.query_rank = max(1, self.hidden_size // 4)
+        if self.rotary:  # a shard of the heads does not know their numbers
+            plan = type(self).base_model_tp_plan or {}
+            self.base_model_tp_plan = {name: how for name, how in plan.items() if ".attention." not in name}  # type: ignore[read-only]
         super().__post_init__(**kwargs)
 
     def validate_architecture(self):
@@ -49,6 +54,11 @@ class CrateVariantConfig(CrateConfig):
             raise ValueError(
                 f"learned step sizes and thresholds stay positive, so ista_step_size {self.ista_step_size} and "
                 f"ista_threshold {self.ista_threshold}, where they begin, must be above 0"
+            )
+        if self.rotary and self.hidden_size // self.num_attention_heads % 2:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} / num_attention_heads {self.num_attention_heads} must be even where "
+                "rotary: positions turn pairs of coordinates"
             )
         if self.complete:
             self._require_complete()

@@ -24,6 +24,7 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_decoder import DecoderConfig
+from .rotary import rotate
 
 
 def eager_attention(module, query, key, value, attention_mask, scaling, dropout=0.0, **kwargs):
@@ -54,9 +55,15 @@ class CausalAttention(nn.Module):
         """(B, T, K p) to (B, K, T, p)."""
         return hidden_states.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
-    def forward(self, hidden_states, attention_mask=None, past_key_values: Cache | None = None, **kwargs):
-        """(B, T, d) to (B, T, d), and the attention weights where the implementation has them."""
-        return self.attend(*self.project(hidden_states), attention_mask, past_key_values, **kwargs)
+    def forward(self, hidden_states, attention_mask=None, past_key_values: Cache | None = None, rotary=None, **kwargs):
+        """(B, T, d) to (B, T, d), and the attention weights where the implementation has them.
+
+        `rotary` holds the tables (rotary.py) by which queries and keys are turned, if they are.
+        """
+        query, key, value = self.project(hidden_states)
+        if rotary is not None:
+            query, key = (rotate(w, *tables) for w, tables in zip((query, key), rotary, strict=True))
+        return self.attend(query, key, value, attention_mask, past_key_values, **kwargs)
 
     def attend(self, query, key, value, attention_mask=None, past_key_values: Cache | None = None, **kwargs):
         """Queries, keys and values, each (B, K, T, p), to (B, T, d), and the attention weights as above."""

@@ -15,6 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_crate_variant import CrateVariantConfig
 from .decoder import CausalAttention, DecoderForCausalLM, DecoderModel, DecoderPreTrainedModel
 from .modeling_crate import CrateAttention
+from .rotary import rotary_tables
 from .sparse_activations import rectify
 
 
@@ -178,6 +179,16 @@ class CrateVariantModel(CrateVariantPreTrainedModel, DecoderModel):
     """A variant without a head: token ids (B, T) to hidden states (B, T, d)."""
 
     layer_class = CrateVariantLayer
+
+    def shared(self, hidden_states, position_ids):
+        """Where positions are rotary, the tables for queries, (B, K, T, p / 2), and for keys, (B, 1, T, p / 2)."""
+        if not self.config.rotary:
+            return {}
+        width = self.config.hidden_size // self.config.num_attention_heads
+        positions = position_ids[:, None]
+        # A tied token is most like itself: turned by k positions less, it is most like what stands k tokens back.
+        back = torch.arange(self.config.num_attention_heads, device=positions.device)[:, None]
+        return {"rotary": (rotary_tables(positions - back, width), rotary_tables(positions, width))}
 
 
 class CrateVariantForCausalLM(CrateVariantPreTrainedModel, DecoderForCausalLM):

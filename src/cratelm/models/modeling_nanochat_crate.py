@@ -23,29 +23,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_nanochat_crate import FULL, SLIDING, NanochatCrateConfig
 from .decoder import CausalAttention, DecoderForCausalLM, DecoderModel, DecoderPreTrainedModel
-
-ROTARY_BASE = 10000.0
+from .rotary import rotary_tables, rotate
 
 
 def plain_norm(config: NanochatCrateConfig) -> nn.Module:
     """N over the stream's coordinates."""
     return nn.RMSNorm(config.hidden_size, eps=config.layer_norm_eps, elementwise_affine=False)
-
-
-def rotary_tables(position_ids: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of what each pair of a head's coordinates is turned by: (B, 1, T, width / 2) each."""
-    channels = torch.arange(0, width, 2, device=position_ids.device, dtype=torch.float32)
-    frequencies = 1.0 / ROTARY_BASE ** (channels / width)
-    angles = position_ids[:, None, :, None].float() * frequencies
-    # nanochat keeps its tables in bfloat16: the weights were trained with cosines of three digits.
-    return angles.cos().bfloat16(), angles.sin().bfloat16()
-
-
-def rotate(w: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
-    """Turn the pairs (i, i + p / 2) of a head's coordinates, (B, K, T, p), clockwise."""
-    cosines, sines = cosines.to(w.dtype), sines.to(w.dtype)
-    first, second = w.chunk(2, dim=-1)
-    return torch.cat([first * cosines + second * sines, second * cosines - first * sines], dim=-1)
 
 
 class RotaryMSSA(CausalAttention):
@@ -57,9 +40,9 @@ class RotaryMSSA(CausalAttention):
         self.subspace_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.output_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, hidden_states, attention_mask=None, past_key_values=None, **kwargs):
-        """(B, T, d) to (B, T, d), and the attention weights; `rotary` is what `rotary_tables` gives."""
-        w = rotate(self.split_heads(self.subspace_proj(hidden_states)), *kwargs.pop("rotary"))  # (B, K, T, p)
+    def forward(self, hidden_states, attention_mask=None, past_key_values=None, rotary=None, **kwargs):
+        """(B, T, d) to (B, T, d), and the attention weights; `rotary` is cosines and sines."""
+        w = rotate(self.split_heads(self.subspace_proj(hidden_states)), *cast(list, rotary))  # (B, K, T, p)
         w = F.rms_norm(w, (self.head_dim,), eps=self.config.layer_norm_eps)
         return self.attend(w, w, w, attention_mask, past_key_values, **kwargs)
 
@@ -158,9 +141,10 @@ class NanochatCrateModel(NanochatCratePreTrainedModel, DecoderModel):
         return [masks[kind] for kind in types]
 
     def shared(self, hidden_states, position_ids):
-        """The first layer's input and the tables of rotations."""
-        width = self.config.hidden_size // self.config.num_attention_heads
-        return {"entry": hidden_states, "rotary": rotary_tables(position_ids, width)}
+        """The first layer's input and the tables of rotations, (B, 1, T, p / 2)."""
+        tables = rotary_tables(position_ids[:, None], self.config.hidden_size // self.config.num_attention_heads)
+        # nanochat keeps its tables in bfloat16: the weights were trained with cosines of three digits.
+        return {"entry": hidden_states, "rotary": [table.bfloat16() for table in tables]}
 
 
 class NanochatCrateForCausalLM(NanochatCratePreTrainedModel, DecoderForCausalLM):

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cratelm.notebook.charts import dot, histogram
-from cratelm.notebook.markup import box, facts, heat, marked, number, percent, scale, short, table, text
+from cratelm.notebook.markup import box, facts, heat, marked, number, percent, scale, short, table, term, text
 from cratelm.records.logits import SIDES
 
 SHOWN = 3
@@ -117,9 +117,9 @@ def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
         return ""
     rows = [
         [
-            text(row["metric"]),
-            text(row["explainer"]),
-            number(row["score"]) if row["status"] in (None, "scored") else f"<em>{text(row['status'])}</em>",
+            term(row["metric"]),
+            term(row["explainer"]),
+            number(row["score"]) if row["status"] in (None, "scored") else f"<em>{term(row['status'])}</em>",
             dot(row["score"], row["low"], row["high"]),
         ]
         for row in sorted(scores, key=lambda row: row["metric"])
@@ -134,10 +134,10 @@ def _facts(known: Mapping[str, Any], half: str) -> str:
         histogram(at["histogram"], "tokens by activation, root scale", short(at["maximum"])) if at["histogram"] else ""
     )
     said = {
-        "fires on": f"{percent(at['firing_rate'])} of tokens",
-        "mean, maximum": f"{short(at['mean'])}, {short(at['maximum'])}",
-        "token share": number(at["token_share"], 2),
-        "position share": number(at["position_share"], 2),
+        term("fires on", "fires"): f"{percent(at['firing_rate'])} of tokens",
+        f"mean, {term('maximum', 'max')}": f"{short(at['mean'])}, {short(at['maximum'])}",
+        term("token share"): number(at["token_share"], 2),
+        term("position share"): number(at["position_share"], 2),
     }
     return f"<section><h2>Activations <small>{text(half)} half</small></h2>{bars}{facts(said)}</section>"
 

@@ -64,6 +64,23 @@ def _difference(first: Measured, rival: Measured, explainer: str, metric: str) -
     }
 
 
+def layer_differences(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """How much higher each layer of the first model scores than the same layer of each other one, with its interval.
+
+    By the endpoint's explainer. Nothing is tested here, so there is no p-value.
+    """
+    first, *others = [trained for trained, _ in pairs]
+    metrics = shown_metrics([first, *others])
+    rows = [
+        {"model": first.name, "rival": rival.name, "layer": layer, "metric": metric}
+        | {"difference": asdict(difference(first, rival, ENDPOINT.explainer, metric, layer))}
+        for rival in others
+        for metric in metrics
+        for layer in range(min(len(first.layers), len(rival.layers)))
+    ]
+    return [plain(row) for row in rows]
+
+
 def rate_bins(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The mean score of units that fire equally often, by model: the correlations favour units that fire often."""
     rows, metrics = [], shown_metrics((trained for trained, _ in pairs), ENDPOINT_METRICS)

@@ -6,6 +6,7 @@ from itertools import cycle
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cratelm.protocols import ENDPOINT
@@ -43,32 +44,43 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def new_figure(columns: int, rows: int = 1, height: float = 3.2) -> tuple[Figure, np.ndarray]:
-    """An empty figure and its axes, (rows, columns)."""
+def new_figure(columns: int, rows: int = 1, height: float = 3.2, *, shared: bool = False) -> tuple[Figure, np.ndarray]:
+    """An empty figure and its axes, (rows, columns); with `shared`, all have the same scales."""
     figure = Figure(figsize=(4.4 * columns, height * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared)
+
+
+def label_ends(axis: Axes, ends: Sequence[tuple[float, float, str, str]], room: float) -> None:
+    """Names after the right ends of curves (x, y, name, colour), from the lowest up, at least `room` apart."""
+    lowest = -np.inf
+    for x, y, name, colour in sorted(ends, key=lambda end: end[1]):
+        lowest = max(y, lowest + room)
+        axis.text(x, lowest, f"  {name}", color=colour, fontsize=8, va="center")
 
 
 def layer_curves(pairs: Sequence[Pair]) -> str:
     """The mean score by layer and metric with its interval; dashed: before training; dotted: the ceiling."""
     with matplotlib.rc_context(STYLE):
         metrics = shown_metrics(trained for trained, _ in pairs)
-        figure, axes = new_figure(len(metrics))
+        figure, axes = new_figure(len(metrics), shared=True)
         for axis, metric in zip(axes[0], metrics, strict=True):
+            ends = []
             for (trained, untrained), colour in zip(pairs, colours(), strict=False):
                 layers = list(range(len(trained.layers)))
                 estimates = [trained.score(ENDPOINT.explainer, metric, layer) for layer in layers]
                 means = [estimate.mean for estimate in estimates]
-                axis.plot(layers, means, "o-", color=colour, label=trained.name)
+                axis.plot(layers, means, "o-", color=colour)
+                ends.append((layers[-1], means[-1], trained.name, colour))
                 lows, highs = [estimate.low for estimate in estimates], [estimate.high for estimate in estimates]
                 axis.errorbar(
                     layers, means, np.abs(np.array([lows, highs]) - means), color=colour, capsize=3, fmt="none"
                 )
                 before = [untrained.mean(ENDPOINT.explainer, metric, layer) for layer in layers]
-                axis.plot(layers, before, "x--", color=colour, alpha=0.6, label=f"{trained.name}, random weights")
+                axis.plot(layers, before, "x--", color=colour, alpha=0.6)
                 if trained.has(CEILING, metric):
                     most = [trained.mean(CEILING, metric, layer) for layer in layers]
-                    axis.plot(layers, most, ".:", color=colour, alpha=0.6, label=f"{trained.name}, ceiling")
+                    axis.plot(layers, most, ".:", color=colour, alpha=0.6)
+            label_ends(axis, ends, room=0.05)
             axis.set(
                 title=metric,
                 xlabel="layer",
@@ -76,7 +88,6 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
                 xticks=range(max(len(model.layers) for model, _ in pairs)),
                 ylim=(0, 1),
             )
-        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
         return svg(figure)
 
 
@@ -102,7 +113,7 @@ def score_histograms(models: Sequence[Measured]) -> str:
     with matplotlib.rc_context(STYLE):
         layers = max(len(model.layers) for model in models)
         metrics = shown_metrics(models)
-        figure, axes = new_figure(layers, len(metrics), height=2.4)
+        figure, axes = new_figure(layers, len(metrics), height=2.4, shared=True)
         bins = np.linspace(-1, 1, 41)
         for row, metric in zip(axes, metrics, strict=True):
             for layer, axis in enumerate(row):

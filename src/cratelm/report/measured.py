@@ -160,8 +160,8 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def difference(first: Measured, second: Measured, explainer: str, metric: str) -> Estimate:
-    """How much higher the first model scores, over all layers, documents drawn alike for both."""
-    mean = first.mean(explainer, metric, None) - second.mean(explainer, metric, None)
-    replicates = first.replicates(explainer, metric, None) - second.replicates(explainer, metric, None)
+def difference(first: Measured, second: Measured, explainer: str, metric: str, layer: int | None = None) -> Estimate:
+    """How much higher the first model scores in a layer, or over all layers, documents drawn alike for both."""
+    mean = first.mean(explainer, metric, layer) - second.mean(explainer, metric, layer)
+    replicates = first.replicates(explainer, metric, layer) - second.replicates(explainer, metric, layer)
     return Estimate.of(mean, replicates)

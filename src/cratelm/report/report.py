@@ -1,7 +1,7 @@
 """The report stage: everything measured in, one page and one table out."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from cratelm.protocols import ENDPOINT
 from cratelm.records.context import LAST, REACHED
 from cratelm.report.autoencoders import autoencoder_rows, equal_delta_loss, loss_paid
 from cratelm.report.cards import random_cards
-from cratelm.report.comparison import differences, rate_bins, steadiness
+from cratelm.report.comparison import differences, layer_differences, rate_bins, steadiness
 from cratelm.report.config import ReportConfig
+from cratelm.report.contents import with_contents
 from cratelm.report.context import context_rows
 from cratelm.report.effects import HOW_TO_READ, effect_columns, effect_rows
 from cratelm.report.figures import layer_curves, loss_curves, score_histograms
@@ -40,6 +41,13 @@ PROVED = (
     f"validate): what takes more than the unit's own token, {ENDPOINT.explainer} cannot say."
 )
 """An explainer that does not find units whose rule is known is marked wherever its numbers stand."""
+
+CURVES = (
+    "Solid lines: trained models, with 95% intervals. Dashed: the same networks before training. Dotted: the ceiling, "
+    "a table fitted on the whole explain half."
+)
+SPREAD = "How many units of a layer have which score; all panels have the same axes."
+PAID = "Each point is a set of autoencoders: mean score against the validation loss with its reconstructions."
 
 REPORT = Stage("report", files=("report.html", "table.json", "table.csv"))
 
@@ -86,6 +94,7 @@ def _report(
             "autoencoders": autoencoder_rows(pairs),
             "equal_delta_loss": equal_delta_loss(pairs),
             "differences": differences(pairs),
+            "layer_differences": layer_differences(pairs),
             "rows": table_rows(pairs),
             "details": detail_rows(pairs),
             "firing_rates": rate_bins(pairs),
@@ -127,7 +136,7 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"estimate": estimate, "number": number, "p_value": p_value, "term": term_button}
     template = environment.from_string(files("cratelm.report").joinpath("page.html").read_text(encoding="utf-8"))
-    return template.render(
+    page = template.render(
         table=table,
         headline=headline(table),
         glossary=glossary(),
@@ -144,9 +153,10 @@ def _page(config: ReportConfig, pairs: Sequence[Pair], tokens: Artifact, table: 
         counts=read_json(tokens.path / "counts.json"),
         training=models[0].model.config,
         halves=read_json(models[0].records.path / "records.json")["halves"],
-        figures={title: Markup(svg) for title, svg in _figures(pairs).items()},
+        figures={title: {"svg": Markup(svg), "caption": caption} for title, caption, svg in _figures(pairs)},
         cards={model.name: random_cards(model, texts, config.cards, config.seed) for model in models},
     )
+    return with_contents(page)
 
 
 def _notes() -> dict[str, str]:
@@ -158,12 +168,15 @@ def _notes() -> dict[str, str]:
     return {note: " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) for note, names in named.items()}
 
 
-def _figures(pairs: Sequence[Pair]) -> dict[str, str]:
-    figures = {"Score by layer": layer_curves(pairs)}
+def _figures(pairs: Sequence[Pair]) -> Iterator[tuple[str, str, str]]:
+    """Each figure's title, its caption and its drawing."""
+    yield "Score by layer", CURVES, layer_curves(pairs)
     if any(trained.saes for trained, _ in pairs):
-        figures["Interpretability against loss paid"] = loss_paid(pairs)
-    models = [pair for pair in pairs if not pair[0].saes]
-    return figures | {
-        "Loss": loss_curves(models),
-        "Spread of scores": score_histograms([trained for trained, _ in pairs]),
-    }
+        yield "Interpretability against loss paid", PAID, loss_paid(pairs)
+    yield "Loss", "Lines: loss on the batch; dots: validation loss.", loss_curves([p for p in pairs if not p[0].saes])
+    trained = [trained for trained, _ in pairs]
+    yield (
+        "Spread of scores",
+        "How many units of a layer have which score; all panels share their axes.",
+        score_histograms(trained),
+    )

@@ -54,6 +54,21 @@ token and its position alone, at 2 on three tokens. As much of CRATE's lead as i
 since neither model has any. On the second corpus at 1 alone."""
 LONGER = 24_000_000
 """Tokens of the pair, and of CRATE without context, where they are trained for three times as long, at DESIGNS_AT."""
+CODE = "python-packages"
+"""A corpus on which context is worth more to both models of the pair."""
+CODE_TOKENS = 100_000_000
+"""Tokens of training on it: by the cells of LONGER, CRATE uses context as much as GPT-2 did there at half as many."""
+CODE_SIZES = (2, 3)
+CODE_TWIN_SEEDS = SEEDS[:2]
+"""Seeds of the pair without context, which says what context is worth."""
+CODE_DESIGNS = (
+    "crate-rotary",
+    "crate-alpha-rotary",
+    "crate-alpha-separate",
+    "crate-alpha-query",
+    "crate+sliding_window=2",
+)
+"""Designs that came near to the pair's edge of loss and score, or might."""
 EXPLAINERS, CEILING = ("table", "graph"), "table-full"
 """By name, as the metrics are: what cells hold does not depend on the packages that offer more."""
 BEYOND = ("auroc", "consistency", "specificity")
@@ -89,7 +104,7 @@ class Cell:
     """One training, and everything that is measured of it."""
 
     group: str
-    """`sizes`, `ablations`, `context`, `longer` or `vocabulary`: the question that it helps to answer."""
+    """`sizes`, `ablations`, `context`, `longer`, `code` or `vocabulary`: the question that it helps to answer."""
     model: str
     layers: int
     seed: int
@@ -114,7 +129,8 @@ class Cell:
         """Whether it is measured along its training and by the paper's protocol as well: where the pair is compared.
         The laptop's second corpus asks the primary question alone.
         """
-        return self.group == "sizes" and self.model in PAIR and self.corpus != CORPORA[1]
+        asked = self.corpus != CORPORA[1] if self.group == "sizes" else self.group == "code"
+        return asked and self.model in PAIR
 
     @property
     def has_autoencoders(self) -> bool:
@@ -185,10 +201,26 @@ def laptop() -> list[Cell]:
         for seed in SEEDS
         for model in (*PAIR, windowed("crate", 1))
     ]
+    code = [
+        Cell(group="code", model=model, layers=layers, seed=seed, corpus=CODE, tokens=CODE_TOKENS)
+        for layers, seed, models in _on_code()
+        for model in models
+    ]
     wide = [Cell(group="vocabulary", model=m, layers=DESIGNS_AT, seed=0, tokenizer="gpt2") for m in PAIR]
     return sorted(
-        [*sizes, *ablations, *context, *longer, *wide], key=lambda cell: (cell.corpus != CORPORA[0], cell.seed)
+        [*sizes, *ablations, *context, *longer, *wide, *code], key=lambda cell: (cell.corpus != CORPORA[0], cell.seed)
     )
+
+
+def _on_code() -> list[tuple[int, int, Sequence[str]]]:
+    """Layers, seed, models: what decides first."""
+    twins = [windowed(model, 1) for model in PAIR]
+    return [
+        *((DESIGNS_AT, seed, PAIR) for seed in SEEDS),
+        *((DESIGNS_AT, seed, twins) for seed in CODE_TWIN_SEEDS),
+        (DESIGNS_AT, SEEDS[0], CODE_DESIGNS),
+        *((layers, seed, PAIR) for layers in CODE_SIZES if layers != DESIGNS_AT for seed in SEEDS),
+    ]
 
 
 def quick() -> list[Cell]:

@@ -43,7 +43,8 @@ def require_slurm(engine: EngineConfig, threads: int | None) -> None:
 
 
 def run_slurm(job: Job, engine: EngineConfig, tell: Tell) -> None:
-    """Make the job's missing shards. Raises what a shard raised, and RunError where a task died or was ended."""
+    """Make the job's missing shards. Raises what a shard raised, RunError where a task died or was ended, and
+    InputError where Slurm would never start the job as it was asked for."""
     name = _name(job)
     try:
         for before in sorted({task.job for task in _queue(name) if task.active}):
@@ -161,10 +162,11 @@ def _wait(name: str, number: str, tell: Tell) -> dict[int, str]:
 
 
 def _require_hope(tasks: list[_Task], name: str) -> None:
+    """Cancel a job that asks for what it never gets. Most clusters accept such a job: only its reason to wait tells."""
     reason = next((task.reason for task in tasks if task.active and task.reason in NEVER), None)
     if reason:
         _cancel(name)
-        raise RunError(
+        raise InputError(
             f"Slurm would never start the job ({reason}), so it is cancelled. Give another --partition or --time; "
             "`sinfo` lists what the cluster has."
         )

@@ -1,6 +1,7 @@
 """What a model says with some of its units clamped, next to what it says without."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,7 @@ from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerFa
 from cratelm.corpus.token_text import token_texts
 from cratelm.corpus.tokenizer import END_OF_TEXT
 from cratelm.errors import InputError
-from cratelm.greedy import greedy_settings
+from cratelm.greedy import GREEDY, Writing
 from cratelm.models.devices import device_of
 from cratelm.progress import Progress
 from cratelm.training.evaluate_texts import evaluate_texts
@@ -48,7 +49,7 @@ class Steered:
     divergence: float
     """KL(steered || unsteered) of the next token, in nats."""
     continuation: str
-    """What the model writes, greedily, without the clamps."""
+    """What the model writes without the clamps."""
     steered_continuation: str
     """What it writes with them."""
 
@@ -74,8 +75,9 @@ def steer(
     prompt: str,
     count: int = 10,
     new_tokens: int = 20,
+    writing: Writing = GREEDY,
 ) -> Steered:
-    """Run `prompt` with and without `clamps`; list `count` tokens each way, and write `new_tokens` more.
+    """Run `prompt` with and without `clamps`; list `count` tokens each way, and write `new_tokens` more both times.
 
     Raises InputError where the prompt is empty or longer than the model reads, or a clamp names what is not there.
     """
@@ -103,8 +105,8 @@ def steer(
         raised=[change(token) for token in order[:count]],
         lowered=[change(token) for token in order[::-1][:count]],
         divergence=float((after.exp() * difference).sum()),
-        continuation=continue_text(model, tokenizer, sites, [], ids, new_tokens),
-        steered_continuation=continue_text(model, tokenizer, sites, clamps, ids, new_tokens),
+        continuation=continue_text(model, tokenizer, sites, [], ids, new_tokens, writing),
+        steered_continuation=continue_text(model, tokenizer, sites, clamps, ids, new_tokens, writing),
     )
 
 
@@ -147,17 +149,18 @@ def continue_text(
     clamps: Sequence[Clamp],
     ids: torch.Tensor,
     new_tokens: int,
+    writing: Writing = GREEDY,
 ) -> str:
-    """What the model writes, greedily, after ids (1, T) with the clamps: as many tokens as it has room for."""
+    """What the model writes after ids (1, T) with the clamps: as many tokens as it has room for."""
     new_tokens = min(new_tokens, context_length(model, LONGEST) - ids.shape[1])
     if new_tokens < 1:
         return ""
-    with clamped(model, sites, clamps):
+    with clamped(model, sites, clamps), _drawing(ids.device, writing.seed):
         written = GenerationMixin.generate(
             model,  # type: ignore[arg-type]
             ids,
             attention_mask=torch.ones_like(ids),
-            generation_config=greedy_settings(
+            generation_config=writing.settings(
                 new_tokens,
                 _ends(tokenizer),
                 suppress_tokens=_no_tokens(model, tokenizer),
@@ -166,6 +169,14 @@ def continue_text(
             ),
         )
     return str(tokenizer.decode(written[0, ids.shape[1] :], clean_up_tokenization_spaces=False))
+
+
+@contextmanager
+def _drawing(device: torch.device, seed: int) -> Iterator[None]:
+    """Random numbers of a seed in the context; those of whoever is outside go on as if nothing had been drawn."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _no_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[int] | None:

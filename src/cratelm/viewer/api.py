@@ -16,7 +16,7 @@ from cratelm.errors import InputError, RunError
 from cratelm.search.embedding import can_search
 from cratelm.viewer.judging import Judge, NoAnswer
 from cratelm.viewer.layer_document import layer_document
-from cratelm.viewer.nearest import nearest_document
+from cratelm.viewer.nearest import nearest_document, nearest_of_study
 from cratelm.viewer.networks import Networks, connections_of, require_running
 from cratelm.viewer.overview import study_document
 from cratelm.viewer.requests import Tries
@@ -29,7 +29,7 @@ READERS = 4
 LAYERS_KEPT = 8
 LONGEST_QUESTION = 200
 """Characters of a question to the search by meaning."""
-OWN_PAGES = ("/try", "/find", "/compare", "/glossary")
+OWN_PAGES = ("/try", "/find", "/compare", "/glossary", "/notes")
 """Pages that are of no model."""
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
@@ -70,6 +70,7 @@ class Viewer:
         unit = "/{model}/{layer:int}/{unit:int}"
         routes = [
             Route("/api/study", self.get_study),
+            Route("/api/search", self.get_nearest_of_study),
             Route("/api/{model}/{layer:int}", self.get_layer),
             Route("/api/{model}/{layer:int}/search", self.get_nearest),
             Route(f"/api{unit}", self.get_unit),
@@ -111,14 +112,22 @@ class Viewer:
 
     async def get_nearest(self, request: Request) -> Response:
         """The units of a layer that are nearest in meaning to the question `q`."""
-        place, question = self._place(request), request.query_params.get("q", "").strip()
+        place = self._place(request)
         if place is None:
             return _missing()
+        return await self._search(request, lambda question: nearest_document(*place[:2], question))
+
+    async def get_nearest_of_study(self, request: Request) -> Response:
+        """The same of all trained models."""
+        return await self._search(request, lambda question: nearest_of_study(self.study, question))
+
+    async def _search(self, request: Request, work: Callable[[str], dict[str, Any]]) -> Response:
+        question = request.query_params.get("q", "").strip()
         if not 0 < len(question) <= LONGEST_QUESTION:
             return failure(422, f"a question has 1 to {LONGEST_QUESTION} characters.")
         if not can_search():
             return failure(422, "search by meaning needs the extra `search`.")
-        return await self._read(lambda: as_json(nearest_document(*place[:2], question)))
+        return await self._read(lambda: as_json(work(question)))
 
     async def get_unit(self, request: Request) -> Response:
         """One unit."""

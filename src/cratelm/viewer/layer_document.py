@@ -9,6 +9,7 @@ import numpy as np
 from cratelm.explain.explainers.table import OTHER, TABLE
 from cratelm.parquet import read_table
 from cratelm.protocols import ENDPOINT
+from cratelm.records.context import LAST
 from cratelm.score.metric import OPENAI
 from cratelm.score.scored import STATUS
 from cratelm.viewer.json_numbers import significant
@@ -17,7 +18,7 @@ from cratelm.viewer.viewed_study import LAYERS_KEPT, ViewedModel
 
 TOKENS = 6
 """A unit's top tokens that stand in the list."""
-COLUMNS = ("firing", "maximum", "token_share", "starts", "sentences", "tokens", "scores")
+COLUMNS = ("firing", "maximum", "token_share", "reach", "starts", "sentences", "tokens", "scores")
 """What has a value for each unit; `sentences` and `scores` by name."""
 
 
@@ -25,7 +26,9 @@ def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
     """Columns over all units of a layer; a unit's number is its place in each.
 
     `scores` are by explainer and metric, `status` holds for each the units that could not be scored. `tokens` are
-    places in `texts`. A unit that a language model was not asked about has no score of `llm`, and no status.
+    places in `texts`. `reach` is a place in `last`: the fewest last tokens that tell enough of a unit, or the length of
+    `last` where the most are not enough. A unit that a language model was not asked about has no score of `llm`, and
+    no status.
     """
     site = model.sites[layer]
     scored_on, shown = (model.statistics(layer, half) for half in _halves(model))
@@ -40,6 +43,8 @@ def layer_document(model: ViewedModel, layer: int) -> dict[str, Any]:
         "firing": significant(scored_on["firing_rate"]),
         "maximum": significant(shown["maximum"]),
         "token_share": significant(scored_on["token_share"]),
+        "reach": _reach(model, layer, site.units),
+        "last": list(LAST),
         "starts": significant(sentence_starts(model, layer)),
         "sentences": model.sentences(layer),
         "tokens": tokens,
@@ -70,6 +75,17 @@ def some_units(document: dict[str, Any], units: Sequence[int]) -> dict[str, Any]
 
 def _halves(model: ViewedModel) -> tuple[str, str]:
     return model.protocol.scored_on, model.protocol.explained_on
+
+
+def _reach(model: ViewedModel, layer: int, units: int) -> list[int | None]:
+    """How far back each unit reads; None where that was not measured."""
+    known = model.context(layer)
+    found = {unit: row["reach"] for unit, row in known.items()}
+    return [None if unit not in found else _place_of(found[unit]) for unit in range(units)]
+
+
+def _place_of(reach: int | None) -> int:
+    return len(LAST) if reach is None else LAST.index(reach)
 
 
 def _scores(model: ViewedModel, layer: int, units: int) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The study as a whole: its models, their layers, and the comparison."""
 
+import json
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from cratelm.viewer.measured_table import measured_table
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
 SUFFIX = "-untrained"
+REPORTED = ("note", "models", "rows", "differences", "layer_differences")
+"""What the page takes of the report's table."""
 
 
 def is_control(name: str) -> bool:
@@ -29,6 +33,7 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
     table = study.table or measured_table(list(study.models.values()))
     return {
         "name": _name(study.folder),
+        "id": _identity(study),
         "reader": reader,
         "models": [
             {
@@ -46,13 +51,20 @@ def study_document(study: Study, reader: str | None) -> dict[str, Any]:
         "headline": headline(table),
         "primary": ENDPOINT._asdict(),
         "metrics": {metric.name: metric.help for metric in METRICS.values()},
-        "report": {name: table[name] for name in ("note", "models", "rows", "differences")},
+        # Reports of earlier versions have no differences by layer.
+        "report": {name: table.get(name, []) for name in REPORTED},
     }
 
 
 def _name(folder: Path) -> str:
     """The folder's, or of a snapshot in the hub's cache, which a commit names, the repository's."""
     return folder.parents[1].name.rpartition("--")[2] if folder.parent.name == "snapshots" else folder.name
+
+
+def _identity(study: Study) -> str:
+    """The same for every copy and export of a study, and of no other: what a browser keeps notes under."""
+    manifests = {name: model.scores.manifest for name, model in study.models.items()}
+    return sha256(json.dumps(manifests, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _judge(model: ViewedModel) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from cratelm.viewer.excerpt_context import context_tokens
 from cratelm.viewer.judging import Judge
 from cratelm.viewer.network import Network
 from cratelm.viewer.networks import Networks, require_running
+from cratelm.viewer.own_excerpts import own_excerpts
 from cratelm.viewer.user_explanation import OwnWords, score_explanation
 from cratelm.viewer.viewed_study import Study, ViewedModel
 
@@ -22,6 +23,8 @@ LONGEST_TEXT = 8_000
 LONGEST_SENTENCE = 500
 MOST_CLAMPS = 16
 MOST_NEW_TOKENS = 60
+HOTTEST = 5
+"""Temperature."""
 WHY = {"model": str, "layer": int, "unit": int, "position": int} | {"text": str | None, "half": str | None}
 WHY |= {"start": int | None, "count": int | None}
 """The fields that name a unit on a text of one's own, or on recorded text."""
@@ -39,30 +42,43 @@ class Tries:
         return (kinds | {"explain": self.explain, "judge": self.judge}).get(what)
 
     def fire(self, body: bytes) -> dict[str, Any]:
-        """`model`, `text` (null: an example from the study's text), and `layer` and `unit` to look at, or null."""
-        require_running()
-        from cratelm.viewer.heavy_imports import fire
+        """`model`, `text` (null: an example from the study's text), and `layer` and `unit` to look at, or null.
 
-        asked = _fields(body, model=str, text=str | None, layer=int | None, unit=int | None)
+        The units that fire most do so at the token `at`, or anywhere, and are of the layer `within`, or of any.
+        """
+        require_running()
+        from cratelm.viewer.heavy_imports import Where, fire
+
+        whole = int | None
+        asked = _fields(body, model=str, text=str | None, layer=whole, unit=whole, at=whole, within=whole)
         model = self._model(asked["model"])
         chosen = None if asked["unit"] is None else _unit(model, asked["layer"], asked["unit"])
         text = None if asked["text"] is None else _text(asked["text"])
+        if asked["within"] is not None:
+            _unit(model, asked["within"], 0)
         with self.networks.open(model) as network:
-            return fire(network, text, chosen)
+            return fire(network, text, chosen, Where(asked["at"], asked["within"]))
 
     def steer(self, body: bytes) -> dict[str, Any]:
-        """`model`, `text`, `clamps` and `without_error` as on the command line, and how many `new_tokens` to write."""
-        require_running()
-        from cratelm.viewer.heavy_imports import Clamp, steer_text
+        """`model`, `text`, `clamps` and `without_error` as on the command line, and how many `new_tokens` to write.
 
-        asked = _fields(body, model=str, text=str, clamps=list, new_tokens=int, without_error=bool)
+        They are drawn with a `seed` at a `temperature`, or with null the likeliest ones are taken.
+        """
+        require_running()
+        from cratelm.viewer.heavy_imports import Clamp, Writing, steer_text
+
+        fields = {"model": str, "text": str, "clamps": list, "new_tokens": int, "without_error": bool}
+        asked = _fields(body, **fields, temperature=int | float | None, seed=int | None)
         if not 0 < len(asked["clamps"]) <= MOST_CLAMPS or not all(isinstance(clamp, str) for clamp in asked["clamps"]):
             raise InputError(f"give 1 to {MOST_CLAMPS} units to turn, such as 1/37=8.")
         if not 0 <= asked["new_tokens"] <= MOST_NEW_TOKENS:
             raise InputError(f"at most {MOST_NEW_TOKENS} tokens are written.")
+        writing = Writing(asked["temperature"] or 0.0, asked["seed"] or 0, past_end=True)
+        if not 0 <= writing.temperature <= HOTTEST or not 0 <= writing.seed < 2**32:
+            raise InputError(f"the temperature is from 0 to {HOTTEST}, and the seed from 0 to {2**32 - 1}.")
         clamps = [Clamp.parse(text[:200]) for text in asked["clamps"]]
         with self.networks.open(self._model(asked["model"]), asked["without_error"]) as network:
-            return steer_text(network, _text(asked["text"]), clamps, asked["new_tokens"])
+            return steer_text(network, _text(asked["text"]), clamps, asked["new_tokens"], writing)
 
     def why(self, body: bytes) -> dict[str, Any]:
         """A unit at a `position` of what the model reads: its `text`, or `count` tokens of a `half` from `start`."""
@@ -92,6 +108,7 @@ class Tries:
         return {
             "explanation": words.describe(unit, model.texts),
             "scores": score_explanation(model, layer, unit, words),
+            **own_excerpts(model, layer, unit, words),
         }
 
     def judge(self, body: bytes) -> dict[str, Any]:

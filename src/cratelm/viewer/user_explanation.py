@@ -29,27 +29,35 @@ class OwnWords:
 
     @classmethod
     def parse(cls, text: str, texts: Sequence[str]) -> Self:
-        """Words with commas or new lines between them, each with `=STRENGTH` behind it where that is not 1.
+        """Words with commas or new lines between them, each with `=STRENGTH` after it where that is not 1.
 
-        Raises InputError where there is no word, too many, or no number behind the sign.
+        Where there is no comma and no new line, blanks separate words. Quotation marks keep together what is between
+        them: "two words". Raises InputError where there is no word, too many, or no number after the sign.
         """
-        parts = [part.strip() for part in re.split(r"[,\n]", text)]
-        strengths = dict(_word(part) for part in parts if part)
+        strengths = dict(_word(part) for part in _parts(text))
         if not 1 <= len(strengths) <= MOST:
-            raise InputError(f"give 1 to {MOST} words, with commas between them, such as: one, two=0.8, two words=0.5")
+            raise InputError(f'give 1 to {MOST} words, such as: one, two=0.8, two words=0.5 or: one two "two words"')
         return cls(strengths, texts)
 
     def simulate(self, unit: np.ndarray, tokens: np.ndarray, place: np.ndarray) -> np.ndarray:
         """The strength expected on each of tokens (rows, T), whatever the unit: (rows, T)."""
         return np.array([self._on(row) for row in tokens.tolist()]).reshape(tokens.shape)
 
+    def found_in(self, tokens: list[int]) -> set[str]:
+        """Those of the words that occur in a series of tokens."""
+        text = "".join(self._pieces(tokens))
+        return {word for word in self.strengths if _occurrence(word).search(text)}
+
+    def _pieces(self, tokens: list[int]) -> list[str]:
+        return [self.texts[token].lower() for token in tokens]
+
     def _on(self, tokens: list[int]) -> list[float]:
-        pieces = [self.texts[token].lower() for token in tokens]
+        pieces = self._pieces(tokens)
         ends = np.cumsum([len(piece) for piece in pieces])
         expected = np.zeros(len(tokens))
         text = "".join(pieces)
         for word, strength in self.strengths.items():
-            for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text):
+            for match in _occurrence(word).finditer(text):
                 # By characters: a word may begin or end within a token, and lie across several.
                 first, last = np.searchsorted(ends, [match.start(), match.end() - 1], side="right")
                 expected[first : last + 1] = np.maximum(expected[first : last + 1], strength)
@@ -60,17 +68,36 @@ class OwnWords:
         return "fires on " + ", ".join(f"{word!r} {strength:g}" for word, strength in self.strengths.items())
 
 
+QUOTED = r'"[^"\n]+"'
+PART = re.compile(rf"(?P<word>{QUOTED}|.+?)(?:=(?P<strength>[^=]*))?")
+
+
+def _occurrence(word: str) -> re.Pattern[str]:
+    """A word by itself, whatever tokens it is cut into."""
+    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+
+
+def _parts(text: str) -> list[str]:
+    """A text cut at its commas and new lines, or where it has none at its blanks, but never between quotation marks."""
+    ends = r",\n" if re.search(r"[,\n]", re.sub(QUOTED, "", text)) else r"\s"
+    return [part for found in re.findall(rf"(?:{QUOTED}|[^{ends}])+", text) if (part := found.strip())]
+
+
 def _word(part: str) -> tuple[str, float]:
-    word, sign, strength_text = part.rpartition("=")
-    if not sign or not word.strip():
-        return part.lower(), 1.0
+    match = PART.fullmatch(part)
+    if match is None or match["strength"] is None:
+        return _unquoted(part), 1.0
     try:
-        strength = float(strength_text)
+        strength = float(match["strength"])
     except ValueError as error:
-        raise InputError(f"{part!r}: behind = stands a strength, such as two=0.8.") from error
+        raise InputError(f"{part!r}: after = comes a strength, such as two=0.8.") from error
     if not 0 < strength <= 100:
         raise InputError(f"{part!r}: a strength is above 0 and at most 100.")
-    return word.strip().lower(), strength
+    return _unquoted(match["word"].strip()), strength
+
+
+def _unquoted(word: str) -> str:
+    return (word[1:-1] if re.fullmatch(QUOTED, word) else word).lower()
 
 
 def score_explanation(
