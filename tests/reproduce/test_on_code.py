@@ -2,7 +2,7 @@
 
 import math
 
-from cratelm.reproduce.matrix import CODE, CODE_TOKENS, laptop
+from cratelm.reproduce.matrix import CODE, CODE_RATE, CODE_TOKENS, laptop
 from cratelm.reproduce.on_code import along_the_training, draw_lead
 from cratelm.reproduce.results import Results
 from cratelm.reproduce.store import Key, Result
@@ -55,4 +55,5 @@ def test_the_pair_on_code_is_measured_along_its_training_and_its_relatives_in_th
     cells = [cell for cell in laptop() if cell.group == "code"]
     assert {cell.model for cell in cells if cell.in_full} == {"crate", "gpt2"}
     assert all(math.isclose(cell.study().training.tokens, CODE_TOKENS) for cell in cells)
+    assert {cell.study().training.learning_rate for cell in cells} == {CODE_RATE}
     assert [(cell.layers, cell.seed, cell.model) for cell in cells[:2]] == [(2, 0, "crate"), (2, 0, "gpt2")]

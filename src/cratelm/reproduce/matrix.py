@@ -45,9 +45,12 @@ ABLATIONS = (
     "crate-separate",
     "crate-alpha-query",
     "crate-alpha-separate",
+    "crate-rotary",
+    "crate-alpha-rotary",
 )
 """What the paper's reviewers asked for, at DESIGNS_AT: ISTA against ReLU, L1 and TopK; MSSA against separate queries,
-keys and values; thresholds; steps; the residual; decoupled decoding; a low-rank query."""
+keys and values; thresholds; steps; the residual; decoupled decoding; a low-rank query. And rotary positions, which tell
+before from behind without untying anything."""
 WINDOWS = (1, 2)
 """Tokens that a layer attends to where context is taken away from the pair, at DESIGNS_AT: at 1 a unit depends on the
 token and its position alone, at 2 on three tokens. As much of CRATE's lead as is there at 1 is not due to context,
@@ -58,6 +61,9 @@ CODE = "python-packages"
 """A corpus on which context is worth more to both models of the pair."""
 CODE_TOKENS = 100_000_000
 """Tokens of training on it: by the cells of LONGER, CRATE uses context as much as GPT-2 did there at half as many."""
+CODE_RATE = 4e-3
+"""The peak of the learning rate there: the better of this and half of it for both of the pair, at a tenth of the tokens
+(docs/log.md)."""
 CODE_SIZES = (2, 3)
 CODE_TWIN_SEEDS = SEEDS[:2]
 """Seeds of the pair without context, which says what context is worth."""
@@ -156,7 +162,12 @@ class Cell:
             base,
             corpus=replace(base.corpus, corpus=self.corpus, tokenizer=self.tokenizer),
             shape=replace(base.shape, layers=self.layers),
-            training=replace(base.training, tokens=self.tokens, snapshots=on_its_way if self.in_full else ""),
+            training=replace(
+                base.training,
+                tokens=self.tokens,
+                snapshots=on_its_way if self.in_full else "",
+                learning_rate=CODE_RATE if self.group == "code" else base.training.learning_rate,
+            ),
             saes=saes,
         )
 
