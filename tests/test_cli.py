@@ -16,6 +16,7 @@ import pytest
 import cratelm.commands
 from cratelm.artifacts import claim_study
 from cratelm.cli import app, run
+from cratelm.errors import InputError, RunError
 from cratelm.presets import preset
 from tests.conftest import sentences
 
@@ -64,7 +65,8 @@ def corpus_of(path: Path, data: bytes) -> Path:
     ("name", "data", "message"),
     [
         ("empty.txt", b"", "holds no text"),
-        ("one.txt", b"one short document", "the train side has text for"),
+        ("one.txt", b"one short document", "holds 1 document, and 4 are needed at least"),
+        ("small.txt", b"one\n\ntwo\n\nthree\n\nfour", "the train side has text for"),
         ("broken.jsonl", b'{"text": "a"}\n{"text"\n', "line 2"),
         ("field.jsonl", b'{"body": "a"}\n', "no field `text`"),
         ("nested.jsonl", b"[" * 200_000, "line 1: brackets are nested too deeply"),
@@ -184,13 +186,13 @@ def test_a_folder_whose_entries_are_called_like_tokens_is_no_study(tmp_path, cap
     assert (tmp_path / "tokens.partial").read_text() == "mine"
 
 
-def fails(error: BaseException):
-    """Stands for the commands: one that fails."""
+def fail_by(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every command fail."""
 
-    def app(*arguments, **named) -> None:
+    def call(*arguments, **named) -> None:
         raise error
 
-    return app
+    monkeypatch.setattr(type(app), "__call__", call)
 
 
 @pytest.mark.parametrize(
@@ -206,20 +208,20 @@ def fails(error: BaseException):
     ],
 )
 def test_what_the_system_says_is_one_line_and_has_a_status(error, status, message, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("cratelm.cli.app", fails(error))
+    fail_by(error, monkeypatch)
     assert run(["train"]) == status
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
 
 
 def test_a_bug_of_ours_is_not_hidden(monkeypatch) -> None:
-    monkeypatch.setattr("cratelm.cli.app", fails(KeyError("x")))
+    fail_by(KeyError("x"), monkeypatch)
     with pytest.raises(KeyError):
         run(["train"])
 
 
 def test_only_a_command_that_writes_a_folder_says_that_what_is_done_is_kept(monkeypatch, capsys) -> None:
-    monkeypatch.setattr("cratelm.cli.app", fails(KeyboardInterrupt()))
+    fail_by(KeyboardInterrupt(), monkeypatch)
     assert run(["view", "study"]) == 130
     assert capsys.readouterr().err == "cratelm: interrupted.\n"
     assert run(["measure", "m"]) == 130  # its folder has a name unless another is given
@@ -275,3 +277,25 @@ def test_a_configuration_that_no_machine_holds_is_refused_before_the_text_is_rea
     assert status == 3
     assert "a model of 1000 layers and width 65536 takes more than 275 TB" in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "shown"),
+    [
+        ("record", "give --records.protocol short, or --sites.", "give --protocol short, or --sites."),
+        ("measure", "give --protocol short, or --sites.", "give --records.protocol short, or --records.sites."),
+        ("measure", "--half has no counterpart", None),
+        ("study", "--batch could be of two stages; --records.batch not", None),
+        ("study", "use cratelm record --protocol paper", None),
+        (
+            "measure",
+            "by cratelm record --protocol paper: --sites",
+            "by cratelm record --protocol paper: --records.sites",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", [InputError, RunError])
+def test_a_message_names_the_flags_of_its_command(kind, command, message, shown, monkeypatch, capsys) -> None:
+    fail_by(kind(message), monkeypatch)
+    run([command])
+    assert capsys.readouterr().err == f"cratelm: {shown or message}\n"

@@ -6,6 +6,7 @@ interrupted; 143 terminated.
 
 import ast
 import errno
+import itertools
 import os
 import shlex
 import signal
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from cratelm import __version__
 from cratelm.errors import InputError, RunError, first_line
+from cratelm.own_flags import with_own_flags
 
 INTERRUPTED, TERMINATED = 130, 143
 NAMES_AT_FAULT = (
@@ -140,7 +142,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _reader_left()
     except Exception as error:
-        return _explain(error)
+        return _explain(error, arguments)
     return 0
 
 
@@ -158,12 +160,12 @@ def _reader_left() -> int:
     return 0
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, arguments: list[str]) -> int:
     """Say what went wrong, and give the exit status; a bug of ours is raised again."""
-    if isinstance(error, InputError | CycloptsError):
+    if isinstance(error, CycloptsError):
         status, message = 2, str(error)
-    elif isinstance(error, RunError):
-        status, message = 3, str(error)
+    elif isinstance(error, InputError | RunError):
+        status, message = 2 if isinstance(error, InputError) else 3, with_own_flags(str(error), _flags(arguments))
     elif isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         status, message = 2, f"the name {error.object!a} is not UTF-8. Rename the file."
     elif isinstance(error, OSError):
@@ -172,10 +174,19 @@ def _explain(error: Exception) -> int:
         message = about + (error.strerror or first_line(error))
     elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         status, message = 3, f"the memory is full ({first_line(error)}). Choose smaller settings, such as --batch."
+        message = with_own_flags(message, _flags(arguments))
     else:
         raise error
     _say(message)
     return status
+
+
+def _flags(arguments: list[str]) -> set[str]:
+    """The flags of the command on a command line, which has been imported if it ran."""
+    command = next(iter(arguments), "")
+    if command not in itertools.chain.from_iterable(COMMANDS.values()):
+        return set()
+    return {name for argument in app[command].assemble_argument_collection() for name in argument.names}
 
 
 def _say(message: str) -> None:

@@ -151,9 +151,32 @@ def test_the_files_count_what_the_documents_hold(tokens: Artifact) -> None:
 
 
 def test_too_little_text_for_a_side_is_said(tmp_path: Path, quiet) -> None:
-    (tmp_path / "a.txt").write_text("only one document")
-    with pytest.raises(InputError, match="none of 1 documents fell on the"):
-        tokenize(CorpusConfig(corpus=str(tmp_path / "a.txt"), tokenizer="gpt2"), tmp_path / "tokens", quiet)
+    (tmp_path / "a.txt").write_text("\n\n".join(["one", "two", "three", "four"]))
+    config = CorpusConfig(corpus=str(tmp_path / "a.txt"), tokenizer="gpt2")
+    said = r"none of 4 documents fell on the explain side.*blank line separates documents.*--explain-share 0\.4"
+    with pytest.raises(InputError, match=said):
+        tokenize(config, tmp_path / "tokens", quiet)
+    with pytest.raises(InputError, match=rf"give the new folder as the text: cratelm tokenize {tmp_path}/a\.txt"):
+        tokenize(config, tmp_path / "tokens", quiet, needed=("explain",))
+
+
+@pytest.mark.parametrize(("name", "advised"), [("a.txt", True), ("a.jsonl", False)])
+def test_a_text_whose_lines_are_one_document_is_told_how_to_separate_them(name, advised, tmp_path, quiet) -> None:
+    lines = "\n".join(f"Sentence number {number}." for number in range(50))
+    (tmp_path / name).write_text(lines if advised else json.dumps({"text": lines}))
+    with pytest.raises(InputError, match="holds 1 document, and 4 are needed at least: one for each of train") as said:
+        tokenize(CorpusConfig(corpus=str(tmp_path / name)), tmp_path / "tokens", quiet)
+    assert ("In a .txt file, a blank line separates documents." in str(said.value)) == advised
+
+
+def test_a_side_that_is_not_needed_may_be_empty_until_it_is_read(tmp_path: Path, quiet) -> None:
+    (tmp_path / "a.txt").write_text("\n\n".join(f"document {number}" for number in range(40)))
+    shares = {"validation_share": 1e-6, "explain_share": 0.5, "score_share": 0.49}
+    config = CorpusConfig(corpus=str(tmp_path / "a.txt"), tokenizer="gpt2", **shares)
+    made = tokenize(config, tmp_path / "tokens", quiet, needed=("explain", "score"))
+    assert sum(len(read_side(made, side).ends) for side in ("explain", "score")) > 30
+    with pytest.raises(InputError, match=r"has no document on the validation side\. Tokenize with larger shares"):
+        read_side(made, "validation")
 
 
 def side_with(lengths: list[int]) -> Side:

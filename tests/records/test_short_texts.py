@@ -33,9 +33,9 @@ def folder(tmp_path: Path) -> Path:
 def test_short_texts_are_refused_by_strict_and_measured_by_short(folder: Path, capsys) -> None:
     model, text = str(folder / "tiny"), ["--text", str(folder / "tweets.jsonl")]
     assert run(["measure", model, *text, "--out", str(folder / "strict"), *SMALL]) == 2
-    assert "no document of the explain side is 64 tokens long. For short texts there is --protocol short." in (
-        capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "no document of the explain side is 64 tokens long. The longest of " in said
+    assert "For short texts, measure a model with --records.protocol short." in said
     out = folder / "short"
     assert run(["measure", model, *text, "--out", str(out), "--records.protocol", "short", *SMALL]) == 0
     printed = capsys.readouterr().out
@@ -63,3 +63,12 @@ def test_short_differs_from_strict_in_the_length_of_its_long_excerpts_alone() ->
             assert ours.length == (theirs.length if theirs.length == SHORT else short.long)
     for field in ("explained_on", "scored_on", "once", "ranked", "missing", "metrics", "tables", "recording"):
         assert getattr(short, field) == getattr(STRICT, field)
+
+
+def test_a_small_text_needs_no_document_to_validate_a_training_on(folder: Path, capsys) -> None:
+    lines = (folder / "tweets.jsonl").read_text(encoding="utf-8").splitlines()[:50]
+    (folder / "few.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    text = ["--text", str(folder / "few.jsonl"), "--records.protocol", "short"]
+    assert run(["measure", str(folder / "tiny"), *text, "--out", str(folder / "out"), *SMALL]) == 0
+    sides = read_json(folder / "out" / "tokens" / "counts.json")["sides"]
+    assert sides["validation"]["documents"] == 0 < sides["score"]["documents"]

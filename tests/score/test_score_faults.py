@@ -108,7 +108,7 @@ def test_a_folder_of_another_stage_is_refused(parts, capsys) -> None:
 @pytest.mark.parametrize("stage", ["explain", "score"])
 def test_a_protocol_that_the_records_cannot_serve_says_what_to_record(parts, stage, capsys) -> None:
     assert run([*command(parts, stage, "again"), "--protocol", "paper"]) == 2
-    assert "Record again with --protocol paper" in capsys.readouterr().err
+    assert "Record again, by cratelm record --protocol paper" in capsys.readouterr().err
 
 
 def test_a_metric_that_there_is_none_of_is_refused_and_one_alone_can_be_asked_for(parts, capsys) -> None:

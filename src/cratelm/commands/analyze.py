@@ -48,7 +48,7 @@ def analyze(
 
     with Progress() as progress:
         subject = open_subject(model, opening)
-        tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
+        tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress, needed=("validation",))
         analysis = run_analysis(settings, subject, tokens, out, progress, opening.device)
     if json:
         print_json(read_json(analysis.path / "analysis.json"))

@@ -56,7 +56,7 @@ def sae(
 
     with Progress() as progress:
         subject = open_subject(model, opening)
-        tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress)
+        tokens = tokens_for(subject, text, next_to(out, "-tokens"), progress, needed=("train", "validation"))
         made = train_saes(settings, subject, tokens, out, progress, opening.device)
     quality = read_json(made.path / "quality.json")
     if json:

@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cratelm.artifacts import Artifact, read_json
+from cratelm.corpus.small_text import LARGER_SHARES
 from cratelm.corpus.tokenizer import load_tokenizer
 from cratelm.corpus.train_tokens import TrainTokens, require_size, token_type
 from cratelm.errors import InputError
@@ -47,10 +48,15 @@ class Side:
 def read_side(tokens: Artifact, side: str) -> Side:
     """Map the files of a held-out side into memory.
 
-    Raises InputError, naming the file, where one is missing, cut off, or holds tokens beyond the vocabulary.
+    Raises InputError, naming the file, where one is missing, cut off, or holds tokens beyond the vocabulary; and where
+    the side has no document, as may be in tokens that were made to measure a model.
     """
     path, counts = tokens.path / f"{side}.ds", read_json(tokens.path / "counts.json")
     made, vocabulary = counts["sides"][side], counts["tokenizer"]["vocabulary"]
+    if not made["documents"]:
+        raise InputError(
+            f"{tokens.path} has no document on the {side} side. Tokenize with larger shares: {LARGER_SHARES}."
+        )
     kind = token_type(vocabulary)
     require_size(path, kind.itemsize * made["tokens"])
     require_size(path.with_suffix(".ds.index"), 8 * made["documents"])

@@ -73,6 +73,11 @@ class Source:
                 (self.folder / name).unlink(missing_ok=True)
 
     @property
+    def plain_text(self) -> bool:
+        """Whether any of its files is a .txt, whose documents are told apart by blank lines where it is alone."""
+        return any(".txt" in Path(name).suffixes for shard in self.shards for name in shard)
+
+    @property
     def fetched(self) -> bool:
         """Whether its files are downloaded when they are read."""
         return self.repository is not None and not is_offline_mode()

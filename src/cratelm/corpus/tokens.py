@@ -11,7 +11,7 @@ the other sides are small, made together, and a file each.
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ import numpy as np
 
 from cratelm.artifacts import Artifact, Stage, as_plain, hash_file, read_json, read_object, run_stage, write_json
 from cratelm.corpus.config import SIDES, CorpusConfig
+from cratelm.corpus.documents import distinct_documents
 from cratelm.corpus.read_tokens import GROUPED, GROUPS, SIZES, train_name
-from cratelm.corpus.sources import Source, open_source, origin
+from cratelm.corpus.small_text import blank_lines, other_shares
+from cratelm.corpus.sources import Source, every_text, open_source, origin
 from cratelm.corpus.split import split_held_out
 from cratelm.corpus.token_shards import ShardWork, train_texts
 from cratelm.corpus.tokenizer import count_ids, load_tokenizer, make_tokenizer, tokenizer_path
@@ -49,20 +51,31 @@ TOKENS = Stage(
 """No scratch outlives an error in the input: the text will be another one when the same command runs again."""
 
 
-def tokenize(config: CorpusConfig, out: Path, progress: Progress, engine: EngineConfig | None = None) -> Artifact:
-    """Make the tokens of `config.corpus` in `out`, on this machine unless another engine is named."""
+def tokenize(
+    config: CorpusConfig,
+    out: Path,
+    progress: Progress,
+    engine: EngineConfig | None = None,
+    needed: Sequence[str] = SIDES,
+) -> Artifact:
+    """Make the tokens of `config.corpus` in `out`, on this machine unless another engine is named.
+
+    Raises InputError where a side that is `needed` gets no document.
+    """
     engine = engine or EngineConfig()
     return run_stage(
         out,
         TOKENS,
         config,
         {},
-        lambda folder: _tokenize(config, folder, progress, engine),
+        lambda folder: _tokenize(config, folder, progress, engine, needed),
         lambda: require_engine(engine),
     )
 
 
-def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: EngineConfig) -> None:
+def _tokenize(
+    config: CorpusConfig, folder: Path, progress: Progress, engine: EngineConfig, needed: Sequence[str]
+) -> None:
     shards, fetched = folder / "shards", folder / "fetched"
     if not (folder / "counts.json").is_file():  # which is written when all else is whole
         source = open_source(config, fetched)
@@ -71,12 +84,14 @@ def _tokenize(config: CorpusConfig, folder: Path, progress: Progress, engine: En
         _require_same_text(source.identify(), shards / CORPUS, folder)
         if not (folder / "tokenizer.json").is_file():
             with progress.task(f"preparing the tokenizer {config.tokenizer}"):
+                _require_documents(config, source, needed)
                 _prepare_tokenizer(config, source, folder / "tokenizer.json")
         with progress.task(f"tokenizing {len(source.shards)} shards of train text"):
             work = ShardWork(config, source, folder / "tokenizer.json", shards)
             run_shards(work, range(len(source.shards)), engine, folder / "log" / "tokenize", progress.say)
         with progress.task("tokenizing held-out text"):
             summary = _put_together(config, source, folder)
+        _require_sides(config, source, summary, needed)
         if summary["documents"]["invalid_utf8"]:
             progress.say(f"{summary['documents']['invalid_utf8']} documents held invalid UTF-8: it became U+FFFD.")
         write_json(folder / "counts.json", summary)
@@ -104,10 +119,31 @@ def _disk_needed(config: CorpusConfig, source: Source) -> int:
     return int(source.size * (0.5 + 2 * held_out)) if config.documents is None else 0
 
 
+def _require_documents(config: CorpusConfig, source: Source, needed: Sequence[str]) -> None:
+    """Refuse a text with fewer documents than sides, before a tokenizer is trained on it."""
+    documents = distinct_documents(chain.from_iterable(every_text(source)), Counter(), config.documents)
+    found = len(list(islice(documents, len(needed))))
+    if not found:
+        raise InputError(f"the corpus {config.corpus} holds no text.")
+    if found < len(needed):
+        raise InputError(
+            f"too little text: the corpus {config.corpus} holds {found} document{'s' * (found > 1)}, and {len(needed)} "
+            f"are needed at least: one for each of {', '.join(needed)}.{blank_lines(found, source.plain_text)}"
+        )
+
+
+def _require_sides(config: CorpusConfig, source: Source, summary: dict[str, Any], needed: Sequence[str]) -> None:
+    kept = summary["documents"]["kept"]
+    for side in needed:
+        if not summary["sides"][side]["documents"]:
+            raise InputError(
+                f"too little text: none of {kept} documents fell on the {side} side."
+                f"{blank_lines(kept, source.plain_text)}{other_shares(config, side, needed)}"
+            )
+
+
 def _prepare_tokenizer(config: CorpusConfig, source: Source, path: Path) -> None:
     read = 0
-    if next(train_texts(config, source), None) is None:
-        raise InputError(f"the corpus {config.corpus} holds no text for the train side.")
 
     def counted(text: str) -> bool:
         nonlocal read
@@ -141,9 +177,6 @@ def _put_together(config: CorpusConfig, source: Source, folder: Path) -> dict[st
         np.array(groups[side], dtype="<u8").tofile((folder / side).with_suffix(GROUPS))
     np.array([len(text.encode()) for text in sides["validation"]], dtype="<u8").tofile(folder / f"validation{SIZES}")
     written["train"] = _place_train(folder, shards)
-    for side, made in written.items():
-        if not made["documents"]:
-            raise InputError(f"too little text: none of {counts['kept']} documents fell on the {side} side.")
     described = [entry for shard in shards for entry in read_json(shard.with_suffix(".source.json"))]
     made_of = origin(source, described)
     if not source.fetched:  # whose commit cannot change

@@ -12,7 +12,7 @@ from cratelm.artifacts import MANIFEST, Artifact, hash_file, open_artifact, read
 from cratelm.corpus.config import CorpusConfig
 from cratelm.corpus.hub import NETWORK
 from cratelm.corpus.model_tokenizer import require_agreement, require_tokenizer_file, same_cut
-from cratelm.corpus.read_tokens import read_tokenizer
+from cratelm.corpus.read_tokens import GROUPED, read_tokenizer
 from cratelm.corpus.tokenizer import end_of_text_id, load_tokenizer, special_ids, unknown_id
 from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError, first_line
@@ -161,14 +161,15 @@ def _download(name: str, revision: str | None, patterns: Sequence[str]) -> Path:
         raise InputError(f"there is no folder {name}, and no model of the hub: {reason}.") from error
 
 
-def tokens_for(model: Artifact, text: str, out: Path, progress: Progress) -> Artifact:
+def tokens_for(model: Artifact, text: str, out: Path, progress: Progress, needed: Sequence[str] = GROUPED) -> Artifact:
     """The tokens of `text` for `model`: a finished corpus folder as it is, anything else cut into tokens in `out`.
 
-    Raises InputError where the tokens were made with another tokenizer than the model's, which may have changed since.
+    `needed` are the sides that will be read; units are measured on those of the default. Raises InputError where one
+    gets no document, or the tokens were made with another tokenizer than the model's, which may have changed since.
     """
     made = (Path(text) / MANIFEST).is_file()
     config = CorpusConfig(text, tokenizer=_tokenizer_of(out) or str(tokenizer_file(model)))
-    tokens = open_artifact(Path(text), "tokens") if made else tokenize(config, out, progress)
+    tokens = open_artifact(Path(text), "tokens") if made else tokenize(config, out, progress, needed=needed)
     if not same_cut(read_tokenizer(tokens), load_tokenizer(tokenizer_file(model))):
         other = (
             "Give the text itself, which is then cut into the model's own tokens." if made else "Remove that folder."

@@ -216,7 +216,7 @@ def require_protocol(records: Artifact, protocol: str | None) -> None:
     if protocol is not None and protocol != found:
         raise InputError(
             f"{records.path} was recorded for the protocol {found}, not {protocol!r}: the two cut and choose excerpts "
-            f"differently. Record again with --protocol {protocol}."
+            f"differently. Record again, by cratelm record --protocol {protocol}."
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from cratelm.corpus.contexts import Contexts, cut_contexts
 from cratelm.corpus.read_tokens import Side
+from cratelm.corpus.small_text import FEW, LARGER_SHARES
 from cratelm.errors import InputError
 from cratelm.protocols import LONG, SHORT, SHORT_TEXTS
 from cratelm.records.hash_sampling import mix
@@ -94,18 +95,25 @@ def cut_half(name: str, side: Side, context: int, tokens: int | None = None, lon
     side = side if tokens is None else _first_documents(name, side, tokens)
     contexts = cut_contexts(side, longest, long)
     if not len(contexts.start):
-        raise InputError(f"too little text: no document of the {name} side is {long} tokens long.{_advice(long)}")
+        raise InputError(
+            f"too little text: no document of the {name} side is {long} tokens long. The longest of {len(side.ends)} "
+            f"has {np.diff(side.ends, prepend=0).max() - 1}. Give longer ones.{_advice(long, len(side.ends))}"
+        )
     return Half(name, side, contexts, {length: Tiling.of(side, contexts, length) for length in (long, SHORT)})
 
 
-def _advice(long: int) -> str:
-    return f" For short texts there is --protocol {SHORT_TEXTS.name}." if long > SHORT_TEXTS.long else ""
+def _advice(long: int, documents: int) -> str:
+    """What to do about documents shorter than an excerpt. Few of a small text may hold none of its long ones."""
+    short = f" For short texts, measure a model with --records.protocol {SHORT_TEXTS.name}."
+    more = f" To have more documents on this side, tokenize with larger shares: {LARGER_SHARES}."
+    return (short if long > SHORT_TEXTS.long else "") + (more if documents < FEW else "")
 
 
 def _first_documents(name: str, side: Side, tokens: int) -> Side:
     kept = int(np.searchsorted(side.ends, tokens, side="right"))
     if not kept:
-        raise InputError(f"--tokens {tokens}: the first document of the {name} side has {side.ends[0]}. Give more.")
+        first = f"the first document of the {name} side has {side.ends[0]}"
+        raise InputError(f"--records.tokens {tokens}: {first}. Give more.")
     return side.first(kept)
 
 

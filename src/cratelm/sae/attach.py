@@ -122,13 +122,13 @@ def require_context(model: nn.Module, context: int, start: bool) -> None:
         if longest is not None and context > longest:
             raise InputError(
                 f"the autoencoder on {told.get('hook_name')} was trained on {longest} tokens at once, and the model "
-                f"would read {context}. Give --context {longest} (--records.context {longest} to measure)."
+                f"would read {context}. Give --records.context {longest}."
             )
         if begins is not None and bool(begins) != start:
             having, putting = ("with", "none") if begins else ("without", "one")
             raise InputError(
                 f"the autoencoder on {told.get('hook_name')} was trained on contexts {having} a start token, and this "
-                f"protocol puts {putting} before them. Give --protocol {'strict' if begins else 'paper'}."
+                f"protocol puts {putting} before them. Give --records.protocol {'strict' if begins else 'paper'}."
             )
 
 

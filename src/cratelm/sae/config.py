@@ -63,21 +63,21 @@ class SaeConfig(SaeTraining):
         if self.arch not in ARCHITECTURES:
             raise InputError(f"--arch {self.arch}: choose from {', '.join(ARCHITECTURES)}.")
         if self.times < 1:
-            raise InputError(f"--width {self.width}: an autoencoder has 1x as many latents as coordinates, or more.")
+            raise InputError(f"width {self.width}: an autoencoder has 1x as many latents as coordinates, or more.")
 
     @property
     def times(self) -> int:
         """The N of `Nx`; InputError for a width of another form."""
         match = re.fullmatch(r"([0-9]{1,4})x", self.width)
         if match is None:
-            raise InputError(f"--width {shown(self.width)}: give a whole number of times, such as 1x, 4x or 16x.")
+            raise InputError(f"width {shown(self.width)}: give a whole number of times, such as 1x, 4x or 16x.")
         return int(match[1])
 
     def latents(self, coordinates: int) -> int:
         """How many latents a site of so many coordinates gets; InputError where k is more."""
         latents = self.times * coordinates
         if self.arch == "topk" and self.k > latents:
-            raise InputError(f"--k {self.k} is above the width: the autoencoder has {latents} latents.")
+            raise InputError(f"k = {self.k} is above the width: the autoencoder has {latents} latents.")
         return latents
 
 

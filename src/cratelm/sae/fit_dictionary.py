@@ -116,7 +116,9 @@ def fit(
                     loss = trainer.step(batch[site]).loss
                     trainer.n_training_steps += 1
                     if not torch.isfinite(loss):
-                        raise RunError(f"the loss of the autoencoder of {site} is not finite: lower --learning-rate.")
+                        raise RunError(
+                            f"the loss of the autoencoder of {site} is not finite: lower --saes.learning-rate."
+                        )
             if (block + 1) % BLOCKS_BETWEEN == 0:
                 _save(trainers, folder, block + 1)
             bar.advance(tokens=stream.rows * stream.windows.context)

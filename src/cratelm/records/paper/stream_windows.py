@@ -76,7 +76,7 @@ def cut_stream(sides: list[Side], context: int, tokens: int | None = None) -> Ha
     text = np.concatenate([side.tokens[:most] for side in sides])[:most]
     rows = len(text) // context
     if not rows:
-        raise InputError(f"too little text: {len(text)} tokens fill no row of {context}. Give more (--tokens).")
+        raise InputError(f"too little text: {len(text)} tokens fill no row of {context}. Give more (--records.tokens).")
     offsets = np.cumsum([0, *(len(side.tokens) for side in sides)])
     ends = np.concatenate([side.ends + offset for side, offset in zip(sides, offsets[:-1], strict=True)])
     whole = rows * context
