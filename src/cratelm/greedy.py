@@ -23,7 +23,7 @@ class Writing:
         chosen = greedy_settings(new_tokens, None if self.past_end else ends, **settings)
         if self.temperature:
             # transformers would draw from the 50 likeliest tokens alone.
-            chosen.update(do_sample=True, temperature=self.temperature, top_k=0, top_p=1.0)
+            chosen.update(do_sample=True, temperature=float(self.temperature), top_k=0, top_p=1.0)
         return chosen
 
 

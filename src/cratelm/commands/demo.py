@@ -3,10 +3,17 @@
 from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from cratelm.ranges import whole
 
 
-def demo(*, port: Annotated[int, whole(0, 65_535)] = 8642, browser: bool = True, export: Path | None = None) -> None:
+def demo(
+    *,
+    port: Annotated[int, whole(0, 65_535)] = 8642,
+    browser: Annotated[bool, Parameter(negative="--no-browser")] = True,
+    export: Path | None = None,
+) -> None:
     """Open a finished study that comes with cratelm, in a browser.
 
     CRATE and GPT-2, trained on Python source: read their units, type a text that they fire on, and turn them up.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json, read_object
+from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_object
 from cratelm.corpus.provenance import corpus_of_stage, corpus_of_study
 from cratelm.errors import InputError
 from cratelm.hub import card
@@ -98,7 +98,7 @@ def _model_text(folder: Path) -> str | None:
 
 
 def _export_text(folder: Path) -> str | None:
-    return read_json(folder / TEXT).get("corpus") if (folder / TEXT).is_file() else None
+    return read_object(folder / TEXT).get("corpus") if (folder / TEXT).is_file() else None
 
 
 LOOK, LOAD = "cratelm view hub:{repository}", 'cratelm.load("{repository}")'

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cratelm.artifacts import MANIFEST, STUDY, open_unhashed, read_json
+from cratelm.artifacts import MANIFEST, STUDY, open_unhashed, read_object
 from cratelm.errors import InputError
 from cratelm.hub.fetch import local_folder
 from cratelm.interface.opened_stages import OpenedExplanations, OpenedRecording, OpenedScores
@@ -51,7 +51,7 @@ def open(folder: str | Path) -> "Opened":
     if (path / STUDY).is_file():
         return OpenedStudy(path)
     if (path / MANIFEST).is_file():
-        stage = read_json(path / MANIFEST).get("stage")
+        stage = read_object(path / MANIFEST).get("stage")
         if stage not in OPENERS:
             raise InputError(f"{path} holds the stage {stage!r}; what opens here: a study, {', '.join(OPENERS)}.")
         return OPENERS[stage](path)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json
+from cratelm.artifacts import MANIFEST, STUDY, Artifact, open_unhashed, read_json, read_object
 from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
 from cratelm.errors import InputError
@@ -53,7 +53,7 @@ class ViewedModel:
     def latents(self) -> bool:
         """Whether its units are the latents of autoencoders."""
         manifest = self.model_folder / MANIFEST
-        return manifest.is_file() and read_json(manifest).get("stage") == "sae"
+        return manifest.is_file() and read_object(manifest).get("stage") == "sae"
 
     @cached_property
     def sites(self) -> list[Site]:
