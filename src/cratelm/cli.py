@@ -182,11 +182,15 @@ def _explain(error: Exception, arguments: list[str]) -> int:
 
 
 def _flags(arguments: list[str]) -> set[str]:
-    """The flags of the command on a command line, which has been imported if it ran."""
+    """The flags of the command on a command line."""
     command = next(iter(arguments), "")
     if command not in itertools.chain.from_iterable(COMMANDS.values()):
         return set()
-    return {name for argument in app[command].assemble_argument_collection() for name in argument.names}
+    try:
+        collection = app[command].assemble_argument_collection()
+    except InputError:  # the error to explain is the command's own import: it never had flags
+        return set()
+    return {name for argument in collection for name in argument.names}
 
 
 def _say(message: str) -> None:
