@@ -33,12 +33,12 @@ def test_a_stage_has_both_models_what_context_is_worth_and_the_lead_with_its_int
     ]
     head, rows = along_the_training(Results(cells))
     shown = {(row[1], row[2]): dict(zip(head, row, strict=True)) for row in rows}
-    assert [tokens for tokens, model in shown if model == "crate"] == ["25,000,000", "100,000,000"]
-    assert shown["25,000,000", "crate"]["context is worth, nats"] == "0.500"
-    assert shown["100,000,000", "gpt2"]["context is worth, nats"] == "1.500"
-    assert shown["100,000,000", "crate"]["nats a token"] == "3.250"
-    assert shown["25,000,000", "crate minus gpt2"]["random-only"].startswith("0.105 [0.0")
-    assert shown["25,000,000", "crate minus gpt2"]["nats a token"] == "0.250 [0.250, 0.250]"
+    assert [tokens for tokens, model in shown if model == "crate"] == ["6,000,000", "24,000,000"]
+    assert shown["6,000,000", "crate"]["context is worth, nats"] == "0.500"
+    assert shown["24,000,000", "gpt2"]["context is worth, nats"] == "1.500"
+    assert shown["24,000,000", "crate"]["nats a token"] == "3.250"
+    assert shown["6,000,000", "crate minus gpt2"]["random-only"].startswith("0.105 [0.0")
+    assert shown["6,000,000", "crate minus gpt2"]["nats a token"] == "0.250 [0.250, 0.250]"
 
 
 def test_without_twins_it_is_not_known_what_context_is_worth() -> None:
