@@ -43,15 +43,23 @@ def matched(first: Path, second: Path, text: Path, out: Path) -> tuple[dict, dic
 
 
 def test_units_of_a_model_find_themselves_in_a_copy_whose_units_stand_in_another_order(study: Path, tmp_path) -> None:
-    folder = study / "models" / "crate" / "model"
-    model = load_causal_lm(folder)
-    order = torch.randperm(model.model.layers[0].coding.dictionary.shape[0], generator=torch.Generator().manual_seed(0))
+    trained = study / "models" / "crate" / "model"
+    model = load_causal_lm(trained)
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(model.model.layers[0].coding.dictionary.shape[0], generator=generator)
     with torch.no_grad():
         for layer in model.model.layers:
+            # Two trained units may fire on one token alone, and then either is the other's partner with r = 1.
+            layer.coding.dictionary.normal_(std=0.2, generator=generator)
+    of_copy = load_causal_lm(trained)
+    of_copy.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        for layer in of_copy.model.layers:
             layer.coding.dictionary.copy_(layer.coding.dictionary[order])
-    save_model(model, tmp_path / "copy", {})
-    (tmp_path / "copy" / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
-    found, columns = matched(folder, tmp_path / "copy", study / "tokens", tmp_path / "out")
+    for made, folder in ((model, tmp_path / "model"), (of_copy, tmp_path / "copy")):
+        save_model(made, folder, {})
+        (folder / "tokenizer.json").write_bytes((trained / "tokenizer.json").read_bytes())
+    found, columns = matched(tmp_path / "model", tmp_path / "copy", study / "tokens", tmp_path / "out")
     first = columns["side"] == "first"
     lives = first & (columns["r"] > 0.999)  # a unit that never fires has no partner
     assert lives.sum() > 0.8 * first.sum()

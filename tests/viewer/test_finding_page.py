@@ -84,7 +84,7 @@ def test_model_and_layer_menus_keep_what_was_looked_for(page, address) -> None:
     page.goto(f"{address}/crate/1?q=the&metric=anthropic&sort=fires")
     page.get_by_label("Model").select_option("gpt2")
     expect(page).to_have_url(f"{address}/gpt2/1?q=the&metric=anthropic&sort=fires")
-    page.get_by_label("Layer").select_option("0")
+    page.get_by_label("Layer", exact=True).select_option("0")
     expect(page).to_have_url(f"{address}/gpt2/0?q=the&metric=anthropic&sort=fires")
 
 
