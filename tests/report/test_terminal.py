@@ -139,6 +139,26 @@ def test_without_a_comparison_there_is_no_headline() -> None:
     assert headline({"differences": [], "models": [], "rows": []}) == []
 
 
+@pytest.mark.parametrize(
+    ("tokens", "documents", "said"),
+    [
+        (19_999, 500, "19,999 tokens in 500 documents"),
+        (500_000, 19, "500,000 tokens in 19 documents"),
+        (64, 1, "64 tokens in 1 document alone"),
+        (20_000, 20, None),
+    ],
+)
+def test_too_little_text_is_said_with_and_without_a_comparison(tokens: int, documents: int, said: str | None) -> None:
+    compared = table_of((0.058, 0.036, 0.080), (WORSE, BETTER), (0.96, 0.82))
+    for table in (compared, {"differences": [], "models": [], "rows": []}):
+        found = [
+            line
+            for line in headline(table | {"scored_text": {"tokens": tokens, "documents": documents}})
+            if "too few to read" in line
+        ]
+        assert [said in line for line in found] == ([True] if said else [])
+
+
 @given(
     st.lists(st.lists(st.text("ab0.[]", min_size=1, max_size=24), min_size=3, max_size=3), min_size=1, max_size=12),
     st.integers(40, 120),

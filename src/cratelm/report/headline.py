@@ -6,6 +6,7 @@ The terminal, the report and the viewer show these sentences.
 from typing import Any
 
 from cratelm.protocols import ENDPOINT
+from cratelm.report.little_text import little_text
 from cratelm.report.number_text import estimate, p_value
 
 Row = dict[str, Any]
@@ -14,14 +15,16 @@ FEWEST_TOKENS = 1_000_000
 
 
 def headline(table: dict[str, Any]) -> list[str]:
-    """Sentences about the endpoints of a report's table; none where it compares nothing."""
+    """Sentences about the endpoints of a report's table; where it compares nothing, about too little text alone."""
+    # Reports of earlier versions do not say how much text was scored.
+    warnings = [*_machinery(table), *(little_text(table["scored_text"]) if "scored_text" in table else [])]
     primary = next((row for row in table["differences"] if row["primary"]), None)
     if primary is None:
-        return []
+        return warnings
     # Reports of earlier versions do not mark the second endpoint.
     second = next((row for row in table["differences"] if row.get("second")), None)
     return [
-        *_machinery(table),
+        *warnings,
         _primary(primary),
         *_caveats(table, primary),
         f"This is the primary endpoint: {primary['metric']} by the explainer {ENDPOINT.explainer} †, mean over all "

@@ -14,6 +14,7 @@ from cratelm.protocols import PROTOCOLS
 from cratelm.records.store import read_layers, read_protocol
 from cratelm.report.fitted_table import Column, fitted, open_console, print_text
 from cratelm.report.judged import FAILS, told
+from cratelm.report.little_text import little_text, scored_text
 from cratelm.report.measured import Estimate
 from cratelm.report.number_text import estimate, number
 from cratelm.report.rows import plain
@@ -79,6 +80,8 @@ def print_means(scores: Artifact, records: Artifact, as_json: bool) -> None:
     protocol = PROTOCOLS[read_protocol(records)]
     console, trial = open_console(), read_trial(scores)
     print_text(console, f"Scores, protocol {protocol.name}" + (f": {protocol.caution}" if protocol.caution else ""))
+    for sentence in little_text(scored_text(records)):
+        print_text(console, sentence)
     failed = trial is not None and not trial["passes"]
     for explainer in dict.fromkeys(row["explainer"] for row in rows):
         mark = FAILS if failed and EXPLAINERS[explainer].in_words else ""

@@ -27,6 +27,7 @@ from cratelm.report.figures import layer_curves, loss_curves, score_histograms
 from cratelm.report.glossary import glossary, term_button
 from cratelm.report.headline import headline
 from cratelm.report.judged import judged_rows, told, trials
+from cratelm.report.little_text import scored_text
 from cratelm.report.number_text import estimate, number, p_value
 from cratelm.report.rows import Pair, detail_rows, explainers_beside, model_rows, table_rows
 from cratelm.score.registry import METRICS
@@ -90,6 +91,7 @@ def _report(
     with progress.task("writing the report"):
         table = {
             "note": f"{ONE_SEED} {PROVED}",
+            "scored_text": scored_text(pairs[0][0].records),
             "models": model_rows(pairs),
             "autoencoders": autoencoder_rows(pairs),
             "equal_delta_loss": equal_delta_loss(pairs),

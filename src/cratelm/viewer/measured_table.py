@@ -7,6 +7,7 @@ import numpy as np
 
 from cratelm.explain.registry import EXPLAINERS
 from cratelm.protocols import ENDPOINT
+from cratelm.report.little_text import scored_text
 from cratelm.report.means import mean_rows
 from cratelm.score.registry import HEADLINE_METRICS
 from cratelm.viewer.viewed_study import ViewedModel
@@ -17,7 +18,13 @@ NOTE = "One model, measured as it is: nothing here compares it with another, or 
 def measured_table(models: Sequence[ViewedModel]) -> dict[str, Any]:
     """A report's table, as far as one model gives it."""
     rows = [row for model in models for row in _rows(model)]
-    return {"note": NOTE, "models": [], "rows": rows, "differences": []}
+    return {
+        "note": NOTE,
+        "scored_text": scored_text(models[0].records),
+        "models": [],
+        "rows": rows,
+        "differences": [],
+    }
 
 
 def _rows(model: ViewedModel) -> list[dict[str, Any]]:
