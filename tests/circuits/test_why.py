@@ -24,6 +24,19 @@ def test_a_unit_is_explained_in_lines_whose_shares_add_up(study, capsys) -> None
     assert "attention weights, norms and gates held" in " ".join(rest)
 
 
+def test_it_is_said_why_shares_have_the_opposite_sign_below_a_negative_whole_and_there_alone(study, capsys) -> None:
+    seen = set()
+    for unit in range(12):
+        assert why(str(study / "models" / "crate"), f"1/{unit}") == 0
+        lines = capsys.readouterr().out.splitlines()
+        value = float(lines[0].rpartition("pre-activation ")[2])
+        assert ("is negative: what takes from it has a positive share" in lines[-1]) == (value < 0)
+        shares = [line.split() for line in lines[1:-1] if line.strip().startswith("█")]
+        assert all(share.startswith("-") == (value < 0) for _, share, *_ in shares)
+        seen.add(value < 0)
+    assert seen == {True, False}
+
+
 @pytest.mark.parametrize("model", ["crate", "gpt2"])
 @pytest.mark.parametrize("target", ["1/3", "crate/0/2", "next"])
 def test_json_holds_contributions_that_add_up_to_the_value(study, capsys, model, target) -> None:

@@ -53,8 +53,11 @@ def test_a_study_shows_statistics_explanations_scores_and_excerpts_of_a_unit(stu
     printed = shown(capsys, str(study), "gpt2/1/5")
     assert "gpt2/1/5" in printed and "random-only" in printed
     flat = re.sub(r"\s+", "", printed)
+    highest = max(max(row["activations"]) for row in known["excerpts"] if row["half"] == "score")
     for row in top[:3]:
-        assert re.sub(r"\s+", "", "".join(row["tokens"])) in flat
+        fires = [value >= highest / 2 for value in row["activations"]]
+        marked = (f"«{token}»" if most else token for token, most in zip(row["tokens"], fires, strict=True))
+        assert re.sub(r"\s+", "", "".join(marked)) in flat
 
 
 def test_a_unit_shows_what_its_last_tokens_tell_where_that_is_known(study, capsys, tmp_path) -> None:

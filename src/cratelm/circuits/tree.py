@@ -9,9 +9,11 @@ from cratelm.circuits.write_graph import label_of
 BAR = 12
 """Characters of the longest bar."""
 HELD = (
-    "Shares are of the pre-activation and add up to 100%. They are exact for this text, with its attention weights, "
-    "norms and gates held; turned off, a contributor may change more or less."
+    "Shares are of the {whole}, or of the unit above an indented line, and add up to 100%. They are exact for this "
+    "text, with its attention weights, norms and gates held; turned off, a contributor may change more or less."
 )
+SIGNS = "█ adds to the {whole}, ░ takes from it."
+BELOW = "The {whole} is negative: what takes from it has a positive share."
 
 
 def lines_of(graph: Graph, tokens: Sequence[str], name: str) -> Iterator[str]:
@@ -22,6 +24,14 @@ def lines_of(graph: Graph, tokens: Sequence[str], name: str) -> Iterator[str]:
     first = graph.traces[graph.target]
     yield _headline(graph, first, name)
     yield from _below(graph, first, tokens, 1, {graph.target})
+
+
+def how_to_read(graph: Graph) -> str:
+    """What shares and bars mean, and what they do not."""
+    trace = graph.traces[graph.target]
+    whole = "logit" if trace.node.kind == "logit" else "pre-activation"
+    sentences = [HELD, SIGNS, *([BELOW] if trace.value < 0 else [])]
+    return " ".join(sentences).format(whole=whole)
 
 
 def _headline(graph: Graph, trace: Trace, name: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cratelm.circuits.graph import Graph
 from cratelm.circuits.heads import HeadPart, lines_of_heads
-from cratelm.circuits.tree import HELD, as_json, lines_of
+from cratelm.circuits.tree import as_json, how_to_read, lines_of
 from cratelm.circuits.write_graph import WRITERS, label_of
 from cratelm.errors import InputError
 from cratelm.notebook.markup import box, text
@@ -67,7 +67,7 @@ class Attributed:
         tokens = [visible(token) for token in self.tokens]
         whole = self.graph.traces[self.graph.target].value
         parts = lines_of(self.graph, tokens, self.name), lines_of_heads(self.heads, whole, tokens)
-        return "\n".join([*parts[0], *parts[1], HELD])
+        return "\n".join([*parts[0], *parts[1], how_to_read(self.graph)])
 
     def _repr_html_(self) -> str:
         return box(f"Why {self.name}", f"<pre>{text(repr(self))}</pre>")

@@ -42,7 +42,7 @@ def print_unit(known: dict[str, Any], half: str, count: int) -> None:
     shown = [excerpt for excerpt in mine if excerpt["rank"] < (count if excerpt["interval"] is None else 1)]
     for excerpt in shown:
         console.print(_heading(excerpt))
-        console.print(_heatmap(excerpt, highest), soft_wrap=True)
+        console.print(_heatmap(excerpt, highest, coloured=console.color_system is not None), soft_wrap=True)
     if not shown:
         console.print(f"No excerpts of the {half} half: the unit never fires in it, or is not finite.")
 
@@ -117,10 +117,13 @@ def _heading(excerpt: dict[str, Any]) -> Text:
     return Text(f"\n{kind} {excerpt['rank']}", "bold") + Text(where + said, "dim")
 
 
-def _heatmap(excerpt: dict[str, Any], highest: float) -> Text:
+def _heatmap(excerpt: dict[str, Any], highest: float, coloured: bool) -> Text:
+    """The tokens by colour; without colours, as in a pipe, «those» on which the unit fires half as much or more."""
     text = Text()
     for token, activation in zip(excerpt["tokens"], excerpt["activations"], strict=True):
-        text.append(visible(token), _style(activation / highest) if activation > 0 else None)
+        said = visible(token)
+        marked = said if coloured or activation <= 0 or activation < highest / 2 else f"«{said}»"
+        text.append(marked, _style(activation / highest) if activation > 0 else None)
     return text
 
 
