@@ -1,4 +1,4 @@
-"""The demo study's units in one HTML file, as somebody gets it by mail: no server, no network, a size that can be sent."""
+"""The demo study in one HTML file, as somebody gets it by mail: no server, no network, a size that can be sent."""
 
 from pathlib import Path
 
