@@ -74,8 +74,10 @@ def layer_curves(pairs: Sequence[Pair]) -> str:
     """The mean score by layer and metric with its interval; dashed: before training; dotted: the ceiling."""
     with matplotlib.rc_context(STYLE):
         metrics = shown_metrics(trained for trained, _ in pairs)
-        figure, axes = new_figure(len(metrics), shared=True)
-        for axis, metric in zip(axes[0], metrics, strict=True):
+        figure, axes = new_figure(2, (len(metrics) + 1) // 2, shared=True)
+        for blank in axes.flat[len(metrics) :]:
+            blank.set_axis_off()
+        for axis, metric in zip(axes.flat, metrics, strict=False):
             ends = []
             for (trained, untrained), (colour, mark, _) in zip(pairs, looks(), strict=False):
                 layers = list(range(len(trained.layers)))
