@@ -1,6 +1,7 @@
 """`cratelm measure`: a model as it is, from its folder to pages of neurons."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,21 @@ def test_the_same_command_makes_nothing_again(made: Path, capsys) -> None:
     printed = capsys.readouterr().out
     assert "mean [95%]" in printed and f"cratelm view {made / 'out'}" in printed
     assert files == {path: path.stat().st_mtime_ns for path in made.rglob("*") if path.is_file()}
+
+
+def test_every_stage_leaves_a_line_once_that_says_which_one_of_how_many_it_was(made: Path, tmp_path, capsys) -> None:
+    command = arguments(made)
+    command[5] = str(tmp_path / "out")
+
+    def lines() -> list[str]:
+        assert run(command) == 0
+        return re.findall(r"^(.+), .+ \((\d of \d) stages\)$", capsys.readouterr().err, re.M)
+
+    names = ["tokenized the text", "recorded tiny", "explained tiny", "scored tiny"]
+    assert lines() == [(name, f"{place} of 4") for place, name in enumerate(names, 1)]
+    assert lines() == []
+    shutil.rmtree(tmp_path / "out" / "scores")
+    assert lines() == [("scored tiny", "4 of 4")]
 
 
 def test_a_folder_of_another_model_or_with_other_settings_is_refused(made: Path, capsys) -> None:

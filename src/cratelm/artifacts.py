@@ -16,7 +16,17 @@ from typing import Any
 from cratelm.disk import disk_errors
 from cratelm.errors import InputError
 from cratelm.files import as_plain, hash_file, read_json, read_object, write_json
-from cratelm.stages import MANIFEST, SCHEMA, Stage, claimed, is_ours, partial_of, require_place, require_same
+from cratelm.stages import (
+    MANIFEST,
+    SCHEMA,
+    Stage,
+    claimed,
+    is_finished,
+    is_ours,
+    partial_of,
+    require_place,
+    require_same,
+)
 
 __all__ = [
     "LEFT_OUT",
@@ -28,6 +38,7 @@ __all__ = [
     "claim_study",
     "damage_named",
     "hash_file",
+    "is_finished",
     "open_artifact",
     "open_unhashed",
     "read_json",

@@ -11,7 +11,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from cratelm.artifacts import Artifact, as_plain, claim_study, require_same_study
+from cratelm.artifacts import Artifact, as_plain, claim_study, is_finished, require_same_study
 from cratelm.explain.explain import explain
 from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.measure_config import MeasureConfig
@@ -36,16 +36,23 @@ def measure(
     asked = as_plain(config) | {"model": name if Path(model).is_dir() else model, "revision": opening.revision}
     require_same_study(out, asked)
     subject = open_subject(model, opening)
-    tokens = tokens_for(subject, config.text, out / "tokens", progress)
+    progress.expect(4 if config.sae is None else 5)
+    with progress.stage("tokenized the text", is_finished(out / "tokens") or is_finished(Path(config.text))):
+        tokens = tokens_for(subject, config.text, out / "tokens", progress)
     claim_study(out, asked)
     subject = base = _known_by_name(subject)
     if config.sae is not None:
         name = units_of(model, config)
-        subject = public_saes(config.sae, base, out / "models" / name, progress, opening.loading(config.records.dtype))
-    records = record(config.records, subject, tokens, out / "records" / name, progress, device=opening.device)
+        loading = opening.loading(config.records.dtype)
+        with progress.stage("opened the autoencoders", is_finished(out / "models" / name)):
+            subject = public_saes(config.sae, base, out / "models" / name, progress, loading)
+    with progress.stage(f"recorded {name}", is_finished(out / "records" / name)):
+        records = record(config.records, subject, tokens, out / "records" / name, progress, device=opening.device)
     _link(base, out / "models" / name_of(model))
-    explanations = explain(config.explain, records, out / "explanations" / name, progress)
-    scores = score(config.score, records, explanations, out / "scores" / name, progress)
+    with progress.stage(f"explained {name}", is_finished(out / "explanations" / name)):
+        explanations = explain(config.explain, records, out / "explanations" / name, progress)
+    with progress.stage(f"scored {name}", is_finished(out / "scores" / name)):
+        scores = score(config.score, records, explanations, out / "scores" / name, progress)
     return Measured(model=subject, records=records, explanations=explanations, scores=scores)
 
 

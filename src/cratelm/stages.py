@@ -56,6 +56,11 @@ def partial_of(out: Path) -> Path:
     return next_to(out, ".partial")
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a stage's folder is there, complete: one whose work was stopped has no manifest."""
+    return (folder / MANIFEST).is_file()
+
+
 def require_place(out: Path) -> None:
     """Refuse a place that no folder could be moved to in the end, or inside a finished stage; raises InputError."""
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from cratelm.artifacts import MANIFEST, Artifact, claim_study, require_same_study
+from cratelm.artifacts import Artifact, claim_study, is_finished, require_same_study
 from cratelm.corpus.read_tokens import read_side, read_train
 from cratelm.corpus.tokens import tokenize
 from cratelm.effects.effects import measure_effects
@@ -57,7 +57,7 @@ def run_study(config: StudyConfig, out: Path, progress: Progress, model: Languag
     if config.sae:
         require_sense_of_saes(config)
     progress.expect(_stages(config))
-    with progress.stage("tokenized the text", _there(out / "tokens")):
+    with progress.stage("tokenized the text", is_finished(out / "tokens")):
         tokens = tokenize(config.corpus, out / "tokens", progress)
     require_enough_text(config, tokens)
     claim_study(out, config)
@@ -72,7 +72,7 @@ def run_study(config: StudyConfig, out: Path, progress: Progress, model: Languag
         for trained, untrained in pairs:
             own = _judge(config, trained, model, out, progress)
             judged.append((own, _judge(config, untrained, model, out, progress)))
-    with progress.stage("wrote the report", _there(out / "report")):
+    with progress.stage("wrote the report", is_finished(out / "report")):
         return report(config.report, pairs, tokens, out / "report", progress, judged)
 
 
@@ -123,13 +123,10 @@ def _train(config: StudyConfig, name: str, tokens: Artifact, out: Path, progress
 
 
 def _train_one(config: TrainConfig, tokens: Artifact, folder: Path, progress: Progress) -> Artifact:
-    with progress.stage(f"trained {folder.name}" if config.training.tokens else f"made {folder.name}", _there(folder)):
+    with progress.stage(
+        f"trained {folder.name}" if config.training.tokens else f"made {folder.name}", is_finished(folder)
+    ):
         return train(config, tokens, folder, progress)
-
-
-def _there(folder: Path) -> bool:
-    """Whether a stage's folder is finished."""
-    return (folder / MANIFEST).is_file()
 
 
 def _train_saes(
@@ -141,7 +138,7 @@ def _train_saes(
         training = config.saes.dictionary(dictionary, config.seed)
         for model in pair:
             name = f"{plain}+sae-{dictionary}{model.name.removeprefix(plain)}"
-            with progress.stage(f"trained {name}", _there(out / "models" / name)):
+            with progress.stage(f"trained {name}", is_finished(out / "models" / name)):
                 made = train_saes(training, model, tokens, out / "models" / name, progress)
             yield _Subject(model, made, trained=model is pair[0])
 
@@ -152,7 +149,7 @@ def _measure_at_once(
     """Measure several models at the same time, where there is text enough for processes to be worth their start."""
     text = sum(len(read_side(tokens, half).tokens) for half in HALVES)
     at_once, threads = cores_for(len(subjects))
-    left = [subject for subject in subjects if not _there(out / "scores" / _name(subject))]
+    left = [subject for subject in subjects if not is_finished(out / "scores" / _name(subject))]
     if text >= ENOUGH_TEXT and at_once > 1 and len(left) > 1:
         jobs = [partial(_measure, config, subject, tokens, out) for subject in left]
         run_side_by_side(jobs, at_once, threads, progress)
@@ -162,7 +159,7 @@ def _measure(config: StudyConfig, subject: _Subject, tokens: Artifact, out: Path
     """Its units recorded, explained and scored."""
     name = _name(subject)
     last = "effects" if subject.trained else "scores"
-    with progress.stage(f"measured {name}", _there(out / last / name)):
+    with progress.stage(f"measured {name}", is_finished(out / last / name)):
         return _measure_stages(config, subject, tokens, out, progress)
 
 
@@ -186,7 +183,7 @@ def _name(subject: _Subject) -> str:
 def _judge(config: StudyConfig, measured: Measured, model: LanguageModel, out: Path, progress: Progress) -> Measured:
     """The same model's units, a sample of them, explained and scored by a language model."""
     folder = out / "judged"
-    with progress.stage(f"judged {measured.name}", _there(folder / "scores" / measured.name)):
+    with progress.stage(f"judged {measured.name}", is_finished(folder / "scores" / measured.name)):
         explanations, scores = _judge_stages(config, measured, model, folder, progress)
     return replace(measured, explanations=explanations, scores=scores)
 

@@ -18,6 +18,8 @@ PAGES = {
     "find": ("/find?way=start", ".counts"),
     "compare": ("/compare?a=crate/1/3&b=gpt2/0/5", ".sides .scores"),
     "two layers": ("/compare?a=crate/1&b=gpt2/1", ".best"),
+    "notes": ("/notes", ".notes li"),
+    "no notes": ("/notes", ".notes"),
     "glossary": ("/glossary?term=reach", ".here"),
     "nowhere": ("/nobody", "[role=alert]"),
 }
@@ -33,6 +35,10 @@ pytestmark = [
 def test_no_page_has_a_serious_fault(browser, address, name, scheme) -> None:
     path, ready = PAGES[name]
     page = browser.new_page(viewport={"width": 1280, "height": 850}, color_scheme=scheme)
+    if name != "no notes":
+        page.goto(f"{address}/crate/1/3")
+        page.get_by_role("button", name="Bookmark", exact=True).click()
+        page.get_by_label("Note on crate/1/3").fill("likes films")
     page.goto(address + path)
     page.locator(ready).first.wait_for()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)  # parts that come later

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 
 from cratelm.protocols import ENDPOINT
-from cratelm.report.figures import STYLE, colours, new_figure, svg
+from cratelm.report.figures import STYLE, looks, new_figure, reach, svg
 from cratelm.report.measured import Estimate, Measured
 from cratelm.report.rows import Pair, plain, shown_metrics
 
@@ -105,9 +105,9 @@ def loss_paid(pairs: Sequence[Pair]) -> str:
         models = [trained for trained, _ in pairs if trained.saes is None]
         by_model = {frontier.model: frontier for frontier in frontiers(pairs)}
         for axis, metric in zip(axes[0], metrics, strict=True):
-            for model, colour in zip(models, colours(), strict=False):
-                _points(axis, [model], metric, colour, "s", model.name)
-                _points(axis, by_model[model.name].dictionaries, metric, colour, "o--", f"{model.name}+sae")
+            for model, (colour, mark, _) in zip(models, looks(), strict=False):
+                _points(axis, [model], metric, colour, mark, model.name)
+                _points(axis, by_model[model.name].dictionaries, metric, colour, f"{mark}--", f"{model.name}+sae")
             axis.set(title=metric, xlabel="validation loss, nats a token", ylabel="mean score", ylim=(0, 1))
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
         return svg(figure)
@@ -116,11 +116,10 @@ def loss_paid(pairs: Sequence[Pair]) -> str:
 def _points(axis: Any, models: Sequence[Measured], metric: str, colour: str, style: str, label: str) -> None:
     """Scores with their intervals, by loss."""
     scores = [model.score(ENDPOINT.explainer, metric, None) for model in models]
-    means = np.array([score.mean for score in scores])
-    reach = np.abs(np.array([[score.low for score in scores], [score.high for score in scores]]) - means)
+    means = [score.mean for score in scores]
     losses = [model.loss for model in models]
     axis.plot(losses, means, style, color=colour, label=label)
-    axis.errorbar(losses, means, reach, color=colour, capsize=3, fmt="none")
+    axis.errorbar(losses, means, reach(scores), color=colour, capsize=3, fmt="none")
     for model, loss, mean in zip(models, losses, means, strict=True):
         if model.saes:
             size = model.name.partition("+sae-")[2]

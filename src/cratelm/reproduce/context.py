@@ -4,18 +4,21 @@ A token share is the share of a unit's variance that its current token accounts 
 score follows from its token share alone, whatever the design, then CRATE's lead is the lead that its share would give.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from scipy.stats import spearmanr
 
 from cratelm.protocols import ENDPOINT, PAPER_METRICS
-from cratelm.report.figures import colours, new_figure, svg
+from cratelm.report.figures import LOOKS, new_figure, reach, svg
+from cratelm.report.labels import label_points
+from cratelm.report.measured import Estimate
 from cratelm.reproduce.matching import paired_matched
-from cratelm.reproduce.matrix import ABLATIONS, DESIGNS_AT, PAIR, WINDOWS, windowed
+from cratelm.reproduce.matrix import ABLATIONS, DESIGNS_AT, PAIR, RIVAL, WINDOWS, windowed
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
     ENDPOINT_NAME,
@@ -25,6 +28,7 @@ from cratelm.reproduce.results import (
     Results,
     Table,
     decimal,
+    estimate,
     keyed,
     loss,
     mean,
@@ -198,36 +202,38 @@ def _paid_and_got(results: Results) -> dict[str, tuple[float, float]]:
 
 
 def draw_frontier(results: Results) -> str:
-    """What is paid against what is got: the primary score and the token share over the loss."""
-    points, numbers = {}, {ENDPOINT_NAME: ENDPOINT_SCORE, "token share": statistic("token_share")}
-    for model in results.values("model"):
-        cells = results.main(layers=DESIGNS_AT, model=model)
-        if cells:
-            points[model] = (mean(cells, loss), *(mean(cells, number) for number in numbers.values()))
-    return _numbered(points, "validation loss, nats a token", numbers)
-
-
-def _numbered(points: Mapping[str, tuple[float, ...]], across: str, up: Iterable[str]) -> str:
-    """A dot a design, its number next to it and its name in the legend: names would lie upon each other.
-
-    `points`: by design, what is across, and what is up in each panel.
-    """
-    figure, axes = new_figure(columns=2, height=4.2)
-    for panel, (axis, label) in enumerate(zip(axes[0], up, strict=True)):
-        for design_number, ((model, point), colour) in enumerate(zip(points.items(), colours(), strict=False), 1):
-            at = (point[0], point[1 + panel])
-            axis.plot(*at, "o", color=colour, label=f"{design_number} {model}")
-            axis.annotate(str(design_number), at, xytext=(4, 3), textcoords="offset points", fontsize=8)
-        axis.set(xlabel=across, ylabel=label)
-    if points:
-        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
-    return svg(figure)
+    """What is paid against what is got: the primary score and the token share over the loss, a point a design."""
+    up = {ENDPOINT_NAME: ENDPOINT_SCORE, "token share": statistic("token_share")}
+    return _named(results, ("validation loss, nats a token", loss), up)
 
 
 def draw_context(results: Results) -> str:
-    """The primary score and the validation loss over the token share, a dot a design."""
-    points = {design.model: (design.token_share, design.score, design.loss) for design in designs(results)}
-    return _numbered(points, "token share", ("random-only of units scored", "validation loss, nats a token"))
+    """The primary score and the validation loss over the token share, a point a design."""
+    up = {"random-only of units scored": of_scored(*ENDPOINT), "validation loss, nats a token": loss}
+    return _named(results, ("token share", statistic("token_share")), up)
+
+
+def _named(results: Results, across: tuple[str, Number], up: Mapping[str, Number]) -> str:
+    """A point a design, its name next to it, with 95% intervals over seeds: a panel each number of `up`."""
+    cells = {model: results.main(layers=DESIGNS_AT, model=model) for model in results.values("model")}
+    every_design = {model: of_model for model, of_model in cells.items() if of_model}
+    figure, axes = new_figure(columns=1, rows=len(up), width=7.2, height=4.4)
+    for (axis,), (label, number) in zip(axes, up.items(), strict=True):
+        for model, of_model in every_design.items():
+            _draw_design(axis, model, estimate(of_model, across[1]), estimate(of_model, number))
+        axis.set(xlabel=across[0], ylabel=label)
+        axis.margins(0.08, 0.16)  # room for names at the edges
+    for (axis,), number in zip(axes, up.values(), strict=True):  # now that all panels have their sizes
+        points = [(mean(of_model, across[1]), mean(of_model, number)) for of_model in every_design.values()]
+        label_points(axis, points, [*every_design])
+    return svg(figure)
+
+
+def _draw_design(axis: Axes, model: str, x: Estimate, y: Estimate) -> None:
+    """A point with its intervals, marked as the model is that the design is a variant of."""
+    family = max(filter(model.startswith, (*PAIR, RIVAL)), key=len, default=RIVAL)
+    colour, mark, _ = LOOKS[(*PAIR, RIVAL).index(family)]
+    axis.errorbar(x.mean, y.mean, reach([y]), reach([x]), color=colour, marker=mark, elinewidth=0.6, alpha=0.8)
 
 
 CONTEXT = Comparison(

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cratelm.report.figures import colours, new_figure, svg
+from cratelm.report.figures import looks, new_figure, svg
+from cratelm.report.labels import label_ends
 from cratelm.reproduce.matrix import CODE, CODE_SIZES, PAIR, windowed
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
@@ -89,23 +90,27 @@ def draw_lead(results: Results) -> str:
     """CRATE's lead over what context is worth to it, a point a stage of training, a line a seed."""
     figure, axes = new_figure(columns=2, height=3.6)
     for axis, name in zip(axes[0], ("random-only", WHOLE_TEXT.name), strict=True):
-        for colour, points in zip(colours(), _leads(results, NUMBERS[name]), strict=False):
-            axis.plot(*zip(*points, strict=True), "o-", color=colour)
+        ends = []
+        for (colour, mark, line), (seed, points) in zip(looks(), _leads(results, NUMBERS[name]).items(), strict=False):
+            axis.plot(*zip(*points, strict=True), marker=mark, linestyle=line, color=colour)
+            ends.append((*points[-1], f"seed {seed}", colour))
         axis.axhline(0, color="0.7", linewidth=0.8)
         axis.set(xlabel="context is worth to CRATE, nats a token", ylabel=f"{name}, CRATE minus GPT-2")
+        label_ends(axis, ends)
     return svg(figure)
 
 
-def _leads(results: Results, number: Number) -> list[list[tuple[float, float]]]:
-    """A seed each: (what context is worth to CRATE, CRATE's lead) at every stage of training but the first."""
+def _leads(results: Results, number: Number) -> dict[int, list[tuple[float, float]]]:
+    """By seed: (what context is worth to CRATE, CRATE's lead) at every stage of training but the first."""
     crate, gpt2 = (_cells(results, model, CODE_SIZES[0]) for model in PAIR)
     by_seed = {cell["cell"]["seed"]: cell for cell in gpt2}
-    lines: list[list[tuple[float, float]]] = []
+    lines: dict[int, list[tuple[float, float]]] = {}
     for cell in crate:
         rival: Any = by_seed.get(cell["cell"]["seed"])
         trained = [stage for stage in _shared_stages([cell, rival]) if float(stage)] if rival else []
         line = [(_context_worth(results, [cell], at), number(cell, at) - number(rival, at)) for at in trained]
-        lines += [line] if line and all(math.isfinite(worth) for worth, _ in line) else []
+        if line and all(math.isfinite(worth) for worth, _ in line):
+            lines[cell["cell"]["seed"]] = line
     return lines
 
 

@@ -24,6 +24,9 @@ difference has a 95% t interval over seeds; one seed has none. The interval cont
 seeds. Where it has the mark †, it contains the choice of held-out documents as well; all seeds are measured on the same
 documents, so the others leave that out. Intervals are not corrected for their number; verdicts are. The paper's numbers
 are next to ours under headings that say "compare signs only".
+
+In a figure, a point is a mean over seeds, and its bars are that mean's 95% t interval over seeds. A line of a seed has
+no bars.
 """
 NOT_RUN = "No cell of this has been run."
 

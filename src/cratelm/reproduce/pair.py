@@ -1,14 +1,17 @@
 """CRATE against GPT-2 at each size: by metric, explainer, amount of text, layer and point of training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from cratelm.protocols import ENDPOINT, PAPER_METRICS
-from cratelm.report.figures import COLOURS, new_figure, svg
+from cratelm.report.figures import looks, new_figure, reach, svg
+from cratelm.report.measured import Estimate
 from cratelm.reproduce.cell import BINS
 from cratelm.reproduce.matching import paired_matched
 from cratelm.reproduce.matrix import BEYOND, CEILING, DESIGNS_AT, EXPLAINERS, PAIR
@@ -25,6 +28,7 @@ from cratelm.reproduce.results import (
     decimal,
     delta_loss,
     dictionaries,
+    estimate,
     latents,
     latents_statistic,
     loss,
@@ -196,35 +200,49 @@ def progress(results: Results) -> Table:
 
 
 def draw_layers(results: Results) -> str:
-    """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds."""
+    """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds with its interval."""
     figure, axes = new_figure(columns=len(PAPER_METRICS), rows=len(results.sizes))
     for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(PAPER_METRICS)):
         panel: Axes = axes[row][column]
-        for colour, model in zip(COLOURS, results.values("model"), strict=False):
-            cells = results.main(group="sizes", layers=layers, model=model)
-            if cells:
-                values = [mean(cells, own_score(metric, layer)) for layer in range(layers)]
-                panel.plot(values, marker="o", color=colour, label=model)
-            for dictionary, style in zip(dictionaries(cells), ("--", ":"), strict=False):
-                fitted = [cell for cell in cells if cell.get("autoencoders")]
-                of_latents = [mean(fitted, latents(dictionary, metric, layer)) for layer in range(layers)]
-                panel.plot(of_latents, marker=".", linestyle=style, color=colour, label=f"{model}+sae-{dictionary}")
-        panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers))
+        series = [*_series(results, metric, layers)]
+        for place, (label, style, estimates) in enumerate(series):
+            apart = 0.05 * (place - (len(series) - 1) / 2)  # else the bars of one layer would hide each other
+            across, means = [layer + apart for layer in range(layers)], [one.mean for one in estimates]
+            panel.errorbar(across, means, reach(estimates), elinewidth=0.8, label=label, **style)
+        panel.set(xlabel=f"layer of L = {layers}", ylabel=metric, xticks=range(layers), xlim=(-0.4, layers - 0.6))
+    _legend_of_all(figure, axes)
+    return svg(figure)
+
+
+def _series(results: Results, metric: str, layers: int) -> Iterator[tuple[str, dict[str, Any], list[Estimate]]]:
+    """What is drawn of each model and each set of latents: its name, its look, and an estimate a layer."""
+    for (colour, mark, _), model in zip(looks(), results.values("model"), strict=False):
+        cells = results.main(group="sizes", layers=layers, model=model)
+        if cells:
+            look = {"color": colour, "marker": mark}
+            yield model, look, [estimate(cells, own_score(metric, layer)) for layer in range(layers)]
+        for dictionary, line in zip(dictionaries(cells), ("--", ":"), strict=False):
+            fitted = [cell for cell in cells if cell.get("autoencoders")]
+            look = {"color": colour, "marker": mark, "markersize": 3, "linestyle": line}
+            of_latents = [estimate(fitted, latents(dictionary, metric, layer)) for layer in range(layers)]
+            yield f"{model}+sae-{dictionary}", look, of_latents
+
+
+def _legend_of_all(figure: Figure, axes: np.ndarray) -> None:
     named = {text: line for panel in axes.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     if named:
         figure.legend(named.values(), named.keys(), loc="outside right center")
-    return svg(figure)
 
 
 def draw_progress(results: Results) -> str:
     """The primary score against the loss along the training, a line a seed."""
     figure, axes = new_figure(columns=2)
-    for place, (label, number) in enumerate(({ENDPOINT_NAME: ENDPOINT_SCORE} | SHARE).items()):
-        for colour, model in zip(COLOURS, PAIR, strict=False):
+    for axis, (label, number) in zip(axes[0], ({ENDPOINT_NAME: ENDPOINT_SCORE} | SHARE).items(), strict=True):
+        for (colour, mark, line), model in zip(looks(), PAIR, strict=False):
             for cell in results.main(group="sizes", layers=DESIGNS_AT, model=model):
                 points = [(loss(cell, stage), number(cell, stage)) for stage in stages(cell) if stage != "0"]
-                axes[0][place].plot(*zip(*points, strict=True), marker="o", color=colour, label=model)
-        axes[0][place].set(xlabel="validation loss, nats a token (training goes left)", ylabel=label)
+                axis.plot(*zip(*points, strict=True), marker=mark, linestyle=line, color=colour, label=model)
+        axis.set(xlabel="validation loss, nats a token (training goes left)", ylabel=label)
     handles = {text: line for line, text in zip(*axes[0][0].get_legend_handles_labels(), strict=True)}
     if handles:
         axes[0][0].legend(handles.values(), handles.keys())
@@ -234,15 +252,15 @@ def draw_progress(results: Results) -> str:
 def draw_histograms(results: Results) -> str:
     """How the units' random-only scores are spread, all seeds together."""
     figure, axes = new_figure(columns=2)
-    for place, model in enumerate(PAIR):
-        for colour, layer in zip(COLOURS, range(2), strict=False):
+    for axis, model in zip(axes[0], PAIR, strict=True):
+        for (colour, _, line), layer in zip(looks(), range(2), strict=False):
             cells = results.main(group="sizes", layers=DESIGNS_AT, model=model)
             if cells:
                 counts = [cell["numbers"][Key("histogram", layer=str(layer))] for cell in cells]
-                axes[0][place].stairs(np.sum(counts, axis=0), BINS, color=colour, label=f"layer {layer}")
-        axes[0][place].set(xlabel=f"random-only score of a unit, {model}", ylabel="units")
-        if axes[0][place].get_legend_handles_labels()[0]:
-            axes[0][place].legend()
+                axis.stairs(np.sum(counts, axis=0), BINS, color=colour, linestyle=line, label=f"layer {layer}")
+        axis.set(xlabel=f"random-only score of a unit, {model}", ylabel="units")
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend()
     return svg(figure)
 
 

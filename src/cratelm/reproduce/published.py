@@ -12,7 +12,8 @@ import numpy as np
 
 from cratelm.models.flops import meta_model
 from cratelm.protocols import ENDPOINT, PAPER_METRICS
-from cratelm.report.figures import COLOURS, new_figure, svg
+from cratelm.report.figures import looks, new_figure, svg
+from cratelm.report.labels import label_ends
 from cratelm.reproduce.matrix import DESIGNS_AT, PAIR, paper
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
@@ -154,15 +155,18 @@ def vocabulary(results: Results) -> Table:
 def draw_losses(results: Results) -> str:
     """Validation loss along the training, for each L; a line a seed."""
     figure, axes = new_figure(columns=len(results.sizes))
-    for place, layers in enumerate(results.sizes):
-        for colour, model in zip(COLOURS, results.values("model"), strict=False):
-            for cell in results.main(group="sizes", layers=layers, model=model):
+    for axis, layers in zip(axes[0], results.sizes, strict=True):
+        ends = []
+        for (colour, _, line), model in zip(looks(), results.values("model"), strict=False):
+            cells = results.main(group="sizes", layers=layers, model=model)
+            for cell in cells:
                 tokens, losses = zip(*cell["curve"], strict=True)
-                axes[0][place].plot(np.divide(tokens, 1e6), losses, color=colour, label=model)
-        axes[0][place].set(xlabel=f"million tokens, L = {layers}", ylabel="validation loss, nats a token")
-        handles = {text: line for line, text in zip(*axes[0][place].get_legend_handles_labels(), strict=True)}
-        if handles:
-            axes[0][place].legend(handles.values(), handles.keys())
+                axis.plot(np.divide(tokens, 1e6), losses, linestyle=line, color=colour)
+            if cells:
+                tokens, nats = np.mean([cell["curve"][-1] for cell in cells], axis=0)
+                ends.append((tokens / 1e6, nats, model, colour))
+        axis.set(xlabel=f"million tokens, L = {layers}", ylabel="validation loss, nats a token")
+        label_ends(axis, ends)
     return svg(figure)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cratelm.protocols import ENDPOINT
+from cratelm.report.measured import Estimate
 from cratelm.reproduce.matrix import CORPORA, PAIR, SIZES, TOKENIZER, Cell
 from cratelm.reproduce.store import ALL, END, MODEL, PAPER_SOURCE, Key, Result
 from cratelm.stats import seed_interval
@@ -220,13 +221,22 @@ def paired_by(
     both = [(a, by_seed[a["cell"]["seed"]]) for a in first if a["cell"]["seed"] in by_seed]
     if not both:
         return Difference(float("nan"), float("nan"), float("nan"), 0)
-    drawn = [less_drawn(a, b) for a, b in both]
+    return _between_seeds([less(a, b) for a, b in both], [less_drawn(a, b) for a, b in both])
+
+
+def estimate(cells: Sequence[Result], number: Number) -> Estimate:
+    """The mean over cells, which are seeds, with the interval that a difference has; NaN where there is one seed."""
+    found = _between_seeds([number(cell, END) for cell in cells], [number.replicates(cell) for cell in cells])
+    return Estimate(found.mean, found.low, found.high)
+
+
+def _between_seeds(values: Sequence[float], drawn: Sequence[np.ndarray | None]) -> Difference:
     known = [replicates for replicates in drawn if replicates is not None]
     # With some seeds' draws alone, how their mean varies with the text is not known.
-    of_text = len(known) == len(both)
+    of_text = len(known) == len(values)
     text_variance = float(np.var(np.mean(known, axis=0), ddof=1)) if of_text else 0.0
-    mean, low, high, p = seed_interval([less(a, b) for a, b in both], text_variance)
-    return Difference(mean, low, high, len(both), p, of_text)
+    mean, low, high, p = seed_interval(values, text_variance)
+    return Difference(mean, low, high, len(values), p, of_text)
 
 
 def at_loss(result: Result, wanted: float, number: Number) -> float:
