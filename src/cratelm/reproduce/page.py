@@ -45,7 +45,11 @@ class Comparison:
     text: str | Callable[[Results], str] = ""
     """How to read it, as Markdown."""
     figure: Callable[[Results], str] | None = None
-    """As SVG, whatever cells there are."""
+    """As SVG. Where the table has no rows, it is not drawn."""
+
+    def drawn(self, results: Results) -> bool:
+        """Whether there is a figure, and something to see in it."""
+        return self.figure is not None and (self.table is None or bool(self.table(results)[1]))
 
 
 def comparisons() -> list[Comparison]:
@@ -64,12 +68,12 @@ def write_page(results: Results) -> str:
 def draw_figures(results: Results) -> dict[str, str]:
     """The figures as SVG, by name."""
     with matplotlib.rc_context(STYLE):
-        return {comparison.name: comparison.figure(results) for comparison in comparisons() if comparison.figure}
+        return {one.name: one.figure(results) for one in comparisons() if one.figure and one.drawn(results)}
 
 
 def _part(comparison: Comparison, results: Results) -> str:
     text = comparison.text if isinstance(comparison.text, str) else comparison.text(results)
-    figure = f"![{comparison.title}]({comparison.name}.svg)" if comparison.figure else ""
+    figure = f"![{comparison.title}]({comparison.name}.svg)" if comparison.drawn(results) else ""
     table = _markdown(*comparison.table(results)) if comparison.table else ""
     return "\n\n".join(filter(None, [f"## {comparison.title}", table, text, figure])) + "\n"
 
