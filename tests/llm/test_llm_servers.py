@@ -229,7 +229,16 @@ def test_a_token_that_a_server_counts_before_an_echoed_prompt_moves_no_place(sta
     assert dict(simulate("all-at-once", judge, [QUESTION])) == by_token
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ["429", "silence"])
+def test_a_server_that_is_too_busy_to_chat_is_not_taken_for_one_that_cannot(stand_in: StandIn, fault: str) -> None:
+    stand_in.broken = {"chat": fault}
+    with pytest.raises(RunError, match=r"chat/completions did not answer in 2 attempts"):
+        Server(stand_in.url, timeout=0.5)
+    stand_in.broken = {}
+    assert Server(stand_in.url).cannot == {}
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in ("429", "silence")])
 def test_a_server_whose_chat_is_broken_is_asked_to_continue_a_text(stand_in: StandIn, fault: str) -> None:
     stand_in.broken = {"chat": fault}
     judge = Server(stand_in.url, timeout=0.5)

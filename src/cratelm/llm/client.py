@@ -38,18 +38,26 @@ class Unreachable(RunError):
     """No answer came, after all attempts."""
 
     def __init__(
-        self, address: str, attempts: int, trouble: str, said: str | None = None, connected: bool = True
+        self,
+        address: str,
+        attempts: int,
+        trouble: str,
+        said: str | None = None,
+        *,
+        connected: bool = True,
+        busy: bool = False,
     ) -> None:
         """`trouble` is that of the last attempt, and `said` what the server said, None where it sent nothing of use.
 
-        `connected` is False where nobody listens at the address.
+        `connected` is False where nobody listens at the address. `busy`: the server took too long or asked to wait,
+        which says nothing about what it can do.
         """
         super().__init__(
             f"{address} did not answer in {attempts} attempts; the last: {trouble}. "
             "Answers so far are kept: run the same command again to go on."
         )
         self.reason = f"no answer in {attempts} attempts; the last: {trouble}"
-        self.said, self.connected = said, connected
+        self.said, self.connected, self.busy = said, connected, busy
 
 
 def connect(url: str, key: str, timeout: float, connections: int, attempts: int) -> openai.OpenAI:
@@ -145,7 +153,8 @@ def named_errors(attempts: int) -> Iterator[None]:
         cause = error.__cause__ or error
         listens = not isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout))
         trouble = f"{type(cause).__name__} {cause}"
-        raise Unreachable(str(error.request.url), attempts, trouble, connected=listens) from error
+        late = isinstance(error, openai.APITimeoutError) and listens
+        raise Unreachable(str(error.request.url), attempts, trouble, connected=listens, busy=late) from error
 
 
 def _named(error: openai.APIStatusError, attempts: int) -> Exception:
@@ -155,7 +164,7 @@ def _named(error: openai.APIStatusError, attempts: int) -> Exception:
     if status in BUSY or status >= 500:
         wait = error.response.headers.get("Retry-After")  # beyond two minutes the client gives up at once
         trouble = f"status {status}" + (f", which asks to wait {wait} s" if wait else "")
-        return Unreachable(address, attempts, trouble, said)
+        return Unreachable(address, attempts, trouble, said, busy=status in BUSY)
     if status < 400:
         return RunError(f"{address} redirects (status {status}), which is not followed. Name the server itself.")
     return Refused(f"status {status}: {' '.join(said[:300].split())}", said)

@@ -135,6 +135,9 @@ class Server:
         patient, self._client = self._client, self._client.with_options(max_retries=PROBE_ATTEMPTS - 1)
         failed: dict[str, Exception] = {}
         self._try("chat", self._probe_chat, failed)
+        busy = failed.get("chat")
+        if isinstance(busy, Unreachable) and busy.busy:
+            raise busy  # else a model that can chat would be asked to continue texts, unknown to anybody
         self._try("places", self._probe_places, failed)
         self._try("next", lambda: self._adapted(COMPLETIONS, lambda: self._digits("1, 2, 3,", [8])), failed)
         if "chat" in failed:
