@@ -16,6 +16,7 @@ from typing import Any
 from cratelm.disk import disk_errors
 from cratelm.errors import InputError
 from cratelm.files import as_plain, hash_file, read_json, read_object, write_json
+from cratelm.folder_names import STUDY, wrong_folder
 from cratelm.stages import (
     MANIFEST,
     SCHEMA,
@@ -48,7 +49,6 @@ __all__ = [
     "run_stage",
     "write_json",
 ]
-STUDY = "study.json"
 LEFT_OUT = "left_out"
 """The entry of a manifest that names the files which a packed study leaves out (demo/pack.py)."""
 
@@ -107,11 +107,15 @@ def open_unhashed(path: Path, stage: str) -> Artifact:
     Raises InputError where the folder is missing, or of another stage or schema.
     """
     if not (path / MANIFEST).is_file():
-        raise InputError(f"{path} holds no finished {stage} ({MANIFEST} is missing). Make it first.")
+        raise InputError(wrong_folder(path, stage))
     manifest = read_object(path / MANIFEST)
-    if manifest.get("schema") != SCHEMA or manifest.get("stage") != stage:
-        held = f"stage {manifest.get('stage')!r}, schema {manifest.get('schema')!r}"
-        raise InputError(f"{path} holds {held}; needed is stage {stage!r}, schema {SCHEMA}.")
+    if manifest.get("stage") != stage:
+        raise InputError(wrong_folder(path, stage))
+    if manifest.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path} is of version {manifest.get('schema')!r} of the format, and this cratelm reads version {SCHEMA}. "
+            "Make it again."
+        )
     read_object(path / MANIFEST, config=dict, inputs=dict, outputs=dict)
     return Artifact(path, manifest)
 

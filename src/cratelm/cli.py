@@ -11,11 +11,12 @@ import os
 import shlex
 import signal
 import sys
+from difflib import get_close_matches
 from importlib.resources import files
 from types import FrameType
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 from rich.console import Console
 
 from cratelm import __version__
@@ -45,7 +46,7 @@ def _layers(*call) -> None:
 
 app = App(
     name="cratelm",
-    help="White-box language models, and how readable their neurons are.",
+    help="Train language models whose neurons can be read, and measure how readable they are. Begin with: cratelm demo",
     version=__version__,
     config=_layers,
     suppress_keyboard_interrupt=False,
@@ -162,7 +163,9 @@ def _reader_left() -> int:
 
 def _explain(error: Exception, arguments: list[str]) -> int:
     """Say what went wrong, and give the exit status; a bug of ours is raised again."""
-    if isinstance(error, CycloptsError):
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        status, message = 2, _missing(error, error.argument.name, arguments)
+    elif isinstance(error, CycloptsError):
         status, message = 2, str(error)
     elif isinstance(error, InputError | RunError):
         status, message = 2 if isinstance(error, InputError) else 3, with_own_flags(str(error), _flags(arguments))
@@ -179,6 +182,15 @@ def _explain(error: Exception, arguments: list[str]) -> int:
         raise error
     _say(message)
     return status
+
+
+def _missing(error: MissingArgumentError, name: str, arguments: list[str]) -> str:
+    """A required argument that is missing, or an option without its value. A misspelt option may be to blame."""
+    command = shlex.join(["cratelm", *(error.command_chain or ())])
+    near = get_close_matches(name, [word for word in arguments if word.startswith("--")], n=1)
+    like = f" Did you mean {name} instead of {near[0]}?" if near and near[0] != name else ""
+    what = f"a value for {name}" if name.startswith("-") else name
+    return f"{command} needs {what}.{like} See {command} --help."
 
 
 def _flags(arguments: list[str]) -> set[str]:

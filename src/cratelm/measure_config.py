@@ -13,10 +13,11 @@ class MeasureConfig(Configuration):
     """Everything that the numbers depend on, the model aside."""
 
     text: str = "reviews"
-    """A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes."""
+    """A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes, such as `reviews`
+    or my.txt."""
     sae: str | None = None
-    """Measure the latents of other people's sparse autoencoders in place of neurons: a folder in SAELens's format, or
-    RELEASE/ID as SAELens knows them on the hub."""
+    """Measure the latents of sparse autoencoders that others trained, instead of neurons: a folder in SAELens's format,
+    or RELEASE/ID as SAELens names them on the hub."""
     records: RecordConfig = field(default_factory=RecordConfig)
     explain: ExplainConfig = field(default_factory=ExplainConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)

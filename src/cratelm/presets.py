@@ -47,8 +47,8 @@ class StudyConfig(Configuration):
         default_factory=JudgeConfig
     )
     judge_metric: str = "top-and-random,random-only"
-    """What is measured by the language model of --llm, with commas between; of a sample of units (explain.llm_units),
-    which it explains, and reads by score.simulator."""
+    """The metrics by which the explanations of the language model of --llm are scored, with commas between them. It
+    explains a sample of units (explain.llm_units) and is asked as score.simulator says."""
     sae: bool = False
     """Compare with sparse autoencoders too: train them on each model, and measure their latents as units."""
     saes: Annotated[StudySaeConfig, Parameter(group=GROUPS["Autoencoders"])] = field(default_factory=StudySaeConfig)

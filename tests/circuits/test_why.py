@@ -60,7 +60,7 @@ def test_a_graph_is_written_beside_what_is_printed(study, tmp_path, ending) -> N
     [
         (["1/99999"], "there is no unit 99999"),
         (["7/1"], "there is no layer 7"),
-        (["film"], "nothing to explain"),
+        (["film"], "no unit and no next token"),
         (["1/1", "--at", "99"], "there is no position 99"),
         (["1/1", "--against", "a"], "for a next token"),
         (["next= the film was"], "tokens of this model"),

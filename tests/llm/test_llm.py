@@ -258,6 +258,8 @@ def test_a_prompt_that_does_not_fit_is_refused_with_the_room_there_is(folder: Pa
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "judge.gguf").write_bytes(b"GGUF" + bytes(100))
-    for path in (tmp_path, tmp_path / "judge.gguf", tmp_path / "missing.gguf"):
+    for path in (tmp_path, tmp_path / "judge.gguf"):
         with pytest.raises(InputError, match="cannot be loaded"):
             LocalModel(path)
+    with pytest.raises(InputError, match=r"no judge at .*missing\.gguf\. Give --llm"):
+        LocalModel(tmp_path / "missing.gguf")

@@ -111,7 +111,7 @@ def test_a_unit_that_is_not_there_is_answered_by_what_there_is(study, capsys, un
 
 def test_a_folder_that_is_neither_is_refused(tmp_path, capsys) -> None:
     assert run(["show", str(tmp_path), "0/0"]) == 2
-    assert "neither a study nor a recording" in capsys.readouterr().err
+    assert "Give the folder of a study or of a recording." in capsys.readouterr().err
 
 
 def test_text_of_data_cannot_act_on_the_terminal(capsys) -> None:

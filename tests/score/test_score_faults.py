@@ -101,7 +101,7 @@ def test_an_explainer_that_there_is_none_of_is_refused(parts, explainer, capsys)
 
 def test_a_folder_of_another_stage_is_refused(parts, capsys) -> None:
     assert run(command(parts, "explain", "again", records=parts / "tokens")) == 2
-    assert "needed is stage 'records'" in capsys.readouterr().err
+    assert "Give the folder of a recording, which cratelm record makes" in capsys.readouterr().err
     assert open_artifact(parts / "tokens", "tokens")
 
 

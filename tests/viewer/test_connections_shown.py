@@ -63,7 +63,7 @@ def test_the_terminal_shows_the_same_units(client, study, capsys) -> None:
 
 def test_a_recording_has_no_model_to_ask(study, capsys) -> None:
     assert run(["show", str(study / "records" / "crate"), "1/3", "--connections"]) == 2
-    assert "no finished study" in " ".join(capsys.readouterr().err.split())
+    assert "Give the folder of a study" in " ".join(capsys.readouterr().err.split())
 
 
 def test_latents_have_connections_and_layers_that_are_not_there_have_none(latents_study, client) -> None:

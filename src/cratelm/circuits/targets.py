@@ -25,7 +25,7 @@ def find_target(asked: str, against: str | None, tape: Tape, tokenizer: PreTrain
         return Target(int(found[1]), int(found[2]), tape.at)
     name, _, token = asked.partition("=")
     if name != NEXT:
-        raise InputError(f"{shown(asked)} is nothing to explain: give LAYER/UNIT such as 1/37, {LIKELIEST}.")
+        raise InputError(f"{shown(asked)} is no unit and no next token: give LAYER/UNIT such as 1/37, {LIKELIEST}.")
     number = token_of(token, tokenizer) if token else int(tape.logits.argmax())
     return Target(None, number, tape.at, None if against is None else token_of(against, tokenizer))
 
@@ -35,6 +35,6 @@ def token_of(text: str, tokenizer: PreTrainedTokenizerFast) -> int:
     ids = tokenizer.encode(text, add_special_tokens=False)
     if len(ids) != 1:
         raise InputError(
-            f"{shown(text)} is {len(ids)} tokens of this model: name one, with its space before it if any."
+            f"{shown(text)} is {len(ids)} tokens of this model: give one token, with its space before it if any."
         )
     return ids[0]

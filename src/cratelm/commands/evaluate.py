@@ -35,17 +35,17 @@ def evaluate(
         of one on the hub, which is off unless HF_HUB_OFFLINE=0. Nothing in it is executed.
     on
         The text: `wikitext2`, `wikitext103`, `lambada`, `ptb`, `openwebtext`, `pile`, or the path of a file or a
-        folder, as a study's --corpus.
+        folder, as in `cratelm study --corpus`.
     data
-        A folder laid out as the named set's repository on the hub, to read instead of the hub.
+        A folder with the same files as the hub's repository of the set in --on; it is read instead of the hub.
     documents
-        Take the first so many documents; all of them unless said otherwise.
+        How many documents are read, from the first; all by default.
     context
-        Tokens that the model reads at once; as many as it can unless said otherwise.
+        The most tokens that the model reads at once; by default as many as it can.
     stride
-        How many new tokens each window of the model's context predicts; the others are read again before them. The
-        whole context unless said otherwise: fast, and the most pessimistic. Smaller is slower and nearer to what
-        the model can do.
+        How many new tokens each window predicts; the window's other tokens are read again as context. By default the
+        whole window, which is the fastest and gives the highest loss. A smaller stride is slower and gives a lower
+        loss.
     tasks
         Tasks of lm-evaluation-harness, with commas between them.
     tasks_folder

@@ -26,8 +26,8 @@ def measure(
         A trained model's folder; any transformers folder with a causal language model and its tokenizer; or the name
         of one on the hub, which is off unless HF_HUB_OFFLINE=0. Nothing in it is executed.
     out
-        The folder to write: neurons/NAME unless said otherwise, and neurons/NAME+sae with --sae. The same command goes
-        on where it stopped.
+        The folder to write; by default neurons/NAME, and neurons/NAME+sae with --sae. Give the same command again to
+        resume it.
     json
         Print the means as JSON on stdout.
 

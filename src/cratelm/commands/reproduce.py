@@ -26,21 +26,21 @@ def reproduce(
     Parameters
     ----------
     out
-        The folder of results. Give the same command again to resume. Cells that somebody
-        else has run can be laid into OUT/cells.
+        The folder of results. Give the same command again to resume. A cell is one training of one model, with its
+        measurements; copy finished cells of another machine into OUT/cells.
     scale
-        `laptop`: small models of the matrix in src/cratelm/reproduce/matrix.py, on this machine. `paper`: its own
-        sizes and corpus, which take GPUs for days and HF_HUB_OFFLINE=0: see --plan, and docs/reproduction.md.
+        `laptop`: small models on this machine, listed in src/cratelm/reproduce/matrix.py. `paper`: the paper's own
+        sizes and corpus, which take GPUs for days and need HF_HUB_OFFLINE=0: see --plan and docs/reproduction.md.
     quick
-        One pair, one seed, 3 million tokens: a look at what comes out.
+        Run one CRATE and one GPT-2, with one seed and 3 million tokens, to see what comes out.
     only
-        A glob over the names of cells, such as 'reviews-*-L2-*-s0': these alone are run.
+        Run only the cells whose names match this glob, such as 'reviews-*-L2-*-s0'.
     page
         Write the page from the results that are in OUT, and run nothing.
     plan
-        Say what it would take in hours and money, and run nothing.
+        Print the hours and the money that it would take, and run nothing.
     json
-        With --plan: as JSON on stdout.
+        With --plan: print the plan as JSON on stdout.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def reproduce(
         _print(plan_paper() if scale == "paper" else plan_laptop(cells), json)
         return
     if out is None:
-        raise InputError("where shall the results go? Give --out DIR, or --plan to run nothing.")
+        raise InputError("the folder of results is missing. Give --out DIR, or --plan to run nothing.")
     if scale == "paper" and not page:
         _require_gpu()
     from rich.console import Console

@@ -22,10 +22,8 @@ def sae(
 ) -> None:
     """Train sparse autoencoders on a model, and measure their quality.
 
-    All sites are trained on one stream of text. The quality says what the autoencoders cost the model.
-
-    Their folder then counts as a model of its own, whose units are the latents: `cratelm record` and `cratelm steer`
-    take it.
+    The autoencoders of all sites are trained in one pass over the text. Their quality includes how much they raise
+    the model's loss. `cratelm record` and `cratelm steer` accept the folder as a model whose units are the latents.
 
     Parameters
     ----------
@@ -33,13 +31,14 @@ def sae(
         A trained model's folder; any transformers folder with a causal language model and its tokenizer; or the name
         of one on the hub, which is off unless HF_HUB_OFFLINE=0. Nothing in it is executed.
     text
-        A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes: its train side
-        trains, its validation side measures.
+        A folder that `cratelm tokenize` made with the model's tokenizer, or any corpus that it takes, such as `reviews`
+        or my.txt. The autoencoders are trained on its train side and measured on its validation side.
     out
         The autoencoders' folder. Give the same command again to resume it. Tokens that have to
         be made first are written next to it, to OUT-tokens.
     preset
-        Where the settings begin: `topk`, or `paper`, the recipe of arXiv 2410.16443 as far as SAELens has it.
+        The settings that other options change: `topk`, or `paper`, the recipe of arXiv 2410.16443 as far as
+        SAELens has it.
     json
         Print the quality as JSON on stdout.
 

@@ -41,26 +41,26 @@ def steer(
         units then. Nothing in it is executed.
     units
         What to do to which unit: `1/37=8` sets unit 37 of layer 1 to 8, `1/37+=8` adds 8, `'1/37*=2'` doubles it,
-        `1/37=0` ablates it; `1/37@0,-1=8` does so at the first and the last place alone. Several act together.
+        `1/37=0` ablates it. `1/37@0,-1=8` sets it at the first and the last token alone. Give one or several.
     prompt
-        The text that the model goes on from.
+        The text that the model continues.
     sites
-        What the layers are: a place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's
-        modules; with ':in' after it, over what modules read. The neurons of each layer's MLP, its code, or the latents
-        of autoencoders unless said otherwise.
+        Which activations are the units: a place in each block (mlp.neurons, mlp.out, attention.out or residual), or a
+        glob over the names of the model's modules, with ':in' after it for their inputs. By default the neurons of each
+        layer's MLP, a CRATE layer's sparse code, or the latents of autoencoders.
     without_error
-        Let the autoencoders' reconstructions take the place of what they read. Otherwise what they miss of it is added
-        again, and nothing but the clamps changes the model.
+        With autoencoders: replace the activations by their reconstructions. By default the reconstruction error is
+        added again, so that only the clamps change the model.
     count
-        How many raised and lowered tokens are shown.
+        How many of the tokens that become likelier are shown, and of those that become less likely.
     new_tokens
-        How long the continuations are.
+        How many tokens the model writes.
     on
-        Measure the damage to the loss as well, on a set or a file as in `cratelm eval --on`.
+        Measure how much the clamps raise the loss as well, on a set or a file as in `cratelm eval --on`.
     strengths
-        The strengths at which the damage is measured, with commas: 1 is what UNIT=VALUE says, 2 twice as much.
+        With --on: the strengths of the clamps, with commas between them; 1 is what UNIT=VALUE says, 2 twice as much.
     documents
-        The damage is measured on the first so many documents.
+        With --on: how many documents are read, from the first.
     dtype
         The type of the model's weights and of its forward pass; `auto` is what its config.json says.
     json

@@ -28,14 +28,14 @@ def study(
     out
         The study's folder. Give the same command again to resume it.
     preset
-        Where the settings begin: `smoke` (a minute, to see that all works), `laptop` (a quarter of an hour) or `demo`
-        (the study that `cratelm demo` opens, on Python source).
+        The settings that other options change: `smoke` (a minute and a half, to see that everything works), `laptop` (a
+        quarter of an hour on 2 idle cores) or `demo` (the study that `cratelm demo` opens, on Python source).
     config
-        A TOML file of settings; the command line has the last word.
+        A TOML file of settings. Options on the command line override it.
     json
         Print the table as JSON on stdout.
     plan
-        Print what would be asked of the language model of --llm, at most, and what it costs; do nothing.
+        Print how much would be asked of the language model of --llm at most, and what it costs; run nothing.
     price
         The price of a million tokens, for the plan.
 

@@ -29,12 +29,12 @@ def train(
     out
         The model's folder. Give the same command again to resume it.
     preset
-        Where the settings begin: `smoke`, `laptop`, or the paper's `paper-1l`, `paper-2l`, `paper-3l`, `paper-6l`,
-        `paper-12l`.
+        The settings that other options change: `smoke`, `laptop`, or the paper's `paper-1l`, `paper-2l`, `paper-3l`,
+        `paper-6l`, `paper-12l`.
     config
-        A TOML file of settings; the command line has the last word.
+        A TOML file of settings. Options on the command line override it.
     plan
-        Say what it would take, and train nothing.
+        Print the memory, operations and hours that the training would take, and train nothing.
     json
         Print the result as JSON on stdout.
 
@@ -60,7 +60,7 @@ def train(
         result = plan_training(settings, count_ids(read_tokenizer(text)), world_size())
     else:
         if out is None:
-            raise InputError("where shall the model go? Give --out DIR, or --plan to train nothing.")
+            raise InputError("the folder of the model is missing. Give --out DIR, or --plan to train nothing.")
         with Progress(Console(quiet=True) if rank() else None) as progress:
             model = train_model(settings, text, out, progress)
         result = read_json(model.path / "training.json")

@@ -98,9 +98,12 @@ def _require_simulating(explainer: str) -> None:
     """Refuse an explainer that excerpts alone are not enough for, or whose explanations a language model reads."""
     from cratelm.errors import InputError
     from cratelm.explain.registry import EXPLAINERS
+    from cratelm.judges.simulators import SIMULATORS
 
     # Planted units and puzzles have excerpts, and no table of a whole half.
     able = [name for name, known in EXPLAINERS.items() if known.sees != "tables" and not known.in_words]
+    if explainer in SIMULATORS:
+        raise InputError(f"the simulator {explainer} asks a language model: name one with --llm URL|PATH.")
     if explainer not in able:
         raise InputError(f"cannot validate {explainer!r}: choose from {', '.join(able)}.")
 

@@ -39,11 +39,11 @@ def view(
     host
         The address to listen on. Any but this machine's own lets others read the study and run its models.
     export
-        Write the same pages as files into this folder, for any web host or opened from the disk, and serve nothing.
+        Write the pages as files into this folder, to open from the disk or put on a web host; serve nothing.
     html
         Write one HTML file with the units that --units or --layer name, at most 200, and serve nothing.
     zip
-        With --export: write one zip file instead of a folder.
+        With --export: write one zip file, such as --export pages.zip, instead of a folder.
     layer
         Export these layers alone, with commas between them: `1` of every model, or `crate/1`.
     units

@@ -27,9 +27,8 @@ def why(
 ) -> None:
     """Take one activation apart: which units and tokens made it fire.
 
-    A unit's pre-activation is an exact sum over earlier units, tokens and positions.
-
-    The attention weights and norms of this text are held at their values; with another activation they would change.
+    A unit's pre-activation is an exact sum over earlier units, tokens and positions. The sum is exact while attention
+    weights, norms and gates keep the values that they have on this text. If a unit is turned off, they change.
 
     Parameters
     ----------
@@ -38,22 +37,22 @@ def why(
     target
         The unit, LAYER/UNIT such as 1/37, or the logit of the next token: `next` for the likeliest, or `next=TOKEN`.
     text
-        What the model reads.
+        The text that the model reads.
     against
-        Of a next token: another one, whose logit is taken off.
+        With TARGET next: explain the difference between its logit and the logit of this token.
     at
-        The position that is explained, counted in what the model reads, its start token included; from the end if
-        negative.
+        The position that is explained. The start token, if the model has one, is at 0; -1 is the last token.
     depth
-        How often the strongest contributors are taken apart too.
+        How many levels are taken apart: with 2, the strongest contributors as well, and so on.
     width
-        How many contributors are shown at each place.
+        How many contributors are shown for each unit that is taken apart.
     heads
-        Also say what comes through each attention head, by the last one on the way.
+        Split contributions that come through attention by head, the last head on the way.
     sites
-        Where the units are, as in `cratelm record`; by default the neurons of each layer.
+        Which activations are the units, as in `cratelm record --sites`; by default the neurons of each layer's MLP, or
+        a CRATE layer's code.
     graph
-        Also write the graph: a file .json for the viewer of circuit-tracer, .graphml for programs that draw graphs.
+        Also write the graph to this file: .json for circuit-tracer's viewer, .graphml for programs that draw graphs.
     json
         Print the graph as JSON on stdout.
 

@@ -16,21 +16,22 @@ class CorpusConfig(Configuration):
 
     corpus: str = dataclasses.field(default="reviews", kw_only=False)
     """`reviews` (25,000 film reviews), `python-source` (1,532 files of Python), `python-packages` (17,000 files of
-    Python), or a path: a .txt, .jsonl, .csv or .parquet file, plain or .gz or .zst, or a folder of such files; or
-    hub:OWNER/NAME[@REVISION][:PATTERN], a set of the hub, which is off unless HF_HUB_OFFLINE=0."""
+    Python); a path: a .txt, .jsonl, .csv or .parquet file, the first three also compressed as .gz or .zst, or a folder
+    of such files; or a data set of the hub, hub:OWNER/NAME[@REVISION][:PATTERN]. The hub is off unless
+    HF_HUB_OFFLINE=0."""
     field: str = "text"
-    """Where a row of JSON, CSV or parquet holds its text."""
+    """The field or column of a .jsonl, .csv or .parquet file that holds the text."""
     tokenizer: str = "bpe:4096"
-    """`bpe:N`: a byte-level BPE of N tokens, trained on the train side; `gpt2`: the 50,257 tokens of GPT-2; or a path:
-    a tokenizer.json, or a folder that holds one."""
+    """`bpe:N`: a byte-level BPE of N tokens that is trained on the training text; `gpt2`: the 50,257 tokens of GPT-2;
+    or the path of a tokenizer.json, or of a folder that holds one."""
     validation_share: Annotated[float, number(above=0, below=1)] = 0.02
-    """Share of documents held out for validation loss."""
+    """Share of the documents on which the validation loss is measured."""
     explain_share: Annotated[float, number(above=0, below=1)] = 0.05
-    """Share of documents that explanations are made from."""
+    """Share of the documents from which explanations are written."""
     score_share: Annotated[float, number(above=0, below=1)] = 0.05
-    """Share of documents that explanations are scored on."""
+    """Share of the documents on which explanations are scored."""
     documents: Annotated[int | None, whole(1)] = None
-    """Read this many documents at most, from the start of the corpus; all of them by default."""
+    """The most documents that are read, from the start of the corpus; all by default."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -85,7 +85,7 @@ def require_tokenizer_file(folder: Path) -> Path:
     file = folder / FILE
     if not file.is_file():
         raise InputError(
-            f"{folder} holds no tokenizer.json, and text cannot be cut without one. Save it there, as "
+            f"{folder} holds no tokenizer.json, and a model's text cannot be tokenized without it. Save it there, as "
             "AutoTokenizer.from_pretrained(…).save_pretrained(…) does."
         )
     return file

@@ -9,7 +9,7 @@ from cratelm.explain.registry import EXPLAINERS, explainers_named
 from cratelm.ranges import Configuration, Seed, whole
 from cratelm.registry import listed
 
-_EXPLAINER = "Who explains, with commas between."
+_EXPLAINER = "The explainers, with commas between them."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,11 @@ class ExplainConfig(Configuration):
         "table,graph,rules,table-full,bigram-full,trigram-full,random"
     )
     llm_units: Annotated[int, whole(2, 1_000_000)] = 20
-    """Units a layer that `llm` explains, drawn uniformly by seed. Each needs another one as its control."""
+    """How many units of each layer the explainer `llm` explains, drawn uniformly by seed; 2 or more, because the
+    control of each is another one."""
     seed: Seed = 0
-    """Seed of `random`, of the units that `llm` explains, and of the text that `rules` compares rare units' excerpts
-    with."""
+    """Seed of the explainer `random`, of the units that `llm` explains, and of the text with which `rules` compares the
+    excerpts of units that seldom fire."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

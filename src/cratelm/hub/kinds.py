@@ -47,8 +47,8 @@ def kind_of(folder: Path) -> Kind:
     found = next((kind for kind in KINDS if kind.recognises(folder)), None)
     if found is None:
         raise InputError(
-            f"{folder} is no finished {', '.join(kind.name for kind in KINDS)}. Explanations, scores and autoencoders "
-            "are sent with their study."
+            f"{folder} holds none of these, finished: {', '.join(kind.name for kind in KINDS)}. Explanations, scores "
+            "and autoencoders are sent with their study."
         )
     return found
 

@@ -16,13 +16,13 @@ class JudgeConfig(Configuration):
     """Which language model judges."""
 
     llm: str | None = None
-    """A server's address, such as http://localhost:8000/v1, or a model's folder or GGUF file. A server's key is read
-    from the environment, CRATELM_LLM_KEY."""
+    """The language model that explains or judges: a server's address, such as http://localhost:8000/v1, a model's
+    folder, or a GGUF file. A server's key is read from the environment variable CRATELM_LLM_KEY."""
     llm_model: str | None = None
-    """Which of a server's models; its first unless said otherwise."""
+    """Which model of the server at --llm; by default its first."""
     llm_max_tokens: Annotated[int | None, whole(1, 1_000_000)] = None
-    """The most tokens of one answer in text. By default each question allows what its answer needs, 60 for an
-    explanation; a reasoning model needs some thousands, because its reasoning counts."""
+    """The most tokens in an answer of the language model. By default what the question needs, 60 for an explanation. A
+    reasoning model needs some thousands, because its reasoning counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,11 @@ class AskingConfig(Configuration):
     """How a judge is asked; no number depends on it."""
 
     concurrency: Annotated[int, whole(1, 1000)] = 8
-    """Requests under way at a server."""
+    """How many requests the server of --llm gets at the same time."""
     timeout: Annotated[float, number(above=0, most=86_400)] = 120
-    """Seconds that one answer of a server may take."""
+    """How many seconds an answer of the server of --llm may take."""
     answers: Path = Path("answers.sqlite")
-    """The file that keeps every answer, from which a run that was stopped goes on."""
+    """The file that keeps every answer of the language model. A run that was stopped resumes from it."""
 
 
 def open_judge(config: JudgeConfig, asking: AskingConfig) -> Cached:

@@ -30,7 +30,9 @@ class LocalModel:
     """A model's folder, or a GGUF file."""
 
     def __init__(self, path: Path) -> None:
-        """Load it; InputError where it is no model, or splits the digits."""
+        """Load it; InputError where it is not there, is no model, or splits the digits."""
+        if not path.exists():
+            raise InputError(f"no judge at {path}. Give --llm a server's address, a model's folder or a GGUF file.")
         where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         folder = path
         if path.suffix == ".gguf":

@@ -13,19 +13,20 @@ class MatchConfig(Configuration):
     """Which units of both models are compared, and on which text."""
 
     sites: str | None = None
-    """A place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the modules of both models. The neurons
-    of each layer's MLP, or its code, by default."""
+    """Which activations are the units: a place in each block (mlp.neurons, mlp.out, attention.out or residual), or a
+    glob over the names of both models' modules. By default the neurons of each layer's MLP; in CRATE each layer's
+    sparse code."""
     tokens: Annotated[int | None, whole(1)] = None
-    """At most how many tokens of the score half are read, in whole documents from its start; all by default."""
+    """The most tokens of the score half that are read, in whole documents from its start; all by default."""
     context: Annotated[int, whole(1, 2**20)] = 1024
-    """Tokens that the models read at once, the start token included; what both can read, where that is less."""
+    """The most tokens that the models read at once, the start token included, up to the limits of both models."""
     batch: Annotated[int, whole(1, 2**24)] = 8192
     """Tokens in a batch."""
     dtype: Dtype = "float32"
-    """The type of the models' weights and of their forward passes: `auto` as their config.json says. Sums are
+    """The type of the models' weights and of their forward passes; `auto` is what their config.json says. Sums are
     float64."""
     seed: Seed = 0
-    """Seed of the intervals: units drawn again."""
+    """Seed of the bootstrap over units that gives the intervals."""
 
     def recording(self, context: int) -> RecordConfig:
         """The same text, read in contexts of so many tokens, as recording says it."""

@@ -84,8 +84,12 @@ def _load(source: str) -> GPT2LMHeadModel:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
-        offline = " The hub is off; HF_HUB_OFFLINE=0 turns it on." if is_offline_mode() else ""
-        raise InputError(f"no GPT-2 weights at {source}: {first_line(error)}.{offline}") from error
+        if is_offline_mode() and not Path(source).exists():
+            raise InputError(
+                f"there is no file or folder {source}. The hub was not asked, because it is off: HF_HUB_OFFLINE=0 "
+                "turns it on."
+            ) from error
+        raise InputError(f"no GPT-2 weights at {source}: {first_line(error).rstrip('.')}.") from error
     theirs, report = loaded
     require_fitting(report, source)
     return theirs

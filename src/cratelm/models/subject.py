@@ -16,6 +16,7 @@ from cratelm.corpus.read_tokens import GROUPED, read_tokenizer
 from cratelm.corpus.tokenizer import end_of_text_id, load_tokenizer, special_ids, unknown_id
 from cratelm.corpus.tokens import tokenize
 from cratelm.errors import InputError, first_line
+from cratelm.folder_names import refuse_no_model
 from cratelm.loading import DEFAULT_OPENING, OpeningConfig
 from cratelm.models.devices import find_device
 from cratelm.progress import Progress
@@ -72,9 +73,10 @@ def open_subject(model: str, opening: OpeningConfig = DEFAULT_OPENING) -> Artifa
 
 
 def find_model(model: str, opening: OpeningConfig) -> ForeignModel:
-    """A folder, or the folder of a model of the hub, whatever is in it.
+    """A folder, or the folder of a model of the hub, whatever files are in it.
 
-    Raises InputError where there is none, a folder is asked for another version, or the device is not there.
+    Raises InputError where there is none, a folder is a study or another stage's, it is asked for another version, or
+    the device is not there.
     """
     find_device(opening.device)
     path = Path(model)
@@ -85,6 +87,7 @@ def find_model(model: str, opening: OpeningConfig) -> ForeignModel:
             f"--revision {opening.revision} is for a model of the hub, and {model} is a folder, which holds one "
             "version. Leave it out."
         )
+    refuse_no_model(path)
     return ForeignModel(path, {})
 
 

@@ -21,47 +21,47 @@ class RecordConfig(Configuration):
 
     protocol: Literal["strict", "short", "paper"] = "strict"
     """`strict`: two halves, excerpts of 64 tokens within documents; `short`: the same with excerpts of 18 tokens, for
-    texts such as tweets and prompts; `paper`: the windows and selections of the paper's code, faults
-    included, whose own numbers take the place of top, random, short_random, interval, other and table_units."""
+    texts such as tweets and prompts; `paper`: the excerpts that the paper's code takes, with its faults and its own
+    numbers of excerpts, so top, random, short-random, interval, other and table-units have no effect."""
     sites: str | None = None
-    """A place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's modules, such as
-    '*.mlp.act'; with ':in' after it, over what modules read. The neurons of each layer's MLP, or its code, by
-    default."""
+    """Which activations are the units: a place in each block (mlp.neurons, mlp.out, attention.out or residual), or a
+    glob over the names of the model's modules, such as '*.mlp.act', with ':in' after it for their inputs. By default
+    the neurons of each layer's MLP; in CRATE each layer's sparse code."""
     tokens: Annotated[int | None, whole(1)] = None
-    """At most how many tokens of each half are read, in whole documents from its start; all by default. Under the
-    paper's protocol this is the number in all, 8,192,000 by default."""
+    """The most tokens that are read of each half of the text, in whole documents from its start; all by default. With
+    the protocol `paper`, the most tokens in all, 8,192,000 by default."""
     context: Annotated[int, whole(1, 2**20)] = 1024
-    """Tokens that the model reads at once, the end-of-text token included; the model's own limit where that is less."""
+    """The most tokens that the model reads at once, the start token included, up to the model's own limit."""
     top: Annotated[int, whole(1, NEAR_TOP)] = 20
-    """Excerpts of each length with a unit's highest activations that are kept: at most one of a document and of its
-    near-duplicates, and one with the same eight tokens up to its peak."""
+    """How many excerpts with a unit's highest activations are kept, of each length: at most one from a document and
+    its near-duplicates, and at most one with the same eight tokens up to its peak."""
     random: Annotated[int, whole(1, 10_000)] = 10
-    """Random long excerpts (of 64 tokens, of 18 under `short`) that are kept for each unit."""
+    """How many random long excerpts (64 tokens; 18 with the protocol `short`) are kept for each unit."""
     short_random: Annotated[int, whole(1, 10_000)] = 20
-    """Random excerpts of 9 tokens that are kept for each unit."""
+    """How many random excerpts of 9 tokens are kept for each unit."""
     interval: Annotated[int, whole(1, 1000)] = 3
-    """Excerpts of 9 tokens that are kept for each unit and interval of activation."""
+    """How many excerpts of 9 tokens are kept for each unit from each of 12 equal parts of its range of activation."""
     other: Annotated[int, whole(1, 10_000)] = 30
-    """Excerpts of 9 tokens that hold a unit's top tokens in other contexts, that are kept for each unit."""
+    """How many excerpts of 9 tokens are kept for each unit that contain its top tokens in other contexts."""
     pool: Annotated[int, whole(1, 10_000_000)] = 1000
-    """Excerpts of each length that all units draw their random ones from."""
+    """How many random excerpts of each length there are, from which each unit draws its own."""
     histogram: Annotated[int, whole(1, 10_000)] = 40
-    """Bins of a unit's histogram over the pool, of equal width up to its maximum."""
+    """How many bins a unit's histogram of activations has, of equal width up to its maximum."""
     table_units: Annotated[int | None, whole(0)] = None
-    """Units a layer, drawn by seed, whose mean on every token is kept: for token share, position share, whole-text and
-    the ceiling `table-full`. By default as many as make 4,194,304 numbers (1,024 units at 4,096 tokens),
-    and at least 256."""
+    """How many units of each layer, drawn by seed, get a table of their mean activation on every token. Token share,
+    position share, whole-text scores and the ceiling `table-full` need it. By default as many as make 4,194,304
+    numbers (1,024 units at 4,096 tokens), and at least 256."""
     logits: Annotated[int, whole(0, 2**20)] = 0
-    """Tokens each way that a unit raises and lowers most, through the unembedding, that are kept."""
+    """How many of the tokens that a unit raises most through the unembedding are kept, and of those that it lowers."""
     batch: Annotated[int, whole(1, 2**24)] = 8192
     """Tokens in a batch."""
     shard: Annotated[int, whole(1)] = 2**17
-    """Tokens in a shard, and a batch's more: what workers share out, and what is lost when one dies."""
+    """Tokens in a shard, up to one batch more. A worker records a shard at a time, and loses only that if it dies."""
     dtype: Dtype = "float32"
-    """The type of the model's weights and of its forward pass: `auto` as its config.json says. Sums are float64, and
-    activations are kept as float32."""
+    """The type of the model's weights and of its forward pass; `auto` is what its config.json says. Sums are float64,
+    and activations are kept as float32."""
     seed: Seed = 0
-    """Seed of all that is drawn: the pools, each unit's excerpts, the units with a full table."""
+    """Seed of everything that is drawn: random excerpts, and the units that get a table."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

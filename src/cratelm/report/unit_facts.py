@@ -8,6 +8,7 @@ from cratelm.artifacts import MANIFEST, STUDY, Artifact, damage_named, open_unha
 from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.token_text import token_texts
 from cratelm.errors import InputError
+from cratelm.folder_names import what_is
 from cratelm.output import finite
 from cratelm.parquet import read_table
 from cratelm.records.context import read_units_context
@@ -36,7 +37,7 @@ def _read_unit(folder: Path, address: str, opened: list[Artifact]) -> dict[str, 
     elif (folder / MANIFEST).is_file():
         opened.append(open_unhashed(folder, "records"))
     else:
-        raise InputError(f"{folder} is neither a study nor a recording. Give the folder of one.")
+        raise InputError(f"{what_is(folder)} Give the folder of a study or of a recording.")
     records = opened[0]
     layer, unit = find_unit(records, address)
     summary = read_json(records.path / "records.json")
@@ -61,7 +62,7 @@ def _of_study(folder: Path, stage: str, model: str) -> Artifact:
     if model not in names:
         raise InputError(
             f"the study {folder} has no {stage} of a model {model!r}, but of: {', '.join(names) or 'none yet'}. "
-            "Name a unit as model/layer/index."
+            f"Name a unit as model/layer/index, such as {next(iter(names), 'crate')}/0/0."
         )
     return open_unhashed(folder / stage / model, stage)
 

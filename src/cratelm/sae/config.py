@@ -16,19 +16,19 @@ class SaeTraining(Configuration):
     """How autoencoders are trained and measured, whatever their kind and size."""
 
     tokens: Annotated[int, whole(1)] = 4_000_000
-    """Activations to train on, of each site."""
+    """How many activations of each site the autoencoders are trained on."""
     batch: Annotated[int, whole(1, 2**20)] = 4096
-    """Activations in a step."""
+    """Activations in a training step."""
     buffer: Annotated[int, whole(1, 2**28)] = 65_536
-    """Activations of each site that are read together and mixed."""
+    """How many activations of each site are held in memory and shuffled."""
     learning_rate: Annotated[float, number(above=0, most=1000)] = 1e-3
-    """Adam's, after the warm-up."""
+    """Adam's learning rate after the warm-up."""
     warmup: Annotated[int, whole(0)] = 1000
-    """Steps in which the learning rate rises; a tenth of all steps where that is less."""
+    """Steps over which the learning rate rises, at most a tenth of all steps."""
     dtype: Dtype = "float32"
-    """The type of the model's weights and of its forward pass: `auto` as its config.json says."""
+    """The type of the model's weights and of its forward pass; `auto` is what its config.json says."""
     documents: Annotated[int, whole(1)] = 200
-    """Validation documents that the quality is measured on, from the first."""
+    """How many validation documents the quality is measured on, from the first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,19 +44,19 @@ class SaeConfig(SaeTraining):
     """
 
     sites: str | None = None
-    """A place (mlp.neurons, mlp.out, attention.out or residual), or a glob over the model's modules, such as
-    '*.mlp.act'; with ':in' after it, over what modules read. By default the neurons of each layer's MLP, or its
-    code."""
+    """Which activations are reconstructed: a place in each block (mlp.neurons, mlp.out, attention.out or residual), or
+    a glob over the names of the model's modules, such as '*.mlp.act', with ':in' after it for their inputs. By default
+    the neurons of each layer's MLP; in CRATE each layer's sparse code."""
     arch: str = "topk"
-    """`standard`: ReLU and an L1 penalty; `topk`: the k largest latents of each token, the others 0."""
+    """The kind: `standard` (ReLU and an L1 penalty) or `topk` (the k largest latents of each token, the others 0)."""
     width: str = "16x"
-    """Latents for each coordinate of the site, such as 1x, 4x or 16x."""
+    """How many latents there are for each coordinate of the site, such as 1x, 4x or 16x."""
     k: Annotated[int, whole(1, 1_000_000)] = 32
-    """Latents that may fire at a token, of `topk`."""
+    """With --arch topk: how many latents may fire at a token."""
     l1: Annotated[float, number(least=0, most=1e6)] = 8e-5
-    """The penalty of `standard`, in the paper's terms: next to |x - x'|^2 / |x| as a mean over coordinates."""
+    """With --arch standard: the weight of the L1 penalty, next to |x - x'|^2 / |x| as a mean over coordinates."""
     seed: Seed = 0
-    """Seed of the first weights and of the order of the text."""
+    """Seed of the initial weights and of the order of the text."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,14 +86,14 @@ class StudySaeConfig(SaeTraining):
     """The TopK autoencoders of a study, the same for every model that is compared."""
 
     dictionaries: str = "1x-k32,1x-k120"
-    """Their sizes, WIDTH-kK with commas between them: a model's latents for each of its units, and how many of them
-    may fire at a token. 1x is as many latents as the model has units."""
+    """The sizes of the autoencoders, WIDTH-kK with commas between them. WIDTH is the number of latents for each unit of
+    the model, and K how many of them may fire at a token."""
     tokens: Annotated[int, whole(1)] = 1_000_000
-    """Activations to train on, of each layer."""
+    """How many activations of each layer the autoencoders are trained on."""
     batch: Annotated[int, whole(1, 2**20)] = 1024
-    """Activations in a step."""
+    """Activations in a training step."""
     learning_rate: Annotated[float, number(above=0, most=1000)] = 3e-3
-    """Adam's, after the warm-up."""
+    """Adam's learning rate after the warm-up."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

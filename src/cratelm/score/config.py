@@ -11,7 +11,7 @@ from cratelm.ranges import Configuration, Seed, whole
 from cratelm.registry import listed
 from cratelm.score.registry import DEFAULT_METRICS, METRICS, metrics_named
 
-_METRIC = "What is measured, with commas between. The paper's protocol has the three correlations alone."
+_METRIC = "The metrics, with commas between them. The protocol `paper` has the first three alone."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +20,12 @@ class ScoreConfig(Configuration):
 
     metric: Annotated[str, Parameter(help=f"{_METRIC} {listed(METRICS.values())}")] = ",".join(DEFAULT_METRICS)
     simulator: str = "all-at-once"
-    """How a language model reads the explanations of `llm`: `all-at-once`, `token-by-token`, `log-probability-free` or
-    `listing`."""
+    """How the language model of --llm is asked what an explanation predicts: `all-at-once`, `token-by-token`,
+    `log-probability-free` or `listing`."""
     puzzles: str | None = None
-    """A file of puzzles that the language model is tried on first, instead of the package's own."""
+    """A file of puzzles with which the language model of --llm is tested first, instead of the package's own."""
     replicates: Annotated[int, whole(100, 1_000_000)] = 1000
-    """Bootstrap replicates."""
+    """How many bootstrap replicates the intervals are computed from."""
     seed: Seed = 0
     """Seed of the bootstrap and of the shuffled control."""
 

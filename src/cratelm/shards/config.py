@@ -11,10 +11,10 @@ class EngineConfig(Configuration):
     """Where the shards are made. Nothing that is written depends on it."""
 
     engine: Literal["local", "slurm", "ray"] = "local"
-    """This machine, a Slurm cluster, or a Ray cluster."""
+    """What runs the work: this machine, a Slurm cluster, or a Ray cluster."""
     workers: Annotated[int, whole(1, 10_000)] = 1
-    """Shards made at the same time."""
+    """How many pieces of the work (shards) run at the same time."""
     partition: str = ""
-    """Slurm's partition; by default the cluster's own default."""
+    """With --engine slurm: the partition; by default the cluster's own."""
     time: str = ""
-    """Slurm's limit for one shard, such as 2:00:00; by default the partition's."""
+    """With --engine slurm: the time limit of one shard, such as 2:00:00; by default the partition's."""

@@ -13,43 +13,44 @@ class TrainingConfig(Configuration):
     """The recipe: AdamW with warm-up and a cosine to a tenth, as in the paper."""
 
     tokens: Annotated[int, whole(0)] = 5_000_000
-    """Tokens that each model sees; rounded up to whole batches. 0 leaves the random weights as they are."""
+    """How many tokens each model is trained on, rounded up to whole batches. 0 keeps the random weights."""
     batch: Annotated[int, whole(1, 2**20)] = 8
-    """Windows of one context length in a batch, over all processes: an optimizer step."""
+    """Windows of one context length in a batch, which is one optimizer step, over all processes."""
     at_once: Annotated[int | None, whole(1, 2**20)] = None
-    """Windows that one process computes at once; gradients are added up until the batch is full. The batch divided by
-    the number of processes by default."""
+    """Windows that one process computes at once; it accumulates gradients until the batch is full. By default the batch
+    divided by the number of processes."""
     learning_rate: Annotated[float, number(above=0, most=1000)] = 2e-3
-    """The peak of the schedule."""
+    """The highest learning rate of the schedule."""
     warmup: Annotated[float, number(least=0, below=1)] = 0.05
     """Share of the steps over which the learning rate rises."""
     weight_decay: Annotated[float, number(least=0, most=100)] = 0.1
-    """AdamW's decay of matrices; biases and norms have none."""
+    """AdamW's weight decay of matrices; biases and norms have none."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """`auto` is bf16 on a GPU that has it, and on a processor that multiplies in bf16 at least 1.15 times as
-    fast, which is measured once a machine and kept in ~/.cache/cratelm; fp32 elsewhere. fp16 needs a GPU."""
+    """The type of training's computations. `auto` is bf16 on a GPU that has it, and on a processor that multiplies at
+    least 1.15 times as fast in it (measured once a machine, kept in ~/.cache/cratelm); fp32 elsewhere. fp16 needs a
+    GPU."""
     weights: Literal["float32", "bfloat16"] = "float32"
     """The type that the trained weights are stored in. `bfloat16` takes half the disk. The final loss, and all that is
     measured on the model, are then those of the rounded weights."""
     compile: Literal["auto", "yes", "no"] = "auto"
-    """`auto` compiles the model where a C++ compiler is installed."""
+    """Whether training compiles the model (torch.compile); `auto` does where a C++ compiler is installed."""
     activation_checkpointing: bool = False
-    """Keep each layer's input alone for the backward pass, and compute the rest again: less memory, a third slower."""
+    """Keep only each layer's input for the backward pass, and compute the rest again: less memory, a third slower."""
     loss_chunk: Annotated[int | None, whole(1, 2**30)] = None
-    """Compute the loss for so many positions at once: less memory for logits, and slower; the head runs uncompiled."""
+    """Compute the loss for so many positions at once: less memory for logits, but slower; the head runs uncompiled."""
     sharded: bool = False
-    """Share weights, gradients and the optimizer's moments out over the processes (FSDP2), where a copy in each would
-    not fit; needs several GPUs."""
+    """Distribute weights, gradients and the optimizer's moments over the processes (FSDP2) instead of keeping a copy in
+    each; needs several GPUs."""
     checkpoint_minutes: Annotated[float, number(above=0, most=1_000_000)] = 10
-    """A checkpoint is also written where the last one is older than this."""
+    """Write a checkpoint as well whenever the last one is older than so many minutes."""
     snapshots: str = ""
-    """Shares of the training, with commas, at which the model is kept as it then is: `0.1,0.5`."""
+    """Shares of the steps after which a copy of the model is kept, with commas between them, such as `0.1,0.5`."""
     track: Literal["none", "trackio", "wandb", "tensorboard"] = "none"
-    """Where losses are sent, in addition to log/metrics.jsonl."""
+    """The tracker that losses are sent to, in addition to log/metrics.jsonl."""
     evaluations: Annotated[int, whole(1, 1_000_000)] = 10
-    """Points of the validation curve."""
+    """How often the validation loss is measured during training."""
     evaluation_documents: Annotated[int, whole(1)] = 100
-    """Validation documents for a point of the curve; the final loss is measured on all of them."""
+    """How many validation documents are read each time; the final loss is measured on all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -51,8 +51,9 @@ class Clamp:
             positions = tuple(int(place) for place in places.split(",")) if places else None
         except ValueError as error:
             raise InputError(
-                f"{shown(text)} says nothing that can be done to a unit. Write LAYER/UNIT=VALUE, such as 1/37=8 to "
-                "set, 1/37+=8 to add, '1/37*=2' to scale, 1/37=0 to ablate, and 1/37@0,-1=8 for the first and last."
+                f"{shown(text)} does not say what to do to a unit. Write LAYER/UNIT=VALUE: 1/37=8 sets unit 37 of "
+                "layer 1 to 8, 1/37+=8 adds 8, '1/37*=2' doubles it, 1/37=0 ablates it, and 1/37@0,-1=8 sets it at the "
+                "first and last token alone."
             ) from error
         if not abs(number) < float("inf"):
             raise InputError(f"{shown(text)}: a unit cannot be held at {shown(value)}.")

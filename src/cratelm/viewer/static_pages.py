@@ -56,7 +56,7 @@ def export_study(folder: Path, out: Path, progress: Progress, choice: Choice = A
     _require_free(out)
 
     def write(place: Path) -> None:
-        pages = place.with_name("pages") if zipped else place
+        pages = place.with_name(f"{place.name}.pages") if zipped else place
         pages.mkdir()
         _write_page(pages)
         write_json(pages / TEXT, {"corpus": public_name(corpus_of_study(study.folder))})

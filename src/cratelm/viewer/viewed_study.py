@@ -20,6 +20,7 @@ from cratelm.errors import InputError
 from cratelm.explain.explain import explainers_of, explainers_that_spoke, read_explanations
 from cratelm.explain.explainer import Explanations
 from cratelm.explain.explainers.llm import LLM
+from cratelm.folder_names import wrong_folder
 from cratelm.parquet import read_table
 from cratelm.protocols import PROTOCOLS, Protocol
 from cratelm.records.context import read_units_context
@@ -147,10 +148,9 @@ class Study:
         if asked.is_file() and "model" in read_json(asked):
             return None
         if not (self.folder / "report" / MANIFEST).is_file():
-            raise InputError(
-                f"{self.folder} holds no finished study. Make one first: cratelm study --out DIR, or cratelm measure "
-                "MODEL"
-            )
+            if not asked.is_file():
+                raise InputError(wrong_folder(self.folder, "study"))
+            raise InputError(f"{self.folder} holds no finished study. Run the command that made it again, to the end.")
         return open_unhashed(self.folder / "report", "report")
 
     @cached_property

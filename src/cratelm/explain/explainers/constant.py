@@ -26,7 +26,7 @@ class ConstantControl(Control):
     """Expects 1 of every unit on every token."""
 
     name = "constant"
-    help = "expects the same of every unit on every token: a control"
+    help = "predicts the same activation for every unit on every token: a control"
     order = 50
 
     def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> Constant:

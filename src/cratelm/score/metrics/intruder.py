@@ -16,7 +16,7 @@ def _most_asked(numbers: Iterator[int]) -> list[str]:
 
 INTRUDER = Metric(
     name="intruder",
-    help="whether the one excerpt of five that a unit is silent in is found; chance is 0.2",
+    help="whether an explanation finds the one excerpt of five in which a unit is silent; chance is 0.2",
     compute=intruders,
     order=90,
     chance=1 / (1 + OTHERS),

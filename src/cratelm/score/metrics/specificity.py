@@ -28,7 +28,7 @@ def _said(inputs: LayerInputs, series: Series) -> ExcerptSums:
 
 SPECIFICITY = Metric(
     name="specificity",
-    help="1 less the share of random excerpts in which a unit fires strongly and its explanation says nothing",
+    help="1 minus the share of random excerpts in which a unit fires strongly and its explanation expects nothing",
     compute=_compute,
     order=60,
     excerpts=EXCERPTS,
