@@ -20,6 +20,7 @@ from cratelm.report.config import ReportConfig
 from cratelm.report.measured import Measured
 from cratelm.report.report import report
 from cratelm.reproduce import matrix
+from cratelm.reproduce import run as run_of_cells
 from cratelm.reproduce.matrix import Cell
 from cratelm.reproduce.run import reproduce
 from cratelm.sae.train import train_saes
@@ -54,7 +55,8 @@ def make_saes(out: Path, study: Path) -> None:
 
 
 def make_cell(out: Path, study: StudyConfig) -> None:
-    """A cell of the reproduction, as small as the study."""
+    """A cell of the reproduction, as small as the study, and its page without figures, which take long to draw."""
+    run_of_cells.draw_figures = lambda results: {}
     Cell.study = lambda cell: cell_study(study, cell)  # type: ignore[method-assign]
     reproduce(matrix.quick(), out, "*-crate-s0", silent())
 

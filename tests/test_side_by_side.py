@@ -1,52 +1,27 @@
 """Jobs in several processes: all are done, what they tell is shown, and what goes wrong comes back as it is."""
 
 import os
-import signal
+import shutil
 import subprocess
 import sys
-import time
 from functools import partial
 from io import StringIO
 from pathlib import Path
 
 import pytest
-import torch
 from rich.console import Console
 
 from cratelm.errors import InputError, RunError
 from cratelm.progress import Progress
 from cratelm.side_by_side import cores_for, run_side_by_side
 from cratelm.study import run_study
+from tests.jobs import die, fail, note, note_threads, refuse, wait_long
 from tests.test_study import files_of
-
-
-def note(folder: Path, name: str, progress: Progress) -> None:
-    """Leave a file that says who worked, and on how many threads."""
-    with progress.task(f"working on {name}", total=2) as bar:
-        bar.advance(2)
-    (folder / name).write_text(f"{os.getpid()} {torch.get_num_threads()}")
-
-
-def refuse(progress: Progress) -> None:
-    raise InputError("this text is too short.")
-
-
-def fail(progress: Progress) -> None:
-    raise KeyError("a bug")
-
-
-def die(progress: Progress) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def wait_long(folder: Path, progress: Progress) -> None:
-    (folder / "waiting").write_text(str(os.getpid()))
-    time.sleep(600)
 
 
 def test_every_job_is_done_once_in_other_processes_on_so_many_threads(tmp_path, quiet) -> None:
     names = [f"job-{number}" for number in range(5)]
-    run_side_by_side([partial(note, tmp_path, name) for name in names], 2, 1, quiet)
+    run_side_by_side([partial(note_threads, tmp_path, name) for name in names], 2, 1, quiet)
     said = [(tmp_path / name).read_text().split() for name in names]
     assert {threads for _, threads in said} == {"1"}
     workers = {process for process, _ in said}
@@ -65,7 +40,7 @@ import pathlib, sys
 from functools import partial
 from cratelm.progress import Progress
 from cratelm.side_by_side import run_side_by_side
-from tests.test_side_by_side import note
+from tests.jobs import note
 
 folder = pathlib.Path(sys.argv[1])
 with (folder / "script").open("a") as file:
@@ -121,6 +96,8 @@ def test_a_study_measured_in_several_processes_has_the_bytes_of_one(
     monkeypatch.setattr(sys.modules["cratelm.study"], "ENOUGH_TEXT", 0)  # cratelm.study is the function
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    measured = shutil.ignore_patterns("records", "explanations", "scores", "effects", "report")
+    shutil.copytree(study, tmp_path / "again", ignore=measured)
     run_study(small_study, tmp_path / "again", quiet)
     first, second = files_of(study), files_of(tmp_path / "again")
     assert [name for name in first | second if first.get(name) != second.get(name)] == []

@@ -17,6 +17,7 @@ from cratelm.stats import (
     places_in_group,
     seed_interval,
     spearman,
+    spearman_of_rows,
     two_sided_p,
 )
 
@@ -68,6 +69,15 @@ def test_pearson_and_spearman_are_scipys_and_nothing_where_a_series_is_constant(
     assert pearson(x, y) == pytest.approx(pearsonr(x, y)[0] if varies else 0, abs=1e-9)
     assert spearman(x, y) == pytest.approx(spearmanr(x, y)[0] if varies else 0, abs=1e-9)
     assert pearson(np.full(len(x), 0.1), y) == 0
+
+
+def test_the_rho_of_each_row_is_scipys_with_ties_and_nothing_where_a_row_is_constant() -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.integers(0, 5, (40, 12)).astype(float), generator.normal(size=(40, 12))
+    y[::2] = np.round(y[::2])
+    x[3], y[8] = 2.0, -1.5
+    expected = [0 if row in (3, 8) else spearmanr(x[row], y[row])[0] for row in range(40)]
+    assert spearman_of_rows(x, y) == pytest.approx(expected, abs=1e-12)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=40))

@@ -44,6 +44,15 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
     return pearson(rankdata(x), rankdata(y))
 
 
+def spearman_of_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Spearman's rho of each row of x with that of y, both (rows, positions): many short series at once."""
+    from scipy.stats import rankdata
+
+    x, y = (ranks - ranks.mean(1, keepdims=True) for ranks in (rankdata(x, axis=1), rankdata(y, axis=1)))
+    sums = [np.full(len(x), x.shape[1]), *(part.sum(1) for part in (x, y, x * x, y * y, x * y))]
+    return correlation(np.stack(sums, axis=1))
+
+
 # Ranks within groups
 
 

@@ -196,8 +196,9 @@ def small(cell: Cell, settings: StudyConfig) -> SmallCell:
 
 @pytest.mark.processes
 def test_two_workers_find_what_one_process_finds_and_an_ablation_is_measured_in_the_end_alone(
-    results, small_study, tmp_path, quiet
+    results, small_study, tmp_path, quiet, monkeypatch
 ) -> None:
+    monkeypatch.setattr("cratelm.reproduce.run.draw_figures", lambda results: {})  # they take long
     crate = matrix.quick()[0]
     cells = [small(cell, small_study) for cell in (crate, replace(crate, group="ablations", model="crate-alpha"))]
     reproduce(cells, tmp_path, "*", quiet, EngineConfig(workers=2))

@@ -1,9 +1,13 @@
-"""What nnsight reads of a model, in an environment of its own: python nnsight_reads.py FOLDER OUT SITE…
+"""What nnsight reads of models, in an environment of its own: python nnsight_reads.py FOLDER…
 
-With nnterp the sites are its names: `attentions_output`, `mlps_output`, `layers_output`.
+Each folder holds `model` and `names.json`, a list of sites, or of nnterp's names: `attentions_output`, `mlps_output`,
+`layers_output`. It gets `read.safetensors`, or `error` where the model cannot be read.
 """
 
+import json
 import sys
+import traceback
+from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
@@ -49,7 +53,16 @@ def by_standard_name(folder: str, names: list[str]) -> dict[str, torch.Tensor]:
     return dict(kept)
 
 
+def read(folder: Path) -> None:
+    """Read one model."""
+    model, names = str(folder / "model"), json.loads((folder / "names.json").read_text())
+    found = by_standard_name(model, names) if names[0] in NNTERP else by_module(model, names)
+    save_file({name: value.contiguous().clone() for name, value in found.items()}, folder / "read.safetensors")
+
+
 if __name__ == "__main__":
-    given, out, *asked = sys.argv[1:]
-    found = by_standard_name(given, asked) if asked[0] in NNTERP else by_module(given, asked)
-    save_file({name: value.contiguous().clone() for name, value in found.items()}, out)
+    for given in map(Path, sys.argv[1:]):  # one process for all: it takes long to start
+        try:
+            read(given)
+        except Exception:
+            (given / "error").write_text(traceback.format_exc())

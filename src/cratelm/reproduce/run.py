@@ -42,7 +42,7 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
     chosen = [cell for cell in cells if fnmatchcase(cell.name, only)]
     if not chosen:
         raise InputError(f"no cell matches {only!r}. Their names are such as {cells[0].name}.")
-    write_results(cells, out)
+    page = write_results(cells, out)
     left = [cell for cell in chosen if not (out / "cells" / f"{cell.name}.json").is_file()]
     if any(cell.has_autoencoders for cell in left):
         require_sae_lens()
@@ -51,11 +51,12 @@ def reproduce(cells: Sequence[Cell], out: Path, only: str, progress: Progress, e
         if engine == ONE:
             for cell in left:
                 run_cell(cell, out / "cells", out / "work", progress)
-                write_results(cells, out)
+                page = write_results(cells, out)
                 bar.advance(note=cell.name)
         elif left:
             _run_side_by_side(cells, left, out, progress, engine)
-    return write_results(cells, out)
+            page = write_results(cells, out)
+    return page
 
 
 def _require_own(out: Path) -> None:

@@ -8,7 +8,7 @@ from cratelm.artifacts import Artifact
 from cratelm.errors import InputError
 from cratelm.score.score import read_scores
 from cratelm.seeds import derive_seed
-from cratelm.stats import interval, spearman
+from cratelm.stats import interval, spearman, spearman_of_rows
 
 REPLICATES = 1000
 KINDS = ("explainer", "metric")
@@ -54,6 +54,6 @@ def _compared(
     x, y = (np.array([by_unit[unit] for unit in units]) for by_unit in (scores, rival_scores))
     generator = np.random.default_rng(derive_seed(0, "agreement", *name, *rival, layer))
     drawn = generator.integers(0, len(units), (REPLICATES, len(units)))
-    low, high = interval(np.array([spearman(x[places], y[places]) for places in drawn]))
+    low, high = interval(spearman_of_rows(x[drawn], y[drawn]))
     rho = {"mean": spearman(x, y), "low": float(low), "high": float(high)}
     return [{"one": "/".join(name), "other": "/".join(rival), "layer": layer, "units": len(units), "rho": rho}]
