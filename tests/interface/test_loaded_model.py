@@ -90,7 +90,7 @@ def test_clamps_hold_for_probabilities_and_for_the_network_itself(model: cratelm
         (({"0/9999": 1},), "no unit 9999"),
         (({"0/3": float("nan")},), "cannot be held at"),
         (("0/3@0=8",), "leave out @PLACES"),
-        (("nonsense",), "says nothing"),
+        (("nonsense",), "does not say what to do"),
     ],
 )
 def test_a_clamp_of_nothing_is_refused(model: cratelm.LoadedModel, units: tuple, said: str) -> None:

@@ -139,6 +139,7 @@ def test_units_that_feed_a_unit_are_listed_and_lead_there_and_back(page, address
 def test_hostile_tokens_stay_text(page, address):
     page.goto(f"{address}/try?model=crate&unit=0/3")
     page.get_by_label("Text", exact=True).fill("<img src=x onerror=alert(1)>\x1b good")
+    expect(page.locator(".heat").first).to_contain_text("onerror")  # the heat of the new text, not of the one before
     page.locator(".heat .t").last.click()
     expect(page.locator(".words")).to_contain_text("onerror")
     expect(page.locator(".words")).to_contain_text("<U+001B>")

@@ -39,6 +39,8 @@ def label_points(axis: Axes, points: Sequence[tuple[float, float]], names: Seque
 
     The axis must have its final limits.
     """
+    if not names:
+        return
     across, up = np.array(points, float).T
     cast(Figure, axis.figure).draw_without_rendering()
     textalloc.allocate(
