@@ -140,6 +140,6 @@ def test_what_would_be_made_of_a_packed_study_is_refused_in_one_line(
 
 
 def test_a_study_that_is_not_finished_is_not_packed(tmp_path: Path) -> None:
-    with pytest.raises(cratelm.InputError, match="has no manifest.json: cratelm did not make it"):
+    with pytest.raises(cratelm.InputError, match=r"has no manifest\.json: cratelm did not make it"):
         pack(tmp_path, tmp_path / "out.tar.xz")
     assert not (tmp_path / "out.tar.xz").exists()
