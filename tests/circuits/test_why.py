@@ -30,11 +30,17 @@ def test_it_is_said_why_shares_have_the_opposite_sign_below_a_negative_whole_and
         assert why(str(study / "models" / "crate"), f"1/{unit}") == 0
         lines = capsys.readouterr().out.splitlines()
         value = float(lines[0].rpartition("pre-activation ")[2])
-        assert ("is negative: what takes from it has a positive share" in lines[-1]) == (value < 0)
+        assert ("is negative, what takes from it has a positive share" in lines[-1]) == (value < 0)
         shares = [line.split() for line in lines[1:-1] if line.strip().startswith("█")]
         assert all(share.startswith("-") == (value < 0) for _, share, *_ in shares)
         seen.add(value < 0)
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize(("depth", "said"), [("1", False), ("2", True)])
+def test_whose_share_it_is_further_down_is_said_where_there_is_a_further_down(study, capsys, depth, said) -> None:
+    assert why(str(study / "models" / "crate"), "1/3", "--depth", depth) == 0
+    assert ("Below a contributor they are of its own pre-activation." in capsys.readouterr().out) == said
 
 
 @pytest.mark.parametrize("model", ["crate", "gpt2"])

@@ -9,11 +9,12 @@ from cratelm.circuits.write_graph import label_of
 BAR = 12
 """Characters of the longest bar."""
 HELD = (
-    "Shares are of the {whole}, or of the unit above an indented line, and add up to 100%. They are exact for this "
-    "text, with its attention weights, norms and gates held; turned off, a contributor may change more or less."
+    "Shares are of the {whole} and add up to 100%. They are exact for this text, with its attention weights, norms "
+    "and gates held; turned off, a contributor may change more or less."
 )
+DEEPER = "Below a contributor they are of its own pre-activation."
 SIGNS = "█ adds to the {whole}, ░ takes from it."
-BELOW = "The {whole} is negative: what takes from it has a positive share."
+NEGATIVE = "Where a {whole} is negative, what takes from it has a positive share."
 
 
 def lines_of(graph: Graph, tokens: Sequence[str], name: str) -> Iterator[str]:
@@ -28,10 +29,10 @@ def lines_of(graph: Graph, tokens: Sequence[str], name: str) -> Iterator[str]:
 
 def how_to_read(graph: Graph) -> str:
     """What shares and bars mean, and what they do not."""
-    trace = graph.traces[graph.target]
-    whole = "logit" if trace.node.kind == "logit" else "pre-activation"
-    sentences = [HELD, SIGNS, *([BELOW] if trace.value < 0 else [])]
-    return " ".join(sentences).format(whole=whole)
+    whole = "logit" if graph.target.kind == "logit" else "pre-activation"
+    deeper = [DEEPER] if len(graph.traces) > 1 else []
+    negative = [NEGATIVE] if any(trace.value < 0 for trace in graph.traces.values()) else []
+    return " ".join([HELD, *deeper, SIGNS, *negative]).format(whole=whole)
 
 
 def _headline(graph: Graph, trace: Trace, name: str) -> str:

@@ -10,7 +10,7 @@ from cratelm.report.little_text import little_text
 from cratelm.report.number_text import estimate, p_value
 
 Row = dict[str, Any]
-FEWEST_TOKENS = 1_000_000
+FEWEST_TRAINED_TOKENS = 1_000_000
 """Models that were trained on fewer tokens than this show that the machinery works, and nothing about themselves."""
 
 
@@ -35,8 +35,8 @@ def headline(table: dict[str, Any]) -> list[str]:
 
 def _machinery(table: dict[str, Any]) -> list[str]:
     """The warning of a study whose models have hardly been trained, such as one of the preset smoke."""
-    seen = max((model["tokens"] for model in table["models"]), default=FEWEST_TOKENS)
-    if seen >= FEWEST_TOKENS:
+    seen = max((model["tokens"] for model in table["models"]), default=FEWEST_TRAINED_TOKENS)
+    if seen >= FEWEST_TRAINED_TOKENS:
         return []
     return [
         f"This study checks that the machinery works and shows no result: its models saw only {seen:,} tokens of text."
