@@ -35,6 +35,7 @@ from cratelm.records.pass1_statistics import FirstPass
 from cratelm.records.pass2_excerpts import SecondPass
 from cratelm.records.record import record
 from cratelm.records.recording import Recording
+from cratelm.records.store import read_layers
 from cratelm.score.config import ScoreConfig
 from cratelm.score.score import score
 from cratelm.shapes import ShapeConfig
@@ -210,7 +211,7 @@ def scoring(folder: Path, scale: Scale) -> list[Row]:
         explanations = explain(ExplainConfig(explainer="table,graph"), records, out / "explanations", quiet)
         score(ScoreConfig(), records, explanations, out / "scores", quiet)
         seconds = time.perf_counter() - began
-    units = sum(site["units"] for site in read_json(records.path / "records.json")["sites"])
+        units = sum(read_layers(records))
     return [{"units": units, "seconds": round(seconds, 1), "units/s": round(units / seconds, 1)}]
 
 
