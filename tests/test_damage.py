@@ -279,4 +279,4 @@ def test_a_text_that_is_no_checkpoint_is_refused_in_one_line(original, tmp_path)
 def test_a_host_that_is_no_address_is_the_inputs_fault(original) -> None:
     status, _, said = asked(["view", str(original / "study"), "--host", "999.1.1.1"])
     assert status == 2
-    assert "--host 999.1.1.1 is no address" in said
+    assert "--host 999.1.1.1 is not an address" in said

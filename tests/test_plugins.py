@@ -118,9 +118,9 @@ def test_a_metric_and_an_explainer_of_another_package_are_used_like_our_own(stud
 @pytest.mark.parametrize(
     ("named", "wrong"),
     [
-        ("height = toy:SPACED", "'a name' is no name for one of cratelm.metrics."),
+        ("height = toy:SPACED", "'a name' cannot be the name of one of cratelm.metrics."),
         ("height = toy:GONE", "toy offers 'height' as cratelm.metrics, but fails to load"),
-        ("height = toy:NOTHING", "toy offers 'height' as cratelm.metrics, but it is no instance of Metric"),
+        ("height = toy:NOTHING", "toy offers 'height' as cratelm.metrics, but it is not an instance of Metric"),
     ],
 )
 def test_a_package_that_offers_what_is_none_is_named_in_one_line(study: Path, tmp_path: Path, named, wrong) -> None:
@@ -147,7 +147,7 @@ def test_a_name_that_is_reserved_is_refused(tmp_path: Path, monkeypatch) -> None
     (tmp_path / "once" / "one.py").write_text("from tests.test_plugins import Thing\nTHING = Thing('unit')\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert list(registered("once", Thing, "things")) == ["unit"]
-    with pytest.raises(InputError, match="'unit' is no name for one of things"):
+    with pytest.raises(InputError, match="'unit' cannot be the name of one of things"):
         registered("once", Thing, "things", ("unit",))
 
 

@@ -18,7 +18,11 @@ class RunError(Exception):
 def first_line(error: BaseException) -> str:
     """What another library says went wrong, in one line; never its advice to obey a file that asks for more."""
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return "it asks for more than tensors, and was not obeyed" if "weights only" in said.lower() else said
+    return (
+        "it asks for more than tensors (it could run code), and was not loaded"
+        if "weights only" in said.lower()
+        else said
+    )
 
 
 def setting_fault(error: BaseException) -> str:

@@ -20,7 +20,7 @@ DEVICES = re.compile(rf"auto|cpu|mps|cuda(:[0-9]{{1,3}})?|{SPREAD}")
 def require_device_name(device: str) -> None:
     """Refuse what names no device; raises InputError."""
     if not DEVICES.fullmatch(device):
-        raise InputError(f"--device {shown(device)} is no device: give auto, cpu, cuda, cuda:N, mps or {SPREAD}.")
+        raise InputError(f"--device {shown(device)} is not a device: give auto, cpu, cuda, cuda:N, mps or {SPREAD}.")
 
 
 @dataclass(frozen=True, kw_only=True)

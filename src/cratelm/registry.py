@@ -57,7 +57,7 @@ def registered(package: str, kind: type[T], group: str, reserved: tuple[str, ...
 def require_name(name: str, what: str, reserved: tuple[str, ...] = ()) -> str:
     """The name of something that is registered; InputError where it cannot be one."""
     if not re.fullmatch(NAME, name) or name in reserved:
-        raise InputError(f"{name!r} is no name for {what}. Take letters a to z, digits and hyphens.")
+        raise InputError(f"{name!r} cannot be the name of {what}. Use the letters a to z, digits and hyphens.")
     return name
 
 
@@ -92,5 +92,5 @@ def _loaded(point: EntryPoint, kind: type[T], group: str) -> T:
     except Exception as error:  # whatever another project's module raises
         raise InputError(f"{package} offers {point.name!r} as {group}, but fails to load: {error}.") from error
     if not isinstance(loaded, kind):
-        raise InputError(f"{package} offers {point.name!r} as {group}, but it is no instance of {kind.__name__}.")
+        raise InputError(f"{package} offers {point.name!r} as {group}, but it is not an instance of {kind.__name__}.")
     return loaded

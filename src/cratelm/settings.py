@@ -43,7 +43,7 @@ def _read_toml(path: str) -> dict[str, Any]:
 
 
 def _require_fit(values: dict[str, Any], names: Mapping[str, Argument], path: str, above: str = "") -> None:
-    """Refuse a key that is no setting, and a value that is not of its setting's type: cyclopts would convert it."""
+    """Refuse a key that is not a setting, and a value that is not of its setting's type: cyclopts would convert it."""
     for key, value in values.items():
         name = above + key.replace("_", "-")
         table = any(known.startswith(f"--{name}.") for known in names)

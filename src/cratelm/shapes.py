@@ -62,7 +62,7 @@ def _parse(name: str, setting: str) -> tuple[str, bool | int | float | str]:
     match = re.fullmatch(r"([a-z][a-z0-9_]*)=([A-Za-z0-9.-]+)", setting)
     if match is None:
         raise InputError(
-            f"model {name!r}: {setting!r} is no setting. Write NAME+KEY=VALUE, such as crate+ista_threshold=0.4."
+            f"model {name!r}: {setting!r} is not a setting. Write NAME+KEY=VALUE, such as crate+ista_threshold=0.4."
         )
     try:
         value = json.loads(match[2])

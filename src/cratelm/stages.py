@@ -233,7 +233,7 @@ def _require_ours(partial: Path, stage: Stage) -> None:
             return
         holds = f"holds {shown(others[0])}"
     raise InputError(
-        f"{partial} is in the way: it {holds}, and is no unfinished {stage.name} of cratelm. Move it elsewhere or "
+        f"{partial} is in the way: it {holds}, and is not an unfinished {stage.name} of cratelm. Move it elsewhere or "
         "choose another --out; nothing was changed."
     )
 

@@ -66,12 +66,12 @@ def test_a_graph_is_written_beside_what_is_printed(study, tmp_path, ending) -> N
     [
         (["1/99999"], "there is no unit 99999"),
         (["7/1"], "there is no layer 7"),
-        (["film"], "no unit and no next token"),
+        (["film"], "neither a unit nor a next token"),
         (["1/1", "--at", "99"], "there is no position 99"),
         (["1/1", "--against", "a"], "for a next token"),
         (["next= the film was"], "tokens of this model"),
         (["1/1", "--graph", "graph.png"], "ends in .json or .graphml"),
-        (["1/1", "--sites", "*.coding_norm"], "no single sum"),
+        (["1/1", "--sites", "*.coding_norm"], "not a single sum"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(study, capsys, arguments, said) -> None:

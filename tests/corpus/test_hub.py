@@ -106,7 +106,7 @@ def test_a_hub_that_stays_busy_is_given_up_and_gone_on_with_later(pile: Path, tm
     [
         ("hub:owner/none", "cannot be had"),
         ("hub:owner/name:*.pdf", "holds no file like"),
-        ("hub:name", "is no data set"),
+        ("hub:name", "is not the name of a data set"),
     ],
 )
 def test_what_the_hub_does_not_have_is_said_at_once(pile: Path, tmp_path: Path, corpus, message) -> None:

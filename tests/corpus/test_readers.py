@@ -149,7 +149,7 @@ def test_a_tokenizer_that_cannot_be_used_is_named(tmp_path) -> None:
     (tmp_path / "broken.json").write_text("{")
     cases = {
         str(tmp_path / "none"): "no tokenizer at",
-        str(tmp_path / "broken.json"): "is no tokenizer",
+        str(tmp_path / "broken.json"): "is not a tokenizer",
         word_level(["a", "b"], tmp_path / "ends.json"): "no special token to mark where a document ends",
     }
     for name, message in cases.items():

@@ -110,7 +110,7 @@ def test_another_metric_of_the_same_name_does_not_get_the_scores_of_the_first(st
     ("asked", "said"),
     [
         ({"name": "auroc"}, "a metric 'auroc' already"),
-        ({"name": "Not A Name"}, "is no name for a metric"),
+        ({"name": "Not A Name"}, "cannot be the name of a metric"),
         ({"name": "mine", "excerpts": "all"}, "no excerpts 'all'"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_type_that_the_device_cannot_compute_in_is_refused(folder, tokens, tmp
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("device", "message"),
-    [("cuda:99", "no such device"), ("tpu", "is no device"), ("cuda:x", "is no device")],
+    [("cuda:99", "no such device"), ("tpu", "is not a device"), ("cuda:x", "is not a device")],
 )
 def test_a_device_that_is_not_there_is_refused_before_anything_is_made(
     command, device, message, folder, tokens, tmp_path, capsys

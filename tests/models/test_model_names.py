@@ -31,8 +31,8 @@ from tests.models.test_variants import SHAPE, WINDOWED, noisy
         ("crate+layer_norm_eps=-1", "must be above 0"),
         ("crate+initializer_range=-1", "must be 0 or more"),
         ("gpt2+intermediate_size=0", "intermediate_size must be 1 or more"),
-        ("gpt2+id2label=3", "is no setting of the architecture"),
-        ("gpt2+dtype=none", "is no setting of the architecture"),
+        ("gpt2+id2label=3", "is not a setting of the architecture"),
+        ("gpt2+dtype=none", "is not a setting of the architecture"),
         ("crate+ista_stepz=3", "Did you mean ista_steps"),
         ("crate+ista_steps=many", "ista_steps"),
         ("gpt2+topk=4", "it is for 'topk'"),
@@ -55,7 +55,7 @@ def test_settings_that_mean_nothing_are_refused_with_the_reason(name, message) -
     "name", ["crates", "crate+", "crate+ista_steps", "crate+a=b/c", "crate+../x=1", "", "crate:a=1"]
 )
 def test_names_that_are_none_are_refused_at_once(name) -> None:
-    with pytest.raises(InputError, match=r"unknown model|is no setting"):
+    with pytest.raises(InputError, match=r"unknown model|is not a setting"):
         StudyConfig(models=f"gpt2,{name}")
 
 

@@ -182,14 +182,14 @@ def stating(**settings):
 BAD = {
     "meta_000010.json: there is no such file": no_meta,
     "holds no CRATE-alpha: no tensor is named transformer.h.0.odl.D_enc.weight": gpt,
-    "it asks for more than tensors, and was not obeyed": hostile,
+    "it asks for more than tensors (it could run code), and was not loaded": hostile,
     "cannot be read as a checkpoint of tensors alone": hostile_pickle,
-    "model_000010.pt is no checkpoint of nanochat: it holds no state dict":
+    "model_000010.pt is not a checkpoint of nanochat: it holds no state dict":
         lambda folder: torch.save([1], folder / "model_000010.pt"),
     "lacks transformer.h.2.odl.threshold.": without("transformer.h.2.odl.threshold"),
     "lacks resid_lambdas.": without("resid_lambdas"),
     "has unknown value_embeds.1.weight.": changed("value_embeds.1.weight", torch.ones(2)),
-    "lm_head.weight is no tensor": changed("lm_head.weight", 3),
+    "lm_head.weight is not a tensor": changed("lm_head.weight", 3),
     "x0_lambdas is of torch.int8": changed("x0_lambdas", torch.ones(LAYERS, dtype=torch.int8)),
     "is stored without its numbers": changed("x0_lambdas", torch.ones(LAYERS).to("meta")),
     "numbers that are not finite": changed("x0_lambdas", torch.full((LAYERS,), torch.nan)),
@@ -228,7 +228,7 @@ def test_a_bad_checkpoint_is_refused_in_one_line_and_runs_nothing(message, check
     [
         ((), "holds no tokenizer.json. Give --tokenizer FILE; nanochat's tokenizer.pkl can run code"),
         (("--tokenizer", "{checkpoint}"), "tokens, and {file} was trained with 61: it belongs to another model"),
-        (("--tokenizer", "{folder}/tokenizer.pkl"), "tokenizer.pkl is no tokenizer"),
+        (("--tokenizer", "{folder}/tokenizer.pkl"), "tokenizer.pkl is not a tokenizer"),
         (("--tokenizer", "nowhere"), "no tokenizer at nowhere: give a tokenizer.json or a folder that holds one"),
         (("--activation", "relu"), "leave --activation out"),
         (("--tokenizer", "{checkpoint}", "model_000011.pt"), "model_000011.pt: there is no such file"),

@@ -127,7 +127,7 @@ def test_a_tokenizer_setting_of_the_wrong_type_is_refused_in_one_line(value, spe
     assert "transformers builds no tokenizer from" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("name", "said"), [("config.json", "is damaged"), ("tokenizer.json", "is no tokenizer")])
+@pytest.mark.parametrize(("name", "said"), [("config.json", "is damaged"), ("tokenizer.json", "is not a tokenizer")])
 def test_nobody_is_told_to_remove_a_model_of_their_own(name, said, speaking: Path, capsys) -> None:
     (speaking / name).write_text("[]")
     assert run(["steer", str(speaking), "0/3=2", "--prompt", "the film was"]) == 2

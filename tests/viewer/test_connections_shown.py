@@ -76,4 +76,4 @@ def test_units_that_cannot_be_taken_apart_are_refused_with_the_reason(study, mon
     monkeypatch.setattr("cratelm.circuits.tape.BEFORE", {})
     client = client_of(study)
     for answer in (client.get("/api/crate/1/3/connections"), client.post("/api/try/why", json=QUESTION)):
-        assert answer.status_code == 422 and "no single sum" in answer.json()["error"]
+        assert answer.status_code == 422 and "not a single sum" in answer.json()["error"]

@@ -105,13 +105,13 @@ def frozen(model: PreTrainedModel, see: Callable[[int, torch.Tensor], torch.Tens
 def norms_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """The norms of the hidden states; those of single heads act on attention weights, which are constants.
 
-    Raises InputError where a model's norms are no modules with weights.
+    Raises InputError where a model's norms are not modules with weights.
     """
     named = [(name, module) for name, module in model.named_modules() if "norm" in type(module).__name__.lower()]
     width = model.config.get_text_config().hidden_size  # type: ignore[union-attr]
     found = [(name, m) for name, m in named if any(len(p) == width for p in m.parameters())]
     if not found:
-        raise InputError("this model's norms are no modules with weights: what they divide by cannot be held.")
+        raise InputError("this model's norms are not modules with weights: what they divide by cannot be held.")
     return found
 
 

@@ -42,8 +42,8 @@ def preactivation_of(model: nn.Module, site: str) -> str:
         if site.endswith(end) and place.removesuffix(INPUT) in {name for name, _ in model.named_modules()}:
             return place
     raise InputError(
-        f"what units at {site} are before their activation is no single sum, or not known here. Units are taken apart "
-        f"at {', '.join(BEFORE)}, and behind the gates of an MLP."
+        f"what units at {site} are before their activation is not a single sum, or is not known here. Units are taken "
+        f"apart at {', '.join(BEFORE)}, and behind the gates of an MLP."
     )
 
 

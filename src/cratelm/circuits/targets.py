@@ -17,7 +17,7 @@ LIKELIEST = f"{NEXT}, or {NEXT}=TOKEN such as '{NEXT}= good'"
 def find_target(asked: str, against: str | None, tape: Tape, tokenizer: PreTrainedTokenizerFast) -> Target:
     """The target that `asked` names at the position whose logits the tape has.
 
-    Raises InputError for anything that is no unit and no next token.
+    Raises InputError for anything that is neither a unit nor a next token.
     """
     if found := UNIT.fullmatch(asked):
         if against is not None:
@@ -25,7 +25,9 @@ def find_target(asked: str, against: str | None, tape: Tape, tokenizer: PreTrain
         return Target(int(found[1]), int(found[2]), tape.at)
     name, _, token = asked.partition("=")
     if name != NEXT:
-        raise InputError(f"{shown(asked)} is no unit and no next token: give LAYER/UNIT such as 1/37, {LIKELIEST}.")
+        raise InputError(
+            f"{shown(asked)} is neither a unit nor a next token: give LAYER/UNIT such as 1/37, {LIKELIEST}."
+        )
     number = token_of(token, tokenizer) if token else int(tape.logits.argmax())
     return Target(None, number, tape.at, None if against is None else token_of(against, tokenizer))
 

@@ -52,7 +52,9 @@ def contribution_of(tape: Tape, found: Attribution, source: Node) -> float:
     _require(tape, source)
     at = source.position
     if source.layer >= 0 and source.layer not in found.units:
-        raise InputError(f"units of layer {source.layer} are no contributors of layer {found.target.layer} themselves.")
+        raise InputError(
+            f"units of layer {source.layer} are not contributors of layer {found.target.layer} themselves."
+        )
     if source.kind == "unit":
         return float(found.units[source.layer][at, tape.coordinate(source.layer, source.unit)[0]])
     entered = {"token": found.tokens, "position": found.positions}

@@ -98,7 +98,7 @@ def load_own(file: Path) -> Tokenizer:
     except InputError:
         raise
     except Exception as error:  # tokenizers raises nothing narrower
-        raise InputError(f"{file} is no tokenizer: {first_line(error)}") from error
+        raise InputError(f"{file} is not a tokenizer: {first_line(error)}") from error
 
 
 def build_tokenizer(file: Path, own: Tokenizer) -> PreTrainedTokenizerBase:

@@ -78,7 +78,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
             path = Path(where, name)
             if path.is_symlink() and not path.is_file() and (path.is_dir() or _format(path) is not None):
                 raise InputError(
-                    f"{path} is a link to {path.readlink()}, which is no file that can be read. Remove the link, or "
+                    f"{path} is a link to {path.readlink()}, which cannot be read as a file. Remove the link, or "
                     "put what it leads to in its place."
                 )
         yield from (path for name in names if (path := Path(where, name)).is_file())

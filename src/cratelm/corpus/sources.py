@@ -110,7 +110,9 @@ def open_source(config: CorpusConfig, scratch: Path) -> Source:
 def _of_hub(config: CorpusConfig, scratch: Path) -> Source:
     address = ADDRESS.fullmatch(config.corpus)
     if address is None:
-        raise InputError(f"{config.corpus} is no data set of the hub: write hub:OWNER/NAME[@REVISION][:PATTERN].")
+        raise InputError(
+            f"{config.corpus} is not the name of a data set on the hub: write hub:OWNER/NAME[@REVISION][:PATTERN]."
+        )
     repository, revision, pattern = address.groups()
     patterns = [pattern] if pattern else [f"*{ending}{packed}" for ending in READERS for packed in ("", ".gz", ".zst")]
     instead = "the path of a folder with its files"

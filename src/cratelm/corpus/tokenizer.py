@@ -126,7 +126,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     try:
         return _read_tokenizer(FileState.of(path))
     except Exception as error:  # tokenizers raises nothing narrower
-        raise InputError(f"{path} is no tokenizer: {first_line(error)}") from error
+        raise InputError(f"{path} is not a tokenizer: {first_line(error)}") from error
 
 
 # A vocabulary of 262,144 tokens takes seconds to read, and a stage asks for its model's and its text's several times.

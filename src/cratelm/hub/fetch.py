@@ -19,7 +19,7 @@ def local_folder(place: str | Path) -> Path:
         return Path(place)
     address = ADDRESS.fullmatch(str(place))
     if address is None:
-        raise InputError(f"{place} is no study of the hub: write hub:OWNER/NAME[@REVISION].")
+        raise InputError(f"{place} is not the name of a study on the hub: write hub:OWNER/NAME[@REVISION].")
     from cratelm.corpus.hub import dataset_folder  # the hub's client is imported where it is needed
 
     repository, revision = address.groups()

@@ -37,7 +37,7 @@ def pack(folder: Path, repository: str, licence: str | None) -> Parcel:
     sent, a file is damaged, the name is none of a repository, or the text may not be published.
     """
     if not NAME.fullmatch(repository):
-        raise InputError(f"{repository!a} is no repository of the hub: write OWNER/NAME.")
+        raise InputError(f"{repository!a} is not the name of a repository on the hub: write OWNER/NAME.")
     kind = kind_of(folder)
     corpus = kind.corpus(folder)
     under = licence_of(corpus, licence, kind.excerpts)

@@ -20,7 +20,7 @@ C = TypeVar("C", bound=Configuration)
 def changed(settings: C, changes: Mapping[str, Any]) -> C:
     """The settings with some of them changed, by name.
 
-    Raises InputError for a name that is no setting, and for a value that does not fit.
+    Raises InputError for a name that is not a setting, and for a value that does not fit.
     """
     direct: dict[str, Any] = {}
     by_part: dict[str, dict[str, Any]] = {}

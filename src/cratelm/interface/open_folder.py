@@ -58,6 +58,6 @@ def open(folder: str | Path) -> "Opened":
     if (path / "config.json").is_file():
         return _model(path)
     raise InputError(
-        f"{path} is no folder of cratelm's, and no model: it holds no {STUDY}, {MANIFEST} or config.json. "
+        f"{path} is neither a folder of cratelm's nor a model: it holds no {STUDY}, {MANIFEST} or config.json. "
         "Give a study's folder, or that of a stage; cratelm.load takes names of the hub."
     )

@@ -5,7 +5,7 @@ The client brings retries, waits and timeouts. What it cannot do is below, in a 
 - It reads the environment: OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID and others become headers, and no argument turns that
   off. The transport sends headers of ours alone, so the client never sees the key either.
 - It bounds the wait for each piece of an answer, and neither the whole time nor the size.
-- It takes an answer that is no JSON for text, where it should send the request again.
+- It takes an answer that is not JSON for text, where it should send the request again.
 """
 
 import json
@@ -96,7 +96,10 @@ class _Transport(httpx2.BaseTransport):
         response = self._inner.handle_request(ours)
         try:
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise RunError(f"{request.url} sent a compressed answer, which it was not asked for. It is no judge.")
+                raise RunError(
+                    f"{request.url} sent a compressed answer, which it was not asked for. "
+                    "It is not a language model's server."
+                )
             said = self._read(response, request, deadline)
         finally:
             response.close()
@@ -108,7 +111,9 @@ class _Transport(httpx2.BaseTransport):
         for part in response.stream:
             data += part
             if len(data) > LARGEST:
-                raise RunError(f"{request.url} sent more than {LARGEST} bytes for one answer. It is no judge.")
+                raise RunError(
+                    f"{request.url} sent more than {LARGEST} bytes for one answer. It is not a language model's server."
+                )
             if time.monotonic() > deadline:
                 raise httpx2.ReadTimeout(f"the answer took more than {self._timeout:g} s", request=request)
         return bytes(data)
@@ -135,9 +140,9 @@ def _require_json(data: bytes, request: httpx2.Request) -> None:
     try:
         answer = json.loads(data)
     except ValueError as error:
-        raise httpx2.DecodingError(f"an answer that is no JSON ({error})", request=request) from error
+        raise httpx2.DecodingError(f"an answer that is not JSON ({error})", request=request) from error
     if not isinstance(answer, dict):
-        raise httpx2.DecodingError("an answer that is no object of JSON", request=request)
+        raise httpx2.DecodingError("an answer that is not a JSON object", request=request)
     if answer.get("error"):  # some gateways report the failure of the server behind them with status 200
         raise httpx2.DecodingError("an error with the status of a success", request=request)
 

@@ -39,7 +39,7 @@ def build_config(name: str, shape: ShapeConfig, vocabulary: int, end_of_text: in
         raise InputError(f"model {name!r}: {given[0]} belongs to the shape, which all models of a comparison share.")
     config_class = _config_class(base, settings)
     if foreign := sorted(settings.keys() & {field.name for field in fields(config_class)} - _own(config_class)):
-        raise InputError(f"model {name!r}: {foreign[0]} is no setting of the architecture.")
+        raise InputError(f"model {name!r}: {foreign[0]} is not a setting of the architecture.")
     numbers = {field.name for field in fields(config_class) if field.type is float}
     settings = {
         key: float(value) if key in numbers and type(value) is int else value for key, value in settings.items()

@@ -33,9 +33,9 @@ def plain_names(path: Path, stored: dict[Any, Any]) -> dict[str, Any]:
 
 
 def require_tensor(path: Path, name: str, value: Any) -> torch.Tensor:
-    """The value; InputError where it is no tensor."""
+    """The value; InputError where it is not a tensor."""
     if not isinstance(value, torch.Tensor):
-        raise InputError(f"{path}: {name} is no tensor.")
+        raise InputError(f"{path}: {name} is not a tensor.")
     return value
 
 

@@ -43,7 +43,9 @@ def fetch_checkpoint(address: str) -> tuple[Path, str]:
     """
     parts = ADDRESS.fullmatch(address)
     if parts is None:
-        raise InputError(f"{address} is no checkpoint of the hub: write hub:OWNER/NAME[@REVISION][:FILE].")
+        raise InputError(
+            f"{address} is not the name of a checkpoint on the hub: write hub:OWNER/NAME[@REVISION][:FILE]."
+        )
     repository, revision, name = parts.groups()
     info = patiently(repository, INSTEAD, lambda: HfApi().model_info(repository, revision=revision))
     names = [file.rfilename for file in info.siblings or []]

@@ -142,7 +142,7 @@ def _read(path: Path, config: NanochatCrateConfig) -> Tensors:
     """The state dict, every tensor of which is known, present and of its right shape."""
     stored = read_checkpoint(path)
     if not isinstance(stored, dict):
-        raise InputError(f"{path} is no checkpoint of nanochat: it holds no state dict.")
+        raise InputError(f"{path} is not a checkpoint of nanochat: it holds no state dict.")
     tensors = {name: require_tensor(path, name, of) for name, of in plain_names(path, stored).items()}
     if not any(name.endswith(".odl.D_enc.weight") for name in tensors):
         raise InputError(

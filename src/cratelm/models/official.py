@@ -163,9 +163,9 @@ def require_tied(head: torch.Tensor, embedding: torch.Tensor, source: str) -> No
 def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
     checkpoint = read_checkpoint(path)
     if not isinstance(checkpoint, dict) or not {"model", "model_args"} <= checkpoint.keys():
-        raise InputError(f"{path} is no official checkpoint: it has no `model` and `model_args`.")
+        raise InputError(f"{path} is not an official checkpoint: it has no `model` and `model_args`.")
     if not isinstance(checkpoint["model"], dict) or not isinstance(checkpoint["model_args"], dict):
-        raise InputError(f"{path} is no official checkpoint: its `model` and `model_args` are no dictionaries.")
+        raise InputError(f"{path} is not an official checkpoint: its `model` and `model_args` are not dictionaries.")
     tensors = plain_names(path, checkpoint["model"])
     return checkpoint["model_args"], {name: of for name, of in tensors.items() if not _is_mask(path, name, of)}
 

@@ -79,7 +79,7 @@ def read_cell(folder: Path, name: str) -> Result:
     summary = read_object(path)
     if summary.get("schema") != SCHEMA:
         raise InputError(
-            f"{path} is of schema {summary.get('schema')!r}, needed is {SCHEMA}: remove it to make it again."
+            f"{path} is of schema {summary.get('schema')!r}, this version reads {SCHEMA}: remove it to make it again."
         )
     numbers, units = (_table(kind, folder, name) for kind in ("numbers", "units"))
     summary.pop("main", None)  # for people: `numbers` has them

@@ -66,7 +66,7 @@ def score(
     if in_words and model is None:
         raise InputError(f"the explanations in {explanations.path} are in words: name who reads them with --llm.")
     if in_words and engine != EngineConfig():
-        raise InputError("a language model is not asked by several workers: say --concurrency instead of --workers.")
+        raise InputError("a language model is not asked by several workers: give --concurrency in place of --workers.")
     _require_applicable(config, records, explanations)
     inputs = {"records": records, "explanations": explanations}
     settings = as_plain(config) | ({"judge": as_plain(judge)} if in_words else {}) | _versions(config)

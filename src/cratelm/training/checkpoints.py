@@ -75,8 +75,8 @@ def tensors_alone(resumed: Path | None) -> Iterator[None]:
         yield
     except UnpicklingError as error:
         raise RunError(
-            f"a file in {resumed} asks for more than tensors, and was not obeyed. Remove that folder, and run the same "
-            "command again to go on from an earlier checkpoint."
+            f"a file in {resumed} asks for more than tensors (it could run code), and was not loaded. "
+            "Remove that folder, and run the same command again to go on from an earlier checkpoint."
         ) from error
 
 

@@ -57,7 +57,7 @@ class TrainingConfig(Configuration):
         try:
             bad = [share for share in self.snapshot_shares if not 0 < share < 1]
         except ValueError as error:
-            raise InputError(f"training: snapshots {self.snapshots!r} are no numbers with commas between.") from error
+            raise InputError(f"training: snapshots {self.snapshots!r} are not numbers with commas between.") from error
         if bad:
             raise InputError(f"training: a snapshot is taken at a share between 0 and 1, not at {bad[0]}.")
 

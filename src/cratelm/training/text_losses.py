@@ -135,9 +135,7 @@ def require_causal(model: PreTrainedModel) -> None:
     pair = torch.tensor([[0, 0], [0, 1]], device=device_of(model))
     first, second = model(input_ids=pair, use_cache=False).logits[:, 0].float()
     if not torch.allclose(first, second, rtol=1e-4, atol=1e-4, equal_nan=True):
-        raise InputError(
-            f"a {model.config.model_type} model as configured here sees later tokens: it is no causal language model."
-        )
+        raise InputError(f"a {model.config.model_type} model as configured here sees later tokens: it is not causal.")
 
 
 @torch.no_grad()

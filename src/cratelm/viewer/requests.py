@@ -135,7 +135,7 @@ def _fields(body: bytes, **kinds: Any) -> dict[str, Any]:
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise InputError("the request is no JSON.") from error
+        raise InputError("the request is not JSON.") from error
     if not isinstance(asked, dict) or asked.keys() - kinds.keys():
         raise InputError(f"the request is an object of {', '.join(kinds)}.")
     for name, kind in kinds.items():

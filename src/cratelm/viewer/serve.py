@@ -85,7 +85,7 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         socket.getaddrinfo(host, port)
     except (OSError, UnicodeError) as error:
-        raise InputError(f"--host {host} is no address of this machine ({first_line(error)}).") from error
+        raise InputError(f"--host {host} is not an address of this machine ({first_line(error)}).") from error
     try:
         return socket.create_server((host, port))
     except OSError as error:
