@@ -51,6 +51,8 @@ ABLATIONS = (
 """What the paper's reviewers asked for, at DESIGNS_AT: ISTA against ReLU, L1 and TopK; MSSA against separate queries,
 keys and values; thresholds; steps; the residual; decoupled decoding; a low-rank query. And rotary positions, which tell
 before from behind without untying anything."""
+ON_BOTH_CORPORA = "crate-alpha-rotary"
+"""The design that has GPT-2's loss and a higher score on the first corpus: does it on the second?"""
 WINDOWS = (1, 2)
 """Tokens that a layer attends to where context is taken away from the pair, at DESIGNS_AT: at 1 a unit depends on the
 token and its position alone, at 2 on three tokens. As much of CRATE's lead as is there at 1 is not due to context,
@@ -200,6 +202,10 @@ def laptop() -> list[Cell]:
     ]
     ablations = [
         Cell(group="ablations", model=model, layers=DESIGNS_AT, seed=seed) for seed in SEEDS for model in ABLATIONS
+    ]
+    ablations += [
+        Cell(group="ablations", model=ON_BOTH_CORPORA, layers=DESIGNS_AT, seed=seed, corpus=CORPORA[1])
+        for seed in SEEDS
     ]
     context = [
         Cell(group="context", model=windowed(model, window), layers=DESIGNS_AT, seed=seed, corpus=corpus)
