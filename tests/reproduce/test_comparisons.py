@@ -232,10 +232,24 @@ def test_what_stands_above_the_control_is_compared_beside_what_was_measured() ->
 def test_a_design_stands_beside_what_gpt2_loses_and_scores() -> None:
     cells = [whole("gpt2", 0, 4.5, 0.5), whole("crate-1step", 0, 5.0, 0.75)]
     head, rows = ablations(Results(cells))
-    shown = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    shown = {row[1]: dict(zip(head, row, strict=True)) for row in rows}
     assert shown["crate-1step"]["nats minus gpt2's"] == "0.500 (one seed)"
     assert shown["crate-1step"]["random-only minus gpt2's"] == "0.250 (one seed)"
     assert shown["gpt2"]["nats minus gpt2's"] == ""
+
+
+def test_a_design_on_a_second_corpus_is_compared_with_gpt2_on_that_corpus() -> None:
+    first = [whole("gpt2", 0, 4.5, 0.5), whole("crate-1step", 0, 5.0, 0.75)]
+    second = [whole("gpt2", 0, 3.0, 0.625), whole("crate-1step", 0, 3.25, 0.75)]
+    for cell in second:
+        cell["cell"] |= {"corpus": "python-source"}
+    assert {row[0] for row in ablations(Results(first + second))[1]} == {"reviews"}
+    second[1]["cell"] |= {"group": "ablations"}
+    head, rows = ablations(Results(first + second))
+    shown = {(row[0], row[1]): dict(zip(head, row, strict=True)) for row in rows}
+    assert shown["python-source", "crate-1step"]["nats minus gpt2's"] == "0.250 (one seed)"
+    assert shown["python-source", "crate-1step"]["random-only minus gpt2's"] == "0.125 (one seed)"
+    assert shown["reviews", "crate-1step"]["random-only minus gpt2's"] == "0.250 (one seed)"
 
 
 def test_each_explainer_has_its_own_scores_and_its_own_difference() -> None:

@@ -23,7 +23,7 @@ from cratelm.shards.config import EngineConfig
 
 def test_the_matrix_has_every_cell_once_and_every_model_can_be_made() -> None:
     cells = matrix.laptop()
-    sizes, ablations, context, longer, vocabulary = 2 * 3 * 3 * 3, 3 * len(ABLATIONS), 3 * 2 * (2 + 1), 3 * 3, 2
+    sizes, ablations, context, longer, vocabulary = 2 * 3 * 3 * 3, 3 * (len(ABLATIONS) + 1), 3 * 2 * (2 + 1), 3 * 3, 2
     code = 2 * 2 * 3 + 2 * 2 + len(CODE_DESIGNS)
     assert len({cell.name for cell in cells}) == len(cells) == sizes + ablations + context + longer + vocabulary + code
     tokens = {"longer": 24_000_000, "code": 24_000_000}
@@ -106,7 +106,7 @@ def test_a_plan_costs_what_its_operations_cost() -> None:
     assert rows["12L", "crate"]["dollars"]["A100"] == pytest.approx(2 * rows["12L", "crate"]["hours"]["A100"])
     laptop = {row["group"]: row for row in plan_laptop(matrix.laptop())}
     assert sum(row["cells"] for row in laptop.values()) == len(matrix.laptop())
-    assert laptop["ablations"]["measuring"] == pytest.approx(3 * len(ABLATIONS) * 2 * POINT_SECONDS / 2 / 3600)
+    assert laptop["ablations"]["measuring"] == pytest.approx(3 * (len(ABLATIONS) + 1) * 2 * POINT_SECONDS / 2 / 3600)
     asked = [
         c
         for c in matrix.laptop()
@@ -136,7 +136,7 @@ def test_the_plan_of_the_command_is_the_one_of_the_matrix(capsys) -> None:
 
 @pytest.mark.parametrize(
     ("summary", "message"),
-    [({"schema": 4}, "is of schema 4, needed is 5: remove it to make it again"), ({"schema": 5}, "belongs to")],
+    [({"schema": 4}, "is of schema 4, this version reads 5: remove it to make it again"), ({"schema": 5}, "belongs to")],
 )
 def test_a_result_of_another_format_is_named(summary, message, tmp_path, capsys) -> None:
     (tmp_path / "cells").mkdir()

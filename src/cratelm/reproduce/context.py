@@ -155,21 +155,26 @@ def _row(cells: Sequence[Result]) -> list[str]:
 
 
 def ablations(results: Results) -> Table:
-    """Every design, by its loss: what is paid, and what is got, also less what GPT-2 pays and gets."""
-    rows, gpt2 = [], results.main(layers=DESIGNS_AT, model="gpt2")
-    for model in (*PAIR, *ABLATIONS, *results.values("model")):
-        cells = results.main(layers=DESIGNS_AT, model=model)
-        if cells and not any(row[0] == model for row in rows):
+    """Every design of a corpus, by its loss: what is paid, and what is got, also less what GPT-2 pays and gets."""
+    corpora = dict.fromkeys((results.corpus, *(result["cell"]["corpus"] for result in results.of(group="ablations"))))
+    rows = [row for corpus in corpora for row in _by_loss(results, corpus)]
+    heads = [*SCORES, "token share", "dead", "nats minus gpt2's", f"{ENDPOINT.metric} minus gpt2's"]
+    return ["corpus", "model", "nats a token", "seeds", *heads], rows
+
+
+def _by_loss(results: Results, corpus: str) -> list[list[str]]:
+    rows, gpt2 = [], _cells(results, corpus=corpus, model="gpt2")
+    for model in dict.fromkeys((*PAIR, *ABLATIONS, *results.values("model"))):
+        cells = _cells(results, corpus=corpus, model=model)
+        if cells:
             dead = keyed("dead", ALL, *ENDPOINT)
             numbers = (*SCORES.values(), statistic("token_share"))
             shown = [decimal(mean(cells, number)) for number in numbers]
             less = [with_interval(paired(cells, gpt2, number)) for number in (loss, ENDPOINT_SCORE)]
             less = ["", ""] if model == "gpt2" else less
-            rows.append([model, *over_seeds(cells, loss), *shown, decimal(mean(cells, dead)), *less])
+            rows.append([corpus, model, *over_seeds(cells, loss), *shown, decimal(mean(cells, dead)), *less])
     # By the loss: what stands behind it is its range over seeds.
-    rows.sort(key=lambda row: float(row[1].split()[0]))
-    heads = [*SCORES, "token share", "dead", "nats minus gpt2's", f"{ENDPOINT.metric} minus gpt2's"]
-    return ["model", "nats a token", "seeds", *heads], rows
+    return sorted(rows, key=lambda row: float(row[2].split()[0]))
 
 
 def on_the_edge(results: Results) -> list[str]:
