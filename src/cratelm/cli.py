@@ -65,6 +65,11 @@ COMMANDS = {
 """What `cratelm --help` lists, in this order. A command's line there is the first one of its docstring."""
 FUNCTIONS = {"eval": "evaluate", "import": "import_model"}
 """The functions of commands whose own names mean something else in Python."""
+USAGES = {
+    "steer": "Usage: cratelm steer [OPTIONS] MODEL UNIT=VALUE...",
+    "tokenize": "Usage: cratelm tokenize --out PATH [OPTIONS] [CORPUS]",
+}
+"""Where cyclopts would say ARGS."""
 EXAMPLE = "\n\nExamples\n--------\n"
 """The heading of the example in a command's docstring. The example ends the command's help."""
 
@@ -77,7 +82,8 @@ def _register(name: str, group: Group, place: int) -> None:
     where, words = f"cratelm.commands.{function}:{function}", ast.get_docstring(found) or ""
     about, _, example = words.partition(EXAMPLE)
     shown = f"Example: `{' '.join(example.split())}`"
-    app.command(where, name=name, group=group, sort_key=place, help=about, help_epilogue=shown)
+    lines = {"help": about, "help_epilogue": shown, "usage": USAGES.get(name)}
+    app.command(where, name=name, group=group, sort_key=place, **lines)
 
 
 for title, names in COMMANDS.items():

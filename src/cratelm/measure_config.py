@@ -1,8 +1,12 @@
 """What measuring a model can be told."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from cratelm.explain.config import ExplainConfig
+from cratelm.help_groups import GROUPS
 from cratelm.ranges import Configuration
 from cratelm.records.config import RecordConfig
 from cratelm.score.config import ScoreConfig
@@ -18,6 +22,6 @@ class MeasureConfig(Configuration):
     sae: str | None = None
     """Measure the latents of sparse autoencoders that others trained, instead of neurons: a folder in SAELens's format,
     or RELEASE/ID as SAELens names them on the hub."""
-    records: RecordConfig = field(default_factory=RecordConfig)
-    explain: ExplainConfig = field(default_factory=ExplainConfig)
-    score: ScoreConfig = field(default_factory=ScoreConfig)
+    records: Annotated[RecordConfig, Parameter(group=GROUPS["Recording"])] = field(default_factory=RecordConfig)
+    explain: Annotated[ExplainConfig, Parameter(group=GROUPS["Explaining"])] = field(default_factory=ExplainConfig)
+    score: Annotated[ScoreConfig, Parameter(group=GROUPS["Scoring"])] = field(default_factory=ScoreConfig)

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from cratelm.corpus.config import CorpusConfig
 from cratelm.effects.config import EffectsConfig
 from cratelm.errors import InputError
 from cratelm.explain.config import ExplainConfig
 from cratelm.explain.registry import COMPARED, explainers_named
+from cratelm.help_groups import GROUPS
 from cratelm.llm.config import JudgeConfig
 from cratelm.protocols import STRICT
 from cratelm.ranges import Configuration, Seed
@@ -22,11 +23,6 @@ from cratelm.score.config import ScoreConfig
 from cratelm.score.registry import DEFAULT_METRICS, HEADLINE_METRICS, metrics_named
 from cratelm.shapes import ShapeConfig, require_model
 from cratelm.training.config import TrainConfig, TrainingConfig
-
-_MADE = ("Text", "Shape", "Training")
-_MEASURED = ("Recording", "Explaining", "Scoring", "Effects", "Language model", "Autoencoders", "Report")
-GROUPS = {name: Group.create_ordered(name) for name in (*_MADE, *_MEASURED)}
-"""How `cratelm study --help` orders the settings."""
 
 
 @dataclass(frozen=True, kw_only=True)

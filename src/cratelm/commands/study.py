@@ -5,8 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cratelm.help_groups import GROUPS
 from cratelm.llm.config import AskingConfig
-from cratelm.presets import GROUPS, StudyConfig
+from cratelm.presets import StudyConfig
 from cratelm.ranges import number
 
 
