@@ -15,7 +15,7 @@ import pytest
 
 import cratelm.commands
 from cratelm.artifacts import claim_study
-from cratelm.cli import app, run
+from cratelm.cli import COMMANDS, app, run
 from cratelm.errors import InputError, RunError
 from cratelm.presets import preset
 from tests.conftest import sentences
@@ -152,6 +152,15 @@ def test_help_of_one_command_has_all_that_its_docstring_says(capsys) -> None:
     app(["record", "--help"], result_action="return_value")
     shown = " ".join(capsys.readouterr().out.split())
     assert "Record what every unit of a model fires on. Two passes read text" in shown and "--protocol" in shown
+
+
+@pytest.mark.parametrize("command", [name for names in COMMANDS.values() for name in names])
+def test_the_first_line_of_a_commands_help_names_its_arguments(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app([command, "--help"], result_action="return_value")
+    usage = capsys.readouterr().out.splitlines()[0]
+    assert usage.startswith(f"Usage: cratelm {command} ") and "ARGS" not in usage
 
 
 @pytest.mark.processes
