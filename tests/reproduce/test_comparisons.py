@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cratelm.reproduce import matching
+from cratelm.reproduce.amount_of_text import by_amount_of_text
 from cratelm.reproduce.context import (
     Design,
     ablations,
@@ -20,7 +21,7 @@ from cratelm.reproduce.context import (
     worth,
 )
 from cratelm.reproduce.matching import FEWEST, adjusted, comparable, matched, paired_matched
-from cratelm.reproduce.pair import by_amount_of_text, by_explainer, reasons
+from cratelm.reproduce.pair import by_explainer, reasons
 from cratelm.reproduce.results import (
     Difference,
     Results,

@@ -11,8 +11,9 @@ from cratelm.errors import InputError
 from cratelm.models.build import build_config
 from cratelm.presets import preset, train_preset
 from cratelm.reproduce import matrix
-from cratelm.reproduce.matrix import ABLATIONS, CODE_DESIGNS, POINT_SECONDS, plan_laptop, plan_paper
+from cratelm.reproduce.matrix import ABLATIONS, CODE_DESIGNS
 from cratelm.reproduce.page import write_page
+from cratelm.reproduce.plan import POINT_SECONDS, plan_laptop, plan_paper
 from cratelm.reproduce.published import configurations
 from cratelm.reproduce.results import (
     Results,
@@ -136,7 +137,10 @@ def test_the_plan_of_the_command_is_the_one_of_the_matrix(capsys) -> None:
 
 @pytest.mark.parametrize(
     ("summary", "message"),
-    [({"schema": 4}, "is of schema 4, this version reads 5: remove it to make it again"), ({"schema": 5}, "belongs to")],
+    [
+        ({"schema": 4}, "is of schema 4, this version reads 5: remove it to make it again"),
+        ({"schema": 5}, "belongs to"),
+    ],
 )
 def test_a_result_of_another_format_is_named(summary, message, tmp_path, capsys) -> None:
     (tmp_path / "cells").mkdir()

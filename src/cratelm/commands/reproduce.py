@@ -49,7 +49,7 @@ def reproduce(
     from cratelm.errors import InputError
     from cratelm.progress import Progress
     from cratelm.reproduce import matrix
-    from cratelm.reproduce.matrix import plan_laptop, plan_paper
+    from cratelm.reproduce.plan import plan_laptop, plan_paper
 
     if quick and scale == "paper":
         raise InputError("--quick is one pair of the laptop's. Of the paper's sizes, --only chooses.")

@@ -13,14 +13,12 @@ from cratelm.protocols import ENDPOINT, PAPER_METRICS
 from cratelm.report.figures import looks, new_figure, reach, svg
 from cratelm.report.measured import Estimate
 from cratelm.reproduce.cell import BINS
-from cratelm.reproduce.matching import paired_matched
 from cratelm.reproduce.matrix import BEYOND, CEILING, DESIGNS_AT, EXPLAINERS, PAIR
 from cratelm.reproduce.page import Comparison
 from cratelm.reproduce.results import (
     ENDPOINT_NAME,
     ENDPOINT_SCORE,
     LESS,
-    Difference,
     Number,
     Results,
     Table,
@@ -37,7 +35,6 @@ from cratelm.reproduce.results import (
     own_score,
     paired,
     paired_at_loss,
-    paired_between,
     pairs,
     score,
     shuffled,
@@ -46,14 +43,11 @@ from cratelm.reproduce.results import (
     versus,
     with_interval,
 )
-from cratelm.reproduce.store import ALL, END, MODEL, Key, Result
-from cratelm.score.metrics.whole_text import WHOLE_TEXT
+from cratelm.reproduce.store import Key, Result
 
 SCORES: dict[str, Number] = {f"{metric}, {ENDPOINT.explainer}": own_score(metric) for metric in PAPER_METRICS}
 SHARE: dict[str, Number] = {"token share": statistic("token_share")}
 BY_EXPLAINER = {explainer: score(explainer, ENDPOINT.metric) for explainer in (*EXPLAINERS, CEILING)} | SHARE
-AMOUNTS = (ENDPOINT.metric, WHOLE_TEXT.name)
-"""Metrics that take few excerpts of a unit, and all of the text."""
 
 
 def differences(results: Results) -> Table:
@@ -80,56 +74,6 @@ def at_equal_loss(results: Results) -> Table:
         if math.isfinite(paired_at_loss(*pair, loss)[0])
     ]
     return ["corpus", "L", *numbers], rows
-
-
-def by_amount_of_text(results: Results) -> Table:
-    """Each layer by both metrics, and CRATE minus GPT-2 and its latents, of cells that have both."""
-    rows = []
-    for corpus, layers, cells in pairs(results):
-        crate, gpt2 = ([cell for cell in model_cells if _has_whole_text(cell, MODEL)] for model_cells in cells)
-        if crate and gpt2:
-            shown = [*_by_layer("crate", crate, layers), *_by_layer("gpt2", gpt2, layers)]
-            shown += [*_latents(gpt2), *_differences(crate, gpt2)]
-            rows += [[corpus, str(layers), *row] for row in shown]
-    return ["corpus", "L", "units of", "layer", "seeds", "firing rate", *AMOUNTS], rows
-
-
-def _by_layer(model: str, cells: Sequence[Result], layers: int) -> list[list[str]]:
-    rows = []
-    for layer in (*range(layers), "all"):
-        numbers = [statistic("firing_rate", layer), *(own_score(metric, layer) for metric in AMOUNTS)]
-        rows.append([model, str(layer), str(len(cells)), *means(cells, numbers)])
-    return rows
-
-
-def _latents(gpt2: Sequence[Result]) -> list[list[str]]:
-    rows = []
-    for name, cells in _with_latents(gpt2).items():
-        numbers = [latents_statistic(name, "firing_rate"), *(latents(name, metric) for metric in AMOUNTS)]
-        rows.append([f"gpt2's latents, {name}", "all", str(len(cells)), *means(cells, numbers)])
-    return rows
-
-
-def _differences(crate: Sequence[Result], gpt2: Sequence[Result]) -> list[list[str]]:
-    named: dict[str, list[Difference]] = {LESS: [paired(crate, gpt2, own_score(metric)) for metric in AMOUNTS]}
-    named[f"{LESS}, at equal token share"] = [
-        paired_matched(crate, gpt2, metric, ("token_share",))[0] for metric in AMOUNTS
-    ]
-    for name, cells in _with_latents(gpt2).items():
-        named[f"{LESS}'s latents, {name}"] = [
-            paired_between(crate, own_score(metric), cells, latents(name, metric)) for metric in AMOUNTS
-        ]
-    return [[name, "all", str(less[0].seeds), "–", *map(with_interval, less)] for name, less in named.items()]
-
-
-def _with_latents(cells: Sequence[Result]) -> dict[str, list[Result]]:
-    """By dictionary, the cells whose latents were measured on the whole half."""
-    by_dictionary = {name: [cell for cell in cells if _has_whole_text(cell, name)] for name in dictionaries(cells)}
-    return {name: cells for name, cells in by_dictionary.items() if cells}
-
-
-def _has_whole_text(cell: Result, source: str) -> bool:
-    return Key("score", source, END, ENDPOINT.explainer, WHOLE_TEXT.name, ALL) in cell["numbers"]
 
 
 def by_explainer(results: Results) -> Table:
@@ -273,16 +217,6 @@ AT_EQUAL_LOSS = Comparison(
     text="""GPT-2's numbers at the point of its training where it loses as much as CRATE does in the end, interpolated
 between the points that were measured. A model that was stopped early differs from a trained one in more than its
 loss.""",
-)
-AMOUNT_OF_TEXT = Comparison(
-    name="amount-of-text",
-    order=90,
-    title="Few excerpts, or the whole text",
-    table=by_amount_of_text,
-    text="""By `table`. Random-only takes a few excerpts of a unit, as OpenAI and the paper do; whole-text is the same
-correlation over a sample of the score half's text, of a sample of the units of each layer (docs/scoring.md). Cells of
-earlier versions have it over all of the score half. In five excerpts a unit that fires on rare tokens is mostly seen
-without them, and scores lower. Cells without whole-text are left out.""",
 )
 EXPLAINED = Comparison(
     name="explainers",
