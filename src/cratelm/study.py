@@ -33,6 +33,7 @@ from cratelm.report.report import report
 from cratelm.report.rows import Pair
 from cratelm.sae.extra import require_sae_lens
 from cratelm.sae.train import train_saes
+from cratelm.score.registry import known_to_other_processes
 from cratelm.score.score import score
 from cratelm.side_by_side import cores_for, run_side_by_side
 from cratelm.training.config import TrainConfig
@@ -150,7 +151,8 @@ def _measure_at_once(
     text = sum(len(read_side(tokens, half).tokens) for half in HALVES)
     at_once, threads = cores_for(len(subjects))
     left = [subject for subject in subjects if not is_finished(out / "scores" / _name(subject))]
-    if text >= ENOUGH_TEXT and at_once > 1 and len(left) > 1:
+    enough = text >= ENOUGH_TEXT and at_once > 1 and len(left) > 1
+    if enough and known_to_other_processes(config.score.metric):
         jobs = [partial(_measure, config, subject, tokens, out) for subject in left]
         run_side_by_side(jobs, at_once, threads, progress)
 

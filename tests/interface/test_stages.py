@@ -1,17 +1,24 @@
 """The stages as functions: the settings of the command line, the same files, metrics from a notebook."""
 
+import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import cratelm
+from cratelm.artifacts import claim_study
 from cratelm.corpus.config import CorpusConfig
 from cratelm.errors import InputError
 from cratelm.interface.added_metrics import fingerprint
 from cratelm.interface.changed_settings import changed
 from cratelm.presets import PRESETS, StudyConfig
+from cratelm.progress import Progress
 from cratelm.score.registry import METRICS
+from cratelm.study import run_study
 from cratelm.training.config import TrainingConfig
 
 SMALL = {"tokens": 2000, "pool": 20, "top": 6, "random": 6, "short_random": 6}
@@ -106,6 +113,23 @@ def test_another_metric_of_the_same_name_does_not_get_the_scores_of_the_first(st
 
 
 @pytest.mark.usefixtures("added")
+@pytest.mark.slow
+@pytest.mark.usefixtures("added")
+def test_a_study_of_two_models_takes_a_metric_of_this_session(
+    study: Path, small_study: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cratelm.metric(name="mine")(lambda true, simulated: float(true.max()))
+    monkeypatch.setattr(sys.modules["cratelm.study"], "ENOUGH_TEXT", 0)  # as if there were text for two processes
+    monkeypatch.setattr(sys.modules["cratelm.study"], "cores_for", lambda jobs: (2, 1))
+    measured = replace(small_study, score=replace(small_study.score, metric=f"{small_study.score.metric},mine"))
+    claim_study(tmp_path / "study", measured)
+    for made in ("tokens", "models", "records", "explanations", "effects"):
+        shutil.copytree(study / made, tmp_path / "study" / made)
+    run_study(measured, tmp_path / "study", Progress(Console(quiet=True)))
+    scores = cratelm.open(tmp_path / "study").scores
+    assert {"crate", "gpt2"} <= set(scores.model[scores.metric == "mine"])
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

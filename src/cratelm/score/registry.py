@@ -8,10 +8,17 @@ from cratelm.score.metric import Metric
 METRICS: dict[str, Metric] = registered("cratelm.score.metrics", Metric, "cratelm.metrics")
 """By name, in the order in which tables show them."""
 
+_INSTALLED = frozenset(METRICS)
+
 
 def metrics_named(names: str) -> list[Metric]:
     """The metrics of some names with commas between them; InputError names one that there is not."""
     return chosen(names, METRICS, "metric")
+
+
+def known_to_other_processes(names: str) -> bool:
+    """Whether a process that is started finds the metrics of these names: not those that a session added for itself."""
+    return all(metric.name in _INSTALLED for metric in metrics_named(names))
 
 
 def _names(kept: Callable[[Metric], bool]) -> tuple[str, ...]:
