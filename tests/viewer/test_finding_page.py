@@ -144,6 +144,14 @@ def test_a_word_opens_its_meaning_by_the_keyboard_and_leads_to_the_glossary(page
     expect(page.locator(".glossary .here")).to_contain_text("random excerpts")
 
 
+def test_the_sentence_at_the_top_explains_random_only(page, address) -> None:
+    page.set_viewport_size({"width": 390, "height": 850})
+    page.goto(address)
+    page.locator(".lead").get_by_role("button", name="random-only").click()
+    expect(page.locator("#term-random-only")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#term-random-only")).to_contain_text("five random excerpts")
+
+
 def test_going_back_restores_the_list_and_a_new_page_has_its_heading_in_focus_and_its_name_in_the_title(
     page, address
 ) -> None:
@@ -156,6 +164,21 @@ def test_going_back_restores_the_list_and_a_new_page_has_its_heading_in_focus_an
     page.go_back()
     expect(page.locator(".selected")).to_have_count(1)
     assert page.locator(".rows").evaluate("rows => rows.scrollTop") == 500
+
+
+def test_a_number_with_leading_zeros_is_the_same_unit(page, address) -> None:
+    page.goto(f"{address}/crate/00/003")
+    expect(page.locator("h1")).to_have_text("crate/0/3")
+    page.goto(f"{address}/compare?a=crate/01/3&b=gpt2/0/05")
+    expect(page.locator(".sides .scores")).to_have_count(2)
+
+
+def test_one_long_word_fits_the_screen(page, address) -> None:
+    page.set_viewport_size({"width": 390, "height": 850})
+    for path in ("find", "crate/1"):
+        page.goto(f"{address}/{path}?q={'x' * 200}")
+        expect(page.get_by_text("No explanation and no top token has these words")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
 def test_a_wrong_number_says_the_range(page, address) -> None:
