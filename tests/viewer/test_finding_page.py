@@ -29,6 +29,13 @@ def test_a_search_from_any_page_counts_units_in_every_layer_as_the_layers_lists_
         page.go_back()
 
 
+def test_a_narrow_screen_shows_the_top_tokens_that_a_search_found(page, address) -> None:
+    page.set_viewport_size({"width": 390, "height": 850})
+    page.goto(address)
+    typed(page, "good")
+    expect(page.locator(".hits .tokens b").first).to_be_in_viewport(ratio=1)
+
+
 def test_a_search_lists_units_near_in_meaning_after_those_that_have_the_words(page, address) -> None:
     pytest.importorskip("wordllama", reason="the extra `search` has the embedding")
     page.goto(address)
@@ -97,6 +104,14 @@ def test_a_pinned_unit_is_compared_with_another_on_one_sentence(page, address) -
     page.get_by_label("Type one sentence").fill("a film")
     expect(page.locator(".sides").get_by_label("Your text")).to_have_count(2)
     expect(page).to_have_url(re.compile("text=a\\+film"))  # so what is seen can be sent to somebody
+
+
+def test_a_browser_without_storage_keeps_a_pin_until_the_page_is_loaded_again(page, address) -> None:
+    page.add_init_script("Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('none'); } })")
+    page.goto(f"{address}/crate/1/3")
+    page.get_by_role("button", name="Pin", exact=True).click()
+    page.get_by_role("link", name="next →").click()
+    expect(page.get_by_role("button", name="Compare with crate/1/3")).to_be_visible()
 
 
 def test_the_best_units_of_both_models_are_one_click_away(page, address) -> None:

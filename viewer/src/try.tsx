@@ -109,7 +109,8 @@ function Steer({ model, text, known, place, chosen }: { model: Model; text: stri
   const heat = place.query.get("heat") === null ? null : Math.max(0.1, Math.min(5, Number(place.query.get("heat")) || 1)), seed = Math.floor(Math.abs(Number(place.query.get("seed")))) || 0;
   const withoutError = model.latents && place.query.get("error") === "without";
   const asked = { model: model.name, text, clamps, new_tokens: 40, without_error: withoutError, temperature: heat, seed: heat ? seed : null };
-  const { value, error } = useLoaded(clamps.length && text && known ? JSON.stringify(asked) : null, () => post<Steered>("/api/try/steer", asked).then((steered) => ({ ...steered, text })), 250);
+  const key = clamps.length && text && known ? JSON.stringify(asked) : null;
+  const { value, error } = useLoaded(key, () => post<Steered>("/api/try/steer", asked).then((steered) => ({ ...steered, text })), 250);
   const change = (all: string[]) => go(changed(place, { text, clamp: all.join(" ") || null }), true);
   const name = chosen && `${chosen.layer}/${chosen.unit}`;
   const mine = clamps.find((one) => one.startsWith(`${name}=`));
@@ -135,6 +136,7 @@ function Steer({ model, text, known, place, chosen }: { model: Model; text: stri
         <label class="faint"><input type="checkbox" checked={withoutError} onChange={(event) => go(changed(place, { error: event.currentTarget.checked ? "without" : null }), true)} /> without the autoencoder’s error: its reconstruction takes the place of what it reads, in both texts</label>
       )}
       {error && <p class="error" role="alert">{error}</p>}
+      {key && !value && !error && <p class="faint" aria-busy="true">The model writes …</p>}
       {value && clamps.length > 0 && (
         <>
           <dl class="said">
