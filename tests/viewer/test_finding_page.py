@@ -29,6 +29,13 @@ def test_a_search_from_any_page_counts_units_in_every_layer_as_the_layers_lists_
         page.go_back()
 
 
+def test_a_narrow_screen_shows_the_top_tokens_that_a_search_found(page, address) -> None:
+    page.set_viewport_size({"width": 390, "height": 850})
+    page.goto(address)
+    typed(page, "good")
+    expect(page.locator(".hits .tokens b").first).to_be_in_viewport(ratio=1)
+
+
 def test_a_search_lists_units_near_in_meaning_after_those_that_have_the_words(page, address) -> None:
     pytest.importorskip("wordllama", reason="the extra `search` has the embedding")
     page.goto(address)
@@ -99,6 +106,14 @@ def test_a_pinned_unit_is_compared_with_another_on_one_sentence(page, address) -
     expect(page).to_have_url(re.compile("text=a\\+film"))  # so what is seen can be sent to somebody
 
 
+def test_a_browser_without_storage_keeps_a_pin_until_the_page_is_loaded_again(page, address) -> None:
+    page.add_init_script("Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('none'); } })")
+    page.goto(f"{address}/crate/1/3")
+    page.get_by_role("button", name="Pin", exact=True).click()
+    page.get_by_role("link", name="next →").click()
+    expect(page.get_by_role("button", name="Compare with crate/1/3")).to_be_visible()
+
+
 def test_the_best_units_of_both_models_are_one_click_away(page, address) -> None:
     page.goto(address)
     page.get_by_role("link", name="Compare the best unit of each model").click()
@@ -144,6 +159,14 @@ def test_a_word_opens_its_meaning_by_the_keyboard_and_leads_to_the_glossary(page
     expect(page.locator(".glossary .here")).to_contain_text("random excerpts")
 
 
+def test_the_sentence_at_the_top_explains_random_only(page, address) -> None:
+    page.set_viewport_size({"width": 390, "height": 850})
+    page.goto(address)
+    page.locator(".lead").get_by_role("button", name="random-only").click()
+    expect(page.locator("#term-random-only")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#term-random-only")).to_contain_text("five random excerpts")
+
+
 def test_going_back_restores_the_list_and_a_new_page_has_its_heading_in_focus_and_its_name_in_the_title(
     page, address
 ) -> None:
@@ -156,6 +179,21 @@ def test_going_back_restores_the_list_and_a_new_page_has_its_heading_in_focus_an
     page.go_back()
     expect(page.locator(".selected")).to_have_count(1)
     assert page.locator(".rows").evaluate("rows => rows.scrollTop") == 500
+
+
+def test_a_number_with_leading_zeros_is_the_same_unit(page, address) -> None:
+    page.goto(f"{address}/crate/00/003")
+    expect(page.locator("h1")).to_have_text("crate/0/3")
+    page.goto(f"{address}/compare?a=crate/01/3&b=gpt2/0/05")
+    expect(page.locator(".sides .scores")).to_have_count(2)
+
+
+def test_one_long_word_fits_the_screen(page, address) -> None:
+    page.set_viewport_size({"width": 390, "height": 850})
+    for path in ("find", "crate/1"):
+        page.goto(f"{address}/{path}?q={'x' * 200}")
+        expect(page.get_by_text("No explanation and no top token has these words")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
 def test_a_wrong_number_says_the_range(page, address) -> None:

@@ -5,7 +5,9 @@ import io
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlencode
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from cratelm.viewer.chosen_units import Choice
@@ -60,6 +62,41 @@ def test_exactly_what_is_seen_is_copied_as_an_address(page, address) -> None:
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Link copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == f"{address}/crate/1/3?test=a%20film&half=explain"
+
+
+SEEN = """() => [document.querySelector('main').innerText,
+    ...[...document.querySelectorAll('main :is(input, select, textarea)')].map((box) => box.value)]"""
+
+
+@pytest.mark.parametrize(
+    ("path", "ready"),
+    [
+        (
+            "crate/1/3?test=a%20film%20%26%20%23b&yours=film%2C%20%22was%20good%22%3D0.5&half=explain&by=table",
+            ".own table",
+        ),
+        ("try?model=gpt2&unit=1/3&clamp=1/3%3D5&text=the%20film%0Awas&heat=0.8&seed=2", ".changes"),
+        ("compare?a=crate/1/3&b=gpt2/0/5&text=a%20good%20film", ".own, .sides .heat"),
+    ],
+)
+def test_a_copied_address_shows_somebody_else_the_same(page, browser, address, path, ready) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{address}/{path}")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Link copied")).to_be_visible()
+    other = browser.new_page(viewport=page.viewport_size)
+    other.goto(page.evaluate("navigator.clipboard.readText()"))
+    for one in (page, other):
+        one.locator(ready).first.wait_for(state="attached")
+        expect(one.locator("[aria-busy=true]")).to_have_count(0)
+    assert other.evaluate(SEEN) == page.evaluate(SEEN)
+    other.close()
+
+
+def test_the_address_of_the_longest_text_opens(page, address) -> None:
+    text = "字" * 8000
+    page.goto(f"{address}/try?{urlencode({'model': 'crate', 'text': text})}")
+    expect(page.get_by_label("Text", exact=True)).to_have_value(text)
 
 
 def test_a_unit_is_copied_as_a_picture_with_colour_where_it_fires(page, address) -> None:

@@ -301,8 +301,9 @@ def test_units_that_fire_are_listed_at_one_token_or_in_one_layer_alone_the_most_
     one = found["firing"][0]
     chosen = client.post("/api/try/fire", json=asked | {"layer": 1, "unit": one["unit"]}).json()["chosen"]
     assert chosen["activations"][2] == pytest.approx(one["maximum"], rel=0.01)
-    for wrong in ({"at": 99}, {"at": -1}, {"within": 2}):
-        assert client.post("/api/try/fire", json=asked | wrong).status_code == 422
+    for wrong, says in (({"at": 99}, "no token 99"), ({"at": -1}, "no token -1"), ({"within": 2}, "no layer 2, but")):
+        answer = client.post("/api/try/fire", json=asked | wrong)
+        assert answer.status_code == 422 and says in answer.json()["error"]
 
 
 def test_what_is_drawn_depends_on_the_seed_and_the_temperature_alone(client):

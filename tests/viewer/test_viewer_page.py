@@ -6,6 +6,7 @@ Screenshots of each page lie in the folder that CRATELM_SCREENSHOTS names, or el
 import json
 import re
 import shutil
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -88,9 +89,43 @@ def test_an_explanation_of_ones_own_is_scored(page, address):
     expect(page.get_by_text("scored excerpts has “nowhereatall”")).to_be_visible()
     expect(page).to_have_url(f"{address}/crate/0/3?yours=film+good%3D0.5+nowhereatall")
     expect(page.get_by_role("button", name="by yours")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_label("Words that it fires on")).to_be_focused()  # so the next words can be typed
     page.keyboard.press("Escape")
     page.get_by_role("link", name="next →").click()
     expect(page).not_to_have_url(re.compile("yours"))  # another unit's explanation is another
+
+
+@pytest.mark.parametrize("text", ["", "word " * 2000], ids=["empty", "too long"])
+def test_nothing_of_another_text_is_shown_for_one_that_the_model_cannot_read(page, address, text):
+    page.goto(f"{address}/try?model=crate&unit=1/3&clamp=1/3%3D5&text=the%20film")
+    expect(page.locator(".changes").first).to_be_visible()
+    page.get_by_label("Text", exact=True).fill(text)
+    expect(page.get_by_role("alert")).to_have_count(1)
+    expect(page.locator(".heat, .firing, .said, .changes")).to_have_count(0)
+    page.get_by_label("Text", exact=True).fill("the cat")
+    expect(page.locator(".heat")).to_contain_text("cat")
+    expect(page.locator(".said dd").first).to_contain_text("the cat")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_text_that_a_box_cuts_is_said_to_be_cut(page, address):
+    page.goto(f"{address}/crate/1/3")
+    page.get_by_label("Does it fire on your sentence?").fill("a" * 20_000)
+    expect(page.get_by_text("This box holds 1,000 characters")).to_be_visible()
+    page.get_by_label("Does it fire on your sentence?").fill("film")
+    expect(page.get_by_text("This box holds 1,000 characters")).to_have_count(0)
+
+
+def test_a_page_without_its_server_says_what_to_do_and_goes_on_when_it_is_back(page, address):
+    page.goto(f"{address}/crate/1/3?test=film")
+    expect(page.locator(".own .heat")).to_be_visible()
+    page.context.set_offline(True)
+    page.get_by_label("Does it fire on your sentence?").fill("good")
+    expect(page.locator(".own").get_by_role("alert")).to_contain_text("the server does not answer. Start it again")
+    page.context.set_offline(False)
+    page.get_by_label("Does it fire on your sentence?").fill("bad")
+    expect(page.locator(".own .heat")).to_contain_text("bad")
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_units_judged_by_a_language_model_that_failed_its_puzzles_are_shown_with_its_mark(page, judged_study):
@@ -203,6 +238,24 @@ def test_an_export_opens_from_the_disk_without_a_server_and_shows_what_the_serve
     page.goto(address + where)
     expect(page.locator(".neighbours li").first).to_be_visible()
     assert shown(page) == exported
+
+
+def test_a_zip_unpacked_elsewhere_finds_units_and_explains_words_without_a_network(page, study, tmp_path, quiet):
+    export_study(study, tmp_path / "study.zip", quiet, zipped=True)
+    with zipfile.ZipFile(tmp_path / "study.zip") as archive:
+        archive.extractall(tmp_path / "elsewhere")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "elsewhere" / "index.html").as_uri())
+    page.get_by_label("Find units in the whole study").fill("good")
+    page.keyboard.press("Enter")
+    page.locator(".hits a").first.click()
+    expect(page.locator(".excerpt .heat").first).to_be_visible()
+    page.locator(".home").click()
+    expect(page.get_by_role("link", name=re.compile("a text"))).to_have_count(0)  # that needs a model
+    page.locator(".lead").get_by_role("button", name="random-only").click()
+    expect(page.locator("#term-random-only")).to_be_visible()
+    assert asked and all(url.startswith("file:") for url in asked)
 
 
 def shown(page: Page) -> list[str]:

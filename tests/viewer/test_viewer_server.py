@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from cratelm.cli import run
 from cratelm.units.sites import at_sites
+from cratelm.viewer import safety
 from cratelm.viewer.connections import CONNECTIONS, OWING
 from cratelm.viewer.networks import Networks
 from cratelm.viewer.safety import LONGEST_BODY, WAITING
@@ -175,10 +176,13 @@ def test_a_clamp_of_what_is_not_there_is_refused(client, clamps):
     assert client.post("/api/try/steer", json=asked).status_code == 422
 
 
-def test_bodies_addresses_and_ranges_are_bounded(client):
+def test_bodies_addresses_and_ranges_are_bounded(client, monkeypatch):
     body = b" " * (LONGEST_BODY + 1)
     assert client.post("/api/try/fire", content=body, headers={"Content-Type": "application/json"}).status_code == 413
-    assert client.get("/?q=" + "a" * 5000).status_code == 414
+    assert client.get("/api/search?q=" + "a" * 5000).status_code == 414
+    assert client.get("/try?text=" + "a" * 5000).status_code == 200
+    monkeypatch.setattr(safety, "LONGEST_PAGE", 4000)  # the client sends none as long as the real limit
+    assert client.get("/try?text=" + "a" * 5000).status_code == 414
     ranges = client.get("/app.js", headers={"Range": "bytes=" + ",".join(["0-1"] * 3000)})
     assert ranges.status_code == 200
 

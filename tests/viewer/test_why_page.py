@@ -109,6 +109,28 @@ def test_escape_closes_the_answer_and_the_next_unit_begins_without_it(page, addr
     expect(page.locator(".heat").first).to_be_focused()
 
 
+def test_escape_closes_what_lies_above_before_the_answer(page, address):
+    ask(page, address)
+    page.get_by_role("button", name="random-only").first.click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#term-random-only")).to_be_hidden()
+    page.keyboard.press("?")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
+    expect(page.locator(".parts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".why")).to_have_count(0)
+
+
+def test_an_address_with_a_question_opens_at_its_answer(page, browser, address):
+    ask(page, address)
+    other = browser.new_page(viewport={"width": 390, "height": 850})
+    other.goto(page.url)
+    expect(other.get_by_role("heading", name="Why did it fire here?")).to_be_in_viewport()
+    expect(other.locator(".words")).to_be_in_viewport(ratio=1)
+    other.close()
+
+
 @pytest.mark.parametrize("why", ["score.999999999.10.3", "nothing.0.10.3", "score.0.64.900"])
 def test_an_address_of_text_that_is_not_there_says_so_and_the_page_stands(page, address, why):
     page.goto(f"{address}/crate/1/3?why={why}")

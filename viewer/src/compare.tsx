@@ -17,7 +17,7 @@ export function ComparePage({ study, place }: { study: Study; place: Place }) {
   const text = place.query.get("text") ?? "";
   const sides = names.map((name) => partsOf(study, name));
   const [one, other] = sides;
-  if (!one || !other || one.length !== other.length) return <Problem message={`name two units, two layers or two models of this study to compare (${names.join(" and ")} are not): such as crate/1/37 and gpt2/1/5, or crate/1 and gpt2/1. Or pin a unit on its page, then open another.`} />;
+  if (!one || !other || one.length !== other.length) return <Problem message={`name two units, two layers or two models of this study to compare (${names.map((name) => name || "nothing").join(" and ")} are not): such as crate/1/37 and gpt2/1/5, or crate/1 and gpt2/1. Or pin a unit on its page, then open another.`} />;
   if (one.length < 3) return <CompareLayers study={study} place={place} sides={[one, other]} />;
   return (
     <main class="compare">

@@ -15,7 +15,7 @@ const BEST = 10;
 
 /** A model, a layer or a unit by its address: `crate`, `crate/1` or `crate/1/37`; null where the study has none. */
 export function partsOf(study: Study, name: string): string[] | null {
-  const [, model, layer, unit] = /^(.+?)(?:\/(\d+))?(?:\/(\d+))?$/.exec(name) ?? [];
+  const [, model, layer, unit] = /^(.+?)(?:\/0*(\d+))?(?:\/0*(\d+))?$/.exec(name) ?? [];
   const found = study.models.find((one) => one.name === model);
   if (!found || (layer !== undefined && !shows(found, Number(layer)))) return null;
   const at = layer === undefined ? null : found.layers[Number(layer)];

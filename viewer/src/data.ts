@@ -43,13 +43,18 @@ async function fromExport(address: string): Promise<unknown> {
   return unitOf(units, text.document as Text, unit);
 }
 
+const SILENT = "the server does not answer. Start it again (cratelm view STUDY, or cratelm demo), then reload this page.";
+
+/** A request's response; an error that says what to do where no server answers. */
+const ask = (address: string, how?: RequestInit): Promise<Response> => fetch(address, how).catch(() => { throw new Error(SILENT); });
+
 async function answer(response: Response): Promise<unknown> {
   const body = await response.json().catch(() => ({ error: `the server answered ${response.status}.` }));
   if (!response.ok) throw new Error(body.error);
   return body;
 }
 
-const fetched = async (address: string): Promise<unknown> => (exported ? fromExport(address) : answer(await fetch(address)));
+const fetched = async (address: string): Promise<unknown> => (exported ? fromExport(address) : answer(await ask(address)));
 
 function keep<T>(name: string, make: () => Promise<T>): Promise<T> {
   if (!kept.has(name)) {
@@ -65,24 +70,23 @@ export const get = <T,>(address: string): Promise<T> => keep(address, () => fetc
 
 export async function post<T>(address: string, body: unknown): Promise<T> {
   const headers = { "Content-Type": "application/json" };
-  return (await answer(await fetch(address, { method: "POST", headers, body: JSON.stringify(body) }))) as T;
+  return (await answer(await ask(address, { method: "POST", headers, body: JSON.stringify(body) }))) as T;
 }
 
 export interface Loaded<T> { value?: T; error?: string }
 
-/** What a promise comes to, asked again when `key` changes; the last value stays while the next one is on its way. */
-export function useLoaded<T>(key: string | null, ask: () => Promise<T>, wait = 0): Loaded<T> {
+/** What a promise comes to, asked again when `key` changes, and nothing where it is null. The last value stays while the
+ * next one is on its way, the last error does not; an error takes the value away, which is of another question. */
+export function useLoaded<T>(key: string | null, make: () => Promise<T>, wait = 0): Loaded<T> {
   const [state, set] = useState<Loaded<T>>({});
   useEffect(() => {
     let current = true;
     if (key === null) return;
-    const timer = setTimeout(() => ask().then(
-      (value) => current && set({ value }),
-      (error: Error) => current && set((before) => ({ value: wait ? before.value : undefined, error: error.message })),
-    ), wait);
+    set((before) => (before.error === undefined ? before : {}));
+    const timer = setTimeout(() => make().then((value) => current && set({ value }), (error: Error) => current && set({ error: error.message })), wait);
     return () => { current = false; clearTimeout(timer); };
   }, [key]);
-  return state;
+  return key === null ? {} : state;
 }
 
 export const useDocument = <T,>(address: string): Loaded<T> => useLoaded(address, () => get<T>(address));

@@ -1,7 +1,7 @@
 // Finding a unit anywhere in the study: by words, or by one of the ways in; with how many there are in each layer.
 import { exported, useLoaded } from "./data";
 import { Term } from "./glossary";
-import { marked, number, percent } from "./format";
+import { marked, number, percent, visible } from "./format";
 import { topTokens } from "./order";
 import { Pin } from "./pin";
 import { address, changed, go, Link, type Place } from "./route";
@@ -28,7 +28,7 @@ export function FindBox({ place }: { place: Place }) {
   };
   return (
     <form class="find" role="search" onSubmit={search}>
-      <input key={place.query.get("q") ?? ""} name="q" id="find" type="search" placeholder="find units by words" aria-label="Find units in the whole study" defaultValue={place.query.get("q") ?? ""} maxLength={200} />
+      <input dir="auto" key={place.query.get("q") ?? ""} name="q" id="find" type="search" placeholder="find units by words" aria-label="Find units in the whole study" defaultValue={place.query.get("q") ?? ""} maxLength={200} />
     </form>
   );
 }
@@ -51,7 +51,7 @@ export function FindPage({ study, place }: { study: Study; place: Place }) {
   const words = (place.query.get("q") ?? "").trim(), way = place.query.get("way") ?? "";
   const { value, error } = useLoaded(place.query.toString(), () => found(study, place));
   const total = value?.reduce((sum, one) => sum + one.units.length, 0);
-  const title = words ? `Units about “${words}”` : WAYS[way] ? `Units: ${WAYS[way].title}` : "Find a unit";
+  const title = words ? `Units about “${visible(words)}”` : WAYS[way] ? `Units: ${WAYS[way].title}` : "Find a unit";
   return (
     <main class="find-page">
       <h1>{title}</h1>

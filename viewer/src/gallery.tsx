@@ -1,6 +1,7 @@
 // Some units of each model, from the best explained to the worst: fixed quantiles of the score, and units by seed.
 import { number, marked } from "./format";
 import { unitAt } from "./find";
+import { Term } from "./glossary";
 import { topTokens } from "./order";
 import { comparison } from "./pin";
 import { Link } from "./route";
@@ -34,7 +35,7 @@ export function Gallery({ study, layers }: { study: Study; layers: Layer[] }) {
   const [one, other] = models.map((model) => byScore(layers.filter((layer) => layer.model === model.name), study).at(-1)).filter((best) => best !== undefined).map((best) => `${best.layer.model}/${best.layer.layer}/${best.unit}`);
   return (
     <section class="gallery">
-      <h2>Units from the best explained to the worst <small>{study.primary.metric} by {study.primary.explainer}; chosen by quantile and seed, not by hand</small> {other && <Link to={comparison(one, other)}>Compare the best unit of each model</Link>}</h2>
+      <h2>Units from the best explained to the worst <small><Term name={study.primary.metric} /> by <Term name={study.primary.explainer} />; chosen by quantile and seed, not by hand</small> {other && <Link to={comparison(one, other)}>Compare the best unit of each model</Link>}</h2>
       {models.map((model) => {
         const units = byScore(layers.filter((layer) => layer.model === model.name), study), random = drawn(0);
         const chosen = QUANTILES.map((quantile) => units[Math.max(0, Math.min(units.length - 1, Math.floor(units.length * (quantile + NEAR * (2 * random() - 1)))))]).filter(Boolean);

@@ -16,6 +16,14 @@ export function Term({ name, mark, children }: { name: string; mark?: boolean; c
   return <button type="button" {...asks} popovertarget={`term-${placeOf(name)}`} title={known.says}>{mark ? "?" : children ?? name}</button>;
 }
 
+/** A sentence whose terms open their meaning. Terms of one plain word (unit, table) stay text: there they may mean anything. */
+export function Explained({ text }: { text: string }) {
+  const names = Object.keys(useContext(Glossary)).filter((name) => /[- ]/.test(name)).sort((a, b) => b.length - a.length);
+  if (!names.length) return <>{text}</>;
+  const pieces = text.split(new RegExp(`\\b(${names.map((name) => name.replace(/[^\w -]/g, "\\$&")).join("|")})\\b`));
+  return <>{pieces.map((piece, at) => (at % 2 ? <Term key={at} name={piece} /> : piece))}</>;
+}
+
 /** What the buttons open; once on a page. */
 export function Meanings() {
   return (

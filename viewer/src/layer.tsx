@@ -62,7 +62,7 @@ function Units({ study, layer, place, judge }: { study: Study; layer: Layer; pla
         <Spread scores={scores} metric={asked.metric} />
       </header>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
-        <input id="search" type="search" placeholder="search explanations and top tokens  ( / )" aria-label="Search explanations and top tokens"
+        <input id="search" type="search" placeholder="search explanations and top tokens  ( / )" aria-label="Search explanations and top tokens" dir="auto" maxLength={200}
           value={place.query.get("q") ?? ""} onInput={(event) => change({ q: event.currentTarget.value || null })} />
         <label>explainer <select value={asked.explainer} onChange={(event) => change({ explainer: event.currentTarget.value })}>
           {Object.keys(layer.scores).map((name) => <option key={name} value={name}>{said(name, judge)}</option>)}</select></label><Term name={asked.explainer} mark />

@@ -1,9 +1,10 @@
 // An explanation of one's own: words, kept in the address, scored like any other and shown on the excerpts; or a
 // sentence, which a language model reads.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { post, useLoaded, type Loaded } from "./data";
 import { number, visible } from "./format";
 import { changed, go, type Place } from "./route";
+import { Full, LONGEST } from "./testbox";
 import { Scores } from "./unit";
 import type { Own, Read, Score, Study, Unit } from "./types";
 
@@ -48,6 +49,8 @@ function Occurrences({ own }: { own: Own }) {
 export function OwnWords({ unit, place, primary, loaded: { value, error } }: { unit: Unit; place: Place; primary: Study["primary"]; loaded: Loaded<Own> }) {
   const words = place.query.get(YOURS) ?? "";
   const theirs = unit.scores.filter((one) => one.explainer === primary.explainer);
+  const box = useRef<HTMLInputElement>(null);
+  useEffect(() => { if (box.current) box.current.value = words; }, [words]); // another address; the box keeps its focus
   const score = (event: SubmitEvent) => {
     event.preventDefault();
     const typed = String(new FormData(event.currentTarget as HTMLFormElement).get(YOURS) ?? "").trim();
@@ -57,9 +60,10 @@ export function OwnWords({ unit, place, primary, loaded: { value, error } }: { u
     <section class="own">
       <h2>Your own explanation: words that it fires on <small>scored like any other</small></h2>
       <form onSubmit={score}>
-        <input key={words} name={YOURS} aria-label="Words that it fires on" placeholder="one, two=0.8, two words=0.5" defaultValue={words} maxLength={1000} />
+        <input ref={box} name={YOURS} dir="auto" aria-label="Words that it fires on" placeholder="one, two=0.8, two words=0.5" defaultValue={words} maxLength={LONGEST} />
         <button type="submit">Score it</button>
       </form>
+      <Full text={words} most={LONGEST} />
       {error && <p class="error" role="alert">{error}</p>}
       {words && !value && !error && <p class="faint" aria-busy="true">Scoring …</p>}
       {value && !error && <><Verdict mine={value.scores} theirs={theirs} primary={primary} /><Occurrences own={value} /><details><summary>by every metric</summary><Scores scores={[...value.scores, ...theirs.filter((one) => value.scores.some((mine) => mine.metric === one.metric))]} /></details></>}

@@ -4,19 +4,22 @@ import { go, Link, type Place } from "./route";
 
 const KEY = "pinned";
 
-function read(): string | null {
-  try { return sessionStorage.getItem(KEY); } catch { return null; } // a page from a disk may have no storage
+function stored(): string | null {
+  try { return sessionStorage.getItem(KEY); } catch { return null; }
 }
 
+let kept = stored(); // a page from a disk may have no storage: then a pin lasts until it is loaded again
+
 function pin(unit: string | null): void {
-  try { unit === null ? sessionStorage.removeItem(KEY) : sessionStorage.setItem(KEY, unit); } catch { return; }
+  kept = unit;
+  try { unit === null ? sessionStorage.removeItem(KEY) : sessionStorage.setItem(KEY, unit); } catch { /* `kept` has it */ }
   window.dispatchEvent(new Event("pin"));
 }
 
 function usePin(): string | null {
-  const [unit, set] = useState(read);
+  const [unit, set] = useState(kept);
   useEffect(() => {
-    const update = () => set(read());
+    const update = () => set(kept);
     window.addEventListener("pin", update);
     return () => window.removeEventListener("pin", update);
   }, []);

@@ -8,8 +8,11 @@ export interface Place { parts: string[]; query: URLSearchParams }
 function read(): Place {
   const whole = exported ? location.hash.slice(1) || "/" : location.pathname + location.search;
   const [path, query] = whole.split("?");
-  return { parts: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query ?? "") };
+  return { parts: path.split("/").filter(Boolean).map(decoded).map(plain), query: new URLSearchParams(query ?? "") };
 }
+
+/** A layer's or unit's number without leading zeros, so that a unit has one address; a model's name stays. */
+const plain = (part: string, at: number): string => (at ? part.replace(/^0+(?=\d+$)/, "") : part);
 
 function decoded(part: string): string {
   try { return decodeURIComponent(part); } catch { return part; }

@@ -11,7 +11,9 @@ function Doing({ name, act }: { name: string; act: () => Promise<string> }) {
   return <button type="button" aria-live="polite" onClick={() => act().then(say, (error: Error) => say(error.message))}>{said || name}</button>;
 }
 
-export const CopyLink = () => <Doing name="Copy link" act={() => copyText(location.href).then((done) => (done ? "Link copied" : ""))} />;
+const COPIED = location.protocol === "file:" ? "Copied: opens on this machine alone" : "Link copied";
+
+export const CopyLink = () => <Doing name="Copy link" act={() => copyText(location.href).then((done) => (done ? COPIED : ""))} />;
 
 export const CopyPicture = ({ unit, study }: { unit: Unit; study: Study }) => (
   <Doing name="Copy picture" act={async () => `Picture ${await copyPicture(`${unit.model}-${unit.layer}-${unit.unit}.png`, await cardOf(unit, study))}`} />

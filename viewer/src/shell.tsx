@@ -1,6 +1,7 @@
 // What stands around every page: where one is, keys, light and dark, and what went wrong.
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { NotesLink } from "./bookmark";
+import { exported } from "./data";
 import { FindBox } from "./find";
 import { Pinned } from "./pin";
 import { changed, go, Link, OTHER_UNIT, type Place } from "./route";
@@ -75,7 +76,7 @@ export function Top({ study, place }: { study: Study; place: Place }) {
         <FindBox place={place} />
         <nav aria-label="Tools">
           <Pinned place={place} />
-          <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>
+          {!exported && <Link to={`/try?model=${encodeURIComponent(model?.name ?? study.models[0].name)}`} class={name === "try" ? "here" : ""}>Try a text</Link>}
           <NotesLink here={name === "notes"} />
           <Link to="/glossary" class={name === "glossary" ? "here" : ""}>Glossary</Link>
           <CopyLink />

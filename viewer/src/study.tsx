@@ -1,8 +1,10 @@
 // The study: the comparison, layer by layer, linked to the units that it is made of.
 import { Curves } from "./charts";
+import { exported } from "./data";
 import { number } from "./format";
 import { Ways } from "./find";
 import { Gallery } from "./gallery";
+import { Explained } from "./glossary";
 import { Scatter } from "./scatter";
 import { useLayers } from "./search";
 import { Means } from "./means";
@@ -19,9 +21,9 @@ export function StudyPage({ study, place }: { study: Study; place: Place }) {
   return (
     <main class="study">
       <h1>{study.name}</h1>
-      {lead && <p class="lead"><b>{lead}</b> {rest.join(" ")}</p>}
+      {lead && <p class="lead"><b>{lead}</b> <Explained text={rest.join(" ")} /></p>}
       <p class="steps">
-        Choose a layer below, one of the units, or a way to find one. Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.
+        Choose a layer below, one of the units, or a way to find one.{!exported && <> Or <Link to={`/try?model=${encodeURIComponent(first.name)}`}>type a text and see which units fire</Link>.</>}
       </p>
       <Ways study={study} />
       {layers.error && <p class="error" role="alert">{layers.error}</p>}

@@ -23,6 +23,16 @@ export function OnText({ model, layer, unit, text }: Asked & { text: string }) {
   );
 }
 
+/** Says that a text was cut, where a box is full: a browser cuts what is pasted without a word. */
+export const Full = ({ text, most }: { text: string; most: number }) => (
+  text.length < most ? null : <p class="error" role="status">This box holds {most.toLocaleString("en")} characters. Whatever was longer is cut off.</p>
+);
+
+export const LONGEST = 1000;
+
 export const TextBox = ({ text, change, label }: { text: string; change: (text: string) => void; label: string }) => (
-  <input class="test" aria-label={label} placeholder={label} value={text} maxLength={1000} spellcheck={false} onInput={(event) => change(event.currentTarget.value)} />
+  <>
+    <input class="test" dir="auto" aria-label={label} placeholder={label} value={text} maxLength={LONGEST} spellcheck={false} onInput={(event) => change(event.currentTarget.value)} />
+    <Full text={text} most={LONGEST} />
+  </>
 );

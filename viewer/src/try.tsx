@@ -3,8 +3,11 @@ import { exported, get, post, useLoaded } from "./data";
 import { marked, percent, short, visible } from "./format";
 import { Heatmap } from "./heatmap";
 import { address, changed, go, Link, NO_WHY, type Place } from "./route";
+import { Full } from "./testbox";
 import { typedOf, WhyPanel } from "./why";
 import type { Change, Fire, Layer, Model, Steered, Study } from "./types";
+
+const LONGEST = 8000;
 
 export function TryPage({ study, place }: { study: Study; place: Place }) {
   const name = place.query.get("model") ?? "";
@@ -26,12 +29,13 @@ export function TryPage({ study, place }: { study: Study; place: Place }) {
         <h1>Try a text</h1>
         <label>model <select value={model.name} onChange={(event) => change({ model: event.currentTarget.value, text: typed, unit: null, clamp: null, error: null, ...NEW_TEXT, within: null })}>{study.models.map((one) => <option key={one.name}>{one.name}</option>)}</select></label>
       </header>
-      <textarea id="search" rows={3} spellcheck={false} aria-label="Text" maxLength={8000} value={text} onInput={(event) => change({ text: event.currentTarget.value, ...NEW_TEXT })} />
+      <textarea id="search" rows={3} dir="auto" spellcheck={false} aria-label="Text" maxLength={LONGEST} value={text} onInput={(event) => change({ text: event.currentTarget.value, ...NEW_TEXT })} />
+      <Full text={text} most={LONGEST} />
       {error && <p class="error" role="alert">{error}</p>}
       <div class="columns">
         <div>
           {seen && <Seen fire={seen} model={model.name} text={text} place={place} />}
-          <Steer model={model} text={text} place={place} chosen={seen?.chosen ?? null} />
+          <Steer model={model} text={text} known={!error} place={place} chosen={seen?.chosen ?? null} />
           {chosen && <p><Link to={address(model.name, layer!, unit!)}>Write an explanation of {layer}/{unit}</Link> and see how it scores.</p>}
         </div>
         <aside>
@@ -99,12 +103,14 @@ function Firing({ fire, model, choose, now }: { fire: Fire; model: string; choos
   );
 }
 
-function Steer({ model, text, place, chosen }: { model: Model; text: string; place: Place; chosen: Fire["chosen"] }) {
+/** Units held at values, and what the model writes then; nothing is asked of a text that the model is `known` not to read. */
+function Steer({ model, text, known, place, chosen }: { model: Model; text: string; known: boolean; place: Place; chosen: Fire["chosen"] }) {
   const clamps = (place.query.get("clamp") ?? "").split(" ").filter(Boolean);
   const heat = place.query.get("heat") === null ? null : Math.max(0.1, Math.min(5, Number(place.query.get("heat")) || 1)), seed = Math.floor(Math.abs(Number(place.query.get("seed")))) || 0;
   const withoutError = model.latents && place.query.get("error") === "without";
   const asked = { model: model.name, text, clamps, new_tokens: 40, without_error: withoutError, temperature: heat, seed: heat ? seed : null };
-  const { value, error } = useLoaded(clamps.length && text ? JSON.stringify(asked) : null, () => post<Steered>("/api/try/steer", asked), 250);
+  const key = clamps.length && text && known ? JSON.stringify(asked) : null;
+  const { value, error } = useLoaded(key, () => post<Steered>("/api/try/steer", asked).then((steered) => ({ ...steered, text })), 250);
   const change = (all: string[]) => go(changed(place, { text, clamp: all.join(" ") || null }), true);
   const name = chosen && `${chosen.layer}/${chosen.unit}`;
   const mine = clamps.find((one) => one.startsWith(`${name}=`));
@@ -130,11 +136,12 @@ function Steer({ model, text, place, chosen }: { model: Model; text: string; pla
         <label class="faint"><input type="checkbox" checked={withoutError} onChange={(event) => go(changed(place, { error: event.currentTarget.checked ? "without" : null }), true)} /> without the autoencoder’s error: its reconstruction takes the place of what it reads, in both texts</label>
       )}
       {error && <p class="error" role="alert">{error}</p>}
+      {key && !value && !error && <p class="faint" aria-busy="true">The model writes …</p>}
       {value && clamps.length > 0 && (
         <>
           <dl class="said">
-            <dt>without</dt><dd><span class="faint">{visible(text)}</span>{visible(value.continuation)}</dd>
-            <dt>with</dt><dd class="steered"><span class="faint">{visible(text)}</span><mark>{visible(value.steered_continuation)}</mark></dd>
+            <dt>without</dt><dd><span class="faint">{visible(value.text)}</span>{visible(value.continuation)}</dd>
+            <dt>with</dt><dd class="steered"><span class="faint">{visible(value.text)}</span><mark>{visible(value.steered_continuation)}</mark></dd>
           </dl>
           <p class="faint">KL(with ‖ without) of the next token: {short(value.divergence)} nats</p>
           <div class="two"><Changes name="raised" rows={value.raised} /><Changes name="lowered" rows={value.lowered} /></div>

@@ -47,7 +47,7 @@ export function WhyPanel({ model, layer, unit, asked, place, recorded }: Asked) 
     go(changed(place, NO_WHY), false, true);
   };
   const heading = useRef<HTMLHeadingElement>(null);
-  useKeys({ Escape: close });
+  useKeys({ Escape: () => { if (!document.querySelector(".help, .meaning:popover-open")) close(); } }); // what lies above closes first
   useEffect(() => { if (found ?? error) { heading.current?.focus({ preventScroll: true }); heading.current?.scrollIntoView({ block: "nearest" }); } }, [found, error]);
   return (
     <section class="why" aria-label="Why did it fire here?">

@@ -173,6 +173,10 @@ def _target(model: ViewedModel, asked: dict[str, Any]) -> "Target":
 
 
 def _unit(model: ViewedModel, layer: int | None, unit: int) -> tuple[int, int]:
-    if layer is None or not 0 <= layer < len(model.sites) or not 0 <= unit < model.sites[layer].units:
-        raise InputError(f"{model.name} has no unit {layer}/{unit}.")
+    if layer is None or not 0 <= layer < len(model.sites):
+        raise InputError(f"{model.name} has no layer {layer}, but layers 0 to {len(model.sites) - 1}.")
+    if not 0 <= unit < model.sites[layer].units:
+        raise InputError(
+            f"{model.name}, layer {layer} has no unit {unit}, but units 0 to {model.sites[layer].units - 1}."
+        )
     return layer, unit

@@ -30,7 +30,9 @@ HEADERS = {
 LONGEST_BODY = 64 * 1024
 """Bytes of a request."""
 LONGEST_TARGET = 2048
-"""Bytes of an address with its query; long texts travel in bodies."""
+"""Bytes of an address of data with its query; long texts travel in bodies."""
+LONGEST_PAGE = 80 * 1024
+"""Bytes of a page's address, which holds a typed text of 8,000 characters, of up to 9 bytes each."""
 ARRIVAL = 30
 """Seconds that a request's body may take to arrive."""
 SECONDS = 30
@@ -89,8 +91,9 @@ class SameOrigin:
 
 
 def _refusal(request: Request) -> Response | None:
-    if len(request.scope.get("raw_path", b"")) + len(request.scope["query_string"]) > LONGEST_TARGET:
-        return failure(414, "the address is too long.")
+    longest = LONGEST_TARGET if request.url.path.startswith("/api/") else LONGEST_PAGE
+    if len(request.scope.get("raw_path", b"")) + len(request.scope["query_string"]) > longest:
+        return failure(414, f"the address is longer than {longest:,} bytes. Give a shorter text.")
     if request.method not in ("GET", "HEAD", "POST"):
         return failure(405, "reading is GET, trying is POST.")
     private = request.method == "POST" or request.url.path.startswith("/api/")

@@ -45,6 +45,7 @@ def serve(
 
     from cratelm.viewer.api import Viewer
     from cratelm.viewer.connections import CONNECTIONS, BoundedProtocol
+    from cratelm.viewer.safety import LONGEST_PAGE
     from cratelm.viewer.viewed_study import Study
 
     study = Study(folder)
@@ -65,7 +66,7 @@ def serve(
             access_log=False,
             limit_concurrency=CONNECTIONS,
             timeout_keep_alive=5,
-            h11_max_incomplete_event_size=16 * 1024,
+            h11_max_incomplete_event_size=LONGEST_PAGE + 16 * 1024,
             http=BoundedProtocol,
             ws="none",
             lifespan="off",
