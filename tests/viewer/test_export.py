@@ -114,11 +114,11 @@ def test_chosen_units_are_exported_and_no_others(study, tmp_path, quiet) -> None
 
 
 @pytest.mark.parametrize("name", ["pages.zip", "pages"])
-def test_a_zip_of_any_name_holds_the_files_of_the_folder(name, study, pages, tmp_path) -> None:
+def test_a_zip_of_any_name_holds_the_files_in_a_folder_of_its_name(name, study, pages, tmp_path) -> None:
     assert run(["view", str(study), "--export", str(tmp_path / name), "--zip"]) == 0
     with zipfile.ZipFile(tmp_path / name) as archive:
         packed = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
-    assert packed == {path.relative_to(pages).as_posix(): path.read_bytes() for path in pages.rglob("*.*")}
+    assert packed == {f"pages/{path.relative_to(pages).as_posix()}": path.read_bytes() for path in pages.rglob("*.*")}
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

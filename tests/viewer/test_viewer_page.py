@@ -246,7 +246,7 @@ def test_a_zip_unpacked_elsewhere_finds_units_and_explains_words_without_a_netwo
         archive.extractall(tmp_path / "elsewhere")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((tmp_path / "elsewhere" / "index.html").as_uri())
+    page.goto((tmp_path / "elsewhere" / "study" / "index.html").as_uri())
     page.get_by_label("Find units in the whole study").fill("good")
     page.keyboard.press("Enter")
     page.locator(".hits a").first.click()

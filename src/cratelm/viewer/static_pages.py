@@ -56,8 +56,9 @@ def export_study(folder: Path, out: Path, progress: Progress, choice: Choice = A
     _require_free(out)
 
     def write(place: Path) -> None:
-        pages = place.with_name(f"{place.name}.pages") if zipped else place
-        pages.mkdir()
+        # A zip holds one folder, of its own name: unpacked, it does not spill its files among a person's others.
+        pages = place.with_name(f"{place.name}.pages") / out.stem if zipped else place
+        pages.mkdir(parents=True)
         _write_page(pages)
         write_json(pages / TEXT, {"corpus": public_name(corpus_of_study(study.folder))})
         for address, pack in _scripts(study, chosen, choice, progress):
@@ -65,7 +66,7 @@ def export_study(folder: Path, out: Path, progress: Progress, choice: Choice = A
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"cratelm.put(" + as_json(address) + b"," + as_json(pack) + b");\n")
         if zipped:
-            Path(shutil.make_archive(str(pages), "zip", pages)).rename(place)
+            Path(shutil.make_archive(str(pages), "zip", pages.parent, pages.name)).rename(place)
 
     write_whole(out, write)
 
