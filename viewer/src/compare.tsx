@@ -7,7 +7,8 @@ import { CompareLayers, partsOf } from "./comparelayers";
 import { changed, go, Link, type Place } from "./route";
 import { Problem } from "./shell";
 import { OnText, TextBox } from "./testbox";
-import { Explanations, Scores } from "./unit";
+import { Scores } from "./scores";
+import { Explanations } from "./unit";
 import type { Study, Unit } from "./types";
 
 const EXCERPTS = 4;

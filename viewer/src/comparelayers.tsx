@@ -1,15 +1,16 @@
 // Two layers, or two whole models, next to each other: scores and their difference, how they are spread, the best units.
 import { COLOURS, Spreads } from "./charts";
 import { useLoaded } from "./data";
+import { differenceOf } from "./differences";
 import { unitAt } from "./find";
 import { marked, number, percent } from "./format";
 import { Term } from "./glossary";
 import { Range } from "./means";
-import { topTokens } from "./order";
+import { topTokens } from "./toptokens";
 import { Pin } from "./pin";
 import { address, changed, go, Link, type Place } from "./route";
 import { firstOf, layersOf } from "./search";
-import { shows, type Estimate, type Layer, type Row, type Study } from "./types";
+import { shows, type Layer, type Row, type Study } from "./types";
 
 const BEST = 10;
 
@@ -21,18 +22,6 @@ export function partsOf(study: Study, name: string): string[] | null {
   const at = layer === undefined ? null : found.layers[Number(layer)];
   if (at === undefined || (unit !== undefined && Number(unit) >= at!.units)) return null;
   return [model, layer, unit].filter((part) => part !== undefined);
-}
-
-export const layerComparison = (a: string, b: string, metric: string): string => `/compare?${new URLSearchParams({ a, b, metric })}`;
-
-/** How much higher one layer (or model) scores than another, as the study has it; null where it has not. */
-export function differenceOf(study: Study, one: string[], other: string[], metric: string): Estimate | null {
-  const { explainer } = study.primary, { differences, layer_differences } = study.report;
-  if (one[1] !== other[1]) return null;
-  const all = one.length === 1 ? differences.filter((row) => row.explainer === explainer) : layer_differences.filter((row) => row.layer === Number(one[1]));
-  const of = (model: string, rival: string) => all.find((row) => row.model === model && row.rival === rival && row.metric === metric)?.difference;
-  const turned = of(other[0], one[0]);
-  return of(one[0], other[0]) ?? (turned ? { mean: -turned.mean, low: -turned.high, high: -turned.low } : null);
 }
 
 const rowsOf = (study: Study, [model, layer]: string[]): Row[] => study.report.rows.filter((row) => row.model === model && row.layer === (layer === undefined ? "all" : Number(layer)));

@@ -2,7 +2,7 @@
 import { exported, useLoaded } from "./data";
 import { Term } from "./glossary";
 import { marked, number, percent, visible } from "./format";
-import { topTokens } from "./order";
+import { topTokens } from "./toptokens";
 import { Pin } from "./pin";
 import { address, changed, go, Link, type Place } from "./route";
 import { best, WAYS } from "./ways";

@@ -2,7 +2,7 @@
 import { number, marked } from "./format";
 import { unitAt } from "./find";
 import { Term } from "./glossary";
-import { topTokens } from "./order";
+import { topTokens } from "./toptokens";
 import { comparison } from "./pin";
 import { Link } from "./route";
 import type { Hit } from "./search";

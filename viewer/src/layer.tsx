@@ -7,10 +7,11 @@ import { Counts, Nothing } from "./find";
 import { Term } from "./glossary";
 import { marked, number, percent, short } from "./format";
 import { NearestUnits } from "./nearest";
-import { choice, ordered, statusOf, topTokens, type Choice } from "./order";
+import { choice, ordered, statusOf, type Choice } from "./order";
 import { address, changed, go, href, leave, left, Link, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
 import { found } from "./search";
+import { topTokens } from "./toptokens";
 import { WAYS } from "./ways";
 import type { Judge, Layer, Study } from "./types";
 

@@ -1,6 +1,6 @@
 // The study's mean scores: by metric, models in neighbouring rows, with the difference between them.
 import { Fragment } from "preact";
-import { differenceOf, layerComparison } from "./comparelayers";
+import { differenceOf, layerComparison } from "./differences";
 import { number, percent } from "./format";
 import { Term } from "./glossary";
 import { address, changed, go, Link, type Place } from "./route";

@@ -1,6 +1,7 @@
 // A layer's units in the order, and after the filter, that an address asks for.
 import type { Place } from "./route";
 import type { Layer } from "./types";
+import { topTokens } from "./toptokens";
 import { WAYS } from "./ways";
 
 export interface Choice { explainer: string; metric: string; sort: string; descending: boolean; search: string; only: string; way: string }
@@ -21,9 +22,6 @@ export function choice(place: Place, layer: Layer): Choice {
     way: place.query.get("way") ?? "",
   };
 }
-
-/** A unit's top tokens as they are. */
-export const topTokens = (layer: Layer, unit: number): string[] => (layer.tokens[unit] ?? []).map((token) => layer.texts[token]);
 
 /** Whether each word that was searched for is in one of a unit's explanations or top tokens, or is its number. */
 export function says(layer: Layer, unit: number, search: string): boolean {

@@ -5,7 +5,7 @@ import { post, useLoaded, type Loaded } from "./data";
 import { number, visible } from "./format";
 import { changed, go, type Place } from "./route";
 import { Full, LONGEST } from "./testbox";
-import { Scores } from "./unit";
+import { Scores } from "./scores";
 import type { Own, Read, Score, Study, Unit } from "./types";
 
 /** Its name among the explainers of a unit. */

@@ -2,7 +2,7 @@
 import { Fragment } from "preact";
 import { useMemo } from "preact/hooks";
 import { Bookmark, NoteBox } from "./bookmark";
-import { Dot, Histogram } from "./charts";
+import { Histogram } from "./charts";
 import { exported, get, useDocument, useLoaded } from "./data";
 import { marked, number, percent, short } from "./format";
 import { Term } from "./glossary";
@@ -10,10 +10,11 @@ import { Heatmap } from "./heatmap";
 import { choice, ordered } from "./order";
 import { address, changed, go, Link, OTHER_UNIT, type Place } from "./route";
 import { Problem, said, useKeys } from "./shell";
-import type { Excerpt, Judge, Layer, Score, Study, Unit, Weights } from "./types";
+import type { Excerpt, Judge, Layer, Study, Unit, Weights } from "./types";
 import { Connected } from "./connected";
 import { Pin } from "./pin";
 import { OwnWords, Sentence, useOwn, withOwn } from "./own";
+import { Scores } from "./scores";
 import { CopyPicture } from "./share";
 import { OnText, TextBox } from "./testbox";
 import { recordedOf, recordedQuestion, WhyPanel } from "./why";
@@ -144,26 +145,6 @@ function Row({ unit, excerpt, explainer, highest, most, place, asked }: { unit: 
       <Heatmap texts={excerpt.tokens.map((token) => unit.texts[token])} truth={excerpt.activations} expected={excerpt.simulated[explainer]}
         highest={highest} most={most} asked={asked} ask={exported ? undefined : ask} label={`Excerpt, highest activation ${short(top)}, correlation ${number(r, 2)}`} />
     </article>
-  );
-}
-
-export function Scores({ scores, judge = null }: { scores: Score[]; judge?: Judge | null }) {
-  const metrics = [...new Set(scores.map((one) => one.metric))];
-  return (
-    <section>
-      <h2>Scores</h2>
-      <table class="scores">
-        <tbody>
-          {metrics.map((metric) => scores.filter((one) => one.metric === metric).map((one, at) => (
-            <tr key={metric + one.explainer} class={at ? "" : "first"}>
-              <th scope="row">{at ? <span class="hidden">{metric}</span> : <Term name={metric} />}</th><td><Term name={one.explainer}>{said(one.explainer, judge)}</Term>{one.failed ? <small> {one.failed} failed</small> : ""}</td>
-              <td class="n" title={one.low === null ? "" : `95% interval ${number(one.low)} to ${number(one.high)}`}>{one.status && one.status !== "scored" ? <em><Term name={one.status} /></em> : number(one.score)}</td>
-              <td><Dot score={one.score} low={one.low} high={one.high} /></td>
-            </tr>
-          )))}
-        </tbody>
-      </table>
-    </section>
   );
 }
 

@@ -1,5 +1,5 @@
 // Ways to find a unit that is worth looking at: what a unit has to be, and which come first.
-import { topTokens } from "./order";
+import { topTokens } from "./toptokens";
 import type { Layer } from "./types";
 
 export interface Way { title: string; says: string; has: (layer: Layer, unit: number) => boolean; value: (layer: Layer, unit: number) => number | null }
