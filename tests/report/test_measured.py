@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cratelm.report import measured
+from cratelm.report import means, measured
+from cratelm.report.means import mean_rows
 from cratelm.report.measured import Measured
 
 NOTHING = float("nan")
@@ -41,3 +42,16 @@ def test_layers_without_a_number_are_left_out_of_the_mean_over_layers(uneven: Me
     uneven.units["status"][0] = "silent"
     assert uneven.mean_of_scored("table", "random-only", None) == pytest.approx(0.8)
     assert np.isnan(uneven.mean_of_scored("table", "random-only", 0))
+
+
+def test_a_recording_alone_gives_the_same_means_over_layers_as_a_study(uneven: Measured, monkeypatch) -> None:
+    scores = vars(uneven)["units"] | {"shuffled": np.zeros(6), "failed": np.zeros(6)}
+    monkeypatch.setattr(means, "read_scores", lambda scored: scores)
+    monkeypatch.setattr(means, "read_replicates", lambda scored: {})
+    monkeypatch.setattr(means, "read_layers", lambda records: [4, 2])
+    monkeypatch.setattr(means, "read_protocol", lambda records: "strict")
+    unopened: Any = None
+    (row,) = (row for row in mean_rows(unopened, unopened) if row["layer"] == "all")
+    where = "table", "random-only", None
+    assert row["score"]["mean"] == pytest.approx(uneven.mean(*where))
+    assert row["dead"] == pytest.approx(uneven.share(*where, "dead"))
