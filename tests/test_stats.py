@@ -19,6 +19,7 @@ from cratelm.stats import (
     spearman,
     spearman_of_rows,
     two_sided_p,
+    variance_interval,
 )
 
 
@@ -127,3 +128,25 @@ def test_one_number_for_several_columns_orders_rows_as_the_columns_do(rows: list
 @given(st.lists(st.integers(-5, 5), max_size=60))
 def test_the_first_of_each_value_is_where_it_comes_first(values: list[int]) -> None:
     assert first_of_each(np.array(values, np.int64)).tolist() == sorted({values.index(value) for value in values})
+
+
+@pytest.mark.parametrize("things", [2, 6, 12])
+@pytest.mark.parametrize("spread", [0.0, 0.5, 2.0, 20.0])
+def test_the_interval_of_a_variance_of_means_covers_the_true_one(things: int, spread: float) -> None:
+    """Errors have a spread of 1. For a `spread` of 0, percentiles of replicates cover none of the 400."""
+    generator, covered = np.random.default_rng(0), 0
+    true = spread * (np.arange(things) - (things - 1) / 2) / np.arange(things).std()
+    for _ in range(400):
+        means = true + generator.normal(size=things)
+        low, high = variance_interval(means, means + generator.normal(size=(200, things)))
+        covered += low - 1e-9 <= true.var() <= high
+    assert 0.92 <= covered / 400 <= 0.995
+
+
+def test_the_interval_of_a_variance_of_means_without_errors_is_the_variance() -> None:
+    means = np.array([0.5, 0.75, 0.25])
+    assert variance_interval(means, np.tile(means, (200, 1))) == (means.var(), means.var())
+    nearly = means + np.random.default_rng(0).normal(scale=1e-4, size=(200, 3))
+    assert variance_interval(means, nearly) == pytest.approx([means.var()] * 2, rel=2e-3)
+    assert variance_interval(means[:1], np.random.default_rng(0).normal(size=(200, 1))) == (0, 0)
+    assert np.isnan(variance_interval(means, np.full((200, 3), np.nan))).all()

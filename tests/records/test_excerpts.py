@@ -95,6 +95,12 @@ def test_moments_equal_scipys() -> None:
     assert np.isnan(found["skewness"][0])
 
 
+def test_the_maximum_of_a_unit_that_is_minus_zero_everywhere_has_no_sign() -> None:
+    moments = Moments(64)  # of two zeros torch takes the second where it works on many at once
+    moments.update(torch.full((2, 3, 64), -0.0))
+    assert not np.signbit(moments.statistics()["maximum"]).any()
+
+
 @pytest.mark.parametrize(("mean", "spread"), [(3.0, 1e-5), (1e4, 0.1), (0.0, 1.0)])
 def test_moments_of_a_small_spread_on_a_large_mean_do_not_cancel(mean: float, spread: float) -> None:
     x = (mean + spread * np.random.default_rng(1).exponential(size=(6000, 1))).astype(np.float32)

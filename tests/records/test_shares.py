@@ -5,8 +5,15 @@ import pytest
 import torch
 
 from cratelm.corpus.read_tokens import Side
-from cratelm.records.assemble import token_counts
-from cratelm.records.shares import PARTS, PositionSums, Shares, part_of_contexts, position_counts
+from cratelm.records.shares import (
+    PARTS,
+    PositionSums,
+    Shares,
+    paired_tokens,
+    part_of_contexts,
+    position_counts,
+    token_counts,
+)
 from cratelm.records.tiling import Half, cut_half
 
 VOCABULARY = 400
@@ -84,3 +91,20 @@ def test_a_position_share_is_one_for_a_function_of_the_place_and_nothing_for_the
 def test_one_document_has_no_share() -> None:
     half = half_of(np.random.default_rng(4), 1)
     assert np.isnan(token_share(half, np.random.default_rng(5).random((1, LENGTH, 2)))).all()
+
+
+def test_in_little_text_shares_are_too_low_and_the_places_that_lack_a_pair_say_so() -> None:
+    """Units that are functions of the token have a share of 1: what is found of it falls with the paired places."""
+    generator = np.random.default_rng(3)
+    found, paired = [], []
+    for documents in (4, 12, 400):
+        half = half_of(generator, documents)
+        text = half.side.tokens.reshape(documents, -1)[:, :LENGTH]
+        part = part_of_contexts(half)
+        in_both = np.isin(text, text[part == 0]) & np.isin(text, text[part == 1])
+        assert paired_tokens(half, VOCABULARY) == in_both.sum()
+        of_token = generator.normal(size=(VOCABULARY, 50))[text]
+        found.append(token_share(half, of_token).mean())
+        paired.append(in_both.mean())
+    assert found == pytest.approx(paired, abs=0.05) and found[0] < 0.9
+    assert found == sorted(found) and found[-1] == pytest.approx(1, abs=0.005)

@@ -159,6 +159,13 @@ def test_too_little_text_is_said_with_and_without_a_comparison(tokens: int, docu
         assert [said in line for line in found] == ([True] if said else [])
 
 
+@pytest.mark.parametrize(("paired", "said"), [(970_000, ["3% of the scored text"]), (990_000, []), (None, [])])
+def test_text_in_which_token_shares_come_out_too_low_is_said(paired: int | None, said: list[str]) -> None:
+    scored = {"tokens": 1_000_000, "documents": 900} | ({} if paired is None else {"paired_tokens": paired})
+    found = headline({"differences": [], "models": [], "rows": [], "scored_text": scored})
+    assert len(found) == len(said) and all(some in line for some, line in zip(said, found, strict=True))
+
+
 @given(
     st.lists(st.lists(st.text("ab0.[]", min_size=1, max_size=24), min_size=3, max_size=3), min_size=1, max_size=12),
     st.integers(40, 120),

@@ -17,7 +17,7 @@ from cratelm.records.ngrams import ngram_name, write_ngrams
 from cratelm.records.pass1_statistics import table_sample
 from cratelm.records.recording import HALVES, load_state
 from cratelm.records.reservoir import LowestPriorities
-from cratelm.records.shares import PARTS, Shares, part_of_contexts, position_counts
+from cratelm.records.shares import PARTS, Shares, position_counts, token_counts
 from cratelm.records.store import Block, table_name, write_excerpts, write_tables, write_units
 from cratelm.records.text_sample import activations_name
 from cratelm.records.tiling import Half
@@ -148,15 +148,6 @@ class Assembler(Planner):
             sums = sums + load_state(self.file("first", number), f"{layer}/positions")[""].numpy()
         between.see(np.asarray(sums), position_counts(self.recording.halves[name]))
         return between
-
-
-def token_counts(half: Half, vocabulary: int) -> np.ndarray:
-    """How often each token occurs in the contexts of each part of a half: (PARTS, V)."""
-    counts = np.zeros((PARTS, vocabulary), dtype=np.int64)
-    contexts = half.contexts
-    for part, start, length in zip(part_of_contexts(half), contexts.start, contexts.length, strict=True):
-        np.add.at(counts[part], half.side.tokens[start : start + length], 1)
-    return counts
 
 
 def _of_all(sample: np.ndarray, values: np.ndarray, units: int) -> np.ndarray:

@@ -33,7 +33,7 @@ class Moments:
         flat = activations.reshape(-1, activations.shape[-1])  # (contexts * T, units)
         batch = Moments(flat.shape[1], flat.device)
         batch.tokens += len(flat)
-        batch.maximum = activations.amax(1).amax(0)
+        batch.maximum = activations.amax(1).amax(0) + 0.0  # GELU gives -0.0, which would be shown with its sign
         # Distances from a number near the mean lose no digits; `apart` says how near it was.
         about = self.mean if self.tokens else flat[:BLOCK].double().mean(0)
         powers, fired = _sums_of_powers(flat, about)

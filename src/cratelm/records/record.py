@@ -20,10 +20,12 @@ from cratelm.loading import SPREAD
 from cratelm.models.devices import find_device
 from cratelm.models.subject import model_folder
 from cratelm.progress import Bar, Progress
+from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import RecordConfig
 from cratelm.records.context_pass import ContextPass
 from cratelm.records.distributed import run_on_ranks
 from cratelm.records.recording import SIGNS, Pass, Recording, Step
+from cratelm.records.shares import paired_tokens
 from cratelm.records.store import SCHEMA
 from cratelm.records.tiling import Half
 from cratelm.records.write_context import write_context
@@ -202,11 +204,12 @@ def _summary(recording: Recording, model: Artifact, not_finite: list[int]) -> di
             }
             for layer, (site, count) in enumerate(zip(recording.sites, not_finite, strict=True))
         ],
-        "halves": {half.name: _counts(half) for half in recording.halves.values()},
+        "halves": {half.name: _counts(half, recording) for half in recording.halves.values()},
     }
 
 
-def _counts(half: Half) -> dict[str, int | dict[str, int]]:
+def _counts(half: Half, recording: Recording) -> dict[str, int | dict[str, int]]:
+    paired = PROTOCOLS[recording.config.protocol].tables
     return {
         "documents": len(half.side.ends),
         "contexts": len(half.contexts.start),
@@ -214,4 +217,5 @@ def _counts(half: Half) -> dict[str, int | dict[str, int]]:
         "excerpts": {str(length): tiling.count for length, tiling in half.tilings.items()},
         "tokens": int(half.contexts.length.sum()),
         "dropped_tokens": half.contexts.dropped,
+        **({"paired_tokens": paired_tokens(half, recording.vocabulary)} if paired else {}),
     }

@@ -4,6 +4,9 @@ The documents of a half are dealt into two parts, near-duplicates together. A un
 one part and in the other share nothing but the token, so their covariance over tokens, weighted by frequency, is the
 variance between tokens without bias, however few places a mean is of. A variance of the means themselves would be too
 large by each mean's own error, and most for units that fire on rare tokens.
+
+A token that occurs in one part alone has no covariance and counts as nothing. So a share is too low where there are
+many such tokens: in little text, or with a large vocabulary.
 """
 
 import numpy as np
@@ -26,6 +29,21 @@ def position_counts(half: Half) -> np.ndarray:
     part, length = part_of_contexts(half), half.contexts.length
     places = np.arange(length.max())
     return np.stack([(length[part == one, None] > places).sum(0) for one in range(PARTS)])
+
+
+def token_counts(half: Half, vocabulary: int) -> np.ndarray:
+    """How often each token occurs in the contexts of each part of a half: (PARTS, V)."""
+    counts = np.zeros((PARTS, vocabulary), dtype=np.int64)
+    contexts = half.contexts
+    for part, start, length in zip(part_of_contexts(half), contexts.start, contexts.length, strict=True):
+        np.add.at(counts[part], half.side.tokens[start : start + length], 1)
+    return counts
+
+
+def paired_tokens(half: Half, vocabulary: int) -> int:
+    """The places of a half whose token occurs in both parts: the others have no part in any token share."""
+    counts = token_counts(half, vocabulary)
+    return int(counts[:, counts.all(axis=0)].sum())
 
 
 class PositionSums:

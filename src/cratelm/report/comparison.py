@@ -12,7 +12,7 @@ from cratelm.protocols import ENDPOINT, SECOND_ENDPOINT
 from cratelm.report.measured import Estimate, Measured, difference
 from cratelm.report.rows import Pair, plain, shown_metrics
 from cratelm.score.registry import ENDPOINT_METRICS
-from cratelm.stats import holm, two_sided_p
+from cratelm.stats import holm, two_sided_p, variance_interval
 
 RATES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Ends of the bins of firing rate; a bin holds its upper end."""
@@ -105,9 +105,8 @@ def steadiness(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
         for metric in metrics:
             layers = range(len(trained.layers))
             means = [trained.mean(ENDPOINT.explainer, metric, layer) for layer in layers]
-            replicates = np.var([trained.replicates(ENDPOINT.explainer, metric, layer) for layer in layers], axis=0)
-            low, high = np.nanquantile(replicates, [0.025, 0.975])
-            variance = Estimate(float(np.var(means)), float(low), float(high))
+            replicates = [trained.replicates(ENDPOINT.explainer, metric, layer) for layer in layers]
+            variance = Estimate(float(np.var(means)), *variance_interval(np.array(means), np.stack(replicates, axis=1)))
             named = {"model": trained.name, "metric": metric}
             rows.append(named | {"mean": float(np.mean(means)), "variance": asdict(variance)})
     return [plain(row) for row in rows]

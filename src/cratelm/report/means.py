@@ -66,7 +66,7 @@ def _row(
         "score": asdict(Estimate.of(float(np.mean([np.nanmean(units["score"][row]) for row in rows])), drawn)),
         "shuffled": float(np.mean([np.nanmean(units["shuffled"][row]) for row in rows])),
         "units": int(every.sum()),
-        **{status: float((units["status"][every] == status).mean()) for status in STATUS[1:]},
+        **{status: float(np.mean([(units["status"][row] == status).mean() for row in rows])) for status in STATUS[1:]},
         "failed_excerpts": int(np.nansum(units["failed"][every])),
     }
 

@@ -1,5 +1,6 @@
 """What has been measured of one model, and the summary of it that tables and figures are made from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -101,15 +102,18 @@ class Measured:
 
     def replicates(self, explainer: str, metric: str, layer: int | None, name: str = "own") -> np.ndarray:
         """Bootstrap replicates of a layer's mean score, or of the mean over all layers."""
-        layers = range(len(self.layers)) if layer is None else [layer]
+        keys = [replicates_key(at, explainer, metric, name) for at in self._each(layer)]
         # All layers draw the same documents in one replicate, so their means belong together.
-        return np.mean([self._replicates[replicates_key(at, explainer, metric, name)] for at in layers], axis=0)
+        return np.mean([self._replicates[key] for key in keys], axis=0)
 
     def mean(self, explainer: str, metric: str, layer: int | None, column: str = "score") -> float:
         """The mean of a column over a layer's units that have it, or the mean over all layers of that."""
-        layers = range(len(self.layers)) if layer is None else [layer]
-        # A layer counts once, however many units it has.
-        return float(np.mean([_mean(self.units[column][self.rows(explainer, metric, at)]) for at in layers]))
+        rows = [self.rows(explainer, metric, at) for at in self._each(layer)]
+        return float(np.mean([_mean(self.units[column][row]) for row in rows]))
+
+    def _each(self, layer: int | None) -> Sequence[int]:
+        """The layers that a number is the mean over: each counts once, however many units it has."""
+        return range(len(self.layers)) if layer is None else [layer]
 
     def score(self, explainer: str, metric: str, layer: int | None) -> Estimate:
         """The mean score: units that cannot be scored count as chance does, 0 for correlations."""
@@ -127,21 +131,21 @@ class Measured:
         return Estimate.of(mean, own - other)
 
     def share(self, explainer: str, metric: str, layer: int | None, status: str) -> float:
-        """The share of units with a status."""
-        return float((self.units["status"][self.rows(explainer, metric, layer)] == status).mean())
+        """The share of a layer's units with a status, or the mean over layers of that."""
+        rows = [self.rows(explainer, metric, at) for at in self._each(layer)]
+        return float(np.mean([(self.units["status"][row] == status).mean() for row in rows]))
 
     def mean_of_scored(self, explainer: str, metric: str, layer: int | None) -> float:
-        """The mean over units that are neither dead nor silent nor constant; NaN where there is none."""
-        rows = self.rows(explainer, metric, layer)
-        scored = self.units["score"][rows & (self.units["status"] == "scored")]
-        return float(scored.mean()) if len(scored) else float("nan")
+        """The mean over a layer's units that are neither dead nor silent nor constant, or the mean of that over the
+        layers that have one; NaN where there is none."""
+        scored = self.units["status"] == "scored"
+        rows = [self.rows(explainer, metric, at) & scored for at in self._each(layer)]
+        return _mean(np.array([_mean(self.units["score"][row]) for row in rows]))
 
     def statistic(self, name: str, layer: int | None) -> float:
-        """The mean of a statistic of the score half over units that have it; NaN where there is none."""
-        layers = range(len(self.layers)) if layer is None else [layer]
-        values = np.concatenate([read_units(self.records, at, "score")[name] for at in layers])
-        known = values[~np.isnan(values)]
-        return float(known.mean()) if len(known) else float("nan")
+        """The mean of a statistic of the score half over a layer's units that have it, or the mean of that over the
+        layers that have one; NaN where there is none."""
+        return _mean(np.array([_mean(read_units(self.records, at, "score")[name]) for at in self._each(layer)]))
 
     @cached_property
     def firing_rates(self) -> list[np.ndarray]:
