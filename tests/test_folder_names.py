@@ -20,6 +20,13 @@ def test_a_study_in_the_place_of_a_model_is_answered_with_its_models(study, caps
         assert f"{study} is a study. Give the folder of a model, such as {study}/models/crate" in said
 
 
+@pytest.mark.parametrize(("part", "what"), [("models", "a model"), ("records", "a recording")])
+def test_a_folder_of_several_stages_is_said_to_be_one(part, what, study, capsys) -> None:
+    said = refused(["measure", str(study / part)], capsys)
+    folders = len([path for path in (study / part).iterdir() if path.is_dir()])
+    assert f"{study / part} holds {folders} folders, such as crate: {what}. Give the folder of a model" in said
+
+
 def test_a_model_in_the_place_of_a_recording_is_named(study, capsys) -> None:
     said = refused(["show", str(study / "models" / "crate"), "0/0"], capsys)
     assert "holds a model. Give the folder of a recording, which cratelm record makes." in said

@@ -38,7 +38,7 @@ def refuse_no_model(path: Path) -> None:
     stage = _stage(path)
     if stage in ("model", "sae") or (path / "config.json").is_file():
         return
-    if stage is not None or (path / STUDY).is_file() or _inside(path, "model"):
+    if stage is not None or (path / STUDY).is_file() or _stages_in(path):
         raise InputError(wrong_folder(path, "model"))
 
 
@@ -51,12 +51,20 @@ def what_is(path: Path) -> str:
     if (path / MANIFEST).is_file():
         stage = _stage(path)
         return f"{path} holds {NAMES.get(str(stage), (f'the stage {stage!r}',))[0]}."
+    if parts := _stages_in(path):
+        first = _stage(parts[0])
+        return f"{path} holds {len(parts)} folders, such as {parts[0].name}: {NAMES.get(str(first), (first,))[0]}."
     return f"{path} has no {MANIFEST}: cratelm did not make it, or did not finish it."
 
 
 def _stage(path: Path) -> Any:
     """The stage that a folder's manifest names; None where there is no manifest."""
     return read_object(path / MANIFEST).get("stage") if (path / MANIFEST).is_file() else None
+
+
+def _stages_in(path: Path) -> list[Path]:
+    """The folders of stages right below a folder, such as the models of a study."""
+    return sorted(file.parent for file in path.glob(f"*/{MANIFEST}"))
 
 
 def _inside(path: Path, needed: str) -> str:
