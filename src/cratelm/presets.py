@@ -43,15 +43,15 @@ class StudyConfig(Configuration):
         default_factory=JudgeConfig
     )
     judge_metric: str = "top-and-random,random-only"
-    """The metrics by which the explanations of the language model of --llm are scored, with commas between them. It
-    explains a sample of units (explain.llm_units) and is asked as score.simulator says."""
+    """The metrics by which explanations of the language model of --llm are scored, with commas between them. It
+    explains a sample of units (--explain.llm-units). --score.simulator says how it is asked."""
     sae: bool = False
     """Compare with sparse autoencoders too: train them on each model, and measure their latents as units."""
     saes: Annotated[StudySaeConfig, Parameter(group=GROUPS["Autoencoders"])] = field(default_factory=StudySaeConfig)
     report: Annotated[ReportConfig, Parameter(group=GROUPS["Report"])] = field(default_factory=ReportConfig)
     seed: Seed = 0
-    """Seed of the weights and of the order of training. The samples of text have seeds of their own (records.seed,
-    score.seed), so that studies of several training seeds measure on the same excerpts."""
+    """Seed of the weights and of the order of training. The samples of text have seeds of their own (--records.seed,
+    --score.seed), so that studies of several training seeds measure on the same excerpts."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

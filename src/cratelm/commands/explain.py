@@ -40,7 +40,7 @@ def explain(
     plan
         Print what would be asked of the language model, and what it costs; send nothing.
     price
-        The price of a million tokens, for the plan.
+        The price of a million tokens, for --plan, in any currency.
 
     Examples
     --------

@@ -21,24 +21,24 @@ def reproduce(
 ) -> None:
     """Reproduce the paper's tables and figures, ours next to theirs.
 
-    The ablations that the paper's reviewers asked for are included.
+    The paper is arXiv 2410.16443. The ablations that its reviewers asked for are included.
 
     Parameters
     ----------
     out
-        The folder of results. Give the same command again to resume. A cell is one training of one model, with its
-        measurements; copy finished cells of another machine into OUT/cells.
+        The folder of results. Give the same command again to resume. A cell is one trained model with its
+        measurements. Finished cells from another machine can be copied into OUT/cells.
     scale
         `laptop`: small models on this machine, listed in src/cratelm/reproduce/matrix.py. `paper`: the paper's own
         sizes and corpus, which take GPUs for days and need HF_HUB_OFFLINE=0: see --plan and docs/reproduction.md.
     quick
-        Run one CRATE and one GPT-2, with one seed and 3 million tokens, to see what comes out.
+        Run only one CRATE and one GPT-2, with one seed and 3 million tokens, for a first look.
     only
-        Run only the cells whose names match this glob, such as 'reviews-*-L2-*-s0'.
+        Run only the cells whose names match this glob, such as `reviews-*-L2-*-s0`.
     page
-        Write the page from the results that are in OUT, and run nothing.
+        Write the page of results from the cells in OUT, and run nothing.
     plan
-        Print the hours and the money that it would take, and run nothing.
+        Print how many hours and how much money it would take, and run nothing.
     json
         With --plan: print the plan as JSON on stdout.
 

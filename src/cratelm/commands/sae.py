@@ -38,7 +38,7 @@ def sae(
         be made first are written next to it, to OUT-tokens.
     preset
         The settings that other options change: `topk`, or `paper`, the recipe of arXiv 2410.16443 as far as
-        SAELens has it.
+        SAELens supports it.
     json
         Print the quality as JSON on stdout.
 

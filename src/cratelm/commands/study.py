@@ -36,9 +36,9 @@ def study(
     json
         Print the table as JSON on stdout.
     plan
-        Print how much would be asked of the language model of --llm at most, and what it costs; run nothing.
+        Print the most that --llm's language model would be asked, and what that costs; run nothing.
     price
-        The price of a million tokens, for the plan.
+        The price of a million tokens, for --plan, in any currency.
 
     Examples
     --------

@@ -28,7 +28,7 @@ def validate(
 ) -> None:
     """Test an explainer or a judge on units with known explanations.
 
-    The units are planted ones in real text, and puzzles.
+    Some units are planted in real text. Others are puzzles: a few sentences with a unit's activations on them.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def validate(
         `table`, `graph`, `rules`, or one of the controls `random` and `constant`; with --llm a simulator:
         `all-at-once`, `token-by-token`, `log-probability-free` or `listing`.
     puzzles
-        A file of puzzles instead of the package's own three.
+        A file of puzzles to use instead of the package's own three files.
     seed
         Seed of the random excerpts of the planted units.
     json
@@ -44,7 +44,7 @@ def validate(
     plan
         Print requests, tokens and price, and send nothing.
     price
-        The price of a million tokens, for the plan.
+        The price of a million tokens, for --plan, in any currency.
 
     Examples
     --------

@@ -52,7 +52,7 @@ class LanguageModelExplainer(Explainer):
     """A sentence of a language model about each of some units."""
 
     name = "llm"
-    help = "a sentence by a language model about a sample of units, which a language model then reads"
+    help = "a sentence that a language model writes, and then reads to predict, for a sample of units"
     order = 60
     in_words = True
 

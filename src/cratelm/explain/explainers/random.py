@@ -32,7 +32,7 @@ class RandomControl(Control):
     """A random number a token."""
 
     name = "random"
-    help = "expects a random number of a unit on each token: a control"
+    help = "predicts a random activation on each token: a control"
     order = 40
 
     def of_excerpts(self, excerpts: Excerpts, texts: Sequence[str], seed: int) -> RandomNumbers:
