@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,12 @@ def test_the_first_line_of_a_commands_help_names_its_arguments(
     app([command, "--help"], result_action="return_value")
     usage = capsys.readouterr().out.splitlines()[0]
     assert usage.startswith(f"Usage: cratelm {command} ") and "ARGS" not in usage
+
+
+@pytest.mark.processes
+def test_the_package_runs_as_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "cratelm", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, version("cratelm"))
 
 
 @pytest.mark.processes

@@ -1,0 +1,5 @@
+"""`python -m cratelm`: the command line."""
+
+from cratelm.cli import main
+
+main()
