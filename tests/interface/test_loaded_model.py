@@ -111,6 +111,14 @@ def test_a_text_that_cannot_be_read_is_refused(model: cratelm.LoadedModel) -> No
         model.activations("good " * 5000)
 
 
+@pytest.mark.parametrize("text", [["the film", "was"], None, 5, b"the film"])
+def test_only_one_text_is_taken_at_a_time(model: cratelm.LoadedModel, text: object) -> None:
+    asked = [model.activations, model.generate, model.next_tokens, lambda given: model.why("0/3", given)]
+    for ask in asked:
+        with pytest.raises(InputError, match=r"not a string\. Give one text at a time"):
+            ask(text)  # type: ignore[arg-type]
+
+
 def test_a_model_that_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match="no folder nowhere/at-all"):
         cratelm.load("nowhere/at-all")

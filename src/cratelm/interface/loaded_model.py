@@ -60,7 +60,7 @@ class LoadedModel:
 
         Raises InputError where the text is empty, or longer than the model reads.
         """
-        tokens = read_text(self.network, self.tokenizer, text)
+        tokens = read_text(self.network, self.tokenizer, _one(text))
         texts = [token_text(self.tokenizer, token) for token in tokens[1:].tolist()]
         return Activations(texts, self.sites, tuple(read_units(self.network, self.sites, tokens)))
 
@@ -92,7 +92,7 @@ class LoadedModel:
         >>> model.generate("the film was", new_tokens=0)
         ''
         """
-        ids = read_prompt(self.network, self.tokenizer, text)
+        ids = read_prompt(self.network, self.tokenizer, _one(text))
         return continue_text(self.network, self.tokenizer, self._site_names, [], ids, new_tokens)
 
     @torch.inference_mode()
@@ -103,7 +103,7 @@ class LoadedModel:
         >>> len(cratelm.load(MODEL).next_tokens("the film was", count=3))
         3
         """
-        return next_words(self.network, self.tokenizer, text, count)
+        return next_words(self.network, self.tokenizer, _one(text), count)
 
     def why(
         self,
@@ -127,7 +127,7 @@ class LoadedModel:
         >>> print(cratelm.load(MODEL).why("1/3", "the film was"))  # doctest: +ELLIPSIS
         1/3 on ...
         """
-        ids = read_prompt(self.network, self.tokenizer, text)[0]
+        ids = read_prompt(self.network, self.tokenizer, _one(text))[0]
         tape = Tape.of(self.network, self._site_names, ids, at)
         asked = find_target(target, against, tape, self.tokenizer)
         tokens = tuple(token_text(self.tokenizer, token) for token in ids.tolist())
@@ -143,6 +143,12 @@ class LoadedModel:
     def __repr__(self) -> str:
         units = ", ".join(f"{site.units:,} in {site.name}" for site in self.sites)
         return f"<model {self.name}: units: {units}>"
+
+
+def _one(text: object) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"the text is of the type {type(text).__name__}, not a string. Give one text at a time.")
+    return text
 
 
 def _parsed(units: Sequence[str | Mapping[str, float]]) -> list[Clamp]:
