@@ -285,8 +285,8 @@ DESIGNS = Comparison(
     title=f"Designs at L = {DESIGNS_AT}, by what they cost",
     table=ablations,
     text=lambda results: (
-        f"""No other design that was run has both a lower loss and a higher random-only score than:
-{_names(on_the_edge(results))}. With no more loss than GPT-2 and no less of a score than CRATE:
+        f"""On `{results.corpus}`, no other design that was run has both a lower loss and a higher random-only score
+than: {_names(on_the_edge(results))}. With no more loss than GPT-2 and no less of a score than CRATE:
 {_names(without_a_price(results))}. Where several seeds were run, brackets hold the least and the greatest loss."""
     ),
     figure=draw_frontier,
