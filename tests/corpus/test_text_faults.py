@@ -261,6 +261,6 @@ def test_no_link_and_no_folder_is_left_out_of_a_corpus_in_silence(tmp_path: Path
     assert read_documents(str(corpus))[0] == ["linked", "one"]
     for name, target in (("link", elsewhere), ("gone.txt", tmp_path / "gone"), ("loop", corpus)):
         (corpus / name).symlink_to(target)
-        with pytest.raises(InputError, match=rf"{name} is a link to .*{target.name}, which is no file"):
+        with pytest.raises(InputError, match=rf"{name} is a link to .*{target.name}, which cannot be read as a file"):
             read_documents(str(corpus))
         (corpus / name).unlink()

@@ -32,7 +32,7 @@ def test_a_folder_opens_as_what_its_manifest_says(study: Path, folder: str, kind
     [
         ("nothing", "is not there"),
         ("tokens", "holds the stage 'tokens'"),
-        ("models", "no folder of cratelm's, and no model"),
+        ("models", "is neither a folder of cratelm's nor a model"),
     ],
 )
 def test_anything_else_is_refused_with_what_to_give(study: Path, folder: str, said: str) -> None:

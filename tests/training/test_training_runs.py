@@ -212,7 +212,7 @@ def test_a_plan_says_what_training_takes_and_trains_nothing(tokens, tmp_path, ca
         (["--preset", "paper-2"], "Did you mean paper-2l"),
         (["--training.batch", "6", "--training.at-once", "4"], "cannot be dealt out"),
         (["--training.snapshots", "0.1,1"], "at a share between 0 and 1"),
-        (["--training.snapshots", "half"], "no numbers with commas"),
+        (["--training.snapshots", "half"], "not numbers with commas"),
         (["--training.precision", "fp16"], "needs a GPU"),
         (["--training.track", "tensorboard"], "pip install tensorboard"),
         (["--training.checkpoint-minutes", "0"], "must be above 0"),

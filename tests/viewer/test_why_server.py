@@ -93,7 +93,7 @@ def test_a_contributor_turned_off_is_the_model_run_with_that_unit_clamped_there(
         ({"position": 99}, "no position 99"),
         ({"position": -1}, "no position -1"),
         ({"unit": 10**9}, "no unit"),
-        ({"layer": -1}, "no unit"),
+        ({"layer": -1}, "neither a unit"),
         ({"model": "../x"}, "no model of that name"),
         ({"text": ""}, "empty"),
         ({"text": "\ud800"}, "surrogate"),
@@ -118,7 +118,7 @@ def test_a_question_that_has_no_answer_is_refused_with_its_reason(client, change
 @pytest.mark.parametrize(
     ("off", "said"),
     [
-        (("unit", 1, 3, 3), "no contributors"),
+        (("unit", 1, 3, 3), "not contributors"),
         (("unit", 0, 10**6, 3), "no unit"),
         (("unit", 9, 0, 3), "no layer 9"),
         (("error", 0, 0, 3), "no layer 0"),
