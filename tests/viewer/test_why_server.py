@@ -93,7 +93,7 @@ def test_a_contributor_turned_off_is_the_model_run_with_that_unit_clamped_there(
         ({"position": 99}, "no position 99"),
         ({"position": -1}, "no position -1"),
         ({"unit": 10**9}, "no unit"),
-        ({"layer": -1}, "neither a unit"),
+        ({"layer": -1}, "no layer -1, but layers 0 to 1"),
         ({"model": "../x"}, "no model of that name"),
         ({"text": ""}, "empty"),
         ({"text": "\ud800"}, "surrogate"),
