@@ -1,8 +1,5 @@
 """A checkpoint of the hub in one command, against a stand-in with a file of the paper's layout at a small size."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,13 +11,13 @@ from cratelm.errors import InputError
 from cratelm.models.hub_checkpoint import newest
 from cratelm.models.load import load_causal_lm
 from tests import nanochat_checkpoints
-from tests.corpus.test_hub import COMMIT, served
+from tests.corpus.test_hub import COMMIT
 from tests.formulas import nanochat_logits, official_logits
+from tests.hub_commands import ask
 from tests.models import test_official
 from tests.models.test_official import HEADS, LAYERS, official, saved
 
 PAPERS = "ckpt-crate-12l-overparam-600000.pt"
-PROGRAM = [sys.executable, "-c", "from cratelm.cli import main; main()"]
 
 
 def checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -36,13 +33,6 @@ def checkpoint(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def ask(repository: Path, *arguments: str) -> subprocess.CompletedProcess:
-    with served(repository, refusals=0) as address:
-        allowed = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(repository.parent / "home")}
-        environment = os.environ | allowed | {"HF_HUB_DISABLE_XET": "1"}
-        return subprocess.run([*PROGRAM, *arguments], env=environment, capture_output=True, text=True)
-
-
 @pytest.mark.processes
 def test_the_newest_checkpoint_of_a_repository_becomes_a_model_with_gpt2s_tokenizer(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(test_official, "V", 50304)
@@ -51,17 +41,21 @@ def test_the_newest_checkpoint_of_a_repository_becomes_a_model_with_gpt2s_tokeni
     tensors = checkpoint(repository / PAPERS)
     (repository / "ckpt-crate-12l-overparam-60000.pt").write_bytes(b"an older one, which is not fetched")
     (repository / "README.md").write_text("about")
-    result = ask(repository, "import", "hub:owner/name", str(out))
-    assert result.returncode == 0, result.stderr
+    older = "hub:owner/name:ckpt-crate-12l-overparam-60000.pt"
+    made, refused, missing = ask(
+        repository,
+        ["import", "hub:owner/name", str(out)],
+        ["import", older, str(tmp_path / "older")],
+        ["import", "hub:owner/name:ckpt.pt", str(tmp_path / "none")],
+    )
+    assert made.status == 0, made.error
     assert f"hub:owner/name@{COMMIT}:{PAPERS}" in (out / "README.md").read_text()
     ids = torch.tensor(open_model_tokenizer(out)("The film was long").input_ids)
     assert ids.tolist() == [464, 2646, 373, 890]  # GPT-2's
     expected = official_logits(tensors, ids, LAYERS, HEADS, torch.relu)
     torch.testing.assert_close(load_causal_lm(out).eval()(ids[None]).logits[0], expected, atol=1e-4, rtol=1e-4)
-    refused = ask(repository, "import", "hub:owner/name:ckpt-crate-12l-overparam-60000.pt", str(tmp_path / "older"))
-    assert refused.returncode == 2 and "cannot be read as a checkpoint of tensors alone" in refused.stderr
-    missing = ask(repository, "import", "hub:owner/name:ckpt.pt", str(tmp_path / "none"))
-    assert missing.returncode == 2 and f"holds no ckpt.pt. It holds README.md, {PAPERS[:10]}" in missing.stderr
+    assert refused.status == 2 and "cannot be read as a checkpoint of tensors alone" in refused.error
+    assert missing.status == 2 and f"holds no ckpt.pt. It holds README.md, {PAPERS[:10]}" in missing.error
 
 
 @pytest.mark.parametrize(
@@ -105,8 +99,8 @@ def test_the_hub_is_off_unless_asked_for(address, message, tmp_path, capsys) -> 
 def test_a_checkpoint_over_other_tokens_than_gpt2s_is_refused(tmp_path) -> None:
     (tmp_path / "repository").mkdir()
     checkpoint(tmp_path / "repository" / PAPERS)
-    result = ask(tmp_path / "repository", "import", "hub:owner/name", str(tmp_path / "out"))
-    assert result.returncode == 2 and "61 tokens, and GPT-2's tokenizer has 50257" in result.stderr
+    (refused,) = ask(tmp_path / "repository", ["import", "hub:owner/name", str(tmp_path / "out")])
+    assert refused.status == 2 and "61 tokens, and GPT-2's tokenizer has 50257" in refused.error
 
 
 @pytest.mark.processes
@@ -118,18 +112,18 @@ def test_a_repository_of_nanochat_checkpoints_becomes_a_model_with_its_own_token
     nanochat_checkpoints.saved({}, repository / "base" / "d5", 5, **rows)
     for name in ("base/d5/optim_000020_rank0.pt", "token_bytes.pt", "base/d5/tokenizer.pkl"):
         (repository / name).write_bytes(b"never fetched")
-    refused = ask(repository, "import", "hub:owner/name", str(out))
-    assert refused.returncode == 2 and "holds no tokenizer.json. Give --tokenizer FILE" in refused.stderr
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    given = ask(repository, "import", "hub:owner/name", str(out), "--tokenizer", str(tmp_path / "tokenizer.json"))
-    assert given.returncode == 0, given.stderr
+    asked = ["import", "hub:owner/name", str(out)]
+    refused, given = ask(repository, asked, [*asked, "--tokenizer", str(tmp_path / "tokenizer.json")])
+    assert refused.status == 2 and "holds no tokenizer.json. Give --tokenizer FILE" in refused.error
+    assert given.status == 0, given.error
     assert f"hub:owner/name@{COMMIT}:base/d5/model_000020.pt" in (out / "README.md").read_text()
     ids = torch.tensor(open_model_tokenizer(out)("the film").input_ids)
     expected, _ = nanochat_logits(tensors, ids, nanochat_checkpoints.HEADS, nanochat_checkpoints.LENGTH, 280)
     torch.testing.assert_close(load_causal_lm(out).eval()(ids[None]).logits[0], expected, atol=1e-4, rtol=1e-4)
     tokenizer.save(str(repository / "base" / "d5" / "tokenizer.json"))
-    beside = ask(repository, "import", "hub:owner/name", str(tmp_path / "second"))
-    assert beside.returncode == 0, beside.stderr
+    (beside,) = ask(repository, ["import", "hub:owner/name", str(tmp_path / "second")])
+    assert beside.status == 0, beside.error
     assert sorted(path.name for path in (tmp_path / "home").rglob("snapshots/*/base/d5/*")) == [
         "meta_000020.json", "model_000020.pt", "tokenizer.json",
     ]  # fmt: skip

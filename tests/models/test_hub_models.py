@@ -1,9 +1,6 @@
 """Models of the hub, against a stand-in server: revisions, commits in results, and what cannot be used, in one line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +8,9 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 
 from cratelm.artifacts import read_json
 from cratelm.cli import run
-from tests.corpus.test_hub import COMMIT, served
+from tests.corpus.test_hub import COMMIT
+from tests.hub_commands import ask
 from tests.language_models import bytes_tokenizer, random_gpt2
-
-COMMAND = [sys.executable, "-c", "from cratelm.cli import main; main()"]
 
 
 @pytest.fixture
@@ -31,27 +27,13 @@ def text(tmp_path: Path) -> str:
     return str(tmp_path / "a.txt")
 
 
-def ask(repository: Path, *arguments: str) -> subprocess.CompletedProcess:
-    with served(repository, refusals=0) as address:
-        allowed = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(repository.parent / "home")}
-        environment = os.environ | allowed | {"HF_HUB_DISABLE_XET": "1"}
-        return subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True)
-
-
-def said(result: subprocess.CompletedProcess) -> str:
-    """What a refused command says; one line, of the input's fault."""
-    assert result.returncode == 2 and result.stderr.count("cratelm: ") == 1, result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr
-
-
 @pytest.mark.processes
 def test_eval_and_steer_take_a_revision_of_a_model_of_the_hub_and_name_its_commit(repository, text) -> None:
     asked = ["owner/name", "--revision", "v1", "--json"]
-    loss = json.loads(ask(repository, "eval", *asked, "--on", text).stdout)
+    evaluated, steered = ask(repository, ["eval", *asked, "--on", text], ["steer", *asked, "0/1=2", "--prompt", "the"])
+    loss = json.loads(evaluated.out)
     assert (loss["repository"], loss["commit"]) == ("owner/name", COMMIT)
-    steered = json.loads(ask(repository, "steer", *asked, "0/1=2", "--prompt", "the").stdout)
-    assert steered["commit"] == COMMIT
+    assert json.loads(steered.out)["commit"] == COMMIT
     (cached,) = (repository.parent / "home").rglob("snapshots/*")
     assert cached.name == COMMIT
 
@@ -63,23 +45,23 @@ def test_records_of_a_model_of_the_hub_have_its_name_and_commit(repository, toke
     random_gpt2(vocab_size=300, n_positions=80).save_pretrained(repository)
     out = tmp_path / "records"
     few = ["--tokens", "3000", "--pool", "20", "--top", "4", "--random", "4", "--short-random", "4"]
-    result = ask(repository, "record", "owner/name", "--text", str(tokens.path), *few, "--out", str(out))
-    assert result.returncode == 0, result.stderr
+    (recorded,) = ask(repository, ["record", "owner/name", "--text", str(tokens.path), *few, "--out", str(out)])
+    assert recorded.status == 0, recorded.error
     made = read_json(out / "records.json")
     assert (made["model"], made["repository"], made["commit"]) == ("name", "owner/name", COMMIT)
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (["owner/name", "--revision", "v9"], "owner/name on the hub has no revision v9"),
-        (["owner/gated"], "owner/gated on the hub is gated: ask for access on the model's page"),
-        (["owner/none"], "no model of the hub"),
-    ],
-)
-def test_what_the_hub_does_not_give_is_said_in_one_line(repository, text, model, message) -> None:
-    assert message in said(ask(repository, "eval", *model, "--on", text))
+def test_what_the_hub_does_not_give_is_said_in_one_line(repository, text) -> None:
+    refusals = {
+        "owner/name on the hub has no revision v9": ["owner/name", "--revision", "v9"],
+        "owner/gated on the hub is gated: ask for access on the model's page": ["owner/gated"],
+        "no model of the hub": ["owner/none"],
+    }
+    answers = ask(repository, *(["eval", *model, "--on", text] for model in refusals.values()))
+    for message, answer in zip(refusals, answers, strict=True):
+        assert answer.status == 2 and message in answer.error
+        assert answer.error.count("cratelm: ") == 1 and "Traceback" not in answer.error
 
 
 @pytest.mark.parametrize(
