@@ -121,7 +121,9 @@ def test_a_study_of_two_models_takes_a_metric_of_this_session(
     cratelm.metric(name="mine")(lambda true, simulated: float(true.max()))
     monkeypatch.setattr(sys.modules["cratelm.study"], "ENOUGH_TEXT", 0)  # as if there were text for two processes
     monkeypatch.setattr(sys.modules["cratelm.study"], "cores_for", lambda jobs: (2, 1))
-    measured = replace(small_study, score=replace(small_study.score, metric=f"{small_study.score.metric},mine"))
+    measured = replace(
+        small_study, score=replace(small_study.score, metric="top-and-random,random-only,anthropic,whole-text,mine")
+    )
     claim_study(tmp_path / "study", measured)
     for made in ("tokens", "models", "records", "explanations", "effects"):
         shutil.copytree(study / made, tmp_path / "study" / made)
