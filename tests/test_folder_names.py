@@ -27,6 +27,12 @@ def test_a_folder_of_several_stages_is_said_to_be_one(part, what, study, capsys)
     assert f"{study / part} holds {folders} folders, such as crate: {what}. Give the folder of a model" in said
 
 
+def test_a_folder_that_holds_a_folder_of_models_is_answered_with_one_of_them(study, tmp_path, capsys) -> None:
+    (tmp_path / "models").symlink_to(study / "models")
+    said = refused(["measure", str(tmp_path)], capsys)
+    assert f"Give the folder of a model, such as {tmp_path}/models/crate" in said
+
+
 def test_a_model_in_the_place_of_a_recording_is_named(study, capsys) -> None:
     said = refused(["show", str(study / "models" / "crate"), "0/0"], capsys)
     assert "holds a model. Give the folder of a recording, which cratelm record makes." in said

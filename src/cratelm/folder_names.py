@@ -38,7 +38,7 @@ def refuse_no_model(path: Path) -> None:
     stage = _stage(path)
     if stage in ("model", "sae") or (path / "config.json").is_file():
         return
-    if stage is not None or (path / STUDY).is_file() or _stages_in(path):
+    if stage is not None or (path / STUDY).is_file() or _stages_in(path) or _inside(path, "model"):
         raise InputError(wrong_folder(path, "model"))
 
 
@@ -70,5 +70,5 @@ def _stages_in(path: Path) -> list[Path]:
 def _inside(path: Path, needed: str) -> str:
     """The first folder of that stage in a study, or in a folder of several; nothing where there is none."""
     folders = {"model": "models"}.get(needed, needed)
-    manifests = sorted([*path.glob(f"{folders}/*/{MANIFEST}"), *path.glob(f"*/{MANIFEST}")])
-    return next((str(file.parent) for file in manifests if _stage(file.parent) == needed), "")
+    found = sorted([*_stages_in(path / folders), *_stages_in(path)])
+    return next((str(folder) for folder in found if _stage(folder) == needed), "")

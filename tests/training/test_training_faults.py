@@ -133,7 +133,7 @@ def test_a_pickle_in_a_checkpoint_runs_nothing(file, stopped, tokens, tmp_path, 
     if file == "training_args.bin":  # which nothing reads
         train(CONFIG, tokens, tmp_path / "a", quiet)
     else:
-        with pytest.raises(RunError, match="more than tensors \(it could run code\), and was not loaded"):
+        with pytest.raises(RunError, match=r"more than tensors \(it could run code\), and was not loaded"):
             train(CONFIG, tokens, tmp_path / "a", quiet)
     assert not canary.exists()
 

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { post, useLoaded, type Loaded } from "./data";
 import { number, visible } from "./format";
 import { changed, go, type Place } from "./route";
-import { Full, LONGEST } from "./testbox";
+import { Full, LONGEST_LINE } from "./testbox";
 import { Scores } from "./scores";
 import type { Own, Read, Score, Study, Unit } from "./types";
 
@@ -60,10 +60,10 @@ export function OwnWords({ unit, place, primary, loaded: { value, error } }: { u
     <section class="own">
       <h2>Your own explanation: words that it fires on <small>scored like any other</small></h2>
       <form onSubmit={score}>
-        <input ref={box} name={YOURS} dir="auto" aria-label="Words that it fires on" placeholder="one, two=0.8, two words=0.5" defaultValue={words} maxLength={LONGEST} />
+        <input ref={box} name={YOURS} dir="auto" aria-label="Words that it fires on" placeholder="one, two=0.8, two words=0.5" defaultValue={words} maxLength={LONGEST_LINE} />
         <button type="submit">Score it</button>
       </form>
-      <Full text={words} most={LONGEST} />
+      <Full text={words} most={LONGEST_LINE} />
       {error && <p class="error" role="alert">{error}</p>}
       {words && !value && !error && <p class="faint" aria-busy="true">Scoring …</p>}
       {value && !error && <><Verdict mine={value.scores} theirs={theirs} primary={primary} /><Occurrences own={value} /><details><summary>by every metric</summary><Scores scores={[...value.scores, ...theirs.filter((one) => value.scores.some((mine) => mine.metric === one.metric))]} /></details></>}

@@ -28,11 +28,11 @@ export const Full = ({ text, most }: { text: string; most: number }) => (
   text.length < most ? null : <p class="error" role="status">This box holds {most.toLocaleString("en")} characters. Whatever was longer is cut off.</p>
 );
 
-export const LONGEST = 1000;
+export const LONGEST_LINE = 1000;
 
 export const TextBox = ({ text, change, label }: { text: string; change: (text: string) => void; label: string }) => (
   <>
-    <input class="test" dir="auto" aria-label={label} placeholder={label} value={text} maxLength={LONGEST} spellcheck={false} onInput={(event) => change(event.currentTarget.value)} />
-    <Full text={text} most={LONGEST} />
+    <input class="test" dir="auto" aria-label={label} placeholder={label} value={text} maxLength={LONGEST_LINE} spellcheck={false} onInput={(event) => change(event.currentTarget.value)} />
+    <Full text={text} most={LONGEST_LINE} />
   </>
 );

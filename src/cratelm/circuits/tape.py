@@ -83,7 +83,7 @@ class Flow:
     """Derivatives of one number by everything that it is a sum over."""
 
     units: dict[int, torch.Tensor]
-    """By layer, (T, units); of those that have a part in it."""
+    """By layer, (T, units); only of layers that have a part in it."""
     errors: dict[int, torch.Tensor]
     """By layer, (T, d): by what its autoencoder misses."""
     entry: torch.Tensor

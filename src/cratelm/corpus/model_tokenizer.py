@@ -2,7 +2,7 @@
 
 `tokenizer.json` says how a text is cut. transformers may build another tokenizer from the same folder, because
 `tokenizer_class` names a class that keeps the vocabulary alone, or because other files of the folder say otherwise.
-Such a folder is refused: nothing in it tells which of the two the model was trained with.
+Such a folder is refused: nothing in it tells with which tokenizer the model was trained.
 """
 
 from collections.abc import Sequence
