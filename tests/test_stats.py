@@ -1,5 +1,7 @@
 """P-values, their correction, and differences over seeds, against other implementations and by simulation."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,6 +72,7 @@ def test_pearson_and_spearman_are_scipys_and_nothing_where_a_series_is_constant(
     assert pearson(x, y) == pytest.approx(pearsonr(x, y)[0] if varies else 0, abs=1e-9)
     assert spearman(x, y) == pytest.approx(spearmanr(x, y)[0] if varies else 0, abs=1e-9)
     assert pearson(np.full(len(x), 0.1), y) == 0
+    assert math.isnan(pearson(np.full(len(x), np.nan), y))
 
 
 def test_the_rho_of_each_row_is_scipys_with_ties_and_nothing_where_a_row_is_constant() -> None:

@@ -28,9 +28,9 @@ def correlation(sums: np.ndarray) -> np.ndarray:
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
-    """Pearson's r of two series (positions,); 0 where one of them does not vary, NaN where both are empty."""
+    """Pearson's r of two series (positions,); 0 where one does not vary, NaN where they are empty or not finite."""
     x, y = np.asarray(x, float), np.asarray(y, float)
-    if not len(x):
+    if not len(x) or not np.isfinite([x, y]).all():
         return float("nan")
     # Centred first: the variance of a large constant is then exactly 0, and not rounding error.
     x, y = x - x.mean(), y - y.mean()

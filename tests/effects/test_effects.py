@@ -8,6 +8,7 @@ from cratelm.effects.config import EffectsConfig
 from cratelm.effects.effects import mean_interval, measure_effects, read_effects
 from cratelm.effects.points import draw_strong, draw_units, partners
 from cratelm.errors import InputError
+from cratelm.explain.reading import read_columns
 
 FEW = EffectsConfig(units=5, strong=4, random=20)
 
@@ -57,6 +58,15 @@ def test_explanations_of_other_records_and_records_of_another_model_are_refused(
     with pytest.raises(InputError, match="made of another model"):
         measure_effects(FEW, crate, *parts[1:], tmp_path / "out", quiet)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_follows_an_explanation_is_known_of_the_explained_units_alone(parts, tmp_path, quiet) -> None:
+    few = EffectsConfig(units=20, strong=4, random=20, attributed=0)
+    columns = read_effects(measure_effects(few, *parts, tmp_path / "effects", quiet), 0)
+    explained = read_columns(parts[2].path / "rules-0.parquet")["unit"]
+    known = np.isin(columns["unit"], explained)
+    assert 0 < known.sum() < len(known)
+    assert np.array_equal(np.isfinite(columns["follows_rules"]), known)
 
 
 def test_strong_positions_are_above_half_of_the_maximum_and_the_highest_where_these_are_few() -> None:
