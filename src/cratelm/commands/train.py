@@ -82,5 +82,10 @@ def _print(result: dict[str, Any]) -> None:
             for key, hours in value.items():
                 console.print(f"  {key}: {hours:,.2f}")
         else:
-            shown = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
-            console.print(f"{name.replace('_', ' ')}: {shown}")
+            console.print(f"{name.replace('_', ' ')}: {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
