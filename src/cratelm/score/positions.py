@@ -55,7 +55,7 @@ class Positions:
 
     @cached_property
     def excerpts(self) -> tuple[np.ndarray, np.ndarray]:
-        """The excerpts that hold positions, as places in `document` as one row, and where the positions of each begin."""
+        """The excerpts that hold positions, as places in flattened `document`, and where each one's positions begin."""
         cell = self.unit * self.document.shape[1] + self.slot
         begins = np.flatnonzero(np.diff(cell, prepend=-1))
         return cell[begins], begins
