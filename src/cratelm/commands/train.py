@@ -58,9 +58,9 @@ def train(
     text = open_artifact(tokens, "tokens")
     if plan:
         result = plan_training(settings, count_ids(read_tokenizer(text)), world_size())
+    elif out is None:
+        raise InputError("the folder of the model is missing. Give --out DIR, or --plan to train nothing.")
     else:
-        if out is None:
-            raise InputError("the folder of the model is missing. Give --out DIR, or --plan to train nothing.")
         with Progress(Console(quiet=True) if rank() else None) as progress:
             model = train_model(settings, text, out, progress)
         result = read_json(model.path / "training.json")
