@@ -28,9 +28,9 @@ def correlation(sums: np.ndarray) -> np.ndarray:
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
-    """Pearson's r of two series (positions,); 0 where one of them does not vary, NaN where both are empty."""
+    """Pearson's r of two series (positions,); 0 where one does not vary, NaN where they are empty or not finite."""
     x, y = np.asarray(x, float), np.asarray(y, float)
-    if not len(x):
+    if not len(x) or not np.isfinite([x, y]).all():
         return float("nan")
     # Centred first: the variance of a large constant is then exactly 0, and not rounding error.
     x, y = x - x.mean(), y - y.mean()
@@ -233,16 +233,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """P-values corrected so that, of those below a level, at most that share is false (Benjamini & Hochberg 1995)."""
-    order = np.argsort(p_values, kind="stable")[::-1]  # the highest first
-    steps = np.array(p_values)[order] * len(p_values) / np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(np.minimum.accumulate(steps), 1)
-    return corrected.tolist()
+    from scipy.stats import false_discovery_control
+
+    return false_discovery_control(p_values).tolist()
 
 
-def seed_interval(
-    differences: Sequence[float], text_variance: float = 0.0, level: float = CONFIDENCE
-) -> tuple[float, float, float, float]:
+def seed_interval(differences: Sequence[float], text_variance: float = 0.0) -> tuple[float, float, float, float]:
     """The mean of differences over training seeds, its t interval, and its two-sided p-value: (mean, low, high, p).
 
     `text_variance` is the variance that another choice of held-out documents adds to the mean. All seeds share their
@@ -260,5 +256,5 @@ def seed_interval(
         return mean, mean, mean, float(mean == 0)
     # Where text adds nothing this is n - 1; the more it adds, the nearer the t distribution comes to a normal.
     freedom = (count - 1) * (total / of_seeds) ** 2 if of_seeds else np.inf
-    half = float(t.ppf((1 + level) / 2, freedom) * np.sqrt(total))
+    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total))
     return mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / np.sqrt(total), freedom))

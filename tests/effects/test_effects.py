@@ -8,6 +8,7 @@ from cratelm.effects.config import EffectsConfig
 from cratelm.effects.effects import mean_interval, measure_effects, read_effects
 from cratelm.effects.points import draw_strong, draw_units, partners
 from cratelm.errors import InputError
+from cratelm.explain.reading import read_columns
 
 FEW = EffectsConfig(units=5, strong=4, random=20)
 
@@ -33,7 +34,7 @@ def test_a_study_measures_the_effects_of_its_trained_models_alone(study) -> None
 def test_means_and_intervals_are_of_the_units_in_the_files(parts, tmp_path, quiet) -> None:
     made = measure_effects(FEW, *parts, tmp_path / "effects", quiet)
     for layer in read_json(made.path / "effects.json")["layers"]:
-        columns = read_effects(made, layer["layer"])
+        columns = read_effects(made.path, layer["layer"])
         assert layer["loss"]["mean"] == pytest.approx(columns["loss"].mean())
         assert layer["loss"]["low"] <= layer["loss"]["mean"] <= layer["loss"]["high"]
         assert (np.abs(columns["fidelity"]) <= 1).all() and (
@@ -45,7 +46,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_other_units(parts, tmp_p
     first, again = (measure_effects(FEW, *parts, tmp_path / name, quiet) for name in ("a", "b"))
     assert first.manifest["outputs"] == again.manifest["outputs"]
     other = measure_effects(EffectsConfig(units=5, strong=4, random=20, seed=1), *parts, tmp_path / "c", quiet)
-    assert read_effects(other, 0)["unit"].tolist() != read_effects(first, 0)["unit"].tolist()
+    assert read_effects(other.path, 0)["unit"].tolist() != read_effects(first.path, 0)["unit"].tolist()
 
 
 def test_explanations_of_other_records_and_records_of_another_model_are_refused(study, parts, tmp_path, quiet) -> None:
@@ -57,6 +58,15 @@ def test_explanations_of_other_records_and_records_of_another_model_are_refused(
     with pytest.raises(InputError, match="made of another model"):
         measure_effects(FEW, crate, *parts[1:], tmp_path / "out", quiet)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_follows_an_explanation_is_known_of_the_explained_units_alone(parts, tmp_path, quiet) -> None:
+    few = EffectsConfig(units=20, strong=4, random=20, attributed=0)
+    columns = read_effects(measure_effects(few, *parts, tmp_path / "effects", quiet).path, 0)
+    explained = read_columns(parts[2].path / "rules-0.parquet")["unit"]
+    known = np.isin(columns["unit"], explained)
+    assert 0 < known.sum() < len(known)
+    assert np.array_equal(np.isfinite(columns["follows_rules"]), known)
 
 
 def test_strong_positions_are_above_half_of_the_maximum_and_the_highest_where_these_are_few() -> None:

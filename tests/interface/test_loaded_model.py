@@ -1,5 +1,6 @@
 """A model in memory: its activations are the model's own, and clamps hold wherever it is run."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from cratelm.errors import InputError
 from cratelm.sae.open import open_with_latents
 from cratelm.units.clamp import Clamp
 from cratelm.units.steer import steer
+from tests import language_models
 
 TEXT = "the film was good"
 
@@ -44,6 +46,20 @@ def test_a_frame_has_a_row_a_token_and_a_column_a_unit(model: cratelm.LoadedMode
     frame = acts.frame()
     assert frame.index.get_level_values("token").tolist() == acts.tokens
     assert frame["1/7"].tolist() == acts["1/7"].tolist()
+
+
+def test_a_model_without_a_start_token_is_refused_and_loses_no_token(tmp_path: Path) -> None:
+    language_models.random_gpt2().save_pretrained(tmp_path)
+    language_models.bytes_tokenizer(start=False).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="no token to begin a text with"):
+        cratelm.load(tmp_path).activations("the film")
+
+
+def test_every_frame_without_pandas_says_how_to_install_it(model: cratelm.LoadedModel, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    for made in (model.activations(TEXT), model.why("1/3", TEXT)):
+        with pytest.raises(InputError, match="pip install"):
+            made.frame()
 
 
 def test_negative_parts_of_a_signed_site_are_units_of_their_own(folder: Path) -> None:

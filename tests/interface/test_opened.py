@@ -1,6 +1,7 @@
 """What a folder opens as, and that tables and units say what the files say."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,22 @@ def test_what_is_expected_of_an_excerpt_gives_the_units_score(opened: cratelm.Op
 def _score(unit: cratelm.Unit) -> float:
     (row,) = [row for row in unit.scores if (row["explainer"], row["metric"]) == ("table", "random-only")]
     return row["score"] if row["status"] == "scored" else 0.0
+
+
+def test_a_study_that_was_made_again_in_its_folder_is_read_anew(study: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(study, tmp_path / "study")
+    crate = cratelm.open(folder).unit("crate/0/3")
+    assert cratelm.open(folder).unit("gpt2/0/3").explanations != crate.explanations
+    for stage in ("records", "explanations", "scores"):
+        shutil.rmtree(folder / stage / "gpt2")
+        shutil.copytree(folder / stage / "crate", folder / stage / "gpt2")
+    again = cratelm.open(folder).unit("gpt2/0/3")
+    assert again.explanations == crate.explanations
+    assert again.scores == crate.scores
+    assert all(
+        np.array_equal(one.expected["table"], other.expected["table"])
+        for one, other in zip(again.excerpts(), crate.excerpts(), strict=True)
+    )
 
 
 def test_a_unit_of_a_recording_alone_has_no_explanations(study: Path) -> None:

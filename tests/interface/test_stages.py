@@ -13,10 +13,12 @@ import cratelm
 from cratelm.artifacts import claim_study
 from cratelm.corpus.config import CorpusConfig
 from cratelm.errors import InputError
-from cratelm.interface.added_metrics import fingerprint
+from cratelm.interface.added_metrics import MeanOverExcerpts, fingerprint
 from cratelm.interface.changed_settings import changed
 from cratelm.presets import PRESETS, StudyConfig
 from cratelm.progress import Progress
+from cratelm.score.excerpt_sums import Series
+from cratelm.score.positions import Positions
 from cratelm.score.registry import METRICS
 from cratelm.study import run_study
 from cratelm.training.config import TrainingConfig
@@ -99,6 +101,13 @@ def test_a_metric_of_a_notebook_is_the_mean_over_excerpts_with_a_control_and_an_
     assert frame.score.iloc[0] == pytest.approx(by_hand, rel=1e-5)
     assert frame.shuffled.notna().all()
     assert list((tmp_path / "scores").glob("replicates-0.safetensors"))
+
+
+def test_a_metric_of_a_layer_whose_every_answer_failed_has_no_score() -> None:
+    nothing = np.empty(0, np.int64)
+    series = Series(Positions(nothing, nothing, np.empty(0), np.zeros((2, 5), np.int64)), np.empty(0))
+    sums = MeanOverExcerpts(lambda true, simulated: 1.0, "random-only")._sums(series)
+    assert np.isnan(sums.scores()).all()
 
 
 @pytest.mark.usefixtures("added")

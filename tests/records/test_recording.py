@@ -244,6 +244,18 @@ def test_the_model_is_opened_once_on_any_device(gpt2, tokens, tmp_path, quiet, m
     assert len(opened) == 1
 
 
+def test_a_model_that_was_replaced_in_its_folder_is_read_anew(gpt2, tokens, tmp_path, quiet) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(gpt2, folder)
+    record(CONFIG, ForeignModel(folder, {}), tokens, tmp_path / "out", quiet)
+    shutil.rmtree(tmp_path / "out")
+    torch.manual_seed(1)
+    GPT2LMHeadModel(GPT2Config.from_pretrained(gpt2)).save_pretrained(folder)
+    again = record(CONFIG, ForeignModel(folder, {}), tokens, tmp_path / "out", quiet)
+    elsewhere = record(CONFIG, ForeignModel(folder, {}), tokens, tmp_path / "elsewhere", quiet)
+    assert outputs(again)["units.parquet"] == outputs(elsewhere)["units.parquet"]
+
+
 def test_recording_writes_few_bytes_for_each_that_it_keeps(gpt2, tokens, tmp_path, quiet) -> None:
     """A table of each batch's tokens, as it was once written, is seven bytes for each that is kept of such a text."""
 

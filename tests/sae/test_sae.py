@@ -22,21 +22,22 @@ from cratelm.corpus.read_tokens import read_side, read_tokenizer, read_train
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.corpus.training_windows import Windows
 from cratelm.errors import InputError
-from cratelm.models.load import load_model
+from cratelm.models.load import load_causal_lm
 from cratelm.presets import sae_preset
 from cratelm.sae import fit_dictionary as fitting
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.fit_dictionary import l1_coefficient, make_trainers
+from cratelm.sae.open import read_saes
 from cratelm.sae.quality import HeldOut, Reconstruction, measure
 from cratelm.sae.sparse import SparseTopKTrainingSAE
 from cratelm.sae.stream import ActivationStream
-from cratelm.sae.train import load_saes, train_saes
+from cratelm.sae.train import train_saes
 from cratelm.units.sites import at_sites, find_sites
 from tests.sae_models import CONFIG
 
 
 def stream_of(model: Artifact, tokens: Artifact, **changes) -> ActivationStream:
-    network = load_model(model)
+    network = load_causal_lm(model.path / "model")
     windows = Windows(read_train(tokens), 80, 50, 0)
     return ActivationStream(**{"model": network, "sites": find_sites(network), "windows": windows} | changes)
 
@@ -157,16 +158,16 @@ def test_saelens_reads_what_is_saved(made, model):
     read = SAE.load_from_disk(made.path / "0")
     assert read.cfg.architecture() == "topk"
     assert (read.cfg.d_in, read.cfg.d_sae, read.cfg.k) == (64, 128, 4)
-    assert read.cfg.metadata.hook_name == find_sites(load_model(model))[0]
+    assert read.cfg.metadata.hook_name == find_sites(load_causal_lm(model.path / "model"))[0]
 
 
 def test_quality_equals_saelens_s_own_evaluation(made, model, tokens, quiet):
-    network = load_model(model)
+    network = load_causal_lm(model.path / "model")
     tokenizer = read_tokenizer(tokens)
     held_out = HeldOut(network, read_side(tokens, "validation"), end_of_text_id(tokenizer), 3)
     batches = [inputs for inputs, _ in held_out.batches()]
-    quality = measure(held_out, load_saes(made, model), quiet)
-    for site, sae in load_saes(made, model).items():
+    quality = measure(held_out, read_saes(made.path, "cpu"), quiet)
+    for site, sae in read_saes(made.path, "cpu").items():
         explained, fired, losses = ExplainedVarianceCalculator(), 0.0, {}
         for inputs in batches:
             seen = []

@@ -13,11 +13,10 @@ from cratelm.cli import run
 from cratelm.corpus.read_tokens import read_tokenizer
 from cratelm.corpus.tokenizer import end_of_text_id
 from cratelm.errors import InputError
-from cratelm.models.load import load_causal_lm, load_model
+from cratelm.models.load import load_causal_lm
 from cratelm.records.store import read_excerpts
 from cratelm.sae.attach import attach_saes
-from cratelm.sae.open import load_network, read_saes
-from cratelm.sae.train import load_saes
+from cratelm.sae.open import load_network, read_saes, require_made_for
 from cratelm.units.clamp import Clamp, clamped
 from cratelm.units.signs import known_sign
 from cratelm.units.sites import LATENTS, at_sites, find_sites
@@ -26,8 +25,8 @@ from tests.shared import Shared
 
 
 def test_latents_are_a_site_that_is_read_without_a_change_to_the_model(made, model):
-    network, ids = load_model(model), torch.arange(12)[None]
-    saes, seen = load_saes(made, model), {}
+    network, ids = load_causal_lm(model.path / "model"), torch.arange(12)[None]
+    saes, seen = read_saes(made.path, "cpu"), {}
     expected, inner = network(input_ids=ids).logits, {}
     with at_sites(network, list(saes), lambda site, x: inner.update({site: x})):
         network(input_ids=ids)
@@ -43,8 +42,9 @@ def test_latents_are_a_site_that_is_read_without_a_change_to_the_model(made, mod
 
 @pytest.mark.parametrize("substitute", [True, False], ids=["without its error", "with its error"])
 def test_a_clamped_latent_moves_the_site_along_its_decoder_row(made, model, substitute):
-    network, ids, site = load_model(model), torch.arange(12)[None], find_sites(load_model(model))[0]
-    sae, seen = load_saes(made, model)[site], []
+    network, ids = load_causal_lm(model.path / "model"), torch.arange(12)[None]
+    site = find_sites(network)[0]
+    sae, seen = read_saes(made.path, "cpu")[site], []
     with at_sites(network, [site], lambda _, x: seen.append(x)):
         network(input_ids=ids)
     attach_saes(network, {site: sae}, substitute)
@@ -68,9 +68,9 @@ def test_autoencoders_of_another_model_or_site_are_refused(made, model, tokens, 
     manifest = (other / "manifest.json").read_text().replace('"seed": 0', '"seed": 1')
     (other / "manifest.json").write_text(manifest)
     with pytest.raises(InputError, match="another model"):
-        load_saes(made, open_artifact(other, "model"))
-    network = load_model(model)
-    sae = load_saes(made, model)[find_sites(network)[0]]
+        require_made_for(made, open_artifact(other, "model"))
+    network = load_causal_lm(model.path / "model")
+    sae = read_saes(made.path, "cpu")[find_sites(network)[0]]
     attach_saes(network, {"model.layers.0.attention": sae})
     with pytest.raises(InputError, match="another model or site"):
         network(input_ids=torch.arange(4)[None])

@@ -21,7 +21,6 @@ from transformers import (
 from cratelm.artifacts import Artifact
 from cratelm.cli import run
 from cratelm.corpus.read_tokens import Side, read_side, read_tokenizer
-from cratelm.corpus.token_text import byte_lengths
 from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
 from cratelm.models.build import build_model
 from cratelm.models.save import save_model
@@ -89,7 +88,8 @@ def test_documents_of_one_context_have_the_loss_that_training_reports(tokens: Ar
     sequences = encode(fast, [tokenizer.decode(piece) for piece in pieces], 300)
     assert max(map(len, pieces)) <= 512
     found = text_losses(model, sequences, 512, 512, quiet)
-    expected = document_losses(model, Side(side.tokens[: ends[-1]], ends), 0, byte_lengths(tokenizer))
+    sizes = np.array([len(tokenizer.decode(piece).encode()) for piece in pieces])
+    expected = document_losses(model, Side(side.tokens[: ends[-1]], ends), 0, sizes)
     assert found.nats == pytest.approx(expected.nats, rel=1e-5)
     assert np.array_equal(found.tokens, expected.tokens)
     assert np.array_equal(found.bytes, expected.bytes)

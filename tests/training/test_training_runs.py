@@ -133,13 +133,20 @@ def test_the_log_has_every_step_once_after_a_stop(tokens, tmp_path, quiet, monke
 
 
 def test_snapshots_are_the_model_on_its_way_and_a_whole_transformers_folder(tokens, tmp_path, quiet) -> None:
-    config = replace(CONFIG, training=replace(CONFIG.training, snapshots="0.2,0.9999"))
+    config = replace(CONFIG, training=replace(CONFIG.training, snapshots="0.2,0.201,0.9999"))
     model = train(config, tokens, tmp_path / "a", quiet)
-    early, late = (load_causal_lm(model.path / "snapshots" / name).state_dict() for name in ("0.2", "0.9999"))
+    names = ("0.2", "0.201", "0.9999")
+    early, same, late = (load_causal_lm(model.path / "snapshots" / name).state_dict() for name in names)
+    assert all(torch.equal(early[name], same[name]) for name in early)  # both shares are of step 10 of 50
     final = load_causal_lm(model.path / "model").state_dict()
     assert all(torch.equal(late[name], final[name]) for name in final)  # the last step is the whole training
     assert any(not torch.equal(early[name], final[name]) for name in final)
     assert "snapshots/0.2/model.safetensors" in model.manifest["outputs"]
+
+
+def test_the_command_says_in_words_whether_training_was_compiled(tokens, tmp_path, capsys) -> None:
+    assert run([*command(tokens, tmp_path / "a", steps=0), "--training.compile", "no"]) == 0
+    assert "compiled: no" in capsys.readouterr().out.splitlines()
 
 
 def test_a_run_that_died_before_its_commit_is_not_trained_again(tokens, tmp_path, quiet, monkeypatch) -> None:

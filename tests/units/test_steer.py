@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+import cratelm
 from cratelm.cli import run
 from cratelm.corpus.tokenizer import END_OF_TEXT, train_bpe
 from cratelm.errors import InputError
@@ -174,6 +175,17 @@ def test_the_command_prints_one_json_with_the_damage_at_each_strength(folder, tm
     assert status == 0
     assert [row["strength"] for row in found["damage"]] == [None, 0.0, 1.0]
     assert len({row["nats_per_token"]["mean"] for row in found["damage"]}) == 3
+
+
+def test_the_command_clamps_the_negative_part_of_a_coordinate_as_the_unit_that_is_recorded(foreign, capsys) -> None:
+    model = cratelm.load(foreign)
+    half = model.sites[0].units // 2
+    assert model.sites[0].signed
+    assert run(["steer", str(foreign), f"0/{half + 3}=4", "--prompt", "the", "--count", "1", "--json"]) == 0
+    (raised,) = json.loads(capsys.readouterr().out)["steered"]["raised"]
+    with model.clamp({f"0/{half + 3}": 4}):
+        assert raised["after"] == pytest.approx(dict(model.next_tokens("the", 300))[raised["token"]], rel=1e-6)
+    assert raised["after"] != pytest.approx(raised["before"])
 
 
 def test_control_characters_of_tokens_reach_the_terminal_as_marks(folder, capsys) -> None:

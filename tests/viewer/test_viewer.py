@@ -17,7 +17,7 @@ from cratelm.errors import InputError
 from cratelm.explain.selection import select
 from cratelm.llm.cache import Answers, Cached
 from cratelm.llm.config import AskingConfig, JudgeConfig
-from cratelm.models.load import load_model
+from cratelm.models.load import load_causal_lm
 from cratelm.protocols import PROTOCOLS
 from cratelm.records.store import read_excerpts
 from cratelm.score.score import read_scores
@@ -95,7 +95,7 @@ def test_a_judge_is_called_by_its_model_and_never_by_its_address():
 
 @pytest.mark.parametrize("name", ["crate", "gpt2"])
 def test_what_a_unit_writes_is_what_clamping_it_adds(study, name):
-    model = load_model(open_artifact(study / "models" / name, "model"))
+    model = load_causal_lm(study / "models" / name / "model")
     site = {"crate": "model.layers.1.coding.code", "gpt2": "model.layers.1.mlp.hidden"}[name]
     directions = unit_directions(model, site)
     parent = model.get_submodule(site.rpartition(".")[0])

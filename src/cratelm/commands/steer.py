@@ -83,7 +83,7 @@ def steer(
     with Progress() as progress:
         found = find_model(model, opening)
         result: dict[str, Any] = {"model": model, "units": list(units), "dtype": dtype} | found.origin
-        subject = _open(found.path, without_error, sites, opening.loading(dtype))
+        subject, clamps = _open(found.path, without_error, sites, opening.loading(dtype), clamps)
         if prompt is not None:
             result["steered"] = _steered(subject, clamps, prompt, count, new_tokens)
         if on is not None:
@@ -94,13 +94,18 @@ def steer(
         _print(result)
 
 
-def _open(folder: Path, without_error: bool, sites: str | None, loading: Loading) -> tuple[Any, Any, Any]:
-    """The network, its tokenizer, and the sites that layers are numbered by."""
+def _open(
+    folder: Path, without_error: bool, sites: str | None, loading: Loading, clamps: "list[Clamp]"
+) -> "tuple[tuple[Any, Any, list[str]], list[Clamp]]":
+    """The network, its tokenizer and its sites by layer; and the clamps of units as clamps of coordinates there."""
+    from cratelm.interface.loaded_model import sized_sites
     from cratelm.sae.open import open_with_latents
-    from cratelm.units.sites import find_sites
+    from cratelm.units.clamp import at_coordinate
 
     network, tokenizer = open_with_latents(folder, without_error, loading)
-    return network, tokenizer, find_sites(network, sites)
+    known = list(sized_sites(network, sites))
+    subject = network, tokenizer, [site.name for site in known]
+    return subject, [at_coordinate(clamp, known) for clamp in clamps]
 
 
 def _steered(

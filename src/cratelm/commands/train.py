@@ -58,9 +58,9 @@ def train(
     text = open_artifact(tokens, "tokens")
     if plan:
         result = plan_training(settings, count_ids(read_tokenizer(text)), world_size())
+    elif out is None:
+        raise InputError("the folder of the model is missing. Give --out DIR, or --plan to train nothing.")
     else:
-        if out is None:
-            raise InputError("the folder of the model is missing. Give --out DIR, or --plan to train nothing.")
         with Progress(Console(quiet=True) if rank() else None) as progress:
             model = train_model(settings, text, out, progress)
         result = read_json(model.path / "training.json")
@@ -82,5 +82,10 @@ def _print(result: dict[str, Any]) -> None:
             for key, hours in value.items():
                 console.print(f"  {key}: {hours:,.2f}")
         else:
-            shown = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
-            console.print(f"{name.replace('_', ' ')}: {shown}")
+            console.print(f"{name.replace('_', ' ')}: {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -21,7 +21,7 @@ from cratelm.effects.layer_effects import LayerEffects
 from cratelm.errors import InputError
 from cratelm.explain.explain import require_same_records
 from cratelm.parquet import read_table
-from cratelm.progress import Bar, Progress
+from cratelm.progress import Progress
 from cratelm.records.store import read_layers
 from cratelm.stats import draw_weights, interval
 
@@ -71,13 +71,12 @@ def _measure(
         for layer in layers:
             path = folder / f"effects-{layer}.parquet"
             if not path.is_file():  # a killed run goes on here
-                _write(path, [_counted(row, bar) for row in effects.layer(layer)])
+                rows = []
+                for row in effects.layer(layer):
+                    rows.append(row)
+                    bar.advance()
+                _write(path, rows)
     write_json(folder / "effects.json", {"layers": [_summary(folder, layer, config.seed) for layer in layers]})
-
-
-def _counted(row: dict[str, Any], bar: Bar) -> dict[str, Any]:
-    bar.advance()
-    return row
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -86,18 +85,18 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     beside.replace(path)
 
 
-def read_effects(effects: Artifact, layer: int) -> dict[str, np.ndarray]:
+def read_effects(folder: Path, layer: int) -> dict[str, np.ndarray]:
     """The units of a layer that were drawn: `unit`, and a column a measure, NaN where it is not known."""
-    table = read_table(effects.path / f"effects-{layer}.parquet")
+    table = read_table(folder / f"effects-{layer}.parquet")
     return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def _summary(folder: Path, layer: int, seed: int) -> dict[str, Any]:
     """Each measure's mean over units, with its 95% interval."""
-    table = read_table(folder / f"effects-{layer}.parquet")
-    columns = {name: table[name].to_numpy() for name in table.column_names if name not in ("unit", "partner")}
-    return {"layer": layer, "units": len(table)} | {
-        name: mean_interval(values, seed) for name, values in columns.items()
+    columns = read_effects(folder, layer)
+    measured = {name: values for name, values in columns.items() if name not in ("unit", "partner")}
+    return {"layer": layer, "units": len(columns.get("unit", ()))} | {
+        name: mean_interval(values, seed) for name, values in measured.items()
     }
 
 

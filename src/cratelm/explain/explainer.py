@@ -97,11 +97,11 @@ class Kept:
     @cached_property
     def texts(self) -> Sequence[str]:
         """The vocabulary's tokens."""
-        return _texts(self.records.path)
+        return _texts(self.records.path, self.records.sha256)
 
 
 @lru_cache(maxsize=1)
-def _texts(records: Path) -> Sequence[str]:
+def _texts(records: Path, sha256: str) -> Sequence[str]:
     return token_texts(read_tokenizer(Artifact(records, {})))
 
 

@@ -100,14 +100,12 @@ class MeanOverExcerpts:
         return Scored.of_excerpts(inputs.units, *sums, inputs.status(own), failed=own.failed)
 
     def _sums(self, series: Series) -> ExcerptSums:
-        positions = series.positions
-        sums = np.zeros((*positions.document.shape, 3))
-        cell = positions.unit * sums.shape[1] + positions.slot
-        begins = np.flatnonzero(np.diff(cell, prepend=-1))
-        pieces = zip(np.split(series.truth, begins[1:]), np.split(series.simulated, begins[1:]), strict=True)
-        for at, (true, simulated) in zip(begins, pieces, strict=True):
-            sums[positions.unit[at], positions.slot[at]] = self._value(true, simulated), 1, 1
-        return ExcerptSums(positions.document, sums, ratio)
+        document, (cells, begins) = series.positions.document, series.positions.excerpts
+        sums = np.zeros((document.size, 3))
+        ends = np.append(begins[1:], len(series.truth))
+        for cell, first, end in zip(cells, begins, ends, strict=False):  # where there are no excerpts, one end is left
+            sums[cell] = self._value(series.truth[first:end], series.simulated[first:end]), 1, 1
+        return ExcerptSums(document, sums.reshape(*document.shape, 3), ratio)
 
     def _value(self, true: np.ndarray, simulated: np.ndarray) -> float:
         value = float(self.function(true, simulated))

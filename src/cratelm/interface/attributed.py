@@ -9,6 +9,7 @@ from cratelm.circuits.heads import HeadPart, lines_of_heads
 from cratelm.circuits.tree import as_json, how_to_read, lines_of
 from cratelm.circuits.write_graph import WRITERS, label_of
 from cratelm.errors import InputError
+from cratelm.interface.frames import require_pandas
 from cratelm.notebook.markup import box, text
 from cratelm.report.text import visible
 
@@ -39,6 +40,7 @@ class Attributed:
 
     def frame(self) -> "DataFrame":
         """A row a contribution: the target, the source, the contribution, and the part without attention."""
+        require_pandas()
         from pandas import DataFrame
 
         rows = [

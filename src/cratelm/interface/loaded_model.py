@@ -187,7 +187,7 @@ def load(
     found = find_model(str(model), opening)
     with without_bars():
         network, tokenizer = open_with_latents(found.path, False, opening.loading(dtype))
-    return LoadedModel(found.name, found.path, network, tokenizer, tuple(_sites(network, sites)))
+    return LoadedModel(found.name, found.path, network, tokenizer, tuple(sized_sites(network, sites)))
 
 
 def of_study(viewed: ViewedModel) -> LoadedModel:
@@ -197,7 +197,7 @@ def of_study(viewed: ViewedModel) -> LoadedModel:
     return LoadedModel(viewed.name, viewed.model_folder, loaded.model, loaded.tokenizer, tuple(viewed.sites))
 
 
-def _sites(network: PreTrainedModel, pattern: str | None) -> Iterator[Site]:
+def sized_sites(network: PreTrainedModel, pattern: str | None) -> Iterator[Site]:
     """The sites with their sizes, seen in a pass over a few tokens.
 
     A site whose class does not tell whether its values can be negative is taken for one whose values can.

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import cratelm.models  # noqa: F401 (registers our models with AutoModel)
-from cratelm.artifacts import Artifact, read_object
+from cratelm.artifacts import read_object
 from cratelm.errors import InputError, first_line
 from cratelm.greedy import forget_generation_settings
 from cratelm.loading import DEFAULT_LOADING, SPREAD, Loading
@@ -190,8 +190,3 @@ def _count_tensors(folder: Path) -> int:
             return len(weights.keys())
     except (OSError, SafetensorError):
         return 0
-
-
-def load_model(artifact: Artifact) -> PreTrainedModel:
-    """A trained model, ready to be measured: on the GPU if there is one."""
-    return load_causal_lm(artifact.path / "model")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from cratelm.protocols import PROTOCOLS, SHORT
-from cratelm.records.choose_excerpts import KINDS, Planner
+from cratelm.records.choose_excerpts import Planner
 from cratelm.records.config import INTERVALS
 from cratelm.records.draw_text import draw_pieces, write_of_shards, write_pieces_of
 from cratelm.records.find_ngrams import ngram_sample
@@ -18,7 +18,7 @@ from cratelm.records.pass1_statistics import table_sample
 from cratelm.records.recording import HALVES, load_state
 from cratelm.records.reservoir import LowestPriorities
 from cratelm.records.shares import PARTS, Shares, position_counts, token_counts
-from cratelm.records.store import Block, table_name, write_excerpts, write_tables, write_units
+from cratelm.records.store import KINDS, Block, table_name, write_excerpts, write_tables, write_units
 from cratelm.records.text_sample import activations_name
 from cratelm.records.tiling import Half
 from cratelm.records.token_sums import TokenSumsFile

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 
 from cratelm.protocols import SHORT
-from cratelm.records.config import BEST, NEAR_TOP
+from cratelm.records.config import BEST, NEAR_TOP, RecordConfig
 from cratelm.records.hash_sampling import draw_pool, draw_random, mix
 from cratelm.records.moments import Moments
 from cratelm.records.recording import HALVES, Step, load_state, save_state
-from cratelm.records.tiling import Tiling
+from cratelm.records.store import KINDS
+from cratelm.records.tiling import Half, Tiling
 from cratelm.records.top import TopExcerpts
 from cratelm.stats import first_of_each, in_one, places_in_sorted
 
-KINDS = ("top", "random", "interval", "other")
 PASSAGE = 8
 """Tokens of a passage, as many as the grams that tell near-duplicates have words."""
 
@@ -51,6 +51,11 @@ def first_of_each_passage(top: TopExcerpts, tiling: Tiling) -> tuple[np.ndarray,
     return kept, places_in_sorted(top.unit[kept])
 
 
+def pool_of(half: Half, length: int, config: RecordConfig) -> np.ndarray:
+    """The excerpts of one length that all units draw their random ones from."""
+    return draw_pool(half.tilings[length].count, config.pool, config.seed, half.name, length)
+
+
 class Planner(Step):
     """Reads all shards of the first pass, and writes `plan-SHARD` for each: what its second pass needs."""
 
@@ -73,16 +78,12 @@ class Planner(Step):
         """The numbers of a half's shards."""
         return [number for number, shard in enumerate(self.recording.shards) if shard.half.name == half]
 
-    def pool(self, half: str, length: int) -> np.ndarray:
-        """The excerpts of one length that all units draw their random ones from."""
-        tiling = self.recording.halves[half].tilings[length]
-        return draw_pool(tiling.count, self.config.pool, self.config.seed, half, length)
-
     def choose(self, half: str, layer: int, length: int, top: TopExcerpts, finite: np.ndarray) -> Chosen:
         """The top and random excerpts of one length; none of a unit that is not `finite` (units,)."""
         site = self.recording.sites[layer]
         count = self.config.random if length != SHORT else self.config.short_random
-        drawn = draw_random(self.pool(half, length), site.units, count, self.config.seed, half, site.name, length)
+        pool = pool_of(self.recording.halves[half], length, self.config)
+        drawn = draw_random(pool, site.units, count, self.config.seed, half, site.name, length)
         kept, rank = first_of_each_passage(top, self.recording.halves[half].tilings[length])
         kept, rank = kept[rank < self.config.top], rank[rank < self.config.top]
         kept, rank = kept[finite[top.unit[kept]]], rank[finite[top.unit[kept]]]
@@ -90,7 +91,7 @@ class Planner(Step):
         tops, randoms = len(kept), len(drawn_unit)
         return Chosen(
             np.r_[top.unit[kept], drawn_unit].astype(np.int32),
-            np.repeat(np.array([0, 1], np.int8), [tops, randoms]),
+            np.repeat(np.array([KINDS.index("top"), KINDS.index("random")], np.int8), [tops, randoms]),
             np.r_[rank, np.tile(np.arange(drawn.shape[1]), int(finite.sum()))].astype(np.int16),
             np.r_[top.excerpt[kept], drawn[finite].ravel()].astype(np.int32),
         )

@@ -109,15 +109,15 @@ class NgramSums:
 class ShardKeys:
     """The keys of a shard's tokens in the parts of their documents, a batch at a time."""
 
-    def __init__(self, shard: Shard, units: int, number: Callable[[np.ndarray], np.ndarray] = lambda tokens: tokens):
+    def __init__(self, shard: Shard, units: int, values_of: Callable[[np.ndarray], np.ndarray] = lambda tokens: tokens):
         """`units`: how many, of all sites, have sums; as many keys are held together as MEMORY has room for.
 
-        `number` says what stands for tokens (contexts, T): themselves, or what they end.
+        `values_of` tokens (contexts, T) are what is summed by: the tokens themselves, or n-grams that end there.
         """
         part = part_of_contexts(shard.half)
         side, contexts = shard.half.side, shard.half.contexts
         self._keys = [
-            PARTS * number(context_tokens(side, contexts, batch)) + part[batch, None] for batch in shard.batches
+            PARTS * values_of(context_tokens(side, contexts, batch)) + part[batch, None] for batch in shard.batches
         ]
         self._groups = group_keys(self._keys, MEMORY // (8 * max(1, units)))
         self._number = {int(batch[0]): number for number, batch in enumerate(shard.batches)}

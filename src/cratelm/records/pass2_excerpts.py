@@ -10,7 +10,7 @@ import torch
 
 from cratelm.corpus.contexts import context_tokens
 from cratelm.protocols import SHORT
-from cratelm.records.choose_excerpts import Planner
+from cratelm.records.choose_excerpts import pool_of
 from cratelm.records.config import BEST, INTERVALS, RecordConfig
 from cratelm.records.hash_sampling import priorities
 from cratelm.records.pass1_statistics import tile
@@ -69,8 +69,7 @@ class SecondStatistics:
         """The activations of the batch's chosen excerpts, in the plan's order: (rows, length)."""
         place, within, unit = (self.plan[f"{length}/{name}"] for name in ("place", "within", "unit"))
         rows = slice(*np.searchsorted(place, [first_place, first_place + len(activations)]))
-        index = (place[rows] - first_place, within[rows], slice(None), unit[rows])
-        return _take(tile(activations, length), *index[:2], index[3])
+        return _take(tile(activations, length), place[rows] - first_place, within[rows], unit[rows])
 
     def _see_intervals(self, blocks: torch.Tensor, excerpt: np.ndarray, priority: np.ndarray) -> None:
         """Every excerpt belongs to one interval of each unit that fires in it."""
@@ -167,7 +166,7 @@ class SecondPass(Pass):
         recording = self.recording
         shard = recording.shards[number]
         half = shard.half
-        pool = Planner(self.config, self.model, self.tokens, self.folder, self.device).pool(half.name, half.long)
+        pool = pool_of(half, half.long, self.config)
         plan = self.file("plan", number)
         sites = [
             SecondStatistics(self.config, site, half, load_state(plan, f"{layer}/"), pool, recording.vocabulary)

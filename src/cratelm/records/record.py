@@ -24,7 +24,7 @@ from cratelm.protocols import PROTOCOLS
 from cratelm.records.config import RecordConfig
 from cratelm.records.context_pass import ContextPass
 from cratelm.records.distributed import run_on_ranks
-from cratelm.records.recording import SIGNS, Pass, Recording, Step
+from cratelm.records.recording import SIGNS, Pass, Recording, Step, forget_recording
 from cratelm.records.shares import paired_tokens
 from cratelm.records.store import SCHEMA
 from cratelm.records.tiling import Half
@@ -64,14 +64,14 @@ def record(
     """Make the records of `model` on the held-out sides of `tokens` in `out`, with the model on `device`."""
     engine = engine or EngineConfig()
     inputs = {"model": model, "tokens": tokens}
-    return run_stage(
-        out,
-        RECORDS,
-        config,
-        inputs,
-        lambda folder: _record(config, model, tokens, folder, progress, engine, device),
-        lambda: _require_ready(config, engine, device),
-    )
+
+    def work(folder: Path) -> None:
+        try:
+            _record(config, model, tokens, folder, progress, engine, device)
+        finally:
+            forget_recording()
+
+    return run_stage(out, RECORDS, config, inputs, work, lambda: _require_ready(config, engine, device))
 
 
 def _require_ready(config: RecordConfig, engine: EngineConfig, device: str) -> None:

@@ -226,6 +226,11 @@ def _opened(config: RecordConfig, model: Path, tokens: Path, folder: Path, devic
     return Recording(config, model, Artifact(tokens, {}), folder / SIGNS, device)
 
 
+def forget_recording() -> None:
+    """Free the model that this process recorded; its folder may hold another model when it is recorded next."""
+    _opened.cache_clear()
+
+
 @dataclass(frozen=True)
 class Step:
     """A step of the work, and where its files lie; picklable, so that any engine can carry it."""

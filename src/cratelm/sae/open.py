@@ -18,18 +18,18 @@ from cratelm.training.evaluate_texts import open_language_model
 from cratelm.training.text_losses import require_causal
 
 
-def load_network(folder: Path, loading: Loading = DEFAULT_LOADING, substitute: bool = False) -> PreTrainedModel:
+def load_network(folder: Path, loading: Loading = DEFAULT_LOADING) -> PreTrainedModel:
     """A model ready to be measured, by the folder that `model_folder` gives.
 
-    Of an sae stage's folder, the model that it was made for with the autoencoders attached (`substitute`: see
-    `attach_saes`); InputError where that model is gone, has become another one, or sees later tokens.
+    Of an sae stage's folder, the model that it was made for with the autoencoders attached; InputError where that
+    model is gone, has become another one, or sees later tokens.
     """
     if not (folder / SAES).is_file():
         network = load_causal_lm(folder, loading)
         require_causal(network)
         return network
     network = load_network(model_folder(base_of(open_artifact(folder, "sae"))), loading)
-    attach_saes(network, read_saes(folder, str(device_of(network))), substitute)
+    attach_saes(network, read_saes(folder, str(device_of(network))))
     return network
 
 

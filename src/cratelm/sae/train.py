@@ -23,7 +23,7 @@ from cratelm.progress import Progress
 from cratelm.sae.config import SaeConfig
 from cratelm.sae.extra import require_sae_lens
 from cratelm.sae.fit_dictionary import fit, make_trainers
-from cratelm.sae.open import load_network, read_saes, require_made_for
+from cratelm.sae.open import load_network, read_saes
 from cratelm.sae.quality import HeldOut, measure
 from cratelm.sae.stream import ActivationStream
 from cratelm.seeds import derive_seed
@@ -55,12 +55,6 @@ def train_saes(
         _train(config, model, tokens, folder, progress, loading)
 
     return run_stage(out, TRAINED, config, inputs, work, lambda: require_float64(device))
-
-
-def load_saes(sae: Artifact, model: Artifact) -> dict[str, Any]:
-    """The autoencoders of a finished stage, by site; InputError where they were made for another model."""
-    require_made_for(sae, model)
-    return read_saes(sae.path, "cpu")
 
 
 def _train(

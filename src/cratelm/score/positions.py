@@ -27,7 +27,7 @@ class Positions:
 
     def by_excerpt(self, *values: np.ndarray) -> np.ndarray:
         """Sums of values (positions,) over each excerpt: (units, excerpts, values)."""
-        cells, begins = self._excerpts
+        cells, begins = self.excerpts
         sums = np.zeros((self.document.size, len(values)))
         for place, value in enumerate(values):
             sums[cells, place] = np.add.reduceat(value, begins, dtype=np.float64) if len(begins) else 0
@@ -54,8 +54,8 @@ class Positions:
         return average_ranks(self.unit, values)
 
     @cached_property
-    def _excerpts(self) -> tuple[np.ndarray, np.ndarray]:
-        """The excerpts that hold positions, by unit and slot in one number, and where the positions of each begin."""
+    def excerpts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The excerpts that hold positions, as places in flattened `document`, and where each one's positions begin."""
         cell = self.unit * self.document.shape[1] + self.slot
         begins = np.flatnonzero(np.diff(cell, prepend=-1))
         return cell[begins], begins

@@ -170,7 +170,8 @@ class _LayerWork:
                     names = {replicates_key(layer, explainer.name, metric.name, name): name for name in layer_means}
                     replicates |= {key: layer_means[name] for key, name in names.items()}
         save_file(replicates, self.out / f"replicates-{layer}.safetensors")
-        pq.write_table(_together(rows), self.out / f"units-{layer}.parquet", compression="zstd")
+        table = pa.concat_tables(rows, promote_options="default")
+        pq.write_table(table, self.out / f"units-{layer}.parquet", compression="zstd")
 
     def _rows(self, layer: int, explainer: Explainer, metric: Metric, scored: Scored) -> pa.Table:
         if scored.sums is None and (metric.headline or metric.endpoint or metric.unit_intervals):
@@ -202,14 +203,10 @@ class _LayerWork:
             for evidence in self.protocol.shown
         }
         # Which units are explained does not depend on the evidence: those of the first are those of all.
-        units = next(explained for explained in map(explainer.units, said.values()))
+        units = explainer.units(next(iter(said.values())))
         if units is None:
             units = np.arange(read_layers(self.records)[layer])
         return LayerInputs(self.records, layer, self.protocol, said, units, self.config.seed, shared)
-
-
-def _together(rows: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(rows, promote_options="default")
 
 
 def replicates_key(layer: int, explainer: str, metric: str, name: str) -> str:

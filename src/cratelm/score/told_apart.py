@@ -1,15 +1,18 @@
 """What an explanation, or the language model that reads it, answers to the questions of questions.py."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
 from cratelm.explain.explainer import Explanations
+from cratelm.judges import prompts
 from cratelm.judges.sentences import Sentences
 from cratelm.score.excerpt_sums import ExcerptSums, ratio
 from cratelm.score.layer_inputs import LayerInputs
 from cratelm.score.metric import OPENAI
 from cratelm.score.questions import (
+    MOST_SILENT,
     Asked,
     Trials,
     balanced_sums,
@@ -50,6 +53,15 @@ def _called(inputs: LayerInputs, asked: Asked, shown: Asked, shuffled: bool) -> 
     threshold = fitted[inputs.row(asked.excerpts)]
     called = _strength(inputs, asked, shuffled) >= threshold
     return np.where(np.isnan(threshold), np.nan, called)  # without both kinds on the explain half: one-sided
+
+
+def most_classified(marked: Sequence[bool], numbers: Iterator[int]) -> list[str]:
+    """The most prompts of a unit for `classified`, with the tokens of each excerpt `marked` so.
+
+    As many excerpts that fire as are silent, read with the unit's own words and with another's.
+    """
+    texts = (f"words about one thing or another, {number}" for number in islice(numbers, 4 * MOST_SILENT))
+    return [prompts.detection(text, [" word"] * len(marked), marked) for text in texts]
 
 
 def intruders(inputs: LayerInputs) -> Scored:

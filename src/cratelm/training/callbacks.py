@@ -92,13 +92,15 @@ class CommitInTime(TrainerCallback):
 class Snapshots(TrainerCallback):
     """Keeps the model as it is after some of the steps. Every process calls `save`: a sharded model needs them all."""
 
-    def __init__(self, steps: Mapping[int, str], save: Callable[[str], object]):
+    def __init__(self, steps: Mapping[str, int], save: Callable[[str], object]):
+        """`steps`: after which step each snapshot is taken, by its name."""
         self.steps, self.save = steps, save
 
     def on_step_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
         """A run that goes on from an earlier step writes the same again."""
-        if state.global_step in self.steps:
-            self.save(self.steps[state.global_step])
+        for name, step in self.steps.items():
+            if step == state.global_step:
+                self.save(name)
 
 
 def _step_of(line: str) -> int:

@@ -106,7 +106,7 @@ def _callbacks(
 ) -> list[TrainerCallback]:
     """What the recipe asks for, in each process; the metrics are written by the first alone."""
     recipe = config.training
-    steps = {max(1, round(share * config.steps)): f"{share:g}" for share in recipe.snapshot_shares}
+    steps = {f"{share:g}": max(1, round(share * config.steps)) for share in recipe.snapshot_shares}
     callbacks: list[TrainerCallback] = [CommitInTime(recipe.checkpoint_minutes), StopAtBadGradient()]
     callbacks.append(Snapshots(steps, snapshot))
     if recipe.sharded:

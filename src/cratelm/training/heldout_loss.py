@@ -1,6 +1,6 @@
 """Held-out loss, document by document."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -42,10 +42,8 @@ class Validation:
     """The validation side of a corpus, and what a model loses on it."""
 
     def __init__(self, tokens: Artifact):
-        tokenizer = read_tokenizer(tokens)
         self.side = read_side(tokens, "validation")
-        self.end_of_text = end_of_text_id(tokenizer)
-        self.token_bytes = byte_lengths(tokenizer)
+        self.end_of_text = end_of_text_id(read_tokenizer(tokens))
         self.document_bytes = self._bytes(tokens)
 
     def _bytes(self, tokens: Artifact) -> np.ndarray:
@@ -55,7 +53,7 @@ class Validation:
         """
         if (written := read_validation_bytes(tokens)) is not None:
             return written
-        ends = np.cumsum(self.token_bytes[self.side.tokens])[self.side.ends - 1]
+        ends = np.cumsum(byte_lengths(read_tokenizer(tokens))[self.side.tokens])[self.side.ends - 1]
         if ends[-1] != read_json(tokens.path / "counts.json")["sides"]["validation"]["bytes"]:
             raise InputError(
                 f"{tokens.path}: an earlier version made these tokens with a tokenizer that changes the text, and did "
@@ -65,25 +63,25 @@ class Validation:
 
     def losses(self, model: PreTrainedModel, documents: int | None = None) -> DocumentLosses:
         """Losses on the first `documents` documents, or on all."""
-        ends = self.side.ends[:documents]
-        losses = document_losses(model, Side(self.side.tokens[: ends[-1]], ends), self.end_of_text, self.token_bytes)
-        return replace(losses, bytes=self.document_bytes[: len(ends)])
+        side = self.side.first(min(documents or len(self.side.ends), len(self.side.ends)))
+        return document_losses(model, side, self.end_of_text, self.document_bytes[: len(side.ends)])
 
 
 @torch.no_grad()
 def document_losses(
-    model: PreTrainedModel, side: Side, end_of_text: int, token_bytes: np.ndarray, batch: int = 32
+    model: PreTrainedModel, side: Side, end_of_text: int, document_bytes: np.ndarray, batch: int = 32
 ) -> DocumentLosses:
     """Predict every token of every document, each context after an end-of-text token, in the model's own precision.
 
     A context is as long as the model's positions allow and starts without memory of the one before it, so the
-    figure is an upper bound of what a sliding window would give. `token_bytes` (V,) is how many bytes each token has.
+    figure is an upper bound of what a sliding window would give. `document_bytes` (documents,) are the sizes of their
+    texts.
     """
     contexts = cut_contexts(side, model.config.max_position_embeddings)
     by_length = np.argsort(contexts.length, kind="stable")
     batch = min(batch, rows_at_once(model, int(contexts.length.max())))
     documents = len(side.ends)
-    nats, tokens, size = np.zeros(documents), np.zeros(documents, np.int64), np.zeros(documents, np.int64)
+    nats, tokens = np.zeros(documents), np.zeros(documents, np.int64)
     was_training = model.training
     model.eval()
     for start in range(0, len(by_length), batch):
@@ -93,9 +91,8 @@ def document_losses(
         losses, _ = token_losses(model, inputs.to(model.device), targets)  # (B, T), 0 at pads
         np.add.at(nats, contexts.document[rows], losses.double().sum(1).numpy())
         np.add.at(tokens, contexts.document[rows], contexts.length[rows])
-        np.add.at(size, contexts.document[rows], np.where(targets >= 0, token_bytes[targets.clamp(min=0)], 0).sum(1))
     model.train(was_training)
-    return DocumentLosses(nats, tokens, size)
+    return DocumentLosses(nats, tokens, document_bytes)
 
 
 def _padded(side: Side, contexts: Contexts, rows: np.ndarray) -> torch.Tensor:

@@ -21,6 +21,8 @@ from cratelm.training.heldout_loss import DocumentLosses
 
 CONTEXTS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
 """What config.json calls the number of positions; a model that counts distances (ALiBi) may have none of them."""
+TEXTS_AT_ONCE = 256
+"""Texts that are tokenized together."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Piece:
     end: int
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], vocabulary: int, batch: int = 256) -> Sequences:
+def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], vocabulary: int) -> Sequences:
     """Texts as sequences. A start or end token spelled out in a text is plain characters.
 
     Documents begin with the `start_token`. Raises InputError where a token's number is beyond the model's
@@ -54,7 +56,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], vocabulary:
     start = start_token(tokenizer)
     prefix = [] if start is None else [start]
     tokens, sizes, last_words = [], [], []
-    for text, ids, spans in _tokenized(tokenizer, texts, batch):
+    for text, ids, spans in _tokenized(tokenizer, texts):
         tokens.append(np.array([*prefix, *ids], dtype=np.int64))
         given = 0 if prefix or not spans else spans[0][1]
         sizes.append(len(text[given:].encode()))
@@ -66,11 +68,11 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], vocabulary:
 
 
 def _tokenized(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], batch: int
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]
 ) -> Iterator[tuple[str, list[int], list[tuple[int, int]]]]:
     """Each text, its tokens, and from and to which character each of them goes."""
-    for first in range(0, len(texts), batch):
-        part = list(texts[first : first + batch])
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        part = list(texts[first : first + TEXTS_AT_ONCE])
         encoded = tokenizer(
             part, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
         )

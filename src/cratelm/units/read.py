@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from cratelm.corpus.model_tokenizer import start_token
 from cratelm.errors import InputError
 from cratelm.models.devices import device_of
 from cratelm.training.text_losses import context_length, encode
@@ -15,7 +16,9 @@ from cratelm.units.unit_site import Site
 
 
 def read_text(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, text: str) -> np.ndarray:
-    """The text's tokens after the model's start token, (T,); InputError where the model cannot read so many."""
+    """The text's tokens after the model's start token, (T,); InputError where it has none, or the text is too long."""
+    if start_token(tokenizer) is None:
+        raise InputError("the model's tokenizer has no token to begin a text with, and units are read after one.")
     vocabulary = model.config.get_text_config().vocab_size
     (tokens,) = encode(tokenizer, [text], vocabulary).tokens
     context = context_length(model, LONGEST)

@@ -30,12 +30,12 @@ def context_tokens(model: ViewedModel, half: str, start: int, count: int) -> np.
             f"the text {half[:40]!r} of these records is not kept as one side of the corpus, so that what the model "
             "read before an excerpt cannot be found. Give the excerpt as a text of your own in Try."
         )
-    side = _side(folder, half)
+    side = _side(folder, half, tokens.sha256)
     if start < 0 or count < 1 or start + count > len(side.tokens):
         raise InputError(f"the {half} half has {len(side.tokens):,} tokens: there are no {count} from place {start}.")
     return np.asarray(side.tokens[start : start + count], np.int64)
 
 
 @lru_cache(maxsize=SIDES_KEPT)
-def _side(tokens: Path, half: str) -> Side:
+def _side(tokens: Path, half: str, sha256: str) -> Side:
     return read_side(Artifact(tokens, {}), half)

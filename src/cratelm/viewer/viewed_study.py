@@ -90,24 +90,24 @@ class ViewedModel:
 
     def sentences(self, layer: int) -> dict[str, list[str | None]]:
         """A layer's explanations by explainer, a unit each; None for a unit that `llm` was not asked about."""
-        judged = _sentences(self.judged.explanations.path, layer) if self.judged else {}
-        return _sentences(self.explanations.path, layer) | judged
+        judged = _sentences(self.judged, layer) if self.judged else {}
+        return _sentences(self, layer) | judged
 
     def statistics(self, layer: int, half: str) -> dict[str, np.ndarray]:
         """The statistics of a layer's units in one half: a column a name."""
-        return _statistics(self.records.path, layer, half)
+        return _statistics(self, layer, half)
 
     def context(self, layer: int) -> dict[int, dict[str, Any]]:
         """By unit, how much of it the last tokens tell, where that is known."""
-        return _context(self.records.path, layer)
+        return _context(self, layer)
 
     def explanation(self, layer: int, explainer: str, evidence: str) -> Explanations:
         """What an explainer says of a layer's units from one evidence."""
-        return _explanation(self.explanations.path, self.records.path, layer, explainer, evidence)
+        return _explanation(self, layer, explainer, evidence)
 
     def layer_scores(self, layer: int) -> dict[str, np.ndarray]:
         """All scores of a layer's units: a column a name."""
-        return _layer_scores(self.scores.path, self.judged and self.judged.scores.path, layer)
+        return _layer_scores(self, layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,31 +188,32 @@ def _order(name: str, reported: list[str]) -> tuple[int, str]:
     return (place + (len(reported) + 1) * (base != name), name)
 
 
+# Kept for an opened model, not for a path: another study may be made in the same folder.
 @lru_cache(maxsize=LAYERS_KEPT)
-def _sentences(explanations: Path, layer: int) -> dict[str, list[str | None]]:
-    table = read_table(explanations / f"sentences-{layer}.parquet")
+def _sentences(opened: ViewedModel | Judged, layer: int) -> dict[str, list[str | None]]:
+    table = read_table(opened.explanations.path / f"sentences-{layer}.parquet")
     return {name: table[name].to_pylist() for name in table.column_names if name != "unit"}
 
 
 @lru_cache(maxsize=LAYERS_KEPT)
-def _statistics(records: Path, layer: int, half: str) -> dict[str, np.ndarray]:
-    return read_units(Artifact(records, {}), layer, half)
+def _statistics(model: ViewedModel, layer: int, half: str) -> dict[str, np.ndarray]:
+    return read_units(model.records, layer, half)
 
 
 @lru_cache(maxsize=LAYERS_KEPT)
-def _context(records: Path, layer: int) -> dict[int, dict[str, Any]]:
-    return read_units_context(Artifact(records, {}), layer)
+def _context(model: ViewedModel, layer: int) -> dict[int, dict[str, Any]]:
+    return read_units_context(model.records, layer)
 
 
 @lru_cache(maxsize=LAYERS_KEPT)
-def _explanation(explanations: Path, records: Path, layer: int, explainer: str, evidence: str) -> Explanations:
-    artifact = Artifact(explanations, read_json(explanations / MANIFEST))
-    return read_explanations(artifact, Artifact(records, {}), explainer, evidence, layer)
+def _explanation(model: ViewedModel, layer: int, explainer: str, evidence: str) -> Explanations:
+    return read_explanations(model.explanations, model.records, explainer, evidence, layer)
 
 
 @lru_cache(maxsize=LAYERS_KEPT)
-def _layer_scores(scores: Path, judged: Path | None, layer: int) -> dict[str, np.ndarray]:
-    tables = [read_table(path / f"units-{layer}.parquet") for path in (scores, judged) if path is not None]
+def _layer_scores(model: ViewedModel, layer: int) -> dict[str, np.ndarray]:
+    scores = [model.scores, *([model.judged.scores] if model.judged else [])]
+    tables = [read_table(artifact.path / f"units-{layer}.parquet") for artifact in scores]
     table = pa.concat_tables(tables, promote_options="default")
     columns = {name: table[name] for name in table.column_names}
     plain = {

@@ -21,6 +21,7 @@ from cratelm.explain.explainers.table import quoted
 from cratelm.explain.reading import read_columns
 from cratelm.judges.sentences import NEVER_FIRES
 from cratelm.records.excerpts import Excerpts
+from cratelm.records.hash_sampling import mix
 from cratelm.stats import places_among
 
 PLACE = -1
@@ -250,15 +251,8 @@ def _key(unit: np.ndarray, pattern: np.ndarray, fixed: np.ndarray) -> np.ndarray
     for column in range(MOST):
         # A column that is not there mixes in the same number everywhere.
         held = fixed[:, column] - NONE if column < fixed.shape[1] else np.zeros(1)
-        key = _mix(key ^ _mix(held.astype(np.uint64) + np.uint64(column << 32)))
+        key = mix(key ^ mix(held.astype(np.uint64) + np.uint64(column << 32)))
     return key
-
-
-def _mix(bits: np.ndarray) -> np.ndarray:
-    bits = bits + np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
 
 
 class GraphExplainer(Explainer):

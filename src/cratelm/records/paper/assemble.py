@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cratelm.records.choose_excerpts import KINDS
 from cratelm.records.moments import Moments
-from cratelm.records.paper.choose_windows import PaperPlanner
+from cratelm.records.paper.choose_windows import PaperPlanner, pool_of
 from cratelm.records.paper.quantiles import bin_of, draw_quantiles, exact_ranks, silent_shares
 from cratelm.records.paper.stream_windows import ANTHROPIC
 from cratelm.records.paper.top_positions import TopPositions
 from cratelm.records.recording import load_state
-from cratelm.records.store import Block, write_excerpts, write_units
+from cratelm.records.store import KINDS, Block, write_excerpts, write_units
 
 
 class PaperAssembler(PaperPlanner):
@@ -47,7 +46,8 @@ class PaperAssembler(PaperPlanner):
 
     def _quantiles(self, layer: int, values: np.ndarray, finite: np.ndarray) -> Block:
         """The windows of each bin of ranks; `values` (P, units) at the pool's positions."""
-        site, pool, windows = self.recording.sites[layer], self.pool(ANTHROPIC), self.windows(ANTHROPIC)
+        site, windows = self.recording.sites[layer], self.windows(ANTHROPIC)
+        pool = pool_of(windows, self.config)
         shards = range(len(self.recording.shards))
         counts = np.sum([load_state(self.file("second", n), f"{layer}/")[""].numpy() for n in shards], axis=0)
         purpose = (self.config.seed, "text", site.name)

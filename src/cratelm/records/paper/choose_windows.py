@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cratelm.records.choose_excerpts import KINDS, Chosen
+from cratelm.records.choose_excerpts import Chosen
+from cratelm.records.config import RecordConfig
 from cratelm.records.hash_sampling import draw_pool, draw_random
 from cratelm.records.moments import Moments
 from cratelm.records.paper.stream_windows import ANTHROPIC, OPENAI, Windows
 from cratelm.records.paper.top_positions import TopPositions
 from cratelm.records.recording import Step, load_state, save_state
+from cratelm.records.store import KINDS
 
 RANDOM = 50
 """Random windows of each unit and length that are kept."""
@@ -21,18 +23,17 @@ def sorted_pool_file(folder: Path, layer: int) -> Path:
     return folder / f"sorted-pool-{layer}"
 
 
+def pool_of(windows: Windows, config: RecordConfig) -> np.ndarray:
+    """The positions that all units draw from, sorted: uniform among those with a whole window."""
+    return draw_pool(windows.count, config.pool, config.seed, "text", windows.length) + windows.before
+
+
 class PaperPlanner(Step):
     """Reads all shards of the first pass, and writes `plan-SHARD` for each."""
 
     def windows(self, length: int) -> Windows:
         """The windows of one length."""
         return self.recording.halves["text"].tilings[length]  # type: ignore[return-value]
-
-    def pool(self, length: int) -> np.ndarray:
-        """The positions that all units draw from, sorted: uniform among those with a whole window."""
-        windows = self.windows(length)
-        drawn = draw_pool(windows.count, self.config.pool, self.config.seed, "text", length)
-        return drawn + windows.before
 
     def pool_values(self, layer: int) -> np.ndarray:
         """Every unit's activations at the pool's positions: (P, units)."""
@@ -55,7 +56,9 @@ class PaperPlanner(Step):
     def choose(self, layer: int, length: int, top: TopPositions, finite: np.ndarray) -> Chosen:
         """The top and random windows of one length; none of a unit that is not `finite` (units,)."""
         site, seed = self.recording.sites[layer], self.config.seed
-        drawn = draw_random(self.pool(length), site.units, RANDOM, seed, "text", site.name, length)
+        drawn = draw_random(
+            pool_of(self.windows(length), self.config), site.units, RANDOM, seed, "text", site.name, length
+        )
         kept = finite[top.unit]
         columns = {
             "unit": [top.unit[kept], np.repeat(np.flatnonzero(finite), drawn.shape[1])],
@@ -75,7 +78,7 @@ class PaperPlanner(Step):
             pool = torch.from_numpy(self.pool_values(layer).T.copy()).nan_to_num_(0)
             save_state(sorted_pool_file(self.folder, layer), {"pool": pool.sort(dim=1).values})
             moments, tops = self.merged(layer)
-            ends = self.pool(ANTHROPIC) + ANTHROPIC // 2 - 1
+            ends = pool_of(self.windows(ANTHROPIC), self.config) + ANTHROPIC // 2 - 1
             for number in plans:
                 plans[number][f"{layer}/pool/end"] = torch.from_numpy(ends[self._within(number, ends)])
             for length, top in tops.items():

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from cratelm.records.moments import Moments
-from cratelm.records.paper.choose_windows import PaperPlanner, sorted_pool_file
+from cratelm.records.paper.choose_windows import pool_of, sorted_pool_file
 from cratelm.records.paper.stream_windows import ANTHROPIC, OPENAI
 from cratelm.records.paper.top_positions import TopPositions
 from cratelm.records.recording import Pass, load_state, save_state
@@ -31,7 +31,7 @@ class PaperFirstPass(Pass):
         recording = self.recording
         shard = recording.shards[number]
         half, device = shard.half, recording.counting_device
-        pool = PaperPlanner(self.config, self.model, self.tokens, self.folder, self.device).pool(ANTHROPIC)
+        pool = pool_of(half.tilings[ANTHROPIC], self.config)
         moments = [Moments(site.units, device) for site in recording.sites]
         tops = [{length: TopPositions(site.units) for length in (OPENAI, ANTHROPIC)} for site in recording.sites]
         pooled: list[list[torch.Tensor]] = [[] for _ in recording.sites]

@@ -1,26 +1,17 @@
 """Fuzzing (Paulo et al., arXiv 2410.13928): does the unit fire on the tokens that are marked?"""
 
-from collections.abc import Iterator
-from itertools import islice
+from functools import partial
 
-from cratelm.judges import prompts
 from cratelm.protocols import SHORT
 from cratelm.score.layer_inputs import LayerInputs
 from cratelm.score.metric import Metric
-from cratelm.score.questions import MOST_SILENT, NOTE, marked_tokens
+from cratelm.score.questions import NOTE, marked_tokens
 from cratelm.score.scored import Scored
-from cratelm.score.told_apart import classified
+from cratelm.score.told_apart import classified, most_classified
 
 
 def _compute(inputs: LayerInputs) -> Scored:
     return classified(inputs, marked_tokens)
-
-
-def _most_asked(numbers: Iterator[int]) -> list[str]:
-    """As many excerpts that fire as are silent, read with the unit's own words and with another's."""
-    marked = [False] * (SHORT - 1) + [True]
-    texts = (f"words about one thing or another, {number}" for number in islice(numbers, 4 * MOST_SILENT))
-    return [prompts.detection(text, [" word"] * SHORT, marked) for text in texts]
 
 
 FUZZING = Metric(
@@ -31,5 +22,5 @@ FUZZING = Metric(
     chance=0.5,
     roles=("explainer",),
     note=NOTE,
-    most_asked=_most_asked,
+    most_asked=partial(most_classified, [False] * (SHORT - 1) + [True]),
 )
