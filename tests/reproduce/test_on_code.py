@@ -3,7 +3,8 @@
 import math
 
 from cratelm.reproduce.matrix import CODE, CODE_RATE, CODE_TOKENS, laptop
-from cratelm.reproduce.on_code import along_the_training, draw_lead
+from cratelm.reproduce.on_code import ON_CODE, along_the_training
+from cratelm.reproduce.page import draw_figures, write_page
 from cratelm.reproduce.results import Results
 from cratelm.reproduce.store import Key, Result
 from tests.cells import of_cell, scored
@@ -44,7 +45,16 @@ def test_a_stage_has_both_models_what_context_is_worth_and_the_lead_with_its_int
 def test_without_twins_it_is_not_known_what_context_is_worth() -> None:
     head, rows = along_the_training(Results([on_code("crate", 0), on_code("gpt2", 0)]))
     assert {row[head.index("context is worth, nats")] for row in rows if row[2] != "crate minus gpt2"} == {"–"}
-    assert "<svg" in draw_lead(Results([on_code("crate", 0), on_code("gpt2", 0)]))
+
+
+def test_without_twins_no_empty_figure_is_drawn_or_shown_on_the_page(monkeypatch) -> None:
+    monkeypatch.setattr("cratelm.reproduce.page.comparisons", lambda: [ON_CODE])
+    pair = [on_code("crate", 0), on_code("gpt2", 0)]
+    for cells, drawn in ((pair, False), ([*pair, on_code("crate+sliding_window=1", 0, behind=0.75)], True)):
+        results = Results(cells, asked=laptop())
+        figures = draw_figures(results)
+        assert [name for name, figure in figures.items() if "<svg" in figure] == ["code"] * drawn
+        assert ("](code.svg)" in write_page(results, figures)) == drawn
 
 
 def test_a_model_of_the_pair_alone_has_no_rows() -> None:

@@ -86,12 +86,15 @@ def _on_curve(result: Result, tokens: float) -> float:
     return float(np.interp(tokens, at, losses, left=math.nan))
 
 
-def draw_lead(results: Results) -> str:
-    """CRATE's lead over what context is worth to it, a point a stage of training, a line a seed."""
+def draw_lead(results: Results) -> str | None:
+    """CRATE's lead over what context is worth to it, a point a stage of training, a line a seed; None without twins."""
+    leads = {name: _leads(results, NUMBERS[name]) for name in ("random-only", WHOLE_TEXT.name)}
+    if not any(leads.values()):
+        return None
     figure, axes = new_figure(columns=2, height=3.6)
-    for axis, name in zip(axes[0], ("random-only", WHOLE_TEXT.name), strict=True):
+    for axis, (name, by_seed) in zip(axes[0], leads.items(), strict=True):
         ends = []
-        for (colour, mark, line), (seed, points) in zip(looks(), _leads(results, NUMBERS[name]).items(), strict=False):
+        for (colour, mark, line), (seed, points) in zip(looks(), by_seed.items(), strict=False):
             axis.plot(*zip(*points, strict=True), marker=mark, linestyle=line, color=colour)
             ends.append((*points[-1], f"seed {seed}", colour))
         axis.axhline(0, color="0.7", linewidth=0.8)

@@ -1,7 +1,7 @@
 """The page of results: every comparison that is registered, each with its question, table, text and figure."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from importlib.metadata import requires
 
@@ -44,12 +44,8 @@ class Comparison:
     table: Callable[[Results], Table] | None = None
     text: str | Callable[[Results], str] = ""
     """How to read it, as Markdown."""
-    figure: Callable[[Results], str] | None = None
-    """As SVG. Where the table has no rows, it is not drawn."""
-
-    def drawn(self, results: Results) -> bool:
-        """Whether there is a figure, and something to see in it."""
-        return self.figure is not None and (self.table is None or bool(self.table(results)[1]))
+    figure: Callable[[Results], str | None] | None = None
+    """As SVG; None where there is nothing to see in it. It is not asked for where the table has no rows."""
 
 
 def comparisons() -> list[Comparison]:
@@ -57,23 +53,28 @@ def comparisons() -> list[Comparison]:
     return [*registered("cratelm.reproduce", Comparison, "cratelm.comparisons").values()]
 
 
-def write_page(results: Results) -> str:
-    """The page as Markdown."""
+def write_page(results: Results, figures: Container[str] = ()) -> str:
+    """The page as Markdown, with the `figures` that were drawn, by name."""
     explainer, metric = ENDPOINT
     counts = {"done": len(results.cells), "asked": len(results.asked)}
     head = HEAD.format(**counts, metric=metric, explainer=explainer, corpus=results.corpus)
-    return "\n".join([head, *(_part(comparison, results) for comparison in comparisons())])
+    return "\n".join([head, *(_part(one, results, one.name in figures) for one in comparisons())])
 
 
 def draw_figures(results: Results) -> dict[str, str]:
     """The figures as SVG, by name."""
     with matplotlib.rc_context(STYLE):
-        return {one.name: one.figure(results) for one in comparisons() if one.figure and one.drawn(results)}
+        drawn = {one.name: one.figure(results) for one in comparisons() if one.figure and _has_rows(one, results)}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def _part(comparison: Comparison, results: Results) -> str:
+def _has_rows(comparison: Comparison, results: Results) -> bool:
+    return comparison.table is None or bool(comparison.table(results)[1])
+
+
+def _part(comparison: Comparison, results: Results, drawn: bool) -> str:
     text = comparison.text if isinstance(comparison.text, str) else comparison.text(results)
-    figure = f"![{comparison.title}]({comparison.name}.svg)" if comparison.drawn(results) else ""
+    figure = f"![{comparison.title}]({comparison.name}.svg)" if drawn else ""
     table = _markdown(*comparison.table(results)) if comparison.table else ""
     return "\n\n".join(filter(None, [f"## {comparison.title}", table, text, figure])) + "\n"
 

@@ -143,8 +143,10 @@ def progress(results: Results) -> Table:
     return ["L", "model", "share of training", "nats a token", ENDPOINT_NAME, "token share"], rows
 
 
-def draw_layers(results: Results) -> str:
+def draw_layers(results: Results) -> str | None:
     """Scores by layer for each L and metric, and of the latents of autoencoders; mean over seeds with its interval."""
+    if not results.sizes:
+        return None
     figure, axes = new_figure(columns=len(PAPER_METRICS), rows=len(results.sizes))
     for (row, layers), (column, metric) in product(enumerate(results.sizes), enumerate(PAPER_METRICS)):
         panel: Axes = axes[row][column]

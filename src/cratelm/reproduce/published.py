@@ -152,8 +152,10 @@ def vocabulary(results: Results) -> Table:
     return ["tokenizer", "model", *numbers], rows
 
 
-def draw_losses(results: Results) -> str:
+def draw_losses(results: Results) -> str | None:
     """Validation loss along the training, for each L; a line a seed."""
+    if not results.sizes:
+        return None
     figure, axes = new_figure(columns=len(results.sizes))
     for axis, layers in zip(axes[0], results.sizes, strict=True):
         ends = []

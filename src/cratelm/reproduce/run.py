@@ -126,10 +126,11 @@ def write_results(cells: Sequence[Cell], out: Path) -> Path:
     sizes = sorted({cell.layers for cell in cells if cell.group == "sizes"})
     there = [_read(path, cell) for path, cell in files if path.is_file()]
     results = Results(there, corpus=cells[0].corpus, tokenizer=cells[0].tokenizer, sizes=sizes, asked=cells)
-    for name, figure in draw_figures(results).items():
+    figures = draw_figures(results)
+    for name, figure in figures.items():
         (out / f"{name}.svg").write_text(figure, encoding="utf-8")
     page = out / "README.md"
-    page.write_text(write_page(results), encoding="utf-8")
+    page.write_text(write_page(results, figures), encoding="utf-8")
     return page
 
 
