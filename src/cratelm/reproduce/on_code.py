@@ -124,7 +124,7 @@ ON_CODE = Comparison(
     table=along_the_training,
     text=f"""The pair on the corpus `{CODE}`, at the learning rate that suits both (docs/log.md). *Context is worth*:
 what the design's twin, whose layers see the current token alone, loses more after as many tokens. If CRATE were
-readable because it uses context less, its lead would shrink along the line as context gains in worth to it; a lead
-that stays is not owed to that.""",
+readable because it uses context less, its lead would shrink along the line as context gains in worth to it. A lead
+that stays has another cause.""",
     figure=draw_lead,
 )
